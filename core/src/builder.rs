@@ -1,0 +1,217 @@
+//! Builds a [`Dispatcher`]: everything is checked here, all problems at once, so that nothing is found out by the first
+//! notification.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::address::{AddressBook, AddressTable};
+use crate::channel::{Channel, ChannelDeclaration, Transport};
+use crate::database::Database;
+use crate::dispatch::{Dispatcher, Inner, Limits};
+use crate::registry::{Registry, RegistryError};
+use crate::render::HttpLinks;
+use crate::setup::{Settings, Setup};
+use crate::store::{LocalInsert, Statements};
+
+/// Collects what a dispatcher needs; see [`Dispatcher::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    database: Option<Database>,
+    registry: Option<Registry>,
+    required: Vec<&'static ChannelDeclaration>,
+    settings: Settings,
+    address_book: Option<Arc<dyn AddressBook>>,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            database: None,
+            registry: None,
+            required: Vec::new(),
+            settings: Settings::default(),
+            address_book: None,
+            limits: Limits {
+                max_recipients: 100_000,
+                chunk: 10_000,
+                inline_deliveries: 100,
+                attempt_timeout: Duration::from_secs(10),
+                http_links: HttpLinks::default(),
+            },
+        }
+    }
+
+    /// The database to write to: a [`Database`], or a pool of the host's own.
+    pub fn database(mut self, database: impl Into<Database>) -> Self {
+        self.database = Some(database.into());
+        self
+    }
+
+    /// A registry made by hand, for a test; by default everything linked into the binary is collected.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Channels that must be linked, even if no event goes there yet.
+    pub fn require(
+        mut self,
+        channels: impl IntoIterator<Item = &'static ChannelDeclaration>,
+    ) -> Self {
+        self.required.extend(channels);
+        self
+    }
+
+    /// Settings of a channel, `EmailSettings { .. }` for example. Settings of one type replace each other.
+    pub fn with<T: Any + Send + Sync>(mut self, settings: T) -> Self {
+        self.settings.insert(settings);
+        self
+    }
+
+    /// The host's own lookup of addresses, instead of the table `notification_addresses`.
+    pub fn address_book(mut self, address_book: impl AddressBook) -> Self {
+        self.address_book = Some(Arc::new(address_book));
+        self
+    }
+
+    /// How many recipients one dispatch may have: 100,000 unless said otherwise.
+    pub fn max_recipients(mut self, most: usize) -> Self {
+        self.limits.max_recipients = most;
+        self
+    }
+
+    /// How many recipients go into one statement: 10,000 unless said otherwise.
+    pub fn chunk(mut self, recipients: usize) -> Self {
+        self.limits.chunk = recipients.max(1);
+        self
+    }
+
+    /// How many remote deliveries one `dispatch` tries itself before it leaves the rest to a worker: 100 unless said
+    /// otherwise.
+    pub fn inline_deliveries(mut self, most: usize) -> Self {
+        self.limits.inline_deliveries = most;
+        self
+    }
+
+    /// How long one attempt may take: 10 seconds unless said otherwise.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.attempt_timeout = timeout;
+        self
+    }
+
+    /// Whether stored links may be `http`; only to this machine unless said otherwise.
+    pub fn http_links(mut self, links: HttpLinks) -> Self {
+        self.limits.http_links = links;
+        self
+    }
+
+    /// Checks everything and builds the dispatcher and its channels. Nothing is read from or written to the database.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once: whatever [`Registry::new`] refuses, a required channel that is not linked, channel settings
+    /// that are missing or wrong, no database.
+    pub fn build(self) -> Result<Dispatcher, RegistryError> {
+        let registry = match self.registry {
+            Some(registry) => registry,
+            None => Registry::collect()?,
+        };
+        let Some(database) = self.database else {
+            return Err(RegistryError::from_problems(vec![
+                "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`".into(),
+            ]));
+        };
+        let mut problems = unlinked(&self.required, &registry);
+        let address_book = self
+            .address_book
+            .unwrap_or_else(|| Arc::new(AddressTable::new(database.clone())));
+        let setup = Setup {
+            settings: &self.settings,
+            database: &database,
+            address_book: &address_book,
+        };
+        let (locals, channels) = build_channels(&registry, setup, &mut problems);
+        if !problems.is_empty() {
+            return Err(RegistryError::from_problems(problems));
+        }
+        let erasing = channels.values().flat_map(|channel| channel.forget());
+        let inner = Inner {
+            forget_statements: locals
+                .iter()
+                .flat_map(|local| local.statement.forget)
+                .chain(erasing)
+                .copied()
+                .collect(),
+            statements: Statements::compose(&locals),
+            database,
+            registry,
+            channels,
+            address_book,
+            limits: self.limits,
+            worker: Uuid::now_v7(),
+        };
+        Ok(Dispatcher {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+fn unlinked(required: &[&'static ChannelDeclaration], registry: &Registry) -> Vec<String> {
+    let linked = |name| {
+        registry
+            .channels()
+            .any(|its| its.declaration.name() == name)
+    };
+    required
+        .iter()
+        .filter(|channel| !linked(channel.name()))
+        .map(|channel| {
+            format!(
+                "no crate that registers the required channel `{}` is linked; add to the source of your binary: `use {} as _;`",
+                channel.name(),
+                channel.krate()
+            )
+        })
+        .collect()
+}
+
+type Channels = BTreeMap<&'static str, Arc<dyn Channel>>;
+
+fn build_channels(
+    registry: &Registry,
+    setup: Setup<'_>,
+    problems: &mut Vec<String>,
+) -> (Vec<LocalInsert>, Channels) {
+    let (mut locals, mut remotes) = (Vec::new(), Channels::new());
+    for registered in registry.channels() {
+        let channel = registered.declaration.name();
+        match registered.transport {
+            Transport::Local(statement) => locals.push(LocalInsert { channel, statement }),
+            Transport::Remote(build) => match build(&setup) {
+                Ok(remote) => {
+                    remotes.insert(channel, remote);
+                }
+                Err(error) => {
+                    problems.push(format!(
+                        "channel `{channel}` ({}): {error}",
+                        registered.location
+                    ));
+                }
+            },
+        }
+    }
+    (locals, remotes)
+}

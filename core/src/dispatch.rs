@@ -1,0 +1,392 @@
+//! **Dispatch**: the one seam between call sites and channels, as eight named steps.
+//!
+//! Look up, validate, read preferences once, plan, render once, write once, deliver, report. This file knows no channel by
+//! name and no channel's table.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::account::empty_report;
+use crate::address::{AddressBook, AddressTable};
+use crate::builder::Builder;
+use crate::channel::Channel;
+use crate::database::{Database, Pool, each_database};
+use crate::dedup;
+use crate::error::{DispatchError, StoreError};
+use crate::event::EventDeclaration;
+use crate::notice::{Content as NoticeContent, Notice};
+use crate::payload::{Payload, PayloadError};
+use crate::plan::Plan;
+use crate::preferences::UserPreferences;
+use crate::recipient::{self, InvalidInput};
+use crate::registry::Registry;
+use crate::render::{Content, HttpLinks};
+use crate::report::DispatchReport;
+use crate::store::{Lease, Statements};
+use crate::transaction::InTransaction;
+use crate::write::{Checked, Planned, Written};
+
+/// Decides who hears of an event, where, and whether it is a repeat. Cheap to clone.
+///
+/// Three ways in, one planner: [`dispatch`](Dispatcher::dispatch) commits and makes the first attempt of every remote
+/// delivery itself, [`enqueue`](Dispatcher::enqueue) commits and leaves remote deliveries to a worker,
+/// [`enqueue_in`](Dispatcher::enqueue_in) writes inside the host's own transaction. All three are durable, and none fails
+/// because a channel failed.
+#[derive(Clone)]
+pub struct Dispatcher {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) database: Database,
+    pub(crate) registry: Registry,
+    pub(crate) statements: Statements,
+    /// The remote channels, by name.
+    pub(crate) channels: BTreeMap<&'static str, Arc<dyn Channel>>,
+    pub(crate) address_book: Arc<dyn AddressBook>,
+    pub(crate) limits: Limits,
+    /// What erases a user from the channels' own tables.
+    pub(crate) forget_statements: Vec<&'static str>,
+    /// This process, in leases and in the delivery log.
+    pub(crate) worker: Uuid,
+}
+
+/// The numbers a host may set on the [`Builder`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_recipients: usize,
+    pub(crate) chunk: usize,
+    pub(crate) inline_deliveries: usize,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) http_links: HttpLinks,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("database", &self.inner.database.kind())
+            .field("remote_channels", &self.inner.channels.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a dispatch would do: the same plan, nothing written.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The event's type; the alias is resolved.
+    pub event_type: &'static str,
+    /// What a user mutes to not hear of it.
+    pub category: &'static str,
+    /// What makes two dispatches a repeat, inside the window.
+    pub dedup_key: String,
+    /// The window; zero means that nothing is a repeat.
+    pub window_seconds: f64,
+    /// Every recipient, and each channel with the rule that decided.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// What would be sent, for each channel that is planned for anybody.
+    pub content: Content,
+}
+
+/// Who makes the first attempt of the remote deliveries.
+#[derive(Clone, Copy)]
+enum FirstAttempt {
+    /// This call, for as many as the limit allows.
+    Here,
+    /// A worker.
+    ByWorker,
+}
+
+impl Dispatcher {
+    /// Starts to build a dispatcher.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Tells the recipients: commits, then makes the first attempt of every remote delivery and waits for it.
+    ///
+    /// Beyond a limit (100 remote deliveries, see [`Builder::inline_deliveries`]) deliveries are left to a worker and
+    /// reported as queued.
+    ///
+    /// # Errors
+    ///
+    /// When nothing could be tried: an unknown event, a payload or id that cannot be stored, a database that does not
+    /// answer. Nothing was written then. A channel that fails is an outcome in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the dispatch goes on in a task of its own: a dropped future loses the report and nothing else. Either
+    /// everything is written or nothing.
+    pub async fn dispatch(
+        &self,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.check(notice.into())?];
+        self.perform(checked, FirstAttempt::Here).await.map(only)
+    }
+
+    /// Commits, and leaves remote deliveries to a worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn enqueue(
+        &self,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.check(notice.into())?];
+        self.perform(checked, FirstAttempt::ByWorker)
+            .await
+            .map(only)
+    }
+
+    /// Commits several notices in one write, all or none, and leaves remote deliveries to a worker.
+    ///
+    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`]; one bad notice refuses them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn enqueue_all(
+        &self,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let checked = notices
+            .into_iter()
+            .map(|notice| self.check(notice))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.perform(checked, FirstAttempt::ByWorker).await
+    }
+
+    /// Writes inside the host's own transaction, so that an action that is rolled back cannot notify.
+    ///
+    /// Remote deliveries are left to a worker; nothing talks to the network. The report tells what is written once the
+    /// host commits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
+    /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
+    /// after any failed statement of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// The writes stand behind a savepoint of sqlx: a dropped future leaves none of them. On a connection where the
+    /// transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back after dropping the future.
+    pub async fn enqueue_in<'c>(
+        &self,
+        transaction: impl Into<InTransaction<'c>>,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.check(notice.into())?];
+        let reports: Result<Vec<_>, _> = match (transaction.into(), self.inner.database.pool()) {
+            #[cfg(feature = "postgres")]
+            (InTransaction::Postgres(connection), Pool::Postgres(_)) => {
+                self.inner.write_within(connection, checked).await
+            }
+            #[cfg(feature = "sqlite")]
+            (InTransaction::Sqlite(connection), Pool::Sqlite(_)) => {
+                self.inner.write_within(connection, checked).await
+            }
+            #[cfg(all(feature = "postgres", feature = "sqlite"))]
+            (InTransaction::Postgres(_), _) => Err(self.inner.other_database("Postgres")),
+            #[cfg(all(feature = "postgres", feature = "sqlite"))]
+            (InTransaction::Sqlite(_), _) => Err(self.inner.other_database("SQLite")),
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            (InTransaction::Missing(never), _) => match *never {},
+        };
+        reports.map(only)
+    }
+
+    /// The plan of a notice, with the rule that decided about each channel, and the content. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn explain(&self, notice: impl Into<Notice>) -> Result<Explanation, DispatchError> {
+        let checked = vec![self.check(notice.into())?];
+        let planned = each_database!(self.database(), |pool| {
+            let mut connection = pool.acquire().await.map_err(StoreError::from)?;
+            self.inner.plan(&mut *connection, checked).await?
+        });
+        let Planned {
+            checked,
+            plan,
+            content,
+        } = only(planned);
+        Ok(Explanation {
+            event_type: checked.event.event_type,
+            category: checked.event.category,
+            dedup_key: checked.dedup_key,
+            window_seconds: checked.event.dedup.window.as_secs_f64(),
+            plan,
+            content,
+        })
+    }
+
+    /// The settings of one user.
+    ///
+    /// # Errors
+    ///
+    /// When the user id is empty, too long or holds a control character.
+    pub fn preferences_of(&self, user: &str) -> Result<UserPreferences<'_>, InvalidInput> {
+        UserPreferences::new(&self.inner.database, &self.inner.registry, user)
+    }
+
+    /// The table `notification_addresses`, the address book unless the host plugged its own.
+    #[must_use]
+    pub fn addresses(&self) -> AddressTable {
+        AddressTable::new(self.database().clone())
+    }
+
+    /// Every event and channel of this binary.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// The database it writes to.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    /// Steps 1 and 2: look up and validate, before any database.
+    fn check(&self, notice: Notice) -> Result<Checked, DispatchError> {
+        let (event, payload) = self.look_up(notice.content)?;
+        for (field, id) in [
+            ("subject_id", &notice.subject_id),
+            ("org_id", &notice.org_id),
+        ] {
+            if let Some(id) = id {
+                recipient::check(field, id)?;
+            }
+        }
+        let (given, most) = (notice.recipients.len(), self.inner.limits.max_recipients);
+        if given > most {
+            return Err(DispatchError::TooManyRecipients { given, most });
+        }
+        let (recipients, repeated_ids) = recipient::distinct(notice.recipients)?;
+        let dedup_key = dedup::key(event, notice.subject_id.as_deref(), &payload)
+            .map_err(|reason| invalid_payload(event.event_type, reason))?;
+        Ok(Checked {
+            dispatch_id: Uuid::now_v7(),
+            event,
+            payload,
+            dedup_key,
+            subject_id: notice.subject_id,
+            org_id: notice.org_id,
+            recipients,
+            repeated_ids,
+        })
+    }
+
+    fn look_up(
+        &self,
+        content: NoticeContent,
+    ) -> Result<(&'static EventDeclaration, Payload), DispatchError> {
+        let event_type: Cow<'static, str> = match &content {
+            NoticeContent::Typed { event, .. } => event.event_type.into(),
+            NoticeContent::Untyped { event_type, .. } => event_type.clone().into(),
+        };
+        let Some(event) = self.registry().event(&event_type) else {
+            tracing::warn!(
+                target: "campanile",
+                event_type = %event_type.escape_debug(),
+                "dispatch refused: no such event is registered"
+            );
+            return Err(DispatchError::RegistryMiss {
+                suggestion: self.registry().suggest(&event_type).map(str::to_owned),
+                event_type: event_type.into_owned(),
+            });
+        };
+        match content {
+            NoticeContent::Typed { payload, .. } => payload,
+            NoticeContent::Untyped { payload, .. } => (event.read)(payload),
+        }
+        .map(|payload| (event, payload))
+        .map_err(|reason| invalid_payload(event.event_type, reason))
+    }
+
+    /// Steps 3 to 8, in a task of its own, so that a dropped caller never stops between two of them.
+    async fn perform(
+        &self,
+        checked: Vec<Checked>,
+        first_attempt: FirstAttempt,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        if checked.iter().all(|checked| checked.recipients.is_empty()) {
+            return Ok(checked.iter().map(empty_report).collect());
+        }
+        let inner = Arc::clone(&self.inner);
+        let span = tracing::info_span!(
+            target: "campanile",
+            "dispatch",
+            event_type = checked[0].event.event_type,
+            recipients = checked.iter().map(|checked| checked.recipients.len()).sum::<usize>(),
+        );
+        let task = async move {
+            let lease = inner.lease(match first_attempt {
+                FirstAttempt::Here => inner.limits.inline_deliveries,
+                FirstAttempt::ByWorker => 0,
+            });
+            let written = inner.write(checked, lease).await?;
+            Ok(inner.deliver_and_report(written).await)
+        };
+        match tokio::spawn(task.instrument(span)).await {
+            Ok(result) => result,
+            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+            Err(_) => Err(StoreError::interrupted().into()),
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn lease(&self, at_most: usize) -> Lease {
+        Lease {
+            at_most,
+            time: self.lease_time(),
+            worker: self.worker,
+        }
+    }
+
+    #[cfg(all(feature = "postgres", feature = "sqlite"))]
+    fn other_database(&self, given: &'static str) -> DispatchError {
+        DispatchError::OtherDatabase {
+            given,
+            expected: self.database.kind(),
+        }
+    }
+
+    /// Steps 7 and 8.
+    async fn deliver_and_report(self: &Arc<Self>, written: Written) -> Vec<DispatchReport> {
+        let outcomes = self.attempt(written.leased()).await;
+        self.report(&written, &outcomes)
+    }
+}
+
+fn invalid_payload(event_type: &str, reason: PayloadError) -> DispatchError {
+    DispatchError::InvalidPayload {
+        event_type: event_type.to_owned(),
+        reason,
+    }
+}
+
+fn only<T>(mut one: Vec<T>) -> T {
+    one.pop().expect("one notice gives one report")
+}

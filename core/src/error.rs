@@ -1,0 +1,187 @@
+//! What can go wrong before anything was tried. `Err` means: nothing was written, nobody was told.
+//!
+//! What goes wrong afterwards, on one channel, is an [`Outcome`](crate::Outcome) in the report.
+
+use crate::payload::PayloadError;
+use crate::recipient::InvalidInput;
+
+/// Why a dispatch was not tried. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// No event of this type is registered.
+    #[error("no event `{event_type}` is registered{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    RegistryMiss {
+        /// The type that was asked for.
+        event_type: String,
+        /// The registered type most like it.
+        suggestion: Option<String>,
+    },
+    /// The payload does not fit the event.
+    #[error("the payload of `{event_type}` is refused: {reason}")]
+    InvalidPayload {
+        /// The event.
+        event_type: String,
+        /// Which field, and why. It is part of the message, and no separate source.
+        reason: PayloadError,
+    },
+    /// A recipient, subject or organization cannot be stored.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
+    /// More recipients than one call takes.
+    #[error(
+        "{given} recipients, and one dispatch takes at most {most}: split the audience, or raise `max_recipients` on the builder"
+    )]
+    TooManyRecipients {
+        /// How many were named.
+        given: usize,
+        /// How many one call takes.
+        most: usize,
+    },
+    /// A template failed on this payload.
+    #[error(
+        "the part `{part}` of `{event_type}` on channel `{channel}` cannot be rendered: {reason}"
+    )]
+    Render {
+        /// The event.
+        event_type: String,
+        /// The channel.
+        channel: String,
+        /// The part.
+        part: String,
+        /// Why.
+        reason: String,
+    },
+    /// `enqueue_in` was given a connection without an open transaction.
+    #[error(
+        "the connection is not in a transaction: begin one, pass it to `enqueue_in`, and commit it; or use `enqueue`, which commits by itself"
+    )]
+    NotInTransaction,
+    /// `enqueue_in` was given a connection to the other kind of database.
+    #[error("the transaction is on {given}, but this dispatcher writes to {expected}")]
+    OtherDatabase {
+        /// What the connection speaks.
+        given: &'static str,
+        /// What the dispatcher was built over.
+        expected: &'static str,
+    },
+    /// The database refused or did not answer.
+    #[error("the database did not take the dispatch")]
+    Store(#[from] StoreError),
+}
+
+impl DispatchError {
+    /// Whether the same call may succeed later: the database was busy, restarting, or found a conflict.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+
+    /// A stable code for machines: `REGISTRY_MISS`, `INVALID_PAYLOAD`, ..
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::RegistryMiss { .. } => "REGISTRY_MISS",
+            Self::InvalidPayload { .. } => "INVALID_PAYLOAD",
+            Self::InvalidInput(_) => "INVALID_INPUT",
+            Self::TooManyRecipients { .. } => "TOO_MANY_RECIPIENTS",
+            Self::Render { .. } => "RENDER_FAILED",
+            Self::NotInTransaction => "NOT_IN_TRANSACTION",
+            Self::OtherDatabase { .. } => "OTHER_DATABASE",
+            Self::Store(_) => "STORE_FAILED",
+        }
+    }
+}
+
+/// What the database said. Opaque; it answers the question a caller has.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    message: String,
+    transient: bool,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    pub(crate) fn unsupported(message: String) -> Self {
+        Self {
+            message,
+            transient: false,
+            source: None,
+        }
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            message: "the write was interrupted: the runtime is shutting down".into(),
+            transient: true,
+            source: None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let (message, transient) = match &error {
+            sqlx::Error::Database(cause) => {
+                let code = cause.code().unwrap_or_default();
+                (advice(&code), is_transient(&code))
+            }
+            sqlx::Error::PoolTimedOut => ("no connection became free in time", true),
+            sqlx::Error::PoolClosed => ("the connection pool is closed", false),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
+                ("the connection to the database broke", true)
+            }
+            _ => ("the database gave an unexpected answer", false),
+        };
+        Self {
+            message: message.into(),
+            transient,
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        Self {
+            message: "campanile's tables could not be brought up to date".into(),
+            transient: false,
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// What an SQLSTATE (five characters) or an SQLite result code (a number) means to the caller.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "42P01" | "3F000" => "campanile's tables are missing: run `database.migrate()` at start-up",
+        "1" => {
+            "the statement is refused; if it says `no such table`, run `database.migrate()` at start-up"
+        }
+        "40001" | "40P01" => "a concurrent transaction was in the way; try again",
+        "55P03" => "another transaction holds the same dedup key; try again",
+        "5" | "261" | "517" | "6" => "the database is locked by another writer; try again",
+        "13" | "53100" => "the disk is full",
+        _ => "the database refused the statement",
+    }
+}
+
+/// Postgres: class 08 (connection), 40 (rollback), 53 (resources), 55P03 (lock), 57P0x (restart). SQLite: BUSY, LOCKED.
+fn is_transient(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["08", "40", "53"]
+            .iter()
+            .any(|class| code.starts_with(class))
+            || code == "55P03"
+            || code.starts_with("57P0");
+    }
+    matches!(code, "5" | "261" | "517" | "6" | "262")
+}

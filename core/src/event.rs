@@ -1,0 +1,194 @@
+//! An **event** is declared: its type, its words for every channel, its category, its window.
+//!
+//! Everything here is const data, written by [`notifiable_event`](crate::notifiable_event) and read by everybody else.
+//! A declaration knows nothing of databases, and no channel by name.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::channel::ChannelDeclaration;
+use crate::notice::Notice;
+use crate::payload::{Payload, PayloadError};
+
+/// The window of an event that declares none.
+pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
+
+/// The longest window an event may declare: a year.
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
+
+/// A declared type of thing worth telling a user.
+///
+/// Implemented by [`#[notifiable_event]`](crate::notifiable_event); the struct's fields are the payload.
+/// The methods start a [`Notice`], the sentence that a call site hands to
+/// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a notifiable event",
+    label = "no event is declared for this type",
+    note = "declare it: put `#[campanile::notifiable_event(\"domain.entity.action\", category = \"..\", channels(..))]` on the struct"
+)]
+pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What was declared in the attribute.
+    const DECLARATION: &'static EventDeclaration;
+
+    /// Names what the event is about: the id of the member, invoice or invitation.
+    ///
+    /// The subject is part of the dedup key unless the event says otherwise.
+    fn about(self, subject_id: impl ToString) -> Notice {
+        Notice::of(&self).about(subject_id)
+    }
+
+    /// Names the organization in which it happened.
+    fn in_org(self, org_id: impl ToString) -> Notice {
+        Notice::of(&self).in_org(org_id)
+    }
+
+    /// Names the users to tell. Repeated ids count once; nobody is a legal audience.
+    fn to<I>(self, recipients: I) -> Notice
+    where
+        I: IntoIterator,
+        I::Item: ToString,
+    {
+        Notice::of(&self).to(recipients)
+    }
+}
+
+/// What an event's author wrote, as const data.
+#[derive(Debug)]
+pub struct EventDeclaration {
+    /// The stable identity, `domain.entity.action`.
+    pub event_type: &'static str,
+    /// The doc comment: what a user reads on the preferences page.
+    pub description: &'static str,
+    /// What a user mutes as a bundle.
+    pub category: &'static str,
+    /// Former event types that the untyped door still accepts.
+    pub aliases: &'static [&'static str],
+    /// In which time, and by what, two dispatches are one notification.
+    pub dedup: Dedup,
+    /// The channels it goes to, each with its templates.
+    pub channels: &'static [ChannelUse],
+    /// The channel that preferences cannot remove.
+    pub critical: Option<&'static ChannelDeclaration>,
+    /// The struct's fields: the keys of the payload, the variables of the templates.
+    pub fields: &'static [&'static str],
+    /// Where it is declared.
+    pub location: Location,
+    /// Reads an untyped payload as the declared struct.
+    #[doc(hidden)]
+    pub read: fn(serde_json::Value) -> Result<Payload, PayloadError>,
+}
+
+impl EventDeclaration {
+    /// The templates for one channel, if the event goes there.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<&ChannelUse> {
+        self.channels
+            .iter()
+            .find(|used| used.channel.name() == name)
+    }
+
+    /// Whether preferences cannot remove this channel.
+    #[must_use]
+    pub fn is_critical(&self, channel: &str) -> bool {
+        self.critical
+            .is_some_and(|critical| critical.name() == channel)
+    }
+}
+
+/// The time in which the same (event type, key, recipient) is one notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dedup {
+    /// How long; zero means that nothing is ever a repeat.
+    pub window: Duration,
+    /// The parts of the key, in order: `"subject"` is the subject id, every other name a field.
+    pub by: &'static [&'static str],
+}
+
+/// One channel of an event, with the templates of its parts.
+#[derive(Debug)]
+pub struct ChannelUse {
+    /// The channel's declaration.
+    pub channel: &'static ChannelDeclaration,
+    /// The templates, in the order they were written.
+    pub templates: &'static [Template],
+}
+
+/// The template of one part of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    /// Which part of the channel it fills, `subject` for example.
+    pub part: &'static str,
+    /// The template's text, in minijinja's syntax.
+    pub source: &'static str,
+}
+
+/// Where something is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Location {
+    /// The package.
+    #[serde(rename = "crate")]
+    pub krate: &'static str,
+    /// The source file, as rustc names it.
+    pub file: &'static str,
+    /// The line of the declaration.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{} ({})", self.file, self.line, self.krate)
+    }
+}
+
+/// The place this macro is written at, as a [`Location`].
+#[macro_export]
+macro_rules! here {
+    () => {
+        $crate::event::Location {
+            krate: ::core::env!("CARGO_PKG_NAME"),
+            file: ::core::file!(),
+            line: ::core::line!(),
+        }
+    };
+}
+
+/// What a category means to the user who may mute it, for the preferences page.
+///
+/// Registered with [`describe_category!`](crate::describe_category).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CategoryDeclaration {
+    /// The category, as events name it.
+    pub name: &'static str,
+    /// What it holds, in the user's words.
+    pub description: &'static str,
+    /// Where it is described.
+    pub location: Location,
+}
+
+/// Describes a category for the preferences page.
+///
+/// ```
+/// campanile::describe_category!("team", "People and roles in your organization");
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! describe_category {
+    ($name:literal, $description:literal) => {
+        $crate::__private::inventory::submit! {
+            $crate::event::CategoryDeclaration {
+                name: $name,
+                description: $description,
+                location: $crate::here!(),
+            }
+        }
+    };
+}
+
+/// An event as `inventory` collects it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct RegisteredEvent(pub &'static EventDeclaration);
+
+inventory::collect!(RegisteredEvent);
+inventory::collect!(CategoryDeclaration);

@@ -1,0 +1,128 @@
+//! A **notice** is the sentence of a call site: this event, about that, to those.
+//!
+//! It is only data. Whoever hears of it, and where, is the dispatcher's decision.
+
+use serde::Deserialize;
+
+use crate::event::{EventDeclaration, NotifiableEvent};
+use crate::payload::{Payload, PayloadError};
+
+/// One event with its subject, its organization and its recipients, ready to be dispatched.
+///
+/// Made by the methods of [`NotifiableEvent`], or from an [`EventRequest`].
+#[derive(Debug, Clone)]
+#[must_use = "a notice reaches nobody until it is given to a dispatcher"]
+pub struct Notice {
+    pub(crate) content: Content,
+    pub(crate) subject_id: Option<String>,
+    pub(crate) org_id: Option<String>,
+    pub(crate) recipients: Vec<String>,
+}
+
+/// What a notice is of: a typed event, or a name and JSON that still have to be looked up.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Typed {
+        event: &'static EventDeclaration,
+        payload: Result<Payload, PayloadError>,
+    },
+    Untyped {
+        event_type: String,
+        payload: serde_json::Value,
+    },
+}
+
+impl Notice {
+    pub(crate) fn of<E: NotifiableEvent>(event: &E) -> Self {
+        Self {
+            content: Content::Typed {
+                event: E::DECLARATION,
+                payload: Payload::of(event),
+            },
+            subject_id: None,
+            org_id: None,
+            recipients: Vec::new(),
+        }
+    }
+
+    /// Names what the event is about: the id of the member, invoice or invitation.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "ids are at hand by value or by reference"
+    )]
+    pub fn about(mut self, subject_id: impl ToString) -> Self {
+        self.subject_id = Some(subject_id.to_string());
+        self
+    }
+
+    /// Names the organization in which it happened.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "ids are at hand by value or by reference"
+    )]
+    pub fn in_org(mut self, org_id: impl ToString) -> Self {
+        self.org_id = Some(org_id.to_string());
+        self
+    }
+
+    /// Names the users to tell, in addition to those named before. Repeated ids count once.
+    pub fn to<I>(mut self, recipients: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: ToString,
+    {
+        self.recipients
+            .extend(recipients.into_iter().map(|id| id.to_string()));
+        self
+    }
+}
+
+/// The untyped door: an event by its name, for HTTP, a command line or a test bench.
+///
+/// An unknown type is [`DispatchError::RegistryMiss`](crate::DispatchError::RegistryMiss), a payload that does not fit the struct
+/// [`DispatchError::InvalidPayload`](crate::DispatchError::InvalidPayload). In JSON its keys are camelCase:
+///
+/// ```
+/// let request: campanile::EventRequest = serde_json::from_str(
+///     r#"{ "type": "org.member.role_changed", "recipientUserIds": ["u_1"], "subjectId": "m_7",
+///          "payload": { "orgName": "Tower" } }"#,
+/// )?;
+/// assert_eq!(request.event_type, "org.member.role_changed");
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventRequest {
+    /// The event's type, or one of its aliases.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The users to tell.
+    #[serde(default)]
+    pub recipient_user_ids: Vec<String>,
+    /// What the event is about.
+    #[serde(default)]
+    pub subject_id: Option<String>,
+    /// The organization in which it happened.
+    #[serde(default)]
+    pub org_id: Option<String>,
+    /// The event's fields.
+    #[serde(default)]
+    pub payload: serde_json::Value,
+}
+
+impl From<EventRequest> for Notice {
+    fn from(request: EventRequest) -> Self {
+        Self {
+            content: Content::Untyped {
+                event_type: request.event_type,
+                payload: match request.payload {
+                    serde_json::Value::Null => serde_json::json!({}),
+                    payload => payload,
+                },
+            },
+            subject_id: request.subject_id,
+            org_id: request.org_id,
+            recipients: request.recipient_user_ids,
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! **Preferences** only subtract: one row per user, category and channel; a missing row means on.
+//!
+//! [`decide`] is the whole rule. Around it stand the settings of one user ([`UserPreferences`]); nothing here can read or
+//! change the row of another.
+//!
+//! | critical | the user's row | decision |
+//! |---|---|---|
+//! | yes | none, on or off | sends: [`Rule::Critical`] |
+//! | no | none | sends: [`Rule::DefaultOn`] |
+//! | no | on | sends: [`Rule::OptedIn`] |
+//! | no | off | is suppressed: [`Rule::OptedOut`] |
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+
+use crate::database::{Database, each_database};
+use crate::error::StoreError;
+use crate::event::EventDeclaration;
+use crate::recipient::{self, InvalidInput};
+use crate::registry::Registry;
+use crate::suggest::did_you_mean;
+
+/// What a user chose for a (category, channel) cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a switch has two positions")]
+pub enum Choice {
+    /// Send it.
+    On,
+    /// Do not send it.
+    Off,
+}
+
+impl Choice {
+    pub(crate) const fn from_enabled(enabled: bool) -> Self {
+        if enabled { Self::On } else { Self::Off }
+    }
+}
+
+/// Whether an event lets preferences remove one of its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a channel of an event is critical or it is not"
+)]
+pub enum Weight {
+    /// Preferences decide.
+    Ordinary,
+    /// Preferences cannot remove it.
+    Critical,
+}
+
+/// The rule that decided about one channel for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Rule {
+    /// The channel is critical for this event: preferences do not apply.
+    Critical,
+    /// The user has not chosen, and the default is on.
+    DefaultOn,
+    /// The user chose on.
+    OptedIn,
+    /// The user chose off.
+    OptedOut,
+}
+
+impl Rule {
+    /// Whether a delivery is made.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        !matches!(self, Self::OptedOut)
+    }
+}
+
+/// Decides about one channel of one event for one recipient; the table is at the top of this page.
+#[must_use]
+pub const fn decide(weight: Weight, choice: Option<Choice>) -> Rule {
+    match (weight, choice) {
+        (Weight::Critical, _) => Rule::Critical,
+        (Weight::Ordinary, None) => Rule::DefaultOn,
+        (Weight::Ordinary, Some(Choice::On)) => Rule::OptedIn,
+        (Weight::Ordinary, Some(Choice::Off)) => Rule::OptedOut,
+    }
+}
+
+/// The rows of some users, as the planner reads them.
+#[derive(Debug, Default, Clone)]
+pub struct Choices(HashMap<String, Vec<(String, String, Choice)>>);
+
+impl Choices {
+    /// Adds one row.
+    pub fn insert(&mut self, user: &str, category: &str, channel: &str, choice: Choice) {
+        self.0.entry(user.to_owned()).or_default().push((
+            category.to_owned(),
+            channel.to_owned(),
+            choice,
+        ));
+    }
+
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
+    /// What a user chose; `None` without a row.
+    #[must_use]
+    pub fn of(&self, user: &str, category: &str, channel: &str) -> Option<Choice> {
+        let rows = self.0.get(user)?;
+        rows.iter()
+            .find(|(its_category, its_channel, _)| {
+                its_category == category && its_channel == channel
+            })
+            .map(|(_, _, choice)| *choice)
+    }
+}
+
+/// The settings of one user: read the matrix, switch cells.
+///
+/// Got from [`Dispatcher::preferences_of`](crate::Dispatcher::preferences_of).
+#[derive(Debug, Clone)]
+pub struct UserPreferences<'a> {
+    database: &'a Database,
+    registry: &'a Registry,
+    user: String,
+}
+
+/// Everything a settings page shows of one user: the categories, in alphabetical order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Matrix {
+    /// One row of the page for each category.
+    pub categories: Vec<CategoryRow>,
+}
+
+/// A category with its events and one cell for each channel they use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CategoryRow {
+    /// The category.
+    pub category: &'static str,
+    /// What it holds, if [`describe_category!`](crate::describe_category) says so.
+    pub description: Option<&'static str>,
+    /// The events it holds.
+    pub events: Vec<EventRow>,
+    /// Its cells, in alphabetical order of the channels.
+    pub channels: Vec<Cell>,
+}
+
+/// An event as the settings page lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRow {
+    /// The event's type.
+    pub event_type: &'static str,
+    /// Its description, the doc comment.
+    pub description: &'static str,
+}
+
+/// One switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// The channel.
+    pub channel: &'static str,
+    /// What the user chose, or the default. A locked cell keeps the choice, and does not follow it.
+    pub enabled: bool,
+    /// Whether the choice changes nothing: the channel is critical for every event of the category that uses it.
+    pub locked: bool,
+    /// Why it is locked, or to which events a choice does not apply.
+    pub reason: Option<String>,
+}
+
+/// A cell to switch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CellChange {
+    /// The category.
+    pub category: String,
+    /// The channel.
+    pub channel: String,
+    /// On or off.
+    pub enabled: bool,
+}
+
+/// Why preferences were not read or changed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreferenceError {
+    /// The user id cannot be stored.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
+    /// No registered event is of this category.
+    #[error("no event is of the category `{category}`; the categories are {}{}", known.join(", "), did_you_mean(category, known.iter().copied()))]
+    UnknownCategory {
+        /// What was asked for.
+        category: String,
+        /// The categories there are.
+        known: Vec<&'static str>,
+    },
+    /// No event of the category goes to this channel.
+    #[error("no event of the category `{category}` goes to the channel `{channel}`; it goes to {}{}", known.join(", "), did_you_mean(channel, known.iter().copied()))]
+    UnknownChannel {
+        /// The category.
+        category: String,
+        /// What was asked for.
+        channel: String,
+        /// The channels of the category.
+        known: Vec<&'static str>,
+    },
+    /// The database refused or did not answer.
+    #[error("the preferences were not read or written")]
+    Store(#[from] StoreError),
+}
+
+impl<'a> UserPreferences<'a> {
+    pub(crate) fn new(
+        database: &'a Database,
+        registry: &'a Registry,
+        user: &str,
+    ) -> Result<Self, InvalidInput> {
+        recipient::check("user_id", user)?;
+        Ok(Self {
+            database,
+            registry,
+            user: user.to_owned(),
+        })
+    }
+
+    /// Reads the matrix, in one query.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn matrix(&self) -> Result<Matrix, PreferenceError> {
+        let statement = self.database.sql(
+            "select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1",
+        );
+        let mut choices = Choices::default();
+        each_database!(self.database, |pool| {
+            for row in sqlx::query(statement)
+                .bind(&self.user)
+                .fetch_all(pool)
+                .await
+                .map_err(StoreError::from)?
+            {
+                choices.insert(
+                    &self.user,
+                    row.get("category"),
+                    row.get("channel"),
+                    Choice::from_enabled(row.get("enabled")),
+                );
+            }
+        });
+        Ok(Matrix {
+            categories: self
+                .registry
+                .categories()
+                .map(|category| self.row(category, &choices))
+                .collect(),
+        })
+    }
+
+    /// Switches one cell. Muting a critical channel is kept, and does not apply to the events for which it is critical.
+    ///
+    /// # Errors
+    ///
+    /// [`PreferenceError::UnknownCategory`], [`PreferenceError::UnknownChannel`]; nothing is written then.
+    ///
+    /// # Cancel safety
+    ///
+    /// One statement: it is written or it is not.
+    pub async fn set(
+        &self,
+        category: &str,
+        channel: &str,
+        choice: Choice,
+    ) -> Result<(), PreferenceError> {
+        self.set_many(&[CellChange {
+            category: category.to_owned(),
+            channel: channel.to_owned(),
+            enabled: choice == Choice::On,
+        }])
+        .await
+    }
+
+    /// Switches many cells, all or none. Of two changes of one cell the later counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`UserPreferences::set`].
+    ///
+    /// # Cancel safety
+    ///
+    /// One statement: all are written or none.
+    pub async fn set_many(&self, changes: &[CellChange]) -> Result<(), PreferenceError> {
+        // One upsert may not touch a row twice, and sorted rows do not deadlock.
+        let mut cells = BTreeMap::new();
+        for change in changes {
+            let (category, channel) = self.known(&change.category, &change.channel)?;
+            cells.insert((category, channel), change.enabled);
+        }
+        let cells: Vec<_> = cells
+            .into_iter()
+            .map(|((category, channel), enabled)| serde_json::json!([category, channel, enabled]))
+            .collect();
+        let cells = serde_json::Value::Array(cells).to_string();
+        each_database!(self.database, |pool| {
+            sqlx::query(self.database.sql(UPSERT))
+                .bind(&self.user)
+                .bind(cells)
+                .execute(pool)
+                .await
+                .map_err(StoreError::from)?;
+        });
+        Ok(())
+    }
+
+    fn known(
+        &self,
+        category: &str,
+        channel: &str,
+    ) -> Result<(&'static str, &'static str), PreferenceError> {
+        let Some(known_category) = self.registry.categories().find(|known| *known == category)
+        else {
+            return Err(PreferenceError::UnknownCategory {
+                category: category.to_owned(),
+                known: self.registry.categories().collect(),
+            });
+        };
+        let channels = channels_of(self.registry, known_category);
+        match channels.get(channel) {
+            Some(known_channel) => Ok((known_category, *known_channel)),
+            None => Err(PreferenceError::UnknownChannel {
+                category: category.to_owned(),
+                channel: channel.to_owned(),
+                known: channels.into_iter().collect(),
+            }),
+        }
+    }
+
+    fn row(&self, category: &'static str, choices: &Choices) -> CategoryRow {
+        CategoryRow {
+            category,
+            description: self.registry.category_description(category),
+            events: events_of(self.registry, category)
+                .map(|event| EventRow {
+                    event_type: event.event_type,
+                    description: event.description,
+                })
+                .collect(),
+            channels: channels_of(self.registry, category)
+                .into_iter()
+                .map(|channel| {
+                    let (critical, ordinary): (Vec<_>, Vec<_>) = events_of(self.registry, category)
+                        .filter(|event| event.channel(channel).is_some())
+                        .partition(|event| event.is_critical(channel));
+                    Cell {
+                        channel,
+                        enabled: choices.of(&self.user, category, channel) != Some(Choice::Off),
+                        locked: ordinary.is_empty(),
+                        reason: reason(&critical, &ordinary),
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+fn reason(critical: &[&EventDeclaration], ordinary: &[&EventDeclaration]) -> Option<String> {
+    let names: Vec<_> = critical.iter().map(|event| event.event_type).collect();
+    match (critical, ordinary) {
+        ([], _) => None,
+        (_, []) => Some(format!(
+            "always sent, because it is critical: {}",
+            names.join(", ")
+        )),
+        _ => Some(format!(
+            "does not apply to {}, which is critical",
+            names.join(", ")
+        )),
+    }
+}
+
+fn events_of<'r>(
+    registry: &'r Registry,
+    category: &'r str,
+) -> impl Iterator<Item = &'static EventDeclaration> + 'r {
+    registry
+        .events()
+        .filter(move |event| event.category == category)
+}
+
+fn channels_of(registry: &Registry, category: &str) -> BTreeSet<&'static str> {
+    events_of(registry, category)
+        .flat_map(|event| event.channels)
+        .map(|used| used.channel.name())
+        .collect()
+}
+
+const UPSERT: &str = "\
+    insert into {campanile}user_notification_preferences (user_id, category, channel, enabled, updated_at) \
+    select $1, cell.value ->> 0, cell.value ->> 1, {flag(cell.value ->> 2)}, {now} \
+    from {rows($2)} as cell where true \
+    on conflict (user_id, category, channel) \
+    do update set enabled = excluded.enabled, updated_at = excluded.updated_at";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_truth_table_is_the_published_one() {
+        use Choice::{Off, On};
+        use Weight::{Critical, Ordinary};
+        for (weight, choice, rule, sends) in [
+            (Critical, None, Rule::Critical, true),
+            (Critical, Some(On), Rule::Critical, true),
+            (Critical, Some(Off), Rule::Critical, true),
+            (Ordinary, None, Rule::DefaultOn, true),
+            (Ordinary, Some(On), Rule::OptedIn, true),
+            (Ordinary, Some(Off), Rule::OptedOut, false),
+        ] {
+            assert_eq!(decide(weight, choice), rule);
+            assert_eq!(rule.sends(), sends);
+        }
+    }
+
+    proptest! {
+        /// The reference model: start with every declared channel, take away what is off, put back what is critical.
+        #[test]
+        fn the_resolver_agrees_with_subtraction_on_sets(
+            declared in prop::collection::btree_set(0_u8..6, 0..6),
+            off in prop::collection::btree_set(0_u8..6, 0..6),
+            on in prop::collection::btree_set(0_u8..6, 0..6),
+            critical in prop::option::of(0_u8..6),
+        ) {
+            let off: BTreeSet<u8> = off.difference(&on).copied().collect();
+            let model: BTreeSet<u8> = declared
+                .iter()
+                .filter(|channel| !off.contains(channel) || critical == Some(**channel))
+                .copied()
+                .collect();
+            let resolved: BTreeSet<u8> = declared
+                .iter()
+                .filter(|channel| {
+                    let weight = if critical == Some(**channel) { Weight::Critical } else { Weight::Ordinary };
+                    let choice = if off.contains(channel) { Some(Choice::Off) }
+                        else if on.contains(channel) { Some(Choice::On) }
+                        else { None };
+                    decide(weight, choice).sends()
+                })
+                .copied()
+                .collect();
+            prop_assert_eq!(resolved, model);
+        }
+    }
+}

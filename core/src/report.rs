@@ -1,0 +1,175 @@
+//! The **report** is what the caller gets: counts, and the exact account behind them.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+/// What became of one dispatch. In JSON its keys are camelCase.
+///
+/// Every (distinct recipient, declared channel) pair ends in exactly one [`Outcome`], and the sums balance:
+/// `recipients == admitted + deduped + fully_suppressed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DispatchReport {
+    /// Deliveries that went out: rows written, mails and pushes taken by their provider.
+    pub sent: usize,
+    /// Deliveries that are committed and left to a worker.
+    pub queued: usize,
+    /// Deliveries whose first attempt failed. Those worth it are tried again.
+    pub failed: usize,
+    /// Recipients for whom this was a repeat inside the window.
+    pub deduped: usize,
+    /// Deliveries that a preference removed.
+    pub suppressed_by_prefs: usize,
+    /// Deliveries that have nowhere to go: the recipient has no address on the channel.
+    pub unreachable: usize,
+    /// Deliveries whose address is on the channel's suppression list.
+    pub suppressed_addresses: usize,
+    /// Distinct recipients.
+    pub recipients: usize,
+    /// Recipients for whom there is a notification now.
+    pub admitted: usize,
+    /// Recipients who muted every channel of the event. No window was opened for them.
+    pub fully_suppressed: usize,
+    /// Ids that were named more than once, beyond the first time.
+    pub repeated_ids: usize,
+    /// The dispatch, if anybody was admitted.
+    pub dispatch_id: Option<Uuid>,
+    /// One line for each recipient and channel, in the order of recipient and channel.
+    pub outcomes: Vec<RecipientOutcome>,
+}
+
+/// What became of one event for one recipient on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RecipientOutcome {
+    /// The recipient.
+    pub recipient_user_id: String,
+    /// The channel.
+    pub channel: &'static str,
+    /// The outcome; in JSON one word, with the reason beside it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// The end of one delivery, as far as the caller's call could see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It went out.
+    Sent,
+    /// It is committed and left to a worker.
+    Queued,
+    /// The first attempt failed.
+    Failed {
+        /// What happened.
+        reason: String,
+        /// Whether it will be tried again.
+        retry: Retry,
+    },
+    /// It was a repeat inside the window.
+    Deduped,
+    /// A preference removed it.
+    SuppressedByPrefs,
+    /// The address is on the channel's suppression list.
+    SuppressedAddress,
+    /// The recipient has no address on the channel.
+    Unreachable,
+}
+
+/// Whether a failed delivery is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Retry {
+    /// A worker tries it again.
+    Scheduled,
+    /// It will never work, and is kept as dead.
+    Never,
+}
+
+impl Outcome {
+    /// The outcome as one word, `suppressedByPrefs` for example.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Queued => "queued",
+            Self::Failed { .. } => "failed",
+            Self::Deduped => "deduped",
+            Self::SuppressedByPrefs => "suppressedByPrefs",
+            Self::SuppressedAddress => "suppressedAddress",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("outcome", self.as_str())?;
+        if let Self::Failed { reason, retry } = self {
+            map.serialize_entry("reason", reason)?;
+            map.serialize_entry("retry", retry)?;
+        }
+        map.end()
+    }
+}
+
+impl DispatchReport {
+    /// Adds up the account. The only place where totals are made.
+    pub(crate) fn from_outcomes(
+        recipients: usize,
+        repeated_ids: usize,
+        dispatch_id: Uuid,
+        mut outcomes: Vec<RecipientOutcome>,
+    ) -> Self {
+        outcomes.sort_by(|left, right| {
+            (&left.recipient_user_id, left.channel).cmp(&(&right.recipient_user_id, right.channel))
+        });
+        let mut report = Self {
+            recipients,
+            repeated_ids,
+            ..Self::default()
+        };
+        // A recipient is admitted, or a repeat, or has muted everything; repeats may have muted some channels.
+        let mut fates: BTreeMap<&str, Fate> = BTreeMap::new();
+        for line in &outcomes {
+            let (count, fate) = match &line.outcome {
+                Outcome::Sent => (&mut report.sent, Fate::Admitted),
+                Outcome::Queued => (&mut report.queued, Fate::Admitted),
+                Outcome::Failed { .. } => (&mut report.failed, Fate::Admitted),
+                Outcome::Unreachable => (&mut report.unreachable, Fate::Admitted),
+                Outcome::SuppressedAddress => (&mut report.suppressed_addresses, Fate::Admitted),
+                Outcome::SuppressedByPrefs => (&mut report.suppressed_by_prefs, Fate::Suppressed),
+                Outcome::Deduped => {
+                    fates.insert(&line.recipient_user_id, Fate::Deduped);
+                    continue;
+                }
+            };
+            *count += 1;
+            let known = fates.entry(&line.recipient_user_id).or_insert(fate);
+            *known = (*known).max(fate);
+        }
+        for fate in fates.values() {
+            *match fate {
+                Fate::Suppressed => &mut report.fully_suppressed,
+                Fate::Admitted => &mut report.admitted,
+                Fate::Deduped => &mut report.deduped,
+            } += 1;
+        }
+        report.dispatch_id = (report.admitted > 0).then_some(dispatch_id);
+        report.outcomes = outcomes;
+        report
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Suppressed,
+    Admitted,
+    Deduped,
+}

@@ -1,0 +1,306 @@
+//! The **write**: windows claimed, local rows, deliveries, in one atomic step on either database.
+//!
+//! `postgres` does it in one statement, `sqlite` in one `BEGIN IMMEDIATE`; both take the candidates of several dispatches
+//! at once. The store knows tables and clocks. It knows no event and no channel by name.
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+pub(crate) mod settle;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sqlx::{Connection as _, Row as _};
+use uuid::Uuid;
+
+use crate::channel::LocalChannel;
+use crate::database::{Database, Pool};
+use crate::preferences::{Choice, Choices};
+
+/// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) dispatches: Vec<DispatchRow>,
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// One dispatch, as its row.
+#[derive(Debug, Clone)]
+pub(crate) struct DispatchRow {
+    pub(crate) id: Uuid,
+    pub(crate) event_type: &'static str,
+    pub(crate) category: &'static str,
+    pub(crate) subject_id: Option<String>,
+    pub(crate) org_id: Option<String>,
+    pub(crate) payload: String,
+    pub(crate) content: String,
+    pub(crate) dedup_key: String,
+    /// Zero: nothing is a repeat, and no window is opened.
+    pub(crate) window: Duration,
+}
+
+impl DispatchRow {
+    pub(crate) fn window_micros(&self) -> i64 {
+        i64::try_from(self.window.as_micros()).expect("a window is at most a year")
+    }
+}
+
+/// One recipient of one dispatch. The database decides whether it is admitted.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Index into [`Batch::dispatches`].
+    pub(crate) dispatch: usize,
+    pub(crate) notification_id: Uuid,
+    pub(crate) user_id: String,
+    /// The channels that get it, each with an id for its delivery.
+    pub(crate) deliveries: Vec<(Uuid, &'static str)>,
+}
+
+/// Who tries the remote deliveries first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease {
+    /// How many are leased to this process in the same statement; the rest waits for a worker.
+    pub(crate) at_most: usize,
+    pub(crate) time: Duration,
+    pub(crate) worker: Uuid,
+}
+
+/// What the database decided.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// The notifications that are not repeats.
+    pub(crate) admitted: HashSet<Uuid>,
+    /// The deliveries leased to this process.
+    pub(crate) leased: HashSet<Uuid>,
+}
+
+impl Admission {
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.admitted.extend(other.admitted);
+        self.leased.extend(other.leased);
+    }
+}
+
+impl Batch {
+    /// Cuts the batch into pieces of at most `size` candidates, each with the dispatches it needs.
+    pub(crate) fn chunks(self, size: usize) -> Vec<Self> {
+        if self.candidates.len() <= size {
+            return vec![self];
+        }
+        self.candidates
+            .chunks(size)
+            .map(|candidates| {
+                let mut chunk = Self::default();
+                let mut positions = HashMap::new();
+                for candidate in candidates {
+                    let dispatch = *positions.entry(candidate.dispatch).or_insert_with(|| {
+                        chunk
+                            .dispatches
+                            .push(self.dispatches[candidate.dispatch].clone());
+                        chunk.dispatches.len() - 1
+                    });
+                    chunk.candidates.push(Candidate {
+                        dispatch,
+                        ..candidate.clone()
+                    });
+                }
+                chunk
+            })
+            .collect()
+    }
+
+    /// Of two candidates for one window the first stays: one statement cannot claim a row twice.
+    pub(crate) fn settle_repeats(&mut self) {
+        let dispatches = &self.dispatches;
+        let mut claimed = HashSet::new();
+        self.candidates.retain(|candidate| {
+            let dispatch = &dispatches[candidate.dispatch];
+            dispatch.window.is_zero()
+                || claimed.insert((
+                    dispatch.event_type,
+                    dispatch.dedup_key.clone(),
+                    candidate.user_id.clone(),
+                ))
+        });
+    }
+}
+
+/// A channel that writes rows in the dispatch statement, as the store composes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalInsert {
+    pub(crate) channel: &'static str,
+    pub(crate) statement: LocalChannel,
+}
+
+/// The statements of one dispatcher, composed once at start-up.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    #[cfg(feature = "postgres")]
+    pub(crate) postgres: sqlx::SqlStr,
+    #[cfg(feature = "sqlite")]
+    pub(crate) sqlite: sqlite::WriteStatements,
+}
+
+impl Statements {
+    pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
+        Self {
+            #[cfg(feature = "postgres")]
+            postgres: postgres::compose(locals),
+            #[cfg(feature = "sqlite")]
+            sqlite: sqlite::WriteStatements::compose(locals),
+        }
+    }
+}
+
+/// A connection of either database, as the dispatcher uses it.
+pub(crate) trait Store: Send {
+    /// The preference rows of these users in these categories, in one query.
+    fn read_choices(
+        &mut self,
+        database: &Database,
+        categories: &[&str],
+        users: &[String],
+    ) -> impl Future<Output = Result<Choices, sqlx::Error>> + Send;
+
+    /// Claims the windows and writes everything that is admitted: all chunks or none.
+    ///
+    /// Opens a transaction, or a savepoint inside the caller's, where one statement is not enough.
+    fn write(
+        &mut self,
+        statements: &Statements,
+        chunks: &[Batch],
+        lease: Lease,
+    ) -> impl Future<Output = Result<Admission, sqlx::Error>> + Send;
+
+    /// The same inside the host's open transaction; `None` if there is none.
+    fn write_within(
+        &mut self,
+        statements: &Statements,
+        chunks: &[Batch],
+        lease: Lease,
+    ) -> impl Future<Output = Result<Option<Admission>, sqlx::Error>> + Send;
+}
+
+const READ_CHOICES: &str = "\
+    select user_id, category, channel, enabled from {campanile}user_notification_preferences \
+    where category in (select {texts($1)}) and user_id in (select {texts($2)})";
+
+/// Writes the chunks one after the other; the leases are counted down.
+macro_rules! write_each {
+    ($module:ident, $connection:expr, $statements:expr, $chunks:expr, $lease:expr) => {{
+        let mut admission = Admission::default();
+        for batch in $chunks {
+            let lease = Lease {
+                at_most: $lease.at_most - admission.leased.len(),
+                ..$lease
+            };
+            admission.merge($module::write(&mut *$connection, $statements, batch, lease).await?);
+        }
+        admission
+    }};
+}
+
+macro_rules! store {
+    ($connection:ty, $module:ident) => {
+        impl Store for $connection {
+            async fn read_choices(
+                &mut self,
+                database: &Database,
+                categories: &[&str],
+                users: &[String],
+            ) -> Result<Choices, sqlx::Error> {
+                let mut choices = Choices::default();
+                for row in sqlx::query(database.sql(READ_CHOICES))
+                    .bind(serde_json::json!(categories).to_string())
+                    .bind(serde_json::json!(users).to_string())
+                    .fetch_all(self)
+                    .await?
+                {
+                    choices.insert(
+                        row.try_get("user_id")?,
+                        row.try_get("category")?,
+                        row.try_get("channel")?,
+                        Choice::from_enabled(row.try_get("enabled")?),
+                    );
+                }
+                Ok(choices)
+            }
+
+            async fn write(
+                &mut self,
+                statements: &Statements,
+                chunks: &[Batch],
+                lease: Lease,
+            ) -> Result<Admission, sqlx::Error> {
+                if let [batch] = chunks
+                    && $module::ONE_STATEMENT
+                {
+                    return $module::write(self, &statements.$module, batch, lease).await;
+                }
+                let mut transaction = if self.is_in_transaction() {
+                    self.begin().await?
+                } else {
+                    self.begin_with($module::BEGIN).await?
+                };
+                let statements = &statements.$module;
+                let admission = write_each!($module, &mut transaction, statements, chunks, lease);
+                transaction.commit().await?;
+                Ok(admission)
+            }
+
+            async fn write_within(
+                &mut self,
+                statements: &Statements,
+                chunks: &[Batch],
+                lease: Lease,
+            ) -> Result<Option<Admission>, sqlx::Error> {
+                if self.is_in_transaction() {
+                    return self.write(statements, chunks, lease).await.map(Some);
+                }
+                // sqlx knows of no transaction; the host may have begun one by a statement of its own.
+                if !$module::set_savepoint(self).await? {
+                    return Ok(None);
+                }
+                let write = async {
+                    let statements = &statements.$module;
+                    Ok(write_each!($module, self, statements, chunks, lease))
+                };
+                let written: Result<Admission, sqlx::Error> = write.await;
+                if written.is_err() {
+                    sqlx::query("rollback to savepoint campanile")
+                        .execute(&mut *self)
+                        .await?;
+                }
+                sqlx::query("release savepoint campanile")
+                    .execute(&mut *self)
+                    .await?;
+                written.map(Some)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+store!(sqlx::PgConnection, postgres);
+#[cfg(feature = "sqlite")]
+store!(sqlx::SqliteConnection, sqlite);
+
+impl Database {
+    /// What this database is called in a message.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.pool() {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => "Postgres",
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => "SQLite",
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            Pool::Missing(never) => match *never {},
+        }
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

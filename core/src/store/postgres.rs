@@ -1,0 +1,186 @@
+//! The write on Postgres: one statement, one round trip.
+
+use std::fmt::Write as _;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
+use uuid::Uuid;
+
+use super::{Admission, Batch, Lease, LocalInsert, micros};
+
+/// One chunk needs no transaction around it.
+pub(super) const ONE_STATEMENT: bool = true;
+
+pub(super) const BEGIN: &str = "BEGIN";
+
+/// The parts of the statement, in the order in which data flows through it.
+///
+/// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` passes
+///   over open windows without locking or rewriting their rows; the conflict clause still decides. The clock is
+///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it.
+/// * `admission` is who is not a repeat.
+/// * A dispatch row is kept for the sake of its remote deliveries, which share its content.
+/// * Each local channel adds its insert over `admitted`.
+/// * The first `$16` remote deliveries are leased to this process at once.
+const HEAD: &str = "\
+with dispatch as materialized (
+    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload::jsonb as payload,
+        d.content::jsonb as content, d.dedup_key, d.window_micros, d.n
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
+        with ordinality as d(dispatch_id, event_type, category, subject_id, org_id, payload, content, dedup_key, window_micros, n)
+),
+candidate as materialized (
+    select c.notification_id, c.user_id, d.*
+    from unnest($10::bigint[], $11::uuid[], $12::text[]) as c(n, notification_id, user_id)
+    join dispatch d on d.n = c.n
+),
+planned as materialized (
+    select * from unnest($13::uuid[], $14::uuid[], $15::text[]) as p(notification_id, delivery_id, channel)
+),
+claimed as (
+    insert into campanile.notification_dedup as held
+        (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id)
+    select c.event_type, c.dedup_key, c.user_id, clock_timestamp(),
+        clock_timestamp() + c.window_micros * interval '1 microsecond', c.notification_id
+    from candidate c
+    where c.window_micros > 0 and not exists (
+        select 1 from campanile.notification_dedup as open
+        where open.event_type = c.event_type and open.dedup_key = c.dedup_key
+            and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
+    )
+    order by c.event_type, c.dedup_key, c.user_id
+    on conflict (event_type, dedup_key, recipient_user_id) do update set
+        fired_at = clock_timestamp(),
+        window_ends_at = clock_timestamp() + (excluded.window_ends_at - excluded.fired_at),
+        notification_id = excluded.notification_id
+    where held.window_ends_at <= clock_timestamp()
+    returning notification_id
+),
+admission as materialized (
+    select c.*, clock_timestamp() as created_at from candidate c
+    where c.window_micros = 0 or c.notification_id in (select notification_id from claimed)
+),
+dispatched as (
+    insert into campanile.notification_dispatches
+        (id, event_type, category, subject_id, org_id, payload, content, created_at)
+    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload, d.content, clock_timestamp()
+    from dispatch d where exists (
+        select 1 from admission a join planned p on p.notification_id = a.notification_id
+        where a.n = d.n and p.channel not in ({locals})
+    )
+    on conflict (id) do nothing
+),
+";
+
+const TAIL: &str = "\
+delivery as (
+    insert into campanile.notification_deliveries
+        (id, notification_id, dispatch_id, user_id, channel, state, attempt, run_at, lease_until, worker, created_at)
+    select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
+        case when r.rank <= $16 then 'running' else 'pending' end,
+        case when r.rank <= $16 then 1 else 0 end,
+        r.created_at,
+        case when r.rank <= $16 then r.created_at + $17 * interval '1 microsecond' end,
+        case when r.rank <= $16 then $18::uuid end,
+        r.created_at
+    from (
+        select a.*, p.delivery_id, p.channel, row_number() over (order by p.delivery_id) as rank
+        from admission a join planned p on p.notification_id = a.notification_id
+        where p.channel not in ({locals})
+    ) as r
+    returning id, state
+)
+select notification_id as id, 'admitted' as what from admission
+union all
+select id, 'leased' from delivery where state = 'running'
+";
+
+/// Composes the statement with the inserts of the linked local channels.
+pub(crate) fn compose(locals: &[LocalInsert]) -> SqlStr {
+    let mut statement = HEAD.to_owned();
+    for local in locals {
+        // A channel's name is a lower case word; it needs no quoting.
+        let _ = write!(
+            statement,
+            "local_{channel} as (\n\
+             with admitted as (\n\
+             select a.notification_id, a.dispatch_id, a.user_id, a.org_id, a.event_type, a.subject_id, a.category,\n\
+             a.payload, a.content -> '{channel}' as parts, a.created_at\n\
+             from admission a join planned p on p.notification_id = a.notification_id and p.channel = '{channel}'\n\
+             )\n{insert}\n),\n",
+            channel = local.channel,
+            insert = local.statement.postgres,
+        );
+    }
+    let locals: Vec<_> = locals
+        .iter()
+        .map(|local| format!("'{}'", local.channel))
+        .chain(["''".to_owned()])
+        .collect();
+    let statement = (statement + TAIL).replace("{locals}", &locals.join(", "));
+    AssertSqlSafe(statement).into_sql_str()
+}
+
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    statement: &SqlStr,
+    batch: &Batch,
+    lease: Lease,
+) -> Result<Admission, sqlx::Error> {
+    let dispatches = &batch.dispatches;
+    let candidates = &batch.candidates;
+    let deliveries: Vec<(Uuid, Uuid, &str)> = candidates
+        .iter()
+        .flat_map(|candidate| {
+            let notification = candidate.notification_id;
+            let pairs = candidate.deliveries.iter();
+            pairs.map(move |(id, channel)| (notification, *id, *channel))
+        })
+        .collect();
+    let ordinals: Vec<i64> = candidates
+        .iter()
+        .map(|candidate| i64::try_from(candidate.dispatch + 1).expect("a batch is small"))
+        .collect();
+    let rows = sqlx::query(statement.clone())
+        .bind(column(dispatches, |row| row.id))
+        .bind(column(dispatches, |row| row.event_type))
+        .bind(column(dispatches, |row| row.category))
+        .bind(column(dispatches, |row| row.subject_id.as_deref()))
+        .bind(column(dispatches, |row| row.org_id.as_deref()))
+        .bind(column(dispatches, |row| row.payload.as_str()))
+        .bind(column(dispatches, |row| row.content.as_str()))
+        .bind(column(dispatches, |row| row.dedup_key.as_str()))
+        .bind(column(dispatches, super::DispatchRow::window_micros))
+        .bind(ordinals)
+        .bind(column(candidates, |candidate| candidate.notification_id))
+        .bind(column(candidates, |candidate| candidate.user_id.as_str()))
+        .bind(column(&deliveries, |delivery| delivery.0))
+        .bind(column(&deliveries, |delivery| delivery.1))
+        .bind(column(&deliveries, |delivery| delivery.2))
+        .bind(i64::try_from(lease.at_most).unwrap_or(i64::MAX))
+        .bind(micros(lease.time))
+        .bind(lease.worker)
+        .fetch_all(connection)
+        .await?;
+    let mut admission = Admission::default();
+    for row in rows {
+        let id: Uuid = row.try_get("id")?;
+        match row.try_get("what")? {
+            "leased" => admission.leased.insert(id),
+            _ => admission.admitted.insert(id),
+        };
+    }
+    Ok(admission)
+}
+
+fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(value).collect()
+}
+
+/// Sets a savepoint; `false` outside a transaction (SQLSTATE 25P01).
+pub(super) async fn set_savepoint(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match sqlx::query("savepoint campanile").execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P01") => Ok(false),
+        Err(error) => Err(error),
+    }
+}

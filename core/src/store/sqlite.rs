@@ -1,0 +1,254 @@
+//! The write on SQLite: the steps of the Postgres statement, one after the other, in one `BEGIN IMMEDIATE`.
+//!
+//! Rows travel as JSON and are taken apart by `json_each`: one statement for any number of rows.
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection};
+use uuid::Uuid;
+
+use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
+use crate::database::{SQLITE, translate};
+
+/// The statements of one dispatcher.
+#[derive(Debug)]
+pub(crate) struct WriteStatements {
+    claim: SqlStr,
+    dispatch: SqlStr,
+    locals: Vec<(&'static str, SqlStr)>,
+    deliver: SqlStr,
+}
+
+/// The steps need a transaction around them.
+pub(super) const ONE_STATEMENT: bool = false;
+
+/// Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// `$1` is the dispatches, `$2` the rows of what is written: `[dispatch, notification, user, delivery]`.
+const RELATIONS: &str = "\
+with dispatch as materialized (
+    select key as n, value ->> 'dispatch_id' as dispatch_id, value ->> 'event_type' as event_type,
+        value ->> 'category' as category, value ->> 'subject_id' as subject_id, value ->> 'org_id' as org_id,
+        value ->> 'payload' as payload, value ->> 'content' as content, value ->> 'dedup_key' as dedup_key,
+        value ->> 'window_micros' as window_micros
+    from json_each($1)
+),
+given as materialized (
+    select value ->> 0 as n, value ->> 1 as notification_id, value ->> 2 as user_id, value ->> 3 as delivery_id,
+        value ->> 4 as channel, value ->> 5 as rank
+    from json_each($2)
+)";
+
+const CLAIM: &str = "\
+insert into notification_dedup as held
+    (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id)
+select d.event_type, d.dedup_key, g.user_id, {now}, {now} + d.window_micros, g.notification_id
+from given g join dispatch d on d.n = g.n
+where d.window_micros > 0
+on conflict (event_type, dedup_key, recipient_user_id) do update set
+    fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id
+where held.window_ends_at <= excluded.fired_at
+returning notification_id";
+
+const DISPATCH: &str = "\
+insert into notification_dispatches (id, event_type, category, subject_id, org_id, payload, content, created_at)
+select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload, d.content, {now}
+from dispatch d where d.n in (select n from given)
+on conflict (id) do nothing";
+
+const DELIVER: &str = "\
+insert into notification_deliveries
+    (id, notification_id, dispatch_id, user_id, channel, state, attempt, run_at, lease_until, worker, created_at)
+select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel,
+    iif(g.rank <= $3, 'running', 'pending'), iif(g.rank <= $3, 1, 0), {now},
+    iif(g.rank <= $3, {now} + $4, null), iif(g.rank <= $3, $5, null), {now}
+from given g join dispatch d on d.n = g.n where true";
+
+impl WriteStatements {
+    pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
+        let statement = |text: &str| {
+            AssertSqlSafe(translate(&format!("{RELATIONS}\n{text}"), &SQLITE)).into_sql_str()
+        };
+        let local = |local: &LocalInsert| {
+            let sql = format!(
+                "{}{}\n{}",
+                translate(RELATIONS, &SQLITE),
+                translate(
+                    &format!(
+                        ",\nadmitted as (
+    select g.notification_id, d.dispatch_id, g.user_id, d.org_id, d.event_type, d.subject_id, d.category, d.payload,
+        d.content -> '{}' as parts, {{now}} as created_at
+    from given g join dispatch d on d.n = g.n
+)",
+                        local.channel
+                    ),
+                    &SQLITE
+                ),
+                local.statement.sqlite
+            );
+            (local.channel, AssertSqlSafe(sql).into_sql_str())
+        };
+        Self {
+            claim: statement(CLAIM),
+            dispatch: statement(DISPATCH),
+            locals: locals.iter().map(local).collect(),
+            deliver: statement(DELIVER),
+        }
+    }
+}
+
+pub(crate) async fn write(
+    connection: &mut SqliteConnection,
+    statements: &WriteStatements,
+    batch: &Batch,
+    lease: Lease,
+) -> Result<Admission, sqlx::Error> {
+    let dispatches = dispatches(batch);
+    let mut admission = Admission::default();
+    let candidates = batch.candidates.iter().map(|candidate| {
+        json!([
+            candidate.dispatch,
+            candidate.notification_id,
+            candidate.user_id
+        ])
+    });
+    let claimed = sqlx::query(statements.claim.clone())
+        .bind(&dispatches)
+        .bind(array(candidates))
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in claimed {
+        let id: &str = row.try_get("notification_id")?;
+        let id = Uuid::parse_str(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        admission.admitted.insert(id);
+    }
+    for candidate in &batch.candidates {
+        if batch.dispatches[candidate.dispatch].window.is_zero() {
+            admission.admitted.insert(candidate.notification_id);
+        }
+    }
+    if admission.admitted.is_empty() {
+        return Ok(admission);
+    }
+    write_admitted(
+        connection,
+        statements,
+        batch,
+        &dispatches,
+        lease,
+        &mut admission,
+    )
+    .await?;
+    Ok(admission)
+}
+
+async fn write_admitted(
+    connection: &mut SqliteConnection,
+    statements: &WriteStatements,
+    batch: &Batch,
+    dispatches: &str,
+    lease: Lease,
+    admission: &mut Admission,
+) -> Result<(), sqlx::Error> {
+    let admitted: Vec<_> = batch
+        .candidates
+        .iter()
+        .filter(|candidate| admission.admitted.contains(&candidate.notification_id))
+        .collect();
+    let remote = remote_rows(statements, &admitted, lease, admission);
+    for (channel, statement) in &statements.locals {
+        let rows = admitted
+            .iter()
+            .filter(|candidate| candidate.deliveries.iter().any(|(_, its)| its == channel));
+        let rows = rows.map(|candidate| {
+            json!([
+                candidate.dispatch,
+                candidate.notification_id,
+                candidate.user_id
+            ])
+        });
+        sqlx::query(statement.clone())
+            .bind(dispatches)
+            .bind(array(rows))
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !remote.is_empty() {
+        let remote = Value::Array(remote).to_string();
+        // A dispatch row is kept for the sake of its remote deliveries, which share its content.
+        sqlx::query(statements.dispatch.clone())
+            .bind(dispatches)
+            .bind(&remote)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(statements.deliver.clone())
+            .bind(dispatches)
+            .bind(remote)
+            .bind(i64::try_from(lease.at_most).unwrap_or(i64::MAX))
+            .bind(micros(lease.time))
+            .bind(lease.worker.to_string())
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The remote deliveries of these candidates; the first ones are leased.
+fn remote_rows(
+    statements: &WriteStatements,
+    admitted: &[&Candidate],
+    lease: Lease,
+    admission: &mut Admission,
+) -> Vec<Value> {
+    let is_local = |channel: &str| statements.locals.iter().any(|(local, _)| *local == channel);
+    let mut rows = Vec::new();
+    for candidate in admitted {
+        for (id, channel) in candidate.deliveries.iter().filter(|its| !is_local(its.1)) {
+            let rank = rows.len() + 1;
+            if rank <= lease.at_most {
+                admission.leased.insert(*id);
+            }
+            let Candidate {
+                dispatch,
+                notification_id,
+                user_id,
+                ..
+            } = candidate;
+            rows.push(json!([
+                dispatch,
+                notification_id,
+                user_id,
+                id,
+                channel,
+                rank
+            ]));
+        }
+    }
+    rows
+}
+
+fn dispatches(batch: &Batch) -> String {
+    array(batch.dispatches.iter().map(|row| {
+        json!({
+            "dispatch_id": row.id, "event_type": row.event_type, "category": row.category,
+            "subject_id": row.subject_id, "org_id": row.org_id, "payload": row.payload, "content": row.content,
+            "dedup_key": row.dedup_key, "window_micros": row.window_micros(),
+        })
+    }))
+}
+
+fn array(rows: impl Iterator<Item = Value>) -> String {
+    Value::Array(rows.collect()).to_string()
+}
+
+/// Sets a savepoint; `false` outside a transaction, which shows in that a `BEGIN` is taken.
+pub(super) async fn set_savepoint(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if sqlx::query("begin").execute(&mut *connection).await.is_ok() {
+        sqlx::query("rollback").execute(connection).await?;
+        return Ok(false);
+    }
+    sqlx::query("savepoint campanile")
+        .execute(connection)
+        .await?;
+    Ok(true)
+}

@@ -1,0 +1,240 @@
+//! Steps 3 to 6 of a dispatch: preferences are read once, the plan is made, content is rendered once, and everything is
+//! written at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::database::each_database;
+use crate::delivery::{Delivery, Parts};
+use crate::dispatch::Inner;
+use crate::error::{DispatchError, StoreError};
+use crate::event::EventDeclaration;
+use crate::payload::Payload;
+use crate::plan::{Plan, PlannedRecipient, plan};
+use crate::preferences::Choices;
+use crate::render::Content;
+use crate::report::DispatchReport;
+use crate::store::{Admission, Batch, Candidate, DispatchRow, Lease, Store};
+
+/// A notice that was looked up and validated: steps 1 and 2 are behind it.
+pub(crate) struct Checked {
+    pub(crate) dispatch_id: Uuid,
+    pub(crate) event: &'static EventDeclaration,
+    pub(crate) payload: Payload,
+    pub(crate) dedup_key: String,
+    pub(crate) subject_id: Option<String>,
+    pub(crate) org_id: Option<String>,
+    pub(crate) recipients: Vec<String>,
+    pub(crate) repeated_ids: usize,
+}
+
+/// A notice with its plan and its content: steps 3 to 5 are behind it.
+pub(crate) struct Planned {
+    pub(crate) checked: Checked,
+    pub(crate) plan: Plan,
+    pub(crate) content: Content,
+}
+
+/// What was written: every notice with its plan, the candidates, and the database's decisions.
+pub(crate) struct Written {
+    pub(crate) planned: Vec<Planned>,
+    pub(crate) chunks: Vec<Batch>,
+    pub(crate) admission: Admission,
+}
+
+impl Inner {
+    /// Steps 3 to 5: read preferences once, plan, render once.
+    pub(crate) async fn plan(
+        &self,
+        store: &mut impl Store,
+        checked: Vec<Checked>,
+    ) -> Result<Vec<Planned>, DispatchError> {
+        let choices = self.read_choices(store, &checked).await?;
+        checked
+            .into_iter()
+            .map(|checked| {
+                let plan = plan(checked.event, &checked.recipients, &choices);
+                let channels: BTreeSet<_> = plan
+                    .recipients
+                    .iter()
+                    .flat_map(PlannedRecipient::sending)
+                    .collect();
+                let content = self.registry.renderer().render(
+                    checked.event,
+                    &channels,
+                    &checked.payload,
+                    self.limits.http_links,
+                )?;
+                Ok(Planned {
+                    checked,
+                    plan,
+                    content,
+                })
+            })
+            .collect()
+    }
+
+    /// One query for each chunk of users.
+    async fn read_choices(
+        &self,
+        store: &mut impl Store,
+        checked: &[Checked],
+    ) -> Result<Choices, DispatchError> {
+        let categories: BTreeSet<_> = checked
+            .iter()
+            .map(|checked| checked.event.category)
+            .collect();
+        let categories: Vec<_> = categories.into_iter().collect();
+        let users: BTreeSet<_> = checked
+            .iter()
+            .flat_map(|checked| &checked.recipients)
+            .collect();
+        let users: Vec<String> = users.into_iter().cloned().collect();
+        let mut choices = Choices::default();
+        for users in users.chunks(self.limits.chunk) {
+            let read = store
+                .read_choices(&self.database, &categories, users)
+                .await
+                .map_err(StoreError::from)?;
+            choices.extend(read);
+        }
+        Ok(choices)
+    }
+
+    /// Steps 3 to 6 on a connection of the dispatcher's own.
+    pub(crate) async fn write(
+        &self,
+        checked: Vec<Checked>,
+        lease: Lease,
+    ) -> Result<Written, DispatchError> {
+        each_database!(&self.database, |pool| {
+            let mut connection = pool.acquire().await.map_err(StoreError::from)?;
+            let planned = self.plan(&mut *connection, checked).await?;
+            let chunks = self.candidates(&planned);
+            let _turn = self.database.turn_to_write().await;
+            let admission = connection
+                .write(&self.statements, &chunks, lease)
+                .await
+                .map_err(StoreError::from)?;
+            Ok(Written {
+                planned,
+                chunks,
+                admission,
+            })
+        })
+    }
+
+    /// Steps 3 to 6 on the host's connection, and the report: there is nothing to deliver before the host commits.
+    pub(crate) async fn write_within(
+        &self,
+        connection: &mut impl Store,
+        checked: Vec<Checked>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let planned = self.plan(connection, checked).await?;
+        let chunks = self.candidates(&planned);
+        let admission = connection
+            .write_within(&self.statements, &chunks, self.lease(0))
+            .await
+            .map_err(StoreError::from)?
+            .ok_or(DispatchError::NotInTransaction)?;
+        let written = Written {
+            planned,
+            chunks,
+            admission,
+        };
+        Ok(self.report(&written, &HashMap::new()))
+    }
+
+    /// Who the database has to decide about: every recipient that is not muted everywhere.
+    fn candidates(&self, planned: &[Planned]) -> Vec<Batch> {
+        let mut batch = Batch::default();
+        for (dispatch, planned) in planned.iter().enumerate() {
+            batch.dispatches.push(planned.row());
+            for recipient in &planned.plan.recipients {
+                let deliveries: Vec<_> = recipient
+                    .sending()
+                    .map(|channel| (Uuid::now_v7(), channel))
+                    .collect();
+                if !deliveries.is_empty() {
+                    batch.candidates.push(Candidate {
+                        dispatch,
+                        notification_id: Uuid::now_v7(),
+                        user_id: recipient.recipient_user_id.clone(),
+                        deliveries,
+                    });
+                }
+            }
+        }
+        batch.settle_repeats();
+        batch.chunks(self.limits.chunk)
+    }
+}
+
+impl Planned {
+    fn row(&self) -> DispatchRow {
+        DispatchRow {
+            id: self.checked.dispatch_id,
+            event_type: self.checked.event.event_type,
+            category: self.checked.event.category,
+            subject_id: self.checked.subject_id.clone(),
+            org_id: self.checked.org_id.clone(),
+            payload: self.checked.payload.json().to_string(),
+            content: serde_json::json!(self.content).to_string(),
+            dedup_key: self.checked.dedup_key.clone(),
+            window: self.checked.event.dedup.window,
+        }
+    }
+
+    fn shared_content(&self) -> (HashMap<&'static str, Arc<Parts>>, Arc<serde_json::Value>) {
+        let parts = self.content.iter();
+        (
+            parts
+                .map(|(channel, parts)| (*channel, Arc::new(parts.clone())))
+                .collect(),
+            Arc::new(self.checked.payload.json().clone()),
+        )
+    }
+}
+
+impl Written {
+    /// The deliveries that this process leased in the write, with the content it still holds.
+    pub(crate) fn leased(&self) -> Vec<(&'static str, Delivery)> {
+        let mut leased = Vec::with_capacity(self.admission.leased.len());
+        if self.admission.leased.is_empty() {
+            return leased;
+        }
+        let contents: HashMap<Uuid, _> = self
+            .planned
+            .iter()
+            .map(|planned| (planned.checked.dispatch_id, planned.shared_content()))
+            .collect();
+        for chunk in &self.chunks {
+            for candidate in &chunk.candidates {
+                let row = &chunk.dispatches[candidate.dispatch];
+                let (parts, payload) = &contents[&row.id];
+                for (id, channel) in &candidate.deliveries {
+                    if self.admission.leased.contains(id) {
+                        let delivery = Delivery {
+                            id: *id,
+                            notification_id: candidate.notification_id,
+                            dispatch_id: row.id,
+                            user_id: candidate.user_id.clone(),
+                            org_id: row.org_id.clone(),
+                            event_type: row.event_type.to_owned(),
+                            subject_id: row.subject_id.clone(),
+                            category: row.category.to_owned(),
+                            attempt: 1,
+                            addresses: Vec::new(),
+                            parts: Arc::clone(&parts[channel]),
+                            payload: Arc::clone(payload),
+                        };
+                        leased.push((*channel, delivery));
+                    }
+                }
+            }
+        }
+        leased
+    }
+}

@@ -1,0 +1,103 @@
+//! What is **declared**: the event's const data, and its entry in the registry.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, quote};
+use syn::ext::IdentExt as _;
+
+use crate::channel::{Channel, Part, Template};
+use crate::check::SUBJECT;
+use crate::expand::{Declaration, channel_const};
+use crate::file::include;
+use crate::parse::Attribute;
+
+impl Declaration<'_> {
+    pub(crate) fn registered(&self) -> TokenStream {
+        let campanile = self.campanile();
+        let ident = &self.item.input.ident;
+        let declaration = self.declaration();
+        quote! {
+            #[automatically_derived]
+            impl #campanile::event::NotifiableEvent for #ident {
+                const DECLARATION: &'static #campanile::event::EventDeclaration = &#declaration;
+            }
+            #campanile::__private::inventory::submit! {
+                #campanile::event::RegisteredEvent(
+                    <#ident as #campanile::event::NotifiableEvent>::DECLARATION
+                )
+            }
+        }
+    }
+
+    fn declaration(&self) -> TokenStream {
+        let campanile = self.campanile();
+        let Attribute {
+            event_type,
+            category,
+            aliases,
+            by,
+            channels,
+            ..
+        } = self.attribute;
+        let description = self.item.description.as_deref().unwrap_or_default();
+        let window = self.checked.window.map_or_else(
+            || quote!(#campanile::event::DEFAULT_WINDOW),
+            |window| quote!(::core::time::Duration::from_millis(#window)),
+        );
+        let by = by.as_ref().map_or_else(
+            || vec![SUBJECT.to_owned()],
+            |by| by.iter().map(|word| word.unraw().to_string()).collect(),
+        );
+        let channels = channels
+            .iter()
+            .enumerate()
+            .map(|(i, channel)| self.channel(i, channel));
+        let critical = self.critical();
+        let fields = self.item.fields.iter().flatten().map(|field| &field.name);
+        quote! {
+            #campanile::event::EventDeclaration {
+                event_type: #event_type,
+                description: #description,
+                category: #category,
+                aliases: &[#(#aliases),*],
+                dedup: #campanile::event::Dedup { window: #window, by: &[#(#by),*] },
+                channels: &[#(#channels),*],
+                critical: #critical,
+                fields: &[#(#fields),*],
+                location: #campanile::here!(),
+                read: #campanile::payload::Payload::read::<Self>,
+            }
+        }
+    }
+
+    fn channel(&self, i: usize, channel: &Channel) -> TokenStream {
+        let campanile = self.campanile();
+        let name = channel_const(i);
+        let templates = channel.parts.iter().map(|Part { name, template }| {
+            let part = name.unraw().to_string();
+            let source = template.as_ref().map(|template| match template {
+                Template::Text(text) => text.to_token_stream(),
+                Template::File(file) => include(file, self.source_file),
+            });
+            quote!(#campanile::event::Template { part: #part, source: #source })
+        });
+        quote! {
+            #campanile::event::ChannelUse { channel: #name, templates: &[#(#templates),*] }
+        }
+    }
+
+    fn critical(&self) -> TokenStream {
+        let position = self
+            .attribute
+            .critical
+            .as_ref()
+            .and_then(|path| self.position(path));
+        if let Some(i) = position {
+            let name = channel_const(i);
+            quote!(::core::option::Option::Some(#name))
+        } else if self.foreign_critical().is_some() {
+            quote!(::core::option::Option::Some(__CAMPANILE_CRITICAL))
+        } else {
+            quote!(::core::option::Option::None)
+        }
+    }
+}

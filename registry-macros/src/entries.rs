@@ -1,0 +1,149 @@
+//! **Entries** between commas: a mistake in one is noted, and the next is read.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::Span;
+use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::parse::discouraged::Speculative as _;
+use syn::{Expr, Ident, Token, token};
+
+use crate::problem::Problems;
+use crate::suggest::{did_you_mean, list, nearest};
+
+/// Keys of a list, each with the form in which it is written, and where they were written.
+pub(crate) struct Keys {
+    known: &'static [(&'static str, &'static str)],
+    pub(crate) written: BTreeMap<&'static str, Span>,
+}
+
+impl Keys {
+    pub(crate) fn new(known: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            known,
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a key and stands before its `=` or `(`. Nothing if the entry is not worth reading on.
+    pub(crate) fn read(
+        &mut self,
+        input: ParseStream<'_>,
+        problems: &mut Problems,
+    ) -> syn::Result<Option<&'static str>> {
+        let word = input.call(Ident::parse_any).map_err(|error| {
+            syn::Error::new(error.span(), format!("expected {}", list(self.names())))
+        })?;
+        let name = word.unraw().to_string();
+        let Some(&(key, form)) = self.named(&name, &word, problems) else {
+            return Ok(None);
+        };
+        if self.written.insert(key, word.span()).is_some() {
+            problems.at(&word, format!("`{key}` is written twice; keep one"));
+            return Ok(None);
+        }
+        let is_list = form.as_bytes().get(key.len()) == Some(&b'(');
+        let fits = if is_list {
+            input.peek(token::Paren)
+        } else {
+            input.peek(Token![=]) && !input.peek(Token![==])
+        };
+        if !fits {
+            problems.at(&word, format!("write `{form}`"));
+            return Ok(None);
+        }
+        Ok(Some(key))
+    }
+
+    /// The key of this name; a slip of the pen is noted and read as what was meant.
+    fn named(
+        &mut self,
+        name: &str,
+        word: &Ident,
+        problems: &mut Problems,
+    ) -> Option<&'static (&'static str, &'static str)> {
+        let known = self.known;
+        let find = |name: &str| known.iter().find(|(key, _)| *key == name);
+        if let Some(known) = find(name) {
+            return Some(known);
+        }
+        if let Some((channels, _)) = find("channels").filter(|_| is_const(name)) {
+            problems.at(
+                word,
+                format!("a channel is written inside `channels(..)`: `channels({name}(..))`"),
+            );
+            self.written.insert(channels, word.span());
+            return None;
+        }
+        let meant = nearest(name, self.names());
+        let advice = did_you_mean(name, self.names())
+            .unwrap_or_else(|| format!("; there are {}", list(self.names())));
+        problems.at(word, format!("there is no `{name}` here{advice}"));
+        find(meant?).filter(|(key, _)| !self.written.contains_key(key))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.known.iter().map(|(key, _)| *key)
+    }
+}
+
+/// Whether a name is written as consts are.
+fn is_const(name: &str) -> bool {
+    name.chars()
+        .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Reads entries until the end. After a mistake it goes on behind the next comma, after a forgotten comma at once.
+pub(crate) fn entries(
+    input: ParseStream<'_>,
+    problems: &mut Problems,
+    mut read: impl FnMut(ParseStream<'_>, &mut Problems) -> syn::Result<()>,
+) {
+    while !input.is_empty() {
+        if let Err(error) = read(input, problems) {
+            problems.add(error);
+            // Skipping tokens cannot fail.
+            let _ = skip_entry(input);
+        }
+        if input.peek(Token![,]) {
+            let _ = input.parse::<Token![,]>();
+        } else if !input.is_empty() {
+            problems.add(input.error("a comma is missing before this"));
+        }
+    }
+}
+
+pub(crate) fn skip_entry(input: ParseStream<'_>) -> syn::Result<()> {
+    while !at_end_of_entry(input) {
+        input.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(())
+}
+
+pub(crate) fn at_end_of_entry(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+/// The value behind `=`.
+pub(crate) fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let equals: Token![=] = input.parse()?;
+    if at_end_of_entry(input) {
+        return Err(syn::Error::new_spanned(
+            equals,
+            "there is nothing behind this",
+        ));
+    }
+    // A fork, because syn would report what a failed attempt leaves behind as a second error.
+    let attempt = input.fork();
+    let value = attempt.parse()?;
+    input.advance_to(&attempt);
+    Ok(ungrouped(value))
+}
+
+/// What a `macro_rules!` parameter stands for, which comes in brackets that nobody wrote.
+pub(crate) fn ungrouped(value: Expr) -> Expr {
+    match value {
+        Expr::Group(group) => ungrouped(*group.expr),
+        value => value,
+    }
+}

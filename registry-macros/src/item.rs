@@ -1,0 +1,273 @@
+//! The **item** below the attribute: a struct whose fields are the payload, and whose doc comment is the description.
+
+use proc_macro2::TokenStream;
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Data, DeriveInput, Expr, ExprLit, Fields, GenericParam, Lit, Meta, Type};
+
+use crate::problem::Problems;
+use crate::serde_attributes::{Told, refuse_conditions, refuse_serde, told};
+
+/// What an event is declared on.
+pub(crate) struct Item {
+    /// Without the attributes that were refused, so that nothing else complains about them.
+    pub(crate) input: DeriveInput,
+    pub(crate) description: Option<String>,
+    /// Nothing if it is no struct with named fields.
+    pub(crate) fields: Option<Vec<Field>>,
+    /// What serde is told about it already.
+    pub(crate) told: Told,
+}
+
+/// One field: a key of the payload, a variable of the templates.
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+}
+
+impl Item {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields
+            .iter()
+            .flatten()
+            .find(|field| field.name == name)
+    }
+
+    /// Whether the item is of a kind that an event can be at all.
+    pub(crate) fn is_payload(&self) -> bool {
+        self.fields.is_some() && self.input.generics.params.is_empty()
+    }
+}
+
+/// Reads the item, and notes what an event cannot be.
+///
+/// # Errors
+///
+/// If it is no struct, enum or union, of which the attribute could say more.
+pub(crate) fn item(tokens: TokenStream, problems: &mut Problems) -> syn::Result<Item> {
+    let mut input: DeriveInput = syn::parse2(tokens)?;
+    refuse_second_declaration(&mut input.attrs, problems);
+    refuse_serde(&mut input.attrs, problems);
+    let description = description(&input.attrs);
+    if description.is_none() {
+        problems.at(
+            &input.ident,
+            "the event has no doc comment; it is the description that users read on the preferences page, so write \
+             one above: `/// Your role in an organization changed.`",
+        );
+    }
+    refuse_generics(&input, problems);
+    let fields = fields(&mut input, problems);
+    Ok(Item {
+        told: told(&input.attrs),
+        description,
+        fields,
+        input,
+    })
+}
+
+fn fields(input: &mut DeriveInput, problems: &mut Problems) -> Option<Vec<Field>> {
+    let data = match &mut input.data {
+        Data::Struct(data) => data,
+        Data::Enum(data) => {
+            problems.at(
+                data.enum_token,
+                "an event is a struct, and not an enum; declare one event for each variant",
+            );
+            return None;
+        }
+        Data::Union(data) => {
+            problems.at(data.union_token, "an event is a struct, and not a union");
+            return None;
+        }
+    };
+    match &mut data.fields {
+        Fields::Unit => Some(Vec::new()),
+        Fields::Unnamed(fields) => {
+            problems.at(
+                &*fields,
+                "an event's fields have names: they are the keys of its payload and the variables of its templates",
+            );
+            None
+        }
+        Fields::Named(fields) => Some(
+            fields
+                .named
+                .iter_mut()
+                .filter_map(|field| {
+                    refuse_serde(&mut field.attrs, problems);
+                    refuse_conditions(&mut field.attrs, problems);
+                    Some(Field {
+                        name: field.ident.as_ref()?.unraw().to_string(),
+                        ty: field.ty.clone(),
+                    })
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn refuse_generics(input: &DeriveInput, problems: &mut Problems) {
+    for parameter in &input.generics.params {
+        let message = match parameter {
+            GenericParam::Lifetime(_) => {
+                "an event owns its fields, for it outlives the call; write `String` for `&str` and leave out the lifetime"
+            }
+            GenericParam::Type(_) | GenericParam::Const(_) => {
+                "an event has no parameters, for its payload is also read without knowing them; declare one event for each"
+            }
+        };
+        problems.at(parameter, message);
+    }
+}
+
+fn refuse_second_declaration(attributes: &mut Vec<Attribute>, problems: &mut Problems) {
+    attributes.retain(|attribute| {
+        let name = attribute.path().segments.last();
+        let is_second = name.is_some_and(|name| name.ident == "notifiable_event");
+        if is_second {
+            problems.at(
+                attribute,
+                "a struct is one event; declare the other on a struct of its own",
+            );
+        }
+        !is_second
+    });
+}
+
+/// The lines of the doc comment: those of a paragraph as one, paragraphs apart.
+fn description(attributes: &[Attribute]) -> Option<String> {
+    let mut text = String::new();
+    for line in attributes.iter().filter_map(doc_lines).flat_map(|lines| {
+        let lines: Vec<String> = lines.lines().map(|line| line.trim().to_owned()).collect();
+        if lines.is_empty() {
+            vec![String::new()]
+        } else {
+            lines
+        }
+    }) {
+        if line.is_empty() {
+            text.push_str("\n\n");
+        } else {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push(' ');
+            }
+            text.push_str(&line);
+        }
+    }
+    let paragraphs: Vec<&str> = text
+        .split("\n\n")
+        .map(str::trim)
+        .filter(|paragraph| !paragraph.is_empty())
+        .collect();
+    (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+}
+
+fn doc_lines(attribute: &Attribute) -> Option<String> {
+    match &attribute.meta {
+        Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    fn read(tokens: TokenStream) -> (Item, Vec<String>) {
+        let mut problems = Problems::default();
+        let item = item(tokens, &mut problems).unwrap();
+        (item, problems.messages())
+    }
+
+    fn refusals(tokens: &TokenStream) -> Vec<String> {
+        read(quote! { #[doc = " Said."] #tokens }).1
+    }
+
+    #[test]
+    fn the_doc_comment_is_the_description() {
+        let (item, problems) = read(quote! {
+            /// Your role in an organization
+            /// changed.
+            ///
+            ///  Sent at once.
+            #[derive(Debug)]
+            /** And more.
+                To the end. */
+            pub struct RoleChanged;
+        });
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(
+            item.description.as_deref(),
+            Some("Your role in an organization changed.\n\nSent at once. And more. To the end.")
+        );
+    }
+
+    #[test]
+    fn no_doc_comment_is_refused_with_the_reason() {
+        for undocumented in [
+            quote! { struct A; },
+            quote! { #[doc(hidden)] #[doc = "  "] struct A; },
+        ] {
+            let (_, problems) = read(undocumented);
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].contains("preferences page"));
+        }
+    }
+
+    #[test]
+    fn a_struct_with_named_fields_or_none_is_a_payload() {
+        let (item, _) = read(quote! { struct A { a: u8, r#type: Option<String> } });
+        let names: Vec<&str> = item
+            .fields
+            .iter()
+            .flatten()
+            .map(|field| field.name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "type"]);
+        assert_eq!(refusals(&quote! { struct A; }), [""; 0]);
+        assert_eq!(refusals(&quote! { struct A {} }), [""; 0]);
+    }
+
+    #[test]
+    fn everything_else_is_refused_in_one_sentence() {
+        let refused = [
+            (quote! { enum A { B } }, "one event for each variant"),
+            (quote! { union A { b: u8 } }, "not a union"),
+            (quote! { struct A(u8); }, "fields have names"),
+            (quote! { struct A<T> { b: T } }, "has no parameters"),
+            (
+                quote! { struct A<const N: usize> { b: u8 } },
+                "has no parameters",
+            ),
+            (
+                quote! { struct A<'a> { b: &'a str } },
+                "write `String` for `&str`",
+            ),
+            (
+                quote! { #[notifiable_event("a.b.c")] struct A; },
+                "a struct is one event",
+            ),
+            (
+                quote! { struct A { #[cfg(unix)] b: u8 } },
+                "same keys in every build",
+            ),
+            (
+                quote! { struct A { #[cfg_attr(unix, serde(default))] b: u8 } },
+                "same keys in every build",
+            ),
+        ];
+        for (tokens, part) in refused {
+            let problems = refusals(&tokens);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(part), "{problems:?}");
+        }
+    }
+}

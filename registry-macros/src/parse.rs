@@ -1,0 +1,342 @@
+//! The attribute's arguments are **parsed** as they were written; whether they make sense is [`check`](crate::check)'s.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, parenthesized};
+
+use crate::channel::{Channel, channel};
+use crate::entries::{Keys, entries, skip_entry, value};
+use crate::problem::Problems;
+
+/// What stands between the parentheses of `#[notifiable_event(..)]`.
+#[derive(Default)]
+pub(crate) struct Attribute {
+    pub(crate) event_type: Option<LitStr>,
+    pub(crate) category: Option<LitStr>,
+    pub(crate) window: Option<LitStr>,
+    pub(crate) by: Option<Vec<Ident>>,
+    pub(crate) channels: Vec<Channel>,
+    /// Whether `channels` is everything that was meant, or lacks what could not be read.
+    pub(crate) channels_are_complete: bool,
+    pub(crate) critical: Option<Path>,
+    pub(crate) aliases: Vec<LitStr>,
+}
+
+const KEYS: [(&str, &str); 5] = [
+    ("category", "category = \"team\""),
+    ("dedup", "dedup(window = \"60s\", by(subject))"),
+    ("channels", "channels(INBOX(title = \"..\", body = \"..\"))"),
+    ("critical", "critical = EMAIL"),
+    ("aliases", "aliases(\"former.event.type\")"),
+];
+
+/// The event type has no key; this stands for it among those that were written.
+const TYPE: &str = "";
+
+const DEDUP_KEYS: [(&str, &str); 2] = [
+    ("window", "window = \"60s\""),
+    ("by", "by(subject, new_role)"),
+];
+
+/// Reads the arguments, and notes what cannot be read or is missing.
+pub(crate) fn attribute(arguments: proc_macro2::TokenStream, problems: &mut Problems) -> Attribute {
+    let mut attribute = Attribute {
+        channels_are_complete: true,
+        ..Attribute::default()
+    };
+    let mut keys = Keys::new(&KEYS);
+    let read = |input: ParseStream<'_>| {
+        entries(input, problems, |input, problems| {
+            if input.peek(Lit) || (input.peek(Ident::peek_any) && input.peek2(Token![.])) {
+                attribute.event_type(input, &mut keys, problems)
+            } else {
+                attribute.entry(input, &mut keys, problems)
+            }
+        });
+        Ok(())
+    };
+    if let Err(error) = read.parse2(arguments) {
+        problems.add(error);
+    }
+    report_missing(&keys, problems);
+    attribute
+}
+
+impl Attribute {
+    fn event_type(
+        &mut self,
+        input: ParseStream<'_>,
+        keys: &mut Keys,
+        problems: &mut Problems,
+    ) -> syn::Result<()> {
+        let is_first = keys.written.is_empty();
+        let is_second = keys.written.insert(TYPE, input.span()).is_some();
+        let Ok(literal) = input.parse::<LitStr>() else {
+            let wanted = "the event type is a string: \"domain.entity.action\"";
+            problems.add(input.error(wanted));
+            return skip_entry(input);
+        };
+        if is_second {
+            problems.at(
+                literal,
+                "an event has one type; write its former types in `aliases(\"..\")`",
+            );
+            return Ok(());
+        }
+        if !is_first {
+            problems.at(
+                &literal,
+                "write the event type first, before everything else",
+            );
+        }
+        self.event_type = Some(literal);
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        input: ParseStream<'_>,
+        keys: &mut Keys,
+        problems: &mut Problems,
+    ) -> syn::Result<()> {
+        let Some(key) = keys.read(input, problems)? else {
+            return skip_entry(input);
+        };
+        match key {
+            "category" => {
+                let wanted = "a category is a string: \"team\"";
+                self.category = text(input, problems, wanted)?;
+            }
+            "critical" => self.critical = path(input, problems)?,
+            "aliases" => self.aliases.extend(aliases(input, problems)?),
+            "dedup" => self.dedup(input, problems)?,
+            _ => self.channels(input, problems)?,
+        }
+        Ok(())
+    }
+
+    fn dedup(&mut self, input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<()> {
+        let content;
+        parenthesized!(content in input);
+        let mut keys = Keys::new(&DEDUP_KEYS);
+        entries(&content, problems, |input, problems| {
+            match keys.read(input, problems)? {
+                None => skip_entry(input)?,
+                Some("window") => {
+                    let wanted = "a window is a string with its unit: \"60s\", \"15m\"";
+                    self.window = text(input, problems, wanted)?;
+                }
+                Some(_) => self.by = Some(fields(input, problems)?),
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn channels(&mut self, input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<()> {
+        let content;
+        let parentheses = parenthesized!(content in input);
+        let before = self.channels.len();
+        let (channels, complete) = (&mut self.channels, &mut self.channels_are_complete);
+        entries(&content, problems, |input, problems| {
+            let read = channel(input, problems);
+            *complete &= read.is_ok();
+            channels.push(read?);
+            Ok(())
+        });
+        if self.channels.len() == before && self.channels_are_complete {
+            problems.at_span(
+                parentheses.span.join(),
+                "an event goes to at least one channel: INBOX(title = \"..\", body = \"..\")",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn report_missing(keys: &Keys, problems: &mut Problems) {
+    let place = keys
+        .written
+        .get(TYPE)
+        .copied()
+        .unwrap_or_else(Span::call_site);
+    let mut report = |key, message| {
+        if !keys.written.contains_key(key) {
+            problems.at_span(place, message);
+        }
+    };
+    report(
+        TYPE,
+        "the event has no type; write it first: \"domain.entity.action\"",
+    );
+    report(
+        "category",
+        "the event has no category, which is what a user mutes as a bundle; add `category = \"team\"`",
+    );
+    report(
+        "channels",
+        "the event goes to no channel; add `channels(INBOX(title = \"..\", body = \"..\"))`",
+    );
+}
+
+/// The value behind `=`, if it is a string.
+fn text(
+    input: ParseStream<'_>,
+    problems: &mut Problems,
+    wanted: &str,
+) -> syn::Result<Option<LitStr>> {
+    match value(input)? {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Ok(Some(text)),
+        other => {
+            problems.at(other, wanted);
+            Ok(None)
+        }
+    }
+}
+
+/// The value behind `=`, if it is a path.
+fn path(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<Path>> {
+    match value(input)? {
+        Expr::Path(path) if path.qself.is_none() => Ok(Some(path.path)),
+        other => {
+            problems.at(
+                other,
+                "one channel can be critical, and it is named by its const: `critical = EMAIL`",
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn aliases(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Vec<LitStr>> {
+    let content;
+    parenthesized!(content in input);
+    let mut aliases = Vec::new();
+    entries(&content, problems, |input, _| {
+        let wanted = "an alias is a former event type, as a string: \"domain.entity.action\"";
+        let alias = input
+            .parse()
+            .map_err(|error: syn::Error| syn::Error::new(error.span(), wanted))?;
+        aliases.push(alias);
+        Ok(())
+    });
+    Ok(aliases)
+}
+
+fn fields(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Vec<Ident>> {
+    let content;
+    parenthesized!(content in input);
+    let mut fields = Vec::new();
+    entries(&content, problems, |input, _| {
+        let wanted = "expected the name of a field, without quotes, or `subject`";
+        let field = input
+            .call(Ident::parse_any)
+            .map_err(|error| syn::Error::new(error.span(), wanted))?;
+        fields.push(field);
+        Ok(())
+    });
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+    use crate::channel::{Template, last_name};
+
+    fn read(arguments: proc_macro2::TokenStream) -> (Attribute, Vec<String>) {
+        let mut problems = Problems::default();
+        let attribute = attribute(arguments, &mut problems);
+        (attribute, problems.messages())
+    }
+
+    #[test]
+    fn everything_that_can_be_written_is_read() {
+        let (attribute, problems) = read(quote! {
+            "org.member.role_changed",
+            category = "team",
+            dedup(window = "60s", by(subject, r#type)),
+            channels(INBOX(title = "a", body = file("b")), ::my::PIGEON(), EMAIL),
+            critical = crate::EMAIL,
+            aliases("a.b.c", "d.e.f"),
+        });
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(
+            attribute.event_type.map(|text| text.value()).as_deref(),
+            Some("org.member.role_changed")
+        );
+        assert_eq!(
+            attribute.category.map(|text| text.value()).as_deref(),
+            Some("team")
+        );
+        assert_eq!(
+            attribute.window.map(|text| text.value()).as_deref(),
+            Some("60s")
+        );
+        assert_eq!(attribute.by.map(|by| by.len()), Some(2));
+        let channels: Vec<String> = attribute
+            .channels
+            .iter()
+            .map(|channel| last_name(&channel.path))
+            .collect();
+        assert_eq!(channels, ["INBOX", "PIGEON", "EMAIL"]);
+        assert!(matches!(
+            attribute.channels[0].parts[1].template,
+            Some(Template::File(_))
+        ));
+        assert_eq!(
+            attribute.critical.map(|path| last_name(&path)).as_deref(),
+            Some("EMAIL")
+        );
+        assert_eq!(attribute.aliases.len(), 2);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_at_once() {
+        assert_eq!(read(quote!()).1.len(), 3);
+        assert_eq!(read(quote!("a.b.c", channels(INBOX))).1.len(), 1);
+    }
+
+    #[test]
+    fn a_misspelled_key_is_one_mistake_and_read_as_what_was_meant() {
+        let (attribute, problems) = read(quote!("a.b.c", categry = "team", chanels(INBOX)));
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].ends_with("did you mean `category`?"));
+        assert!(attribute.category.is_some());
+        assert_eq!(attribute.channels.len(), 1);
+    }
+
+    #[test]
+    fn a_mistake_in_one_entry_does_not_hide_the_next() {
+        let (attribute, problems) = read(quote!(
+            "a.b.c", category = 5, dedup(by(1), window = ), channels(5, INBOX(title = ..), EMAIL + 1), critical = a + b
+        ));
+        assert_eq!(problems.len(), 7, "{problems:?}");
+        assert_eq!(attribute.channels.len(), 1);
+        assert!(!attribute.channels_are_complete);
+    }
+
+    #[test]
+    fn a_forgotten_comma_is_one_mistake() {
+        let (attribute, problems) =
+            read(quote!("a.b.c" category = "team" channels(INBOX(title = "a" body = "b"))));
+        assert_eq!(problems, ["a comma is missing before this"; 3]);
+        assert_eq!(attribute.channels[0].parts.len(), 2);
+    }
+
+    #[test]
+    fn a_part_whose_template_cannot_be_read_counts_as_written() {
+        let (attribute, problems) = read(quote!(
+            "a.b.c",
+            category = "team",
+            channels(INBOX(title, body = 5))
+        ));
+        assert_eq!(problems.len(), 2);
+        assert_eq!(attribute.channels[0].parts.len(), 2);
+    }
+}

@@ -1,0 +1,345 @@
+//! A **template** is checked while compiling: that it parses, and that every name in it exists.
+//!
+//! Of channels and HTML it knows nothing.
+
+use std::collections::HashSet;
+
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::names::{Name, Role, names};
+use crate::suggest::{did_you_mean, list};
+
+/// A mistake in a template.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    /// Counted from 1, in characters.
+    pub(crate) column: usize,
+    pub(crate) message: String,
+}
+
+/// What a template may use: the fields of the event.
+///
+/// Without a struct to take them from, every variable is let through: that mistake is reported elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vocabulary<'a> {
+    /// The event's name in Rust.
+    pub(crate) event: &'a str,
+    pub(crate) fields: Option<&'a [String]>,
+}
+
+/// All the mistakes of one template. The same name misspelled twice is one mistake.
+pub(crate) fn mistakes(source: &str, vocabulary: Vocabulary<'_>) -> Vec<Mistake> {
+    // The same filters, tests and functions as at run time: core adds none to minijinja's own.
+    let env = Environment::new();
+    if let Err(error) = env.template_from_str(source) {
+        let at = error.range().map_or(0, |range| range.start);
+        return vec![mistake(source, at, does_not_parse(&error))];
+    }
+    let mut seen = HashSet::new();
+    names(source)
+        .into_iter()
+        .filter(|name| seen.insert((name.role, name.text)))
+        .filter_map(|name| {
+            let message = unknown(name, &env, vocabulary)?;
+            Some(mistake(source, name.at, message))
+        })
+        .collect()
+}
+
+fn mistake(source: &str, at: usize, message: String) -> Mistake {
+    let before = source.get(..at).unwrap_or(source);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Mistake {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message,
+    }
+}
+
+fn does_not_parse(error: &Error) -> String {
+    let detail = error.detail().unwrap_or("syntax error");
+    match detail.strip_prefix("unknown statement ") {
+        Some(word @ ("include" | "extends" | "block" | "import" | "from" | "macro" | "call")) => {
+            format!(
+                "`{word}` is not available: each template is one text of its own, and the layout around it belongs \
+                 to the channel; write the text here"
+            )
+        }
+        Some(word) if word.starts_with("end") || ["else", "elif"].contains(&word) => {
+            format!(
+                "the template does not parse: there is nothing open that `{word}` could belong to"
+            )
+        }
+        Some(word) => format!(
+            "the template does not parse: there is no statement `{word}`{}",
+            did_you_mean(word, STATEMENTS).unwrap_or_default()
+        ),
+        None => format!("the template does not parse: {detail}"),
+    }
+}
+
+/// What is wrong with a name, if anything.
+fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) -> Option<String> {
+    let text = name.text;
+    match name.role {
+        Role::Variable => unknown_variable(text, env, vocabulary),
+        Role::Function => unknown_function(text, env, vocabulary),
+        Role::Method if is_filter(env, text) => Some(format!(
+            "a value has no methods; `{text}` is a filter: write `.. | {text}`"
+        )),
+        Role::Method => Some(format!(
+            "a value has no methods, so `.{text}(..)` cannot be called"
+        )),
+        Role::Filter if is_filter(env, text) => None,
+        Role::Filter => Some(format!(
+            "there is no filter `{text}`{}",
+            did_you_mean(text, FILTERS).unwrap_or_default()
+        )),
+        Role::Test if is_test(env, text) => None,
+        Role::Test => Some(format!(
+            "there is no test `{text}`{}",
+            did_you_mean(text, TESTS).unwrap_or_default()
+        )),
+    }
+}
+
+fn unknown_variable(
+    text: &str,
+    env: &Environment<'_>,
+    vocabulary: Vocabulary<'_>,
+) -> Option<String> {
+    let Vocabulary { event, fields } = vocabulary;
+    let fields = fields?;
+    if fields.iter().any(|field| field == text) || env.globals().any(|(global, _)| global == text) {
+        return None;
+    }
+    let known = || fields.iter().map(String::as_str);
+    let advice = did_you_mean(text, known()).unwrap_or_else(|| match fields.len() {
+        0 => "; it has none".to_owned(),
+        1 => format!("; its only field is {}", list(known())),
+        _ => format!("; its fields are {}", list(known())),
+    });
+    Some(format!("`{text}` is not a field of `{event}`{advice}"))
+}
+
+fn unknown_function(
+    text: &str,
+    env: &Environment<'_>,
+    vocabulary: Vocabulary<'_>,
+) -> Option<String> {
+    let mut functions: Vec<&str> = env.globals().map(|(global, _)| global).collect();
+    functions.sort_unstable();
+    if functions.contains(&text) {
+        return None;
+    }
+    let fields = vocabulary.fields.unwrap_or_default();
+    Some(if fields.iter().any(|field| field == text) {
+        format!("`{text}` is a field and not a function; leave out the parentheses")
+    } else if is_filter(env, text) {
+        format!("there is no function `{text}`; it is a filter: write `.. | {text}`")
+    } else {
+        let advice = did_you_mean(text, functions).unwrap_or_default();
+        format!("there is no function `{text}`{advice}")
+    })
+}
+
+fn is_filter(env: &Environment<'_>, name: &str) -> bool {
+    let answer = env.empty_state().apply_filter(name, &[]);
+    !answer.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter)
+}
+
+fn is_test(env: &Environment<'_>, name: &str) -> bool {
+    let answer = env.empty_state().perform_test(name, &[]);
+    !answer.is_err_and(|error| error.kind() == ErrorKind::UnknownTest)
+}
+
+// minijinja tells whether a name exists, but not which names there are. These serve suggestions alone.
+const STATEMENTS: [&str; 9] = [
+    "for",
+    "if",
+    "elif",
+    "else",
+    "set",
+    "with",
+    "filter",
+    "autoescape",
+    "raw",
+];
+const FILTERS: [&str; 43] = [
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "default",
+    "dictsort",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "upper",
+];
+const TESTS: [&str; 26] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "escaped",
+    "even",
+    "false",
+    "float",
+    "ge",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "startingwith",
+    "string",
+    "upper",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(source: &str) -> Vec<String> {
+        let fields = ["org_name", "new_role", "count"].map(str::to_owned);
+        let vocabulary = Vocabulary {
+            event: "RoleChanged",
+            fields: Some(&fields),
+        };
+        mistakes(source, vocabulary)
+            .into_iter()
+            .map(|mistake| format!("{}:{}: {}", mistake.line, mistake.column, mistake.message))
+            .collect()
+    }
+
+    #[test]
+    fn a_variable_that_is_no_field_is_a_mistake() {
+        assert_eq!(
+            messages("{{ org_name }}\n  {{ new_rol }} {{ new_rol }}{{ colour }}"),
+            [
+                "2:6: `new_rol` is not a field of `RoleChanged`; did you mean `new_role`?",
+                "2:33: `colour` is not a field of `RoleChanged`; its fields are `org_name`, `new_role`, `count`",
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_filters_tests_and_functions_are_mistakes() {
+        assert_eq!(
+            messages(
+                "{{ org_name | uper }}{{ org_name is defind }}{{ rang(3) }}{{ upper(org_name) }}{{ count() }}"
+            ),
+            [
+                "1:15: there is no filter `uper`; did you mean `upper`?",
+                "1:37: there is no test `defind`; did you mean `defined`?",
+                "1:49: there is no function `rang`; did you mean `range`?",
+                "1:62: there is no function `upper`; it is a filter: write `.. | upper`",
+                "1:83: `count` is a field and not a function; leave out the parentheses",
+            ]
+        );
+    }
+
+    #[test]
+    fn methods_are_mistakes() {
+        assert_eq!(
+            messages("{{ org_name.upper() }}{{ org_name.to_uppercase() }}"),
+            [
+                "1:13: a value has no methods; `upper` is a filter: write `.. | upper`",
+                "1:35: a value has no methods, so `.to_uppercase(..)` cannot be called",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_template_that_does_not_parse_is_one_mistake_with_its_place() {
+        assert_eq!(
+            messages("été\n{{ org_name "),
+            [
+                "2:4: the template does not parse: unexpected end of input, expected end of variable block"
+            ]
+        );
+        assert_eq!(
+            messages("{% endfor %}"),
+            [
+                "1:4: the template does not parse: there is nothing open that `endfor` could belong to"
+            ]
+        );
+        assert_eq!(
+            messages("{% fro x in y %}"),
+            ["1:4: the template does not parse: there is no statement `fro`; did you mean `for`?"]
+        );
+    }
+
+    #[test]
+    fn a_template_includes_no_other() {
+        for word in ["include", "extends", "import"] {
+            let found = messages(&format!("{{% {word} 'layout.html' %}}"));
+            assert!(
+                found[0].contains(&format!("`{word}` is not available")),
+                "{found:?}"
+            );
+            assert!(found[0].contains("belongs to the channel"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_suggested_exists() {
+        let env = Environment::new();
+        assert!(FILTERS.iter().all(|name| is_filter(&env, name)));
+        assert!(TESTS.iter().all(|name| is_test(&env, name)));
+    }
+
+    #[test]
+    fn without_fields_only_variables_are_let_through() {
+        let vocabulary = Vocabulary {
+            event: "Either",
+            fields: None,
+        };
+        assert_eq!(mistakes("{{ anything | uper }}", vocabulary).len(), 1);
+    }
+}
