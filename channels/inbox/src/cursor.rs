@@ -1,0 +1,52 @@
+//! A **cursor** is a place in a feed: after this item. Opaque to clients, and the same place whatever arrives meanwhile.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::inbox::InboxError;
+
+/// A place in a feed. Written with `to_string`, read with `parse`.
+///
+/// It names an item and not an offset: rows that arrive, and items of the same instant, move nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub(crate) Uuid);
+
+/// The version of the format; an older or newer cursor is refused, not misread.
+const VERSION: &str = "c1";
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{VERSION}{}", self.0.simple())
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InboxError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix(VERSION)
+            .filter(|id| id.len() == 32)
+            .and_then(|id| Uuid::try_parse(id).ok())
+            .map(Self)
+            .ok_or(InboxError::InvalidCursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_anything_else_is_refused() {
+        let cursor = Cursor(Uuid::now_v7());
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        for bad in ["", "c1", "c2018f", "c1zz", "' or 1=1 --", "c1\0"] {
+            assert!(
+                matches!(bad.parse::<Cursor>(), Err(InboxError::InvalidCursor)),
+                "{bad}"
+            );
+        }
+    }
+}

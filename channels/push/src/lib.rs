@@ -1,0 +1,188 @@
+//! The **push** channel: a title and a body on every device of a user.
+//!
+//! Linking this crate registers the channel `push`: `use campanile_push as _;`. It is a stub with the full shape: several
+//! tokens for each user, one answer for each token, dead tokens forgotten, and a [`Provider`] trait whose only
+//! implementation, [`Recorder`], writes down what it was asked. A provider for APNs, FCM or Web Push implements the same
+//! trait and is given in code: `Dispatcher::builder().with(PushSettings::new(provider))`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use campanile::address::AddressBook;
+use campanile::async_trait;
+use campanile::channel::{Channel, Transport};
+use campanile::delivery::{Delivery, DeliveryError, Verdict};
+use campanile::setup::{Setup, SetupError};
+
+pub use campanile::channel::PUSH;
+
+campanile::register_channel!(PUSH, Transport::Remote(build));
+
+/// How many messages a [`Recorder`] keeps.
+const MOST_RECORDED: usize = 1_000;
+
+/// One push message for one device.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The device's token, from the address book.
+    pub token: String,
+    /// The title.
+    pub title: String,
+    /// The body.
+    pub body: String,
+    /// Where a tap leads; empty if nowhere.
+    pub action_url: String,
+    /// The same in every attempt, and different for each device: what a provider collapses repeats by.
+    pub idempotency_key: String,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("idempotency_key", &self.idempotency_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a provider says of one message.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It took the message.
+    Accepted,
+    /// It no longer knows the token (HTTP 404 or 410): the address book is told to forget it.
+    TokenGone,
+    /// It failed in a way that the verdict describes.
+    Failed(Verdict),
+}
+
+/// A push service.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// Sends one message to one device.
+    async fn push(&self, message: &Message) -> Answer;
+}
+
+/// The provider of the stub: it sends nothing and writes down what it was asked. Clones share their memory.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    messages: Arc<Mutex<VecDeque<Message>>>,
+}
+
+impl Recorder {
+    /// The last 1,000 messages it was asked to send, oldest first.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.iter().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Provider for Recorder {
+    async fn push(&self, message: &Message) -> Answer {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if messages.len() == MOST_RECORDED {
+            messages.pop_front();
+        }
+        messages.push_back(message.clone());
+        Answer::Accepted
+    }
+}
+
+/// The settings of the channel; without them it records and sends nothing.
+#[derive(Clone)]
+pub struct PushSettings {
+    provider: Arc<dyn Provider>,
+}
+
+impl PushSettings {
+    /// Sends over this provider.
+    pub fn new(provider: impl Provider) -> Self {
+        Self {
+            provider: Arc::new(provider),
+        }
+    }
+}
+
+impl std::fmt::Debug for PushSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PushSettings(..)")
+    }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the form of `Transport::Remote`")]
+fn build(setup: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
+    let provider = match setup.settings::<PushSettings>() {
+        Some(settings) => Arc::clone(&settings.provider),
+        None => Arc::new(Recorder::default()),
+    };
+    Ok(Arc::new(Push {
+        provider,
+        address_book: setup.address_book(),
+    }))
+}
+
+struct Push {
+    provider: Arc<dyn Provider>,
+    address_book: Arc<dyn AddressBook>,
+}
+
+#[async_trait]
+impl Channel for Push {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            verdicts.push(self.deliver_one(delivery).await);
+        }
+        verdicts
+    }
+}
+
+impl Push {
+    /// One device that took it is enough; a device that did not is not tried again, or the others would ring twice.
+    async fn deliver_one(&self, delivery: &Delivery) -> Verdict {
+        let mut failure = None;
+        let mut accepted = false;
+        for (index, token) in delivery.addresses.iter().enumerate() {
+            match self.provider.push(&message(delivery, index, token)).await {
+                Answer::Accepted => accepted = true,
+                Answer::TokenGone => self.forget(delivery, token).await,
+                Answer::Failed(verdict) => failure = Some(verdict),
+            }
+        }
+        match failure {
+            _ if accepted => Verdict::accepted(),
+            Some(verdict) => verdict,
+            None => Verdict::Unreachable,
+        }
+    }
+
+    async fn forget(&self, delivery: &Delivery, token: &str) {
+        let forgotten = self
+            .address_book
+            .forget(PUSH.name(), &delivery.user_id, token)
+            .await;
+        if let Err(error) = forgotten {
+            let error = DeliveryError::new(error.to_string());
+            tracing::warn!(
+                target: "campanile",
+                channel = PUSH.name(),
+                delivery_id = %delivery.id,
+                %error,
+                "a dead token was not forgotten"
+            );
+        }
+    }
+}
+
+fn message(delivery: &Delivery, index: usize, token: &str) -> Message {
+    Message {
+        token: token.to_owned(),
+        title: delivery.part("title").to_owned(),
+        body: delivery.part("body").to_owned(),
+        action_url: delivery.part("action_url").to_owned(),
+        idempotency_key: format!("{}_{index}", delivery.idempotency_key()),
+    }
+}

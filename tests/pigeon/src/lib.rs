@@ -1,0 +1,114 @@
+//! A fourth channel: carrier pigeons. It depends on campanile alone, and a binary links it with `use campanile_pigeon as _;`.
+//!
+//! How its pigeons behave is a setting, so that tests can have them fail, panic or hang.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use campanile::async_trait;
+use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
+use campanile::delivery::{Delivery, Verdict};
+use campanile::setup::{Setup, SetupError};
+
+/// The channel's name and parts.
+pub const PIGEON: ChannelDeclaration = ChannelDeclaration::new(
+    "pigeon",
+    env!("CARGO_CRATE_NAME"),
+    &[
+        Part::text("scroll", 140),
+        Part::line("perch", 40).optional(),
+    ],
+);
+
+campanile::register_channel!(PIGEON, Transport::Remote(build));
+
+/// What a pigeon does with a scroll.
+pub type Habit = Arc<dyn Fn(&Delivery) -> Flight + Send + Sync>;
+
+/// How a flight ends.
+#[derive(Debug, Clone)]
+pub enum Flight {
+    /// With a verdict.
+    Ends(Verdict),
+    /// In a panic.
+    Crashes,
+    /// Not at all.
+    NeverEnds,
+}
+
+/// The settings: what the pigeons do, and how many scrolls one loft takes at a time.
+#[derive(Clone)]
+pub struct PigeonSettings {
+    /// What a pigeon does with a scroll.
+    pub habit: Habit,
+    /// How many scrolls one loft takes at a time.
+    pub loft: usize,
+    /// Every scroll that arrived: the recipient and the text.
+    pub arrived: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl PigeonSettings {
+    /// Pigeons of this habit, one at a time.
+    pub fn new(habit: impl Fn(&Delivery) -> Flight + Send + Sync + 'static) -> Self {
+        Self {
+            habit: Arc::new(habit),
+            loft: 1,
+            arrived: Arc::default(),
+        }
+    }
+
+    /// Every scroll that arrived so far.
+    #[must_use]
+    pub fn arrived(&self) -> Vec<(String, String)> {
+        let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        arrived.clone()
+    }
+}
+
+impl Default for PigeonSettings {
+    fn default() -> Self {
+        Self::new(|_| Flight::Ends(Verdict::accepted()))
+    }
+}
+
+impl std::fmt::Debug for PigeonSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PigeonSettings(..)")
+    }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the form of `Transport::Remote`")]
+fn build(setup: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
+    let settings = setup.settings::<PigeonSettings>().cloned();
+    Ok(Arc::new(Loft(settings.unwrap_or_default())))
+}
+
+struct Loft(PigeonSettings);
+
+#[async_trait]
+impl Channel for Loft {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            let verdict = match (self.0.habit)(delivery) {
+                Flight::Ends(verdict) => verdict,
+                Flight::Crashes => panic!("the pigeon flew into a tower"),
+                Flight::NeverEnds => std::future::pending().await,
+            };
+            if matches!(verdict, Verdict::Accepted { .. }) {
+                let scroll = (delivery.user_id.clone(), delivery.part("scroll").to_owned());
+                let mut arrived = self
+                    .0
+                    .arrived
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                arrived.push(scroll);
+            }
+            verdicts.push(verdict);
+        }
+        verdicts
+    }
+
+    fn max_batch(&self) -> usize {
+        self.0.loft
+    }
+}
