@@ -1,6 +1,6 @@
 //! A **delivery** is a notification on one remote channel: the unit of retry.
 //!
-//! This file is what a channel sees of it. Who claims it and records its verdict is [`crate::dispatch`]'s.
+//! This file is what a channel sees of it. It knows nothing of rows, leases and retries.
 
 use std::collections::BTreeMap;
 use std::fmt;

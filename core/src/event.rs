@@ -19,9 +19,31 @@ pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
 
 /// A declared type of thing worth telling a user.
 ///
-/// Implemented by [`#[notifiable_event]`](crate::notifiable_event); the struct's fields are the payload.
+/// Implemented by [`#[notifiable_event]`](macro@crate::notifiable_event); the struct's fields are the payload.
 /// The methods start a [`Notice`], the sentence that a call site hands to
 /// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch).
+///
+/// # Examples
+///
+/// ```
+/// use campanile::{NotifiableEvent, channel::INBOX, notifiable_event};
+///
+/// /// Somebody invited you.
+/// #[notifiable_event(
+///     "org.invitation.sent",
+///     category = "team",
+///     channels(INBOX(title = "Join {{ org_name }}", body = "{{ inviter }} invited you.")),
+/// )]
+/// struct Invited {
+///     org_name: String,
+///     inviter: String,
+/// }
+///
+/// assert_eq!(Invited::DECLARATION.description, "Somebody invited you.");
+/// let event = Invited { org_name: "Tower".into(), inviter: "Bob".into() };
+/// let notice = event.about("invitation_7").in_org("org_1").to(["u_ada"]);
+/// # let _ = notice;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a notifiable event",
     label = "no event is declared for this type",

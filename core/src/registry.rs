@@ -96,12 +96,16 @@ impl Registry {
     ) -> Result<Self, RegistryError> {
         let mut problems = Vec::new();
         let channels = index_channels(channels, &mut problems);
-        let (events, aliases) = index_events(events, &mut problems);
-        for event in events.values() {
+        let mut declared: Vec<_> = events.into_iter().collect();
+        declared.sort_by_key(|event| (event.event_type, event.location));
+        // One line that was linked twice is one event.
+        declared.dedup_by_key(|event| (event.event_type, event.location));
+        for event in &declared {
             check_event(event, &channels, &mut problems);
         }
-        let categories = index_categories(events.values().copied(), descriptions, &mut problems);
-        let renderer = Renderer::new(events.values().copied(), &mut problems);
+        let categories = index_categories(&declared, descriptions, &mut problems);
+        let renderer = Renderer::new(&declared, &mut problems);
+        let (events, aliases) = index_events(declared, &mut problems);
         if problems.is_empty() {
             Ok(Self {
                 events,
@@ -200,12 +204,9 @@ type EventIndex = BTreeMap<&'static str, &'static EventDeclaration>;
 type AliasIndex = HashMap<&'static str, &'static EventDeclaration>;
 
 fn index_events(
-    events: impl IntoIterator<Item = &'static EventDeclaration>,
+    events: Vec<&'static EventDeclaration>,
     problems: &mut Vec<String>,
 ) -> (EventIndex, AliasIndex) {
-    let mut events: Vec<_> = events.into_iter().collect();
-    events.sort_by_key(|event| (event.event_type, event.location));
-    events.dedup_by_key(|event| (event.event_type, event.location));
     let (mut index, mut aliases) = (EventIndex::new(), AliasIndex::new());
     for event in &events {
         if let Some(first) = index.insert(event.event_type, event) {
@@ -319,11 +320,11 @@ fn check_parts(used: &ChannelUse, problem: &mut impl FnMut(String)) {
 }
 
 fn index_categories(
-    events: impl Iterator<Item = &'static EventDeclaration>,
+    events: &[&'static EventDeclaration],
     descriptions: impl IntoIterator<Item = CategoryDeclaration>,
     problems: &mut Vec<String>,
 ) -> BTreeMap<&'static str, Option<&'static str>> {
-    let mut index: BTreeMap<_, _> = events.map(|event| (event.category, None)).collect();
+    let mut index: BTreeMap<_, _> = events.iter().map(|event| (event.category, None)).collect();
     let mut descriptions: Vec<_> = descriptions.into_iter().collect();
     descriptions.sort_by_key(|category| (category.name, category.location));
     descriptions.dedup();
@@ -352,7 +353,7 @@ fn index_categories(
 
 /// Panics with all problems of this binary's events and channels, if there are any: start-up validation as a test.
 ///
-/// ```
+/// ```standalone_crate
 /// campanile::assert_registry!();
 /// ```
 #[macro_export]

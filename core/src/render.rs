@@ -52,10 +52,7 @@ impl std::fmt::Debug for Renderer {
 }
 
 impl Renderer {
-    pub(crate) fn new(
-        events: impl Iterator<Item = &'static EventDeclaration>,
-        problems: &mut Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(events: &[&'static EventDeclaration], problems: &mut Vec<String>) -> Self {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_fuel(Some(FUEL));

@@ -109,11 +109,13 @@ impl Inner {
         checked: Vec<Checked>,
         lease: Lease,
     ) -> Result<Written, DispatchError> {
+        // First the turn, then a connection, everywhere: whoever held the last connection and waited for its turn would
+        // block whoever has the turn.
+        let _turn = self.database.turn_to_write().await;
         each_database!(&self.database, |pool| {
             let mut connection = pool.acquire().await.map_err(StoreError::from)?;
             let planned = self.plan(&mut *connection, checked).await?;
             let chunks = self.candidates(&planned);
-            let _turn = self.database.turn_to_write().await;
             let admission = connection
                 .write(&self.statements, &chunks, lease)
                 .await
