@@ -243,7 +243,7 @@ impl Part {
 ///
 /// # Example of what not to do
 ///
-/// ```ignore
+/// ```text
 /// // Wrong: an error of one delivery throws away the verdicts of the others, and the caller learns nothing.
 /// async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
 ///     batch.iter().map(|delivery| self.send(delivery).unwrap()).collect()

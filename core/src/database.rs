@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
+#[cfg(feature = "postgres")]
+use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::StoreError;
@@ -81,7 +83,12 @@ impl Database {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         match url.split(':').next().unwrap_or_default() {
             #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => Ok(sqlx::PgPool::connect(url).await?.into()),
+            "postgres" | "postgresql" => {
+                // A pool would go on trying until its time-out, and then not say why.
+                let probe = sqlx::PgConnection::connect(url).await?;
+                probe.close().await?;
+                Ok(sqlx::PgPool::connect(url).await?.into())
+            }
             #[cfg(feature = "sqlite")]
             "sqlite" => Ok(Self::open_sqlite(url).await?.into()),
             scheme => Err(StoreError::unsupported(format!(
@@ -127,6 +134,19 @@ impl Database {
             Pool::Missing(never) => match *never {},
         }
         Ok(())
+    }
+
+    /// What this database is called: `Postgres` or `SQLite`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => "Postgres",
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => "SQLite",
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            Pool::Missing(never) => match *never {},
+        }
     }
 
     /// The pool itself, for the statements of a channel's own; see [`each_database!`](crate::each_database).
@@ -235,6 +255,10 @@ macro_rules! each_database {
 #[macro_export]
 macro_rules! each_database {
     ($database:expr, |$pool:ident| $body:expr) => {
+        #[allow(
+            unreachable_code,
+            reason = "without a database there is nothing to run"
+        )]
         match $crate::database::Database::pool($database) {
             $crate::database::Pool::Missing(never) => match *never {},
         }

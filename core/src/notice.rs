@@ -80,12 +80,13 @@ impl Notice {
 /// The untyped door: an event by its name, for HTTP, a command line or a test bench.
 ///
 /// An unknown type is [`DispatchError::RegistryMiss`](crate::DispatchError::RegistryMiss), a payload that does not fit the struct
-/// [`DispatchError::InvalidPayload`](crate::DispatchError::InvalidPayload). In JSON its keys are camelCase:
+/// [`DispatchError::InvalidPayload`](crate::DispatchError::InvalidPayload). In JSON its keys are camelCase, the payload's keys are the
+/// names of the struct's fields:
 ///
 /// ```
 /// let request: campanile::EventRequest = serde_json::from_str(
 ///     r#"{ "type": "org.member.role_changed", "recipientUserIds": ["u_1"], "subjectId": "m_7",
-///          "payload": { "orgName": "Tower" } }"#,
+///          "payload": { "org_name": "Tower" } }"#,
 /// )?;
 /// assert_eq!(request.event_type, "org.member.role_changed");
 /// # Ok::<_, serde_json::Error>(())

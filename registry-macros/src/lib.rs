@@ -34,7 +34,7 @@ use crate::problem::Problems;
 
 /// Declares a struct as an event: a type of thing worth telling a user.
 ///
-/// ```ignore
+/// ```text
 /// use campanile::channel::{EMAIL, INBOX};
 /// use campanile::notifiable_event;
 ///

@@ -16,7 +16,7 @@ use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use crate::channel::LocalChannel;
-use crate::database::{Database, Pool};
+use crate::database::Database;
 use crate::preferences::{Choice, Choices};
 
 /// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.
@@ -286,20 +286,6 @@ macro_rules! store {
 store!(sqlx::PgConnection, postgres);
 #[cfg(feature = "sqlite")]
 store!(sqlx::SqliteConnection, sqlite);
-
-impl Database {
-    /// What this database is called in a message.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self.pool() {
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => "Postgres",
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => "SQLite",
-            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-            Pool::Missing(never) => match *never {},
-        }
-    }
-}
 
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
