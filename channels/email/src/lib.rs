@@ -1,0 +1,48 @@
+//! The **email** channel: a delivery becomes a mail, passes the suppression list, and goes out over one mailer.
+//!
+//! Linking this crate registers the channel `email`: `use campanile_email as _;`. Its settings come in code
+//! ([`EmailSettings`]) or from environment variables (the README has the table); a missing one is an error at start-up.
+//!
+//! It resolves no address, reads no preference and repeats nothing by itself: it says what came of one attempt.
+
+mod settings;
+mod mailbox;
+mod mail;
+mod body;
+mod mime;
+mod compose;
+mod channel;
+mod suppression;
+mod mailer;
+mod capture;
+#[cfg(any(feature = "smtp", feature = "resend"))]
+mod redact;
+#[cfg(any(feature = "smtp", feature = "resend"))]
+mod local;
+#[cfg(feature = "smtp")]
+mod smtp;
+#[cfg(feature = "resend")]
+mod resend;
+
+use campanile::channel::Transport;
+
+pub use campanile::channel::EMAIL;
+pub use secrecy::SecretString;
+
+pub use crate::capture::{Capture, CapturedMail};
+pub use crate::mail::Mail;
+pub use crate::mailbox::{InvalidMailbox, Mailbox};
+pub use crate::mailer::{Answer, Mailer};
+#[cfg(feature = "resend")]
+pub use crate::resend::Resend;
+pub use crate::settings::EmailSettings;
+#[cfg(feature = "smtp")]
+pub use crate::smtp::Smtp;
+pub use crate::suppression::{SuppressionError, Suppressions};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+campanile::register_channel!(EMAIL, Transport::Remote(channel::build));

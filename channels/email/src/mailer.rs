@@ -1,0 +1,106 @@
+//! A **mailer** hands mails to whoever carries them: the seam between the channel and a provider.
+//!
+//! It knows one provider's protocol and nothing of deliveries, preferences or the suppression list.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use campanile::delivery::{DeliveryError, Verdict};
+
+use crate::mail::Mail;
+
+/// Sends mails: over SMTP, over a provider's API, or nowhere.
+///
+/// # What is promised to you
+///
+/// * Between one and [`max_batch`](Mailer::max_batch) mails, none of them to a suppressed address, each with text that
+///   can stand in a header.
+/// * A mail may come again with the same key and content and a higher [`attempt`](Mail::attempt).
+///
+/// # What you promise
+///
+/// * One [`Answer`] for each mail, in order, and within eight seconds: the channel's attempt has ten.
+/// * You hand [`Mail::idempotency_key`] to a provider that honours such keys.
+/// * Errors hold no secret, no address and no content.
+///
+/// # Cancel safety
+///
+/// The future is dropped when the attempt's time is up; the mails come again under the same keys.
+///
+/// # Examples
+///
+/// A mailer that counts, around another one:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use campanile_email::{Answer, Capture, EmailSettings, Mail, Mailer};
+///
+/// struct Counting<M>(M, Arc<AtomicUsize>);
+///
+/// #[campanile::async_trait]
+/// impl<M: Mailer> Mailer for Counting<M> {
+///     async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
+///         self.1.fetch_add(mails.len(), Ordering::Relaxed);
+///         self.0.send(mails).await
+///     }
+///
+///     fn max_batch(&self) -> usize {
+///         self.0.max_batch()
+///     }
+/// }
+///
+/// let count = Arc::default();
+/// let settings = EmailSettings::new("no-reply@example.com", Counting(Capture::in_memory(), count));
+/// # let _ = settings;
+/// ```
+#[async_trait]
+pub trait Mailer: Send + Sync + 'static {
+    /// Tries each mail once and gives one answer for each, in order.
+    async fn send(&self, mails: &[Mail]) -> Vec<Answer>;
+
+    /// How many mails one call takes at the most.
+    fn max_batch(&self) -> usize {
+        1
+    }
+}
+
+#[async_trait]
+impl<M: Mailer + ?Sized> Mailer for Arc<M> {
+    async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
+        (**self).send(mails).await
+    }
+
+    fn max_batch(&self) -> usize {
+        (**self).max_batch()
+    }
+}
+
+/// What came of one mail.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The verdict on the delivery.
+    Judged(Verdict),
+    /// A hard bounce: the receiving side says that there is no such address. The delivery fails for good, and the address
+    /// goes on the suppression list.
+    Bounced(DeliveryError),
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self::Judged(verdict)
+    }
+}
+
+impl Answer {
+    /// The verdict on the delivery.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Judged(verdict) => verdict.clone(),
+            Self::Bounced(error) => Verdict::permanent(error.clone()),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! **Redacts** what others say before it is logged or stored: a server may repeat an address or a secret in its answer.
+
+/// The text on one line, shortened, every word with an `@` in it masked, and every secret too.
+pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "[secret]");
+    }
+    let words = text.split_whitespace().map(|word| {
+        if word.contains('@') {
+            "[address]"
+        } else {
+            word
+        }
+    });
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().filter(|character| !character.is_control()));
+    }
+    line.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_secrets_are_masked() {
+        assert_eq!(
+            redact(
+                "5.1.1 <ada@example.com>:\r\n  Recipient\0 rejected, key re_123.",
+                &["re_123", ""]
+            ),
+            "5.1.1 [address] Recipient rejected, key [secret]."
+        );
+        assert_eq!(redact(&"x".repeat(1_000), &[]).len(), 300);
+    }
+}

@@ -1,0 +1,266 @@
+//! What an answer of Resend's API **means** for the deliveries in it. Pure: no connection, no clock.
+//!
+//! <https://resend.com/docs/api-reference/errors> names the errors.
+
+use std::time::Duration;
+
+use campanile::delivery::{DeliveryError, Verdict};
+use serde::Deserialize;
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// A status, and the body as far as it was readable.
+    Answered {
+        status: u16,
+        retry_after: Option<Duration>,
+        body: Option<Vec<u8>>,
+    },
+    /// No connection: nothing was written.
+    NotConnected(String),
+    /// The request was written, and no answer came.
+    Lost(String),
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// One verdict for each mail.
+    Each(Vec<Verdict>),
+    /// The provider took none of them, and another request may fare better later.
+    NoneTaken(Verdict),
+    /// The provider took none of them and never will take them together: alone, each shows whether it was the reason.
+    Refused(Verdict),
+    /// Nobody knows what the provider took.
+    Lost(Verdict),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Accepted,
+    Retry,
+    Permanent,
+    Misconfigured,
+    Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    name: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct AcceptedBatch {
+    data: Vec<Accepted>,
+    #[serde(default)]
+    errors: Vec<Invalid>,
+}
+
+#[derive(Deserialize)]
+struct Invalid {
+    index: usize,
+    #[serde(default)]
+    message: String,
+}
+
+/// The one table of what follows from what.
+fn class(status: u16, name: &str) -> Class {
+    const SET_UP: [&str; 4] = [
+        "missing_api_key",
+        "invalid_api_key",
+        "restricted_api_key",
+        "invalid_from_address",
+    ];
+    match status {
+        200..=299 => Class::Accepted,
+        _ if SET_UP.contains(&name) => Class::Misconfigured,
+        // `concurrent_idempotent_requests`: an earlier attempt under this key is still under way.
+        409 if name != "invalid_idempotent_request" => Class::Retry,
+        408 | 425 | 429 | 500..=599 => Class::Retry,
+        // A bad key, an account that may not send, a sender that is not verified; a wrong address of the API.
+        300..=399 | 401..=405 => Class::Misconfigured,
+        400..=499 => Class::Permanent,
+        _ => Class::Unknown,
+    }
+}
+
+/// Whether the provider took none of the mails, whatever else went wrong.
+///
+/// A gateway's 502 and 504 and Cloudflare's 52x say nothing of what the API behind it did; a 409 says that another
+/// attempt may be doing it.
+fn took_nothing(reply: &Reply) -> bool {
+    match reply {
+        Reply::Lost(_) => false,
+        Reply::Answered { status, .. } => !matches!(status, ..300 | 409 | 502 | 504 | 520..),
+        Reply::NotConnected(_) => true,
+    }
+}
+
+/// What came of a request for `mails` mails; `redact` cleans what the provider says.
+///
+/// Alone, a mail comes again under the same key, and nothing is lost by saying "retry". A batch does not.
+pub(super) fn judge(reply: &Reply, mails: usize, redact: impl Fn(&str) -> String) -> Outcome {
+    let verdict = verdict(reply, &redact);
+    let took_nothing = took_nothing(reply);
+    if mails == 1 {
+        return match verdict {
+            Verdict::Retry { .. } | Verdict::Misconfigured { .. } if took_nothing => {
+                Outcome::NoneTaken(verdict)
+            }
+            _ => Outcome::Each(vec![verdict]),
+        };
+    }
+    match (verdict, reply) {
+        (
+            Verdict::Accepted { .. },
+            Reply::Answered {
+                body: Some(body), ..
+            },
+        ) => each(body, mails, redact).map_or_else(|| Outcome::Lost(unreadable()), Outcome::Each),
+        (Verdict::Accepted { .. }, _) => Outcome::Lost(unreadable()),
+        (Verdict::Permanent { error }, _) if took_nothing => {
+            Outcome::Refused(Verdict::retry(error))
+        }
+        (verdict, _) if took_nothing => Outcome::NoneTaken(verdict),
+        (verdict, _) => Outcome::Lost(verdict.error().cloned().map_or(verdict, Verdict::unknown)),
+    }
+}
+
+fn unreadable() -> Verdict {
+    Verdict::unknown("the answer of Resend to a batch is not readable")
+}
+
+/// The verdict on a mail that is alone in its request.
+fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
+    let (status, retry_after, body) = match reply {
+        Reply::Answered {
+            status,
+            retry_after,
+            body,
+        } => (*status, *retry_after, body.as_deref()),
+        Reply::NotConnected(reason) => {
+            return Verdict::retry(format!("no connection to Resend: {reason}"));
+        }
+        Reply::Lost(reason) => return Verdict::unknown(format!("no answer from Resend: {reason}")),
+    };
+    let problem = problem(body);
+    let error = || describe(status, &problem, &redact);
+    match class(status, &problem.name) {
+        Class::Accepted => Verdict::Accepted {
+            provider_id: body
+                .and_then(|body| serde_json::from_slice::<Accepted>(body).ok())
+                .map(|accepted| redact(&accepted.id)),
+        },
+        Class::Retry => Verdict::Retry {
+            after: retry_after,
+            error: error(),
+        },
+        Class::Permanent => Verdict::permanent(error()),
+        Class::Misconfigured => Verdict::misconfigured(error()),
+        Class::Unknown => Verdict::unknown(error()),
+    }
+}
+
+/// The ids of the mails that were taken, in order, around the ones that were not.
+fn each(body: &[u8], mails: usize, redact: impl Fn(&str) -> String) -> Option<Vec<Verdict>> {
+    let AcceptedBatch { data, errors } = serde_json::from_slice(body).ok()?;
+    if data.len() + errors.len() != mails {
+        return None;
+    }
+    let mut taken = data.into_iter();
+    (0..mails)
+        .map(
+            |index| match errors.iter().find(|invalid| invalid.index == index) {
+                Some(invalid) => Some(Verdict::permanent(format!(
+                    "Resend refused this mail of a batch: {}",
+                    redact(&invalid.message)
+                ))),
+                None => taken.next().map(|accepted| Verdict::Accepted {
+                    provider_id: Some(redact(&accepted.id)),
+                }),
+            },
+        )
+        .collect()
+}
+
+fn problem(body: Option<&[u8]>) -> Problem {
+    body.and_then(|body| serde_json::from_slice(body).ok())
+        .unwrap_or_default()
+}
+
+fn describe(status: u16, problem: &Problem, redact: impl Fn(&str) -> String) -> DeliveryError {
+    let words = redact(&format!("{} {}", problem.name, problem.message));
+    let message = match (status, words.as_str()) {
+        (300..=399, _) => format!("Resend answered {status}: redirects are not followed"),
+        (_, "") => format!("Resend answered {status}"),
+        _ => format!("Resend answered {status}: {words}"),
+    };
+    DeliveryError::new(message).with_status(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> Reply {
+        Reply::Answered {
+            status,
+            retry_after: None,
+            body: Some(body.into()),
+        }
+    }
+
+    fn word(outcome: &Outcome) -> &'static str {
+        match outcome {
+            Outcome::Each(_) => "each",
+            Outcome::NoneTaken(Verdict::Retry { .. }) => "none taken, retry",
+            Outcome::NoneTaken(_) => "none taken, misconfigured",
+            Outcome::Refused(Verdict::Retry { .. }) => "refused, retry",
+            Outcome::Lost(Verdict::Unknown { .. }) => "lost, unknown",
+            _ => "another",
+        }
+    }
+
+    #[test]
+    fn a_mail_alone_and_a_batch_read_the_same_reply_differently() {
+        let one = r#"{"id": "a"}"#;
+        let two = r#"{"data": [{"id": "a"}, {"id": "b"}]}"#;
+        let three = r#"{"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}"#;
+        for (reply, alone, batch) in [
+            (answered(200, one), "each", "lost, unknown"),
+            (answered(200, two), "each", "each"),
+            (answered(200, three), "each", "lost, unknown"),
+            (
+                answered(401, ""),
+                "none taken, misconfigured",
+                "none taken, misconfigured",
+            ),
+            (answered(409, ""), "each", "lost, unknown"),
+            (answered(422, ""), "each", "refused, retry"),
+            (answered(429, ""), "none taken, retry", "none taken, retry"),
+            (answered(500, ""), "none taken, retry", "none taken, retry"),
+            (answered(502, ""), "each", "lost, unknown"),
+            (answered(503, ""), "none taken, retry", "none taken, retry"),
+            (answered(504, ""), "each", "lost, unknown"),
+            (answered(522, ""), "each", "lost, unknown"),
+            (answered(700, ""), "each", "lost, unknown"),
+            (
+                Reply::NotConnected("x".into()),
+                "none taken, retry",
+                "none taken, retry",
+            ),
+            (Reply::Lost("x".into()), "each", "lost, unknown"),
+        ] {
+            let judged = |mails| judge(&reply, mails, ToOwned::to_owned);
+            assert_eq!(word(&judged(1)), alone, "alone: {reply:?}");
+            assert_eq!(word(&judged(2)), batch, "batch: {reply:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One **session** with an SMTP server, step by step.
+//!
+//! Each step is written down before it is begun: whoever drops the session half-way knows how far it got. It judges
+//! nothing.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+
+use super::server::{Encryption, Server};
+use super::verdict::{Failure, Step};
+use crate::mail::Mail;
+use crate::redact::redact;
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a server may take to say that an idle session still lives.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) struct Session {
+    connection: AsyncSmtpConnection,
+}
+
+impl Session {
+    /// Connects, encrypts and logs in.
+    pub(super) async fn open(server: &Server, step: &mut Step) -> Result<Self, Failure> {
+        *step = Step::Connect;
+        let failure = |error: &Error| failure(error, server.secret());
+        let name = ClientId::default();
+        let tls = match &server.encryption {
+            Encryption::Tls(parameters) => Some(parameters.clone()),
+            Encryption::StartTls(_) | Encryption::Plain => None,
+        };
+        let address = (server.host.as_str(), server.port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIMEOUT), &name, tls, None)
+                .await
+                .map_err(|error| failure(&error))?;
+        if let Encryption::StartTls(parameters) = &server.encryption {
+            if !connection.can_starttls() {
+                return Err(Failure::Unsupported("the server does not offer STARTTLS"));
+            }
+            connection
+                .starttls(parameters.clone(), &name)
+                .await
+                .map_err(|error| failure(&error))?;
+        }
+        if let Some(credentials) = server.credentials() {
+            *step = Step::Login;
+            let offered = connection
+                .server_info()
+                .get_auth_mechanism(DEFAULT_MECHANISMS);
+            if offered.is_none() {
+                return Err(Failure::Unsupported(
+                    "the server offers neither PLAIN nor LOGIN",
+                ));
+            }
+            connection
+                .auth(DEFAULT_MECHANISMS, &credentials)
+                .await
+                .map_err(|error| failure(&error))?;
+        }
+        Ok(Self { connection })
+    }
+
+    /// Whether the session can take another mail; forgets what a refused one left behind.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        let ready = self.connection.command(Rset);
+        matches!(tokio::time::timeout(READY_TIMEOUT, ready).await, Ok(Ok(_)))
+    }
+
+    /// Hands over one mail; the server's last words are its receipt.
+    pub(super) async fn send(
+        &mut self,
+        mail: &Mail,
+        message: &[u8],
+        secret: &str,
+        step: &mut Step,
+    ) -> Result<String, Failure> {
+        let failure = |error: Error| failure(&error, secret);
+        let (from, to) = (mail.from.envelope(), mail.to.envelope());
+        let mut parameters = Vec::new();
+        if !(mail.from.address().is_ascii() && mail.to.address().is_ascii()) {
+            if !self
+                .connection
+                .server_info()
+                .supports_feature(Extension::SmtpUtfEight)
+            {
+                *step = Step::Recipient;
+                return Err(Failure::Unsupported(
+                    "the address is not ASCII, and the server takes no other",
+                ));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        *step = Step::Sender;
+        let sender = MailFrom::new(Some(from), parameters);
+        self.connection.command(sender).await.map_err(failure)?;
+        *step = Step::Recipient;
+        let recipient = Rcpt::new(to, Vec::new());
+        self.connection.command(recipient).await.map_err(failure)?;
+        *step = Step::Data;
+        self.connection.command(Data).await.map_err(failure)?;
+        *step = Step::Message;
+        let receipt = self.connection.message(message).await.map_err(failure)?;
+        let words: Vec<&str> = receipt.message().collect();
+        Ok(redact(&words.join(" "), &[secret]))
+    }
+}
+
+fn failure(error: &Error, secret: &str) -> Failure {
+    match error.status() {
+        Some(code) => Failure::Reply {
+            code: code.into(),
+            text: error
+                .source()
+                .map(|words| redact(&words.to_string(), &[secret]))
+                .unwrap_or_default(),
+        },
+        None if error.is_timeout() => Failure::TimedOut,
+        None => Failure::Broken(redact(&error.to_string(), &[secret])),
+    }
+}
