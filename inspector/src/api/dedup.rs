@@ -1,0 +1,105 @@
+//! The dedup ledger: `GET /api/dedup` lists the windows, `POST /api/dedup/release` ends them before their time.
+
+use axum::Json;
+use axum::extract::State;
+use campanile::StoreError;
+use campanile::database::each_database;
+use campanile::sqlx::{self, Row as _};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::api::timestamp;
+use crate::body::OptionalDocument;
+use crate::inspector::Inspector;
+use crate::problem::Problem;
+
+/// The most windows that are listed.
+const MOST: u32 = 500;
+
+/// One entry of the ledger: a window. Its time left is by the database's clock, the only one that decides.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    event_type: String,
+    dedup_key: String,
+    recipient_user_id: String,
+    fired_at: Timestamp,
+    window_ends_at: Timestamp,
+    milliseconds_left: i64,
+}
+
+/// Which windows to end; what is not named is not restricted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Which {
+    #[serde(default)]
+    event_type: Option<String>,
+    #[serde(default)]
+    dedup_key: Option<String>,
+    #[serde(default)]
+    recipient_user_id: Option<String>,
+}
+
+pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<Entry>>, Problem> {
+    let database = inspector.dispatcher().database();
+    let statement = database.sql(&format!(
+        "select event_type, dedup_key, recipient_user_id, {{micros(fired_at)}} as fired_at, \
+         {{micros(window_ends_at)}} as window_ends_at, {{micros(clock.now)}} as now \
+         from {{campanile}}notification_dedup cross join (select {{now}} as now) as clock \
+         order by fired_at desc, event_type, dedup_key, recipient_user_id limit {MOST}"
+    ));
+    let windows: Result<Vec<Entry>, sqlx::Error> = each_database!(database, |pool| {
+        let rows = sqlx::query(statement)
+            .fetch_all(pool)
+            .await
+            .map_err(StoreError::from)?;
+        rows.iter()
+            .map(|row| {
+                let (ends_at, now): (i64, i64) =
+                    (row.try_get("window_ends_at")?, row.try_get("now")?);
+                Ok(Entry {
+                    event_type: row.try_get("event_type")?,
+                    dedup_key: row.try_get("dedup_key")?,
+                    recipient_user_id: row.try_get("recipient_user_id")?,
+                    fired_at: timestamp(row.try_get("fired_at")?),
+                    window_ends_at: timestamp(ends_at),
+                    milliseconds_left: ((ends_at - now) / 1_000).max(0),
+                })
+            })
+            .collect()
+    });
+    Ok(Json(windows.map_err(StoreError::from)?))
+}
+
+pub(crate) async fn release(
+    State(inspector): State<Inspector>,
+    OptionalDocument(which): OptionalDocument<Which>,
+) -> Result<Json<Value>, Problem> {
+    let named = [
+        &which.event_type,
+        &which.dedup_key,
+        &which.recipient_user_id,
+    ];
+    if named.into_iter().flatten().any(|name| name.contains('\0')) {
+        let detail = "no window is named with a NUL character";
+        return Err(Problem::unprocessable("INVALID_INPUT", detail));
+    }
+    let database = inspector.dispatcher().database();
+    let statement = database.sql(
+        "delete from {campanile}notification_dedup \
+         where ($1 is null or event_type = $1) and ($2 is null or dedup_key = $2) \
+         and ($3 is null or recipient_user_id = $3)",
+    );
+    let released = each_database!(database, |pool| {
+        sqlx::query(statement)
+            .bind(&which.event_type)
+            .bind(&which.dedup_key)
+            .bind(&which.recipient_user_id)
+            .execute(pool)
+            .await
+            .map_err(StoreError::from)?
+            .rows_affected()
+    });
+    Ok(Json(json!({ "released": released })))
+}

@@ -1,0 +1,110 @@
+//! The **app**: page and API under one router, with everything around them that keeps strangers out.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use crate::access::{Access, check_host, check_token};
+use crate::body::LARGEST_BODY;
+use crate::inspector::Inspector;
+use crate::problem::Problem;
+use crate::{api, page};
+
+/// Scripts, styles and calls from here and nothing else; text is never markup.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
+);
+
+/// The inspector as a router, for whoever `access` admits.
+pub fn app(inspector: Inspector, access: Access) -> Router {
+    let token = from_fn_with_state(access.clone(), check_token);
+    Router::new()
+        .nest("/api", api::routes().layer(token))
+        .merge(page::routes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(CsrfLayer::new().with_rejection_response(cross_origin))
+        .layer(from_fn_with_state(access, check_host))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(harden))
+        .with_state(inspector)
+}
+
+async fn not_found() -> Problem {
+    Problem::not_found("NOT_FOUND", "there is nothing at this path")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "this path answers other methods; the header `Allow` lists them",
+    )
+}
+
+/// A page of another origin can make a browser send a request; it says so, and is refused. A script says nothing.
+fn cross_origin(_: ProtectionError) -> Response {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "CROSS_ORIGIN",
+        "only the inspector's own page and scripts may change something",
+    )
+    .into_response()
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the shape of a panic handler"
+)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    tracing::error!(message, "a request panicked");
+    Problem::internal().into_response()
+}
+
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    // The preview of a mail brings a policy of its own, and is framed by the page.
+    let has_own = headers.contains_key(CONTENT_SECURITY_POLICY);
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+    let framing = if has_own { "SAMEORIGIN" } else { "DENY" };
+    for (name, value) in [
+        (X_FRAME_OPTIONS, framing),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=()",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,53 @@
+//! A **guard** against the wrong database: the inspector fires events, ends windows and changes preferences of everybody,
+//! so it does not start on a database in which another app keeps its notifications.
+
+use campanile::Database;
+use campanile::database::each_database;
+use campanile::sqlx;
+
+use crate::people::ADA;
+
+/// What to do on a database with rows of another app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ForeignRows {
+    /// Do not start.
+    #[default]
+    Refused,
+    /// Start: whoever gave the database knows what it holds.
+    Accepted,
+}
+
+/// The tables in which an app that uses campanile has rows.
+const TABLES: [&str; 3] = [
+    "notification_dispatches",
+    "notification_addresses",
+    "user_notification_preferences",
+];
+
+/// Whether the database holds rows of another app: some rows, and not the person whom every start of the inspector adds.
+///
+/// Without tables there are no rows. Call it before the tables are made or changed.
+pub(crate) async fn is_foreign(database: &Database) -> bool {
+    let ours = format!(
+        "notification_addresses where user_id = '{}' and channel = 'email'",
+        ADA.id
+    );
+    if holds(database, &ours).await {
+        return false;
+    }
+    for table in TABLES {
+        if holds(database, table).await {
+            return true;
+        }
+    }
+    false
+}
+
+async fn holds(database: &Database, rows: &str) -> bool {
+    let statement = database.sql(&format!("select 1 from {{campanile}}{rows} limit 1"));
+    each_database!(database, |pool| {
+        let row = sqlx::query(statement).fetch_optional(pool).await;
+        row.is_ok_and(|row| row.is_some())
+    })
+}

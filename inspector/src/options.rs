@@ -1,0 +1,170 @@
+//! The command line's **options**, each of them an environment variable too.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use campanile_inspector::{Access, ForeignRows, MailSender, Reach, Settings};
+use clap::Parser;
+use clap::builder::FalseyValueParser;
+
+/// Fire events and watch every channel: the runnable tour of campanile.
+///
+/// Starts a web page on this machine. Without options nothing is left behind: the database is in memory, and mails are
+/// captured and shown instead of sent.
+#[derive(Parser)]
+#[command(name = "campanile-inspector", version, max_term_width = 100)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "CAMPANILE_LISTEN", default_value = "127.0.0.1:4700", value_parser = address)]
+    listen: SocketAddr,
+
+    /// Listen where other machines can reach it too
+    ///
+    /// Whoever reaches the inspector can fire events and read every inbox. It answers under addresses only, not names.
+    #[arg(long, env = "CAMPANILE_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
+    allow_remote: bool,
+
+    /// The database: `sqlite::memory:`, `sqlite://FILE` or `postgres://USER@HOST/NAME`
+    ///
+    /// campanile's tables are created or brought up to date at the start.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAMPANILE_DATABASE",
+        default_value = "sqlite::memory:",
+        hide_env_values = true
+    )]
+    pub(crate) database: String,
+
+    /// Start on a database that holds notifications of another app
+    #[arg(long, env = "CAMPANILE_ACCEPT_FOREIGN_ROWS", value_parser = FalseyValueParser::new())]
+    accept_foreign_rows: bool,
+
+    /// What becomes of mails
+    ///
+    /// `smtp` and `resend` are set up by the email channel's own variables, `CAMPANILE_EMAIL_FROM` and so on. With them
+    /// real mail is sent, and every call needs the token that is printed at the start.
+    #[arg(
+        long,
+        value_name = "SENDER",
+        env = "CAMPANILE_EMAIL_SENDER",
+        default_value = "capture"
+    )]
+    mail: MailSender,
+}
+
+impl Options {
+    /// Where to listen, if that is allowed.
+    pub(crate) fn address(&self) -> Result<SocketAddr, String> {
+        if self.allow_remote || self.listen.ip().is_loopback() {
+            return Ok(self.listen);
+        }
+        Err(format!(
+            "{} can be reached from other machines, and whoever reaches the inspector can fire events and read every inbox: \
+             listen on 127.0.0.1, or say --allow-remote",
+            self.listen
+        ))
+    }
+
+    /// Who may call.
+    pub(crate) fn access(&self) -> Access {
+        let reach = if self.listen.ip().is_loopback() {
+            Reach::Loopback
+        } else {
+            Reach::AnyAddress
+        };
+        if self.mail.is_real() {
+            Access::with_token(reach)
+        } else {
+            Access::open(reach)
+        }
+    }
+
+    /// How the inspector is started.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            mail: self.mail,
+            foreign_rows: if self.accept_foreign_rows {
+                ForeignRows::Accepted
+            } else {
+                ForeignRows::Refused
+            },
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.to_socket_addrs()
+        .map_err(|error| format!("write it as `127.0.0.1:4700`: {error}"))?
+        .next()
+        .ok_or_else(|| "it names no address".to_owned())
+}
+
+/// The database in words that may be shown: no password, and no parameters, which can hold one.
+pub(crate) fn shown(database: &str) -> String {
+    let Ok(mut url) = url::Url::parse(database) else {
+        return "a database".to_owned();
+    };
+    url.set_query(None);
+    // A URL without a host has no password to hide.
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Options {
+        let name = ["campanile-inspector"];
+        Options::parse_from(name.iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_options_are_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn only_loopback_is_listened_on_unless_told() {
+        assert!(options(&[]).address().is_ok());
+        assert!(options(&["--listen", "[::1]:0"]).address().is_ok());
+        assert!(options(&["--listen", "localhost:0"]).address().is_ok());
+        let refusal = options(&["--listen", "0.0.0.0:4700"])
+            .address()
+            .unwrap_err();
+        assert!(refusal.contains("--allow-remote"), "{refusal}");
+        assert!(
+            options(&["--listen", "0.0.0.0:4700", "--allow-remote"])
+                .address()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_token_is_needed_where_real_mail_is_sent() {
+        assert!(options(&[]).access().token().is_none());
+        assert!(options(&["--mail", "smtp"]).access().token().is_some());
+        assert!(options(&["--mail", "resend"]).access().token().is_some());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, text) in [
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("sqlite://tour.db?mode=rwc", "sqlite://tour.db"),
+            (
+                "postgres://ada:secret@db.example/tour",
+                "postgres://ada@db.example/tour",
+            ),
+            (
+                "postgres://db.example/tour?user=ada&password=secret",
+                "postgres://db.example/tour",
+            ),
+            ("no url: secret", "a database"),
+        ] {
+            assert_eq!(shown(url), text);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The API as a script sees it, one file for each thing it tells about.
+
+#![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
+
+mod tour;
+mod events;
+mod dispatch;
+mod bodies;
+mod people;
+mod ledger;
+mod outages;
+mod page;
+mod access;
+mod start;

@@ -1,0 +1,122 @@
+//! The page, its files, the preview of a mail, and what surrounds every answer.
+
+use std::path::Path;
+
+use axum::body::Body;
+use axum::http::Method;
+
+use crate::tour::{Tour, request};
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline() {
+    let tour = Tour::start().await;
+    let page = tour.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        !page.text.contains("<style")
+            && !page.text.contains(" style=")
+            && !page.text.contains("://")
+    );
+    let scripts: Vec<_> = page
+        .text
+        .lines()
+        .filter(|line| line.contains("<script"))
+        .collect();
+    assert!(
+        scripts.iter().all(|line| line.contains("src=\"/page/")),
+        "{scripts:?}"
+    );
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+}
+
+#[tokio::test]
+async fn every_file_of_the_page_is_served() {
+    let tour = Tour::start().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if name == "index.html" {
+            continue;
+        }
+        let answer = tour.get(&format!("/page/{name}")).await;
+        assert_eq!(answer.status, 200, "{name}");
+        let kind = answer.headers["content-type"].to_str().unwrap();
+        let expected = match name.rsplit('.').next().unwrap() {
+            "js" => "text/javascript",
+            "css" => "text/css",
+            _ => "image/svg+xml",
+        };
+        assert!(kind.starts_with(expected), "{name}: {kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_is_previewed_under_a_policy_of_its_own() {
+    let tour = Tour::start().await;
+    tour.fire("org.invitation.sent").await;
+    let mails = tour.get("/api/mails").await.json;
+    let mail = &mails[0];
+    assert_eq!(mail["subject"], "Ben Lindqvist invites you to Tower Works");
+    assert!(mail["text"].as_str().unwrap().contains("You would join"));
+    let preview = tour
+        .get(&format!(
+            "/api/mails/{}/preview",
+            mail["id"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(preview.text, mail["html"].as_str().unwrap());
+    assert_eq!(preview.headers["content-type"], "text/html; charset=utf-8");
+    let policy = preview.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("sandbox; default-src 'none'"),
+        "{policy}"
+    );
+    assert_eq!(preview.headers["x-frame-options"], "SAMEORIGIN");
+    tour.get("/api/mails/cmp_no/preview")
+        .await
+        .expect_problem(404, "UNKNOWN_MAIL");
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_not_possible_are_problems() {
+    let tour = Tour::start().await;
+    for path in [
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/page/nothing.js",
+        "/favicon.ico",
+        "/../etc/passwd",
+    ] {
+        tour.get(path).await.expect_problem(404, "NOT_FOUND");
+    }
+    for (method, path) in [
+        (Method::DELETE, "/api/users"),
+        (Method::GET, "/api/dispatch"),
+        (Method::PATCH, "/api/users/u_ada/preferences"),
+        (Method::POST, "/"),
+    ] {
+        let answer = tour
+            .send(request(method, path).body(Body::empty()).unwrap())
+            .await;
+        answer.expect_problem(405, "METHOD_NOT_ALLOWED");
+        assert!(answer.headers.contains_key("allow"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_hardened() {
+    let tour = Tour::start().await;
+    for path in ["/", "/page/main.js", "/api/users", "/api/nothing"] {
+        let headers = tour.get(path).await.headers;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["x-frame-options"], "DENY", "{path}");
+        assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert!(headers.contains_key("content-security-policy"), "{path}");
+    }
+}

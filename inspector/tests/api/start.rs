@@ -1,0 +1,83 @@
+//! How an inspector starts: on which database, twice on one, and on a real port.
+
+use campanile::Database;
+use campanile_inspector::{Access, ForeignRows, Inspector, Reach, Settings, StartError, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+fn file(folder: &tempfile::TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("tour.sqlite").display())
+}
+
+#[tokio::test]
+async fn a_second_start_finds_what_the_first_left() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let database = Database::connect(&file(&folder)).await.unwrap();
+        let inspector = Inspector::start(database, Settings::default())
+            .await
+            .unwrap();
+        let book = inspector.dispatcher().addresses();
+        let users = ["u_ada".to_owned()];
+        for (channel, addresses) in [("email", 1), ("push", 2)] {
+            let found = campanile::address::AddressBook::addresses(&book, channel, &users)
+                .await
+                .unwrap();
+            assert_eq!(found["u_ada"].len(), addresses);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_app_is_refused_unless_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::connect(&file(&folder)).await.unwrap();
+    database.migrate().await.unwrap();
+    let book = campanile::address::AddressTable::new(database.clone());
+    book.add("customer_1", "email", "somebody@example.com")
+        .await
+        .unwrap();
+    let refused = Inspector::start(database.clone(), Settings::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StartError::ForeignRows), "{refused}");
+    let accepted = Settings {
+        foreign_rows: ForeignRows::Accepted,
+        ..Settings::default()
+    };
+    Inspector::start(database, accepted).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_answers_on_its_port_and_stops_when_it_is_told() {
+    let database = Database::connect("sqlite::memory:").await.unwrap();
+    let inspector = Inspector::start(database, Settings::default())
+        .await
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        let _ = stopped.await;
+    };
+    let access = Access::open(Reach::Loopback);
+    let server = tokio::spawn(serve(listener, inspector, access, shutdown));
+
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET /api/users HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("u_ada"),
+        "{answer}"
+    );
+
+    // A connection that stays open does not keep it.
+    let _idle = TcpStream::connect(address).await.unwrap();
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}

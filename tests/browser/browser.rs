@@ -1,0 +1,168 @@
+//! A headless Chromium behind its driver, each with a profile of its own, both gone when the test ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// What Chromium is started with: no screen, no sandbox (tests run as root in containers), no talk of its own.
+const FLAGS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    port: u16,
+    session: String,
+    /// Killed when it is dropped.
+    _driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn start() -> Self {
+        let chromium = program("chromium");
+        let mut driver = Command::new(program("chromedriver"))
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let port = port(&mut driver).await;
+        let profile = tempfile::tempdir().unwrap();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let mut flags = FLAGS.to_vec();
+        flags.extend([folder.as_str(), "--window-size=1300,1000"]);
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "binary": chromium, "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap();
+        let session = client.session_id().await.unwrap().unwrap();
+        Self {
+            client,
+            port,
+            session,
+            _driver: driver,
+            _profile: profile,
+        }
+    }
+
+    /// Evaluates an expression in the page.
+    pub(crate) async fn eval(&self, expression: &str) -> Value {
+        let script = format!("return ({expression});");
+        let value = self.client.execute(&script, Vec::new()).await;
+        value.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// A screen of this size, however small: a window has a least width.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        let parameters =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = Post {
+            path: "goog/cdp/execute",
+            body: json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": parameters }),
+        };
+        self.client.issue_cmd(command).await.unwrap();
+    }
+
+    /// What the console holds of warnings and errors.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let command = Post {
+            path: "se/log",
+            body: json!({ "type": "browser" }),
+        };
+        let log = self.client.issue_cmd(command).await.unwrap();
+        let lines = log.as_array().unwrap().iter();
+        lines
+            .filter(|line| line["level"] == "SEVERE" || line["level"] == "WARNING")
+            .map(|line| line["message"].to_string())
+            .collect()
+    }
+}
+
+/// The driver ends Chromium with its session; killed, it would leave it behind. Also where the test panicked.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return;
+        };
+        let request = format!(
+            "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
+            self.session, self.port
+        );
+        let _ = driver.set_read_timeout(Some(Duration::from_secs(10)));
+        let _ = driver.write_all(request.as_bytes());
+        let _ = driver.read(&mut [0; 64]);
+    }
+}
+
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("no `{name}` here: apt-get install -y chromium chromium-driver"))
+}
+
+/// The port that the driver chose, which it says on its output.
+async fn port(driver: &mut Child) -> u16 {
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let port = line
+            .rsplit_once("on port ")
+            .map(|(_, port)| port.trim_end_matches('.'));
+        if let Some(port) = port.filter(|_| line.contains("started successfully")) {
+            return port.parse().unwrap();
+        }
+    }
+    panic!("chromedriver ended without saying its port");
+}
+
+/// A command of Chromium's own, beyond the standard ones.
+#[derive(Debug)]
+struct Post {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Post {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/{}",
+            session.unwrap_or_default(),
+            self.path
+        ))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}

@@ -1,0 +1,11 @@
+//! The inspector's page in a real browser: the whole story, from the keyboard alone, and on a narrow screen.
+//!
+//! Needs Chromium and its driver: `apt-get install -y chromium chromium-driver`.
+
+#![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
+
+mod browser;
+mod stage;
+mod story;
+mod keyboard;
+mod narrow;

@@ -1,0 +1,179 @@
+//! The stage: an inspector in this process, its page in a browser, and what a spectator does and sees there.
+
+use std::time::{Duration, Instant};
+
+use campanile::Database;
+use campanile::each_database;
+use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
+use fantoccini::Locator;
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::browser::Browser;
+
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is looked at.
+const GLANCE: Duration = Duration::from_millis(40);
+
+pub(crate) struct Stage {
+    pub(crate) browser: Browser,
+    pub(crate) inspector: Inspector,
+}
+
+impl Stage {
+    /// Opens the page and waits until it is ready.
+    pub(crate) async fn open() -> Self {
+        let database = Database::connect("sqlite::memory:").await.unwrap();
+        let inspector = Inspector::start(database, Settings::default())
+            .await
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let access = Access::open(Reach::Loopback);
+        // It ends with the runtime of the test.
+        tokio::spawn(serve(
+            listener,
+            inspector.clone(),
+            access,
+            std::future::pending(),
+        ));
+        let stage = Self {
+            browser: Browser::start().await,
+            inspector,
+        };
+        stage.browser.client.goto(&url).await.unwrap();
+        stage
+            .expect("document.documentElement.dataset.ready", "true")
+            .await;
+        stage
+    }
+
+    /// Waits until an expression has this value.
+    pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
+        let expected = expected.into();
+        let begin = Instant::now();
+        loop {
+            let value = self.browser.eval(expression).await;
+            if value == expected {
+                return;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{expression} is {value}, not {expected}; the page says {}",
+                self.browser
+                    .eval("document.getElementById('status').textContent")
+                    .await,
+            );
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    pub(crate) async fn click(&self, selector: &str) {
+        let element = self.browser.client.find(Locator::Css(selector)).await;
+        element
+            .unwrap_or_else(|error| panic!("{selector}: {error}"))
+            .click()
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn choose(&self, event_type: &str) {
+        self.click(&format!("#events input[value='{event_type}']"))
+            .await;
+    }
+
+    /// Presses one of the buttons that fire, and waits for the report of just that.
+    pub(crate) async fn fire(&self, button: &str, [sent, deduped, suppressed]: [u32; 3]) {
+        self.forget_result().await;
+        self.click(button).await;
+        self.expect_totals([sent, deduped, suppressed]).await;
+    }
+
+    pub(crate) async fn forget_result(&self) {
+        self.browser
+            .eval("document.getElementById('result-body').replaceChildren()")
+            .await;
+    }
+
+    pub(crate) async fn expect_totals(&self, totals: [u32; 3]) {
+        let expression = "['sent', 'deduped', 'suppressedByPrefs'].map((name) => \
+             Number(document.querySelector(`[data-total=${name}]`)?.textContent ?? -1))";
+        self.expect(expression, json!(totals)).await;
+    }
+
+    /// What the report says of one recipient and channel.
+    pub(crate) async fn expect_outcome(
+        &self,
+        user: &str,
+        channel: &str,
+        rule: &str,
+        outcome: &str,
+    ) {
+        let line =
+            format!("document.querySelector(\"[data-user='{user}'][data-channel='{channel}']\")");
+        self.expect(
+            &format!("{line}.querySelector('[data-rule]').dataset.rule"),
+            rule,
+        )
+        .await;
+        self.expect(
+            &format!("{line}.querySelector('[data-outcome]').dataset.outcome"),
+            outcome,
+        )
+        .await;
+    }
+
+    pub(crate) async fn expect_windows(&self, count: usize) {
+        self.expect("document.querySelectorAll('#ledger .window').length", count)
+            .await;
+    }
+
+    pub(crate) async fn expect_mails(&self, count: usize) {
+        self.expect(
+            "Number(document.getElementById('mail-count').textContent)",
+            count,
+        )
+        .await;
+    }
+
+    pub(crate) async fn expect_unread(&self, count: usize) {
+        self.expect(
+            "Number(document.getElementById('unread').dataset.unread)",
+            count,
+        )
+        .await;
+    }
+
+    pub(crate) async fn release(&self) {
+        self.click("#release-all").await;
+        self.expect_windows(0).await;
+    }
+
+    /// Presses a key where the focus is.
+    pub(crate) async fn press(&self, key: Key) {
+        let focused = self.browser.client.active_element().await.unwrap();
+        focused.send_keys(&key.to_string()).await.unwrap();
+    }
+
+    /// Makes what waits for its next attempt due at once: the tour's own courier then takes it.
+    pub(crate) async fn make_due(&self) {
+        let database = self.inspector.dispatcher().database();
+        let statement = database.sql(
+            "update {campanile}notification_deliveries set run_at = {earlier(1)} where state = 'pending'",
+        );
+        each_database!(database, |pool| {
+            campanile::sqlx::query(statement)
+                .execute(pool)
+                .await
+                .unwrap();
+        });
+    }
+
+    /// The end of every test: nothing in the console.
+    pub(crate) async fn expect_a_quiet_console(&self) {
+        assert_eq!(self.browser.complaints().await, [""; 0]);
+    }
+}

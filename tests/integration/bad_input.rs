@@ -1,0 +1,204 @@
+//! Bad input is refused before any database, by a typed error that names field and reason; nothing is written.
+
+use campanile::{DispatchError, EventRequest, Notice, NotifiableEvent as _};
+use campanile_tests::events::{Measured, PastDue, PigeonExpected, Role, Unit};
+use campanile_tests::{App, both_databases};
+use serde_json::json;
+
+/// Fires, and expects an error with this code and this in its text, and nothing written.
+async fn assert_refused(app: &App, notice: impl Into<Notice>, code: &str, text: &str) {
+    let error = app.dispatcher.dispatch(notice).await.expect_err(text);
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(text), "{error}");
+    assert!(!error.is_transient());
+    assert_eq!(app.database.written().await, 0);
+}
+
+fn measured(value: f64) -> Measured {
+    Measured {
+        value,
+        notes: Vec::new(),
+        unit: Unit::Metre,
+    }
+}
+
+fn expected(title: &str, text: &str) -> PigeonExpected {
+    PigeonExpected {
+        title: title.into(),
+        text: text.into(),
+    }
+}
+
+fn overdue(pay_url: &str) -> Notice {
+    PastDue {
+        amount: "1".into(),
+        due: None,
+        pay_url: pay_url.into(),
+    }
+    .about("i")
+    .to(["u_ada"])
+}
+
+both_databases! {
+    /// B1
+    async fn nobody_is_a_legal_audience(app: App) {
+        let nobody: [&str; 0] = [];
+        let report = app.dispatcher.dispatch(expected("a", "b").to(nobody)).await.unwrap();
+        assert_eq!(report, campanile::DispatchReport::default());
+        assert_eq!(app.database.written().await, 0);
+    }
+
+    /// B2
+    async fn a_huge_audience_is_written_in_chunks_and_an_absurd_one_refused_with_advice(app: App) {
+        let users = |count: usize| (0..count).map(|n| format!("u_{n}"));
+        let dispatcher = app.builder().chunk(1_000).max_recipients(3_000).build().unwrap();
+        let report = dispatcher.enqueue(measured(1.0).about("x").to(users(2_500))).await.unwrap();
+        assert_eq!((report.admitted, report.sent), (2_500, 2_500));
+        assert_eq!(app.database.count("notifications").await, 2_500);
+        let error = dispatcher.enqueue(measured(1.0).to(users(3_001))).await.unwrap_err();
+        assert!(matches!(error, DispatchError::TooManyRecipients { given: 3_001, most: 3_000 }));
+        assert!(error.to_string().contains("split the audience"), "{error}");
+        assert_eq!(app.database.count("notifications").await, 2_500);
+    }
+
+    /// B3
+    async fn repeated_ids_are_collapsed_and_counted(app: App) {
+        let notice = measured(1.0).about("x").to(["u_ada", "u_ada", "u_bob", "u_ada"]);
+        let report = app.dispatcher.dispatch(notice).await.unwrap();
+        assert_eq!((report.recipients, report.repeated_ids, report.sent), (2, 2, 2));
+    }
+
+    /// B4
+    async fn a_bad_recipient_is_named_by_its_index_and_nobody_is_told(app: App) {
+        for (bad, reason) in [
+            ("", "is empty"),
+            ("a\0b", "U+0000"),
+            ("a\u{7}b", "U+0007"),
+            (&"x".repeat(256), "256 bytes"),
+        ] {
+            let notice = measured(1.0).to(["u_ada", bad]);
+            let text = format!("`recipient_user_ids`[1] {reason}");
+            let text = text.replace("] U+", "] holds the control character U+").replace("] 256", "] is 256");
+            assert_refused(&app, notice, "INVALID_INPUT", &text).await;
+        }
+        let longest = "x".repeat(255);
+        assert_eq!(app.dispatcher.dispatch(measured(1.0).to([longest])).await.unwrap().sent, 1);
+    }
+
+    async fn so_are_a_bad_subject_and_a_bad_organization(app: App) {
+        assert_refused(&app, measured(1.0).about("").to(["u"]), "INVALID_INPUT", "`subject_id` is empty").await;
+        assert_refused(&app, measured(1.0).in_org("a\nb").to(["u"]), "INVALID_INPUT", "`org_id` holds").await;
+    }
+
+    /// B5
+    async fn nul_is_refused_in_every_string(app: App) {
+        let text = "field `text`: it holds a NUL";
+        assert_refused(&app, expected("a", "b\0c").to(["u"]), "INVALID_PAYLOAD", text).await;
+        let measured = Measured { notes: vec!["ok".into(), "\0".into()], ..measured(1.0) };
+        assert_refused(&app, measured.to(["u"]), "INVALID_PAYLOAD", "`notes[1]`").await;
+    }
+
+    /// B7
+    async fn numbers_that_are_not_finite_are_refused(app: App) {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let text = "field `value`: it is not a finite number";
+            assert_refused(&app, measured(value).to(["u"]), "INVALID_PAYLOAD", text).await;
+        }
+    }
+
+    /// B8
+    async fn a_payload_that_is_too_large_or_too_deep_is_refused(app: App) {
+        let large = expected("a", &"x".repeat(64 * 1024));
+        assert_refused(&app, large.to(["u"]), "INVALID_PAYLOAD", "at most 65536").await;
+        let mut deep = json!("x");
+        for _ in 0..40 {
+            deep = json!([deep]);
+        }
+        let request = EventRequest {
+            event_type: "lab.value.measured".into(),
+            recipient_user_ids: vec!["u".into()],
+            subject_id: None,
+            org_id: None,
+            payload: json!({ "value": 1.0, "notes": [], "unit": { "Other": deep } }),
+        };
+        assert_refused(&app, request, "INVALID_PAYLOAD", "`unit").await;
+    }
+
+    /// B9
+    async fn a_long_title_and_body_are_cut_at_a_grapheme(app: App) {
+        let notice = expected(&"é".repeat(300), &"y".repeat(5_000)).to(["u_ada"]);
+        app.dispatcher.dispatch(notice).await.unwrap();
+        let item = app.inbox("u_ada").await.remove(0);
+        assert_eq!(item.title, format!("{}…", "é".repeat(199)));
+        assert_eq!(item.body, format!("{}…", "y".repeat(3_999)));
+    }
+
+    /// B10 and B16
+    async fn line_breaks_and_bidi_overrides_do_not_reach_a_subject_or_title(app: App) {
+        let mut event = app.role_changed(Role::Admin);
+        event.org_name = "Tower\r\nBcc: everyone@example.com\u{202E}gnp.exe".into();
+        app.dispatcher.dispatch(event.to(["u_ada"])).await.unwrap();
+        let title = app.inbox("u_ada").await.remove(0).title;
+        assert_eq!(title, "Your role in Tower  Bcc: everyone@example.comgnp.exe changed");
+        let mut event = app.past_due();
+        event.amount = "1\r\nX-Evil: 1".into();
+        app.dispatcher.dispatch(event.to(["u_ada"])).await.unwrap();
+        assert_eq!(app.mails().pop().unwrap().subject, "Payment overdue: 1  X-Evil: 1");
+    }
+
+    /// B11
+    async fn markup_and_template_syntax_in_a_payload_show_as_text(app: App) {
+        let mut event = app.role_changed(Role::Admin);
+        event.actor_name = "<script>alert(1)</script> {{ 7 * 7 }} {% raw %}".into();
+        app.dispatcher.dispatch(event.to(["u_ada"])).await.unwrap();
+        let body = app.inbox("u_ada").await.remove(0).body;
+        assert!(body.starts_with("<script>alert(1)</script> {{ 7 * 7 }} {% raw %} changed"), "{body}");
+        let html = app.mails().pop().unwrap().html;
+        assert!(html.contains("&lt;script&gt;alert(1)&lt;"), "{html}");
+        assert!(html.contains("{{ 7 * 7 }}") && !html.contains("<script>"), "{html}");
+    }
+
+    /// B13
+    async fn a_variable_that_is_missing_at_run_time_is_an_error_and_not_a_hole(app: App) {
+        let request = EventRequest {
+            event_type: "auth.password.changed".into(),
+            recipient_user_ids: vec!["u".into()],
+            subject_id: None,
+            org_id: None,
+            payload: json!({ "device": {} }),
+        };
+        assert_refused(&app, request, "INVALID_PAYLOAD", "missing field `name`").await;
+        let notice = campanile_tests::events::Listed { names: Vec::new() }.to(["u"]);
+        assert_refused(&app, notice, "RENDER_FAILED", "`title` of `lab.list.read` on channel `inbox`").await;
+    }
+
+    /// B15 and B17
+    async fn a_link_is_https_mailto_or_a_path_of_this_site(app: App) {
+        for bad in ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http://example.com/", "pay"] {
+            assert_refused(&app, overdue(bad), "RENDER_FAILED", "`action_url` of `org.billing.past_due`").await;
+        }
+        app.dispatcher.dispatch(overdue("https://bücher.example/pay?a=1")).await.unwrap();
+        let item = app.inbox("u_ada").await.remove(0);
+        assert_eq!(item.action_url.as_deref(), Some("https://xn--bcher-kva.example/pay?a=1"));
+    }
+
+    /// B18
+    async fn an_unknown_event_is_a_miss_that_suggests_the_near_name(app: App) {
+        let request = |event_type: &str| EventRequest {
+            event_type: event_type.into(),
+            recipient_user_ids: vec!["u".into()],
+            subject_id: None,
+            org_id: None,
+            payload: json!({}),
+        };
+        let near = "did you mean `org.member.role_changed`?";
+        assert_refused(&app, request("org.member.role_change"), "REGISTRY_MISS", near).await;
+        assert_refused(&app, request("zzz"), "REGISTRY_MISS", "no event `zzz` is registered").await;
+    }
+
+    async fn an_enum_with_data_is_no_dedup_key(app: App) {
+        let event = Measured { unit: Unit::Other("ell".into()), ..measured(1.0) };
+        let text = "field `unit`: it is part of the dedup key";
+        assert_refused(&app, event.to(["u"]), "INVALID_PAYLOAD", text).await;
+    }
+}

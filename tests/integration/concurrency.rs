@@ -1,0 +1,79 @@
+//! One window, many writers: exactly one is admitted.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use campanile::NotifiableEvent as _;
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, both_databases};
+use tokio::process::Command;
+use tokio::sync::Barrier;
+
+both_databases! {
+    async fn of_sixty_four_tasks_on_one_key_one_is_admitted(app: App) {
+        let barrier = Arc::new(Barrier::new(64));
+        let fires: Vec<_> = (0..64)
+            .map(|_| {
+                let (dispatcher, barrier) = (app.dispatcher.clone(), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    let notice = PigeonExpected::default().about("loft").to(["u_ada"]);
+                    dispatcher.enqueue(notice).await.unwrap()
+                })
+            })
+            .collect();
+        let (mut admitted, mut deduped) = (0, 0);
+        for fire in fires {
+            let report = fire.await.unwrap();
+            admitted += report.admitted;
+            deduped += report.deduped;
+        }
+        assert_eq!((admitted, deduped), (1, 63));
+        assert_eq!(app.database.count("notifications").await, 1);
+        assert_eq!(app.database.count("notification_deliveries").await, 1);
+    }
+
+    async fn of_four_processes_on_one_key_one_is_admitted(app: App) {
+        let processes: Vec<_> = (0..4)
+            .map(|_| {
+                Command::new(env!("CARGO_BIN_EXE_campanile-fire"))
+                    .args([app.database.url.as_str(), "64"])
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let mut admitted = 0;
+        for process in processes {
+            let output = process.wait_with_output().await.unwrap();
+            assert!(output.status.success());
+            admitted += String::from_utf8(output.stdout).unwrap().trim().parse::<usize>().unwrap();
+        }
+        assert_eq!(admitted, 1);
+        assert_eq!(app.database.count("notifications").await, 1);
+        assert_eq!(app.database.count("notification_dedup").await, 1);
+    }
+
+    async fn callers_with_the_same_recipients_in_opposite_order_do_not_deadlock(app: App) {
+        let users: Vec<String> = (0..200).map(|n| format!("u_{n:03}")).collect();
+        let fires: Vec<_> = (0..40)
+            .map(|n| {
+                let (dispatcher, mut users) = (app.dispatcher.clone(), users.clone());
+                if n % 2 == 0 {
+                    users.reverse();
+                }
+                tokio::spawn(async move {
+                    let subject = format!("loft_{}", n / 4);
+                    let notice = PigeonExpected::default().about(subject).to(users);
+                    dispatcher.enqueue(notice).await.unwrap().admitted
+                })
+            })
+            .collect();
+        let mut admitted = 0;
+        for fire in fires {
+            admitted += fire.await.unwrap();
+        }
+        // Ten subjects, each fired four times to the same 200 users.
+        assert_eq!(admitted, 10 * 200);
+    }
+}

@@ -1,0 +1,120 @@
+//! Migrations: safe to run twice, at once, and beside the host's own; and what a missing one looks like.
+
+use campanile::database::each_database;
+use campanile::{Database, NotifiableEvent as _};
+use campanile_tests::events::Role;
+use campanile_tests::{App, Kind, TestDatabase, both_databases};
+use sqlx::Executor as _;
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// Takes everything of campanile's away, as on the day before it was installed.
+async fn uninstall(database: &TestDatabase) {
+    match database.kind {
+        Kind::Postgres => database.execute("drop schema campanile cascade").await,
+        Kind::Sqlite => {
+            for table in [
+                "_campanile_migrations",
+                "notification_dedup",
+                "notification_dispatches",
+                "notification_deliveries",
+                "notification_attempts",
+                "user_notification_preferences",
+                "notification_addresses",
+                "notifications",
+                "email_suppressions",
+            ] {
+                database.execute(&format!("drop table {table}")).await;
+            }
+        }
+    }
+}
+
+both_databases! {
+    async fn migrating_again_changes_nothing(database: TestDatabase) {
+        let applied = database.count("_campanile_migrations").await;
+        database.database.migrate().await.unwrap();
+        assert_eq!(database.count("_campanile_migrations").await, applied);
+    }
+
+    async fn many_migrators_at_once_make_one_set_of_tables(database: TestDatabase) {
+        uninstall(&database).await;
+        let migrators = (0..8).map(|_| {
+            let url = database.url.clone();
+            // A pool of its own, as another process has.
+            tokio::spawn(async move { Database::connect(&url).await.unwrap().migrate().await })
+        });
+        for migrator in migrators.collect::<Vec<_>>() {
+            migrator.await.unwrap().unwrap();
+        }
+        assert_eq!(database.count("_campanile_migrations").await, 3);
+    }
+
+    async fn a_host_that_uses_sqlx_migrations_keeps_its_own(database: TestDatabase) {
+        uninstall(&database).await;
+        let host = Migrator::with_migrations(vec![Migration::new(
+            1,
+            "host".into(),
+            MigrationType::Simple,
+            "create table host_things (id integer primary key)".into_sql_str(),
+            false,
+        )]);
+        each_database!(&database.database, |pool| {
+            host.run(pool).await.unwrap();
+            database.database.migrate().await.unwrap();
+            host.run(pool).await.unwrap();
+            pool.execute("insert into host_things values (1)").await.unwrap();
+        });
+        assert_eq!(database.number("select count(*) from _sqlx_migrations").await, 1);
+        assert_eq!(database.count("_campanile_migrations").await, 3);
+    }
+
+    async fn a_dispatch_before_the_migrations_says_what_to_run(app: App) {
+        uninstall(&app.database).await;
+        let notice = app.role_changed(Role::Admin).to(["u_ada"]);
+        let error = app.dispatcher.enqueue(notice).await.unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("database.migrate()"), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn an_in_memory_sqlite_keeps_its_rows_for_every_caller() {
+    let database = Database::connect("sqlite::memory:").await.unwrap();
+    database.migrate().await.unwrap();
+    let app = App::over_database(TestDatabase {
+        kind: Kind::Sqlite,
+        database,
+        url: String::new(),
+    })
+    .await;
+    let fires = (0..20).map(|n| {
+        app.dispatcher
+            .dispatch(app.role_changed(Role::Admin).about(n).to(["u_ada"]))
+    });
+    for report in futures_util::future::join_all(fires).await {
+        assert_eq!(report.unwrap().sent, 2);
+    }
+    assert_eq!(app.inbox("u_ada").await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_at_once_that_says_so() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://nobody@{}/none", free.local_addr().unwrap());
+    drop(free);
+    let error = Database::connect(&url).await.unwrap_err();
+    assert_eq!(error.to_string(), "the connection to the database broke");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn a_url_of_another_database_is_refused_with_what_there_is() {
+    let error = Database::connect("mysql://root@localhost/x")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no database for `mysql:`: this build of campanile knows postgres:// and sqlite://"
+    );
+}

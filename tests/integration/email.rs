@@ -1,0 +1,65 @@
+//! Email through the dispatcher: addresses, the suppression list, the frozen key.
+
+use campanile::{NotifiableEvent as _, Outcome};
+use campanile_email::Suppressions;
+use campanile_tests::events::Role;
+use campanile_tests::{App, both_databases};
+
+both_databases! {
+    async fn a_mail_goes_to_the_address_in_the_book_with_what_was_rendered(app: App) {
+        app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let mail = app.mails().remove(0);
+        assert_eq!(mail.to.to_string(), "u_ada@example.com");
+        assert_eq!(mail.from.to_string(), "Tower <bells@example.com>");
+        assert_eq!(mail.subject, "Your role is now admin");
+        assert!(mail.html.contains("<b>Tower</b> to admin"), "{}", mail.html);
+        assert_eq!(mail.text.trim(), "Bob changed your role in Tower to admin.");
+    }
+
+    async fn a_text_part_of_the_events_own_is_sent_as_it_is(app: App) {
+        app.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
+        assert_eq!(app.mails()[0].text.trim(), "Pay 12 EUR: /pay");
+    }
+
+    async fn a_suppressed_address_is_an_outcome_of_its_own_and_gets_no_mail(app: App) {
+        // The list knows addresses in whatever case.
+        app.suppress("U_Ada@Example.com").await;
+        let report = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
+        assert_eq!((report.sent, report.suppressed_addresses, report.failed), (3, 1, 0));
+        assert_eq!(report.outcomes[0].outcome, Outcome::SuppressedAddress);
+        assert_eq!(app.mails().len(), 1);
+        let suppressed = "select count(*) from {campanile}notification_deliveries where state = 'suppressed'";
+        assert_eq!(app.database.number(suppressed).await, 1);
+        let list = Suppressions::new(app.database.database.clone());
+        assert!(list.contains("u_ada@example.com").await.unwrap());
+        assert!(list.remove("u_ada@EXAMPLE.com").await.unwrap());
+        assert!(!list.contains("u_ada@example.com").await.unwrap());
+    }
+
+    async fn an_address_suppressed_after_the_commit_is_honoured_by_a_later_attempt(app: App) {
+        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        app.suppress("u_ada@example.com").await;
+        let attempted = app.dispatcher.deliver_due(10).await.unwrap();
+        assert_eq!((attempted.claimed, attempted.sent), (1, 0));
+        assert_eq!(app.mails().len(), 0);
+    }
+
+    async fn the_key_is_the_deliverys_and_not_the_events(app: App) {
+        for _ in 0..2 {
+            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+        }
+        let keys: Vec<_> = app.mails().into_iter().map(|mail| mail.idempotency_key).collect();
+        assert_ne!(keys[0], keys[1]);
+        let own = format!(
+            "select count(*) from {{campanile}}notification_deliveries where channel = 'email' and {{text(id)}} = '{}'",
+            keys[0].strip_prefix("cmp_").unwrap()
+        );
+        assert_eq!(app.database.number(&own).await, 1);
+    }
+
+    async fn an_address_that_could_inject_a_header_is_refused(app: App) {
+        let book = campanile::address::AddressTable::new(app.database.database.clone());
+        let error = book.add("u_x", "email", "a@example.com\r\nBcc: b@example.com").await.unwrap_err();
+        assert!(error.to_string().contains("`address` holds the control character U+000D"), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! `explain` prints the plan that `dispatch` would carry out, and writes nothing.
+
+use campanile::NotifiableEvent as _;
+use campanile::preferences::Choice;
+use campanile_tests::events::Role;
+use campanile_tests::{App, both_databases};
+use serde_json::json;
+
+both_databases! {
+    async fn each_channel_comes_with_the_rule_that_decided(app: App) {
+        app.choose("u_ada", "billing", "email", Choice::Off).await;
+        app.choose("u_ada", "billing", "inbox", Choice::Off).await;
+        app.choose("u_bob", "billing", "inbox", Choice::On).await;
+        let notice = app.past_due().about("i_1").to(["u_bob", "u_ada"]);
+        let explanation = app.dispatcher.explain(notice).await.unwrap();
+        let explanation = serde_json::to_value(explanation).unwrap();
+        assert_eq!(explanation["recipients"], json!([
+            { "recipientUserId": "u_ada", "channels": [
+                { "channel": "inbox", "sends": false, "rule": "optedOut" },
+                { "channel": "email", "sends": true, "rule": "critical" },
+            ] },
+            { "recipientUserId": "u_bob", "channels": [
+                { "channel": "inbox", "sends": true, "rule": "optedIn" },
+                { "channel": "email", "sends": true, "rule": "critical" },
+            ] },
+        ]));
+        assert_eq!(explanation["dedupKey"], "i_1");
+        assert_eq!(explanation["windowSeconds"], 60.0);
+        assert_eq!(explanation["content"]["email"]["subject"], "Payment overdue: 12 EUR");
+        assert_eq!(app.database.written().await, 0);
+    }
+
+    async fn its_plan_is_what_the_report_accounts_for(app: App) {
+        app.choose("u_bob", "team", "email", Choice::Off).await;
+        let notice = || app.role_changed(Role::Admin).about("m_1").to(["u_ada", "u_bob"]);
+        let plan = app.dispatcher.explain(notice()).await.unwrap().plan;
+        let report = app.dispatcher.dispatch(notice()).await.unwrap();
+        let planned: usize = plan
+            .recipients
+            .iter()
+            .map(|recipient| recipient.channels.iter().filter(|its| its.sends).count())
+            .sum();
+        assert_eq!(planned, report.sent);
+        assert_eq!(report.suppressed_by_prefs, 1);
+    }
+}

@@ -1,0 +1,139 @@
+//! The inbox: a pure read of frozen rows, and nobody else's.
+
+use campanile::NotifiableEvent as _;
+use campanile_inbox::{Feed, Filter, Inbox, InboxError, Page};
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, both_databases};
+use uuid::Uuid;
+
+async fn tell(app: &App, user: &str, title: &str) {
+    tell_in(app, user, title, "org_1").await;
+}
+
+async fn tell_in(app: &App, user: &str, title: &str, org: &str) {
+    let event = PigeonExpected {
+        title: title.into(),
+        text: "-".into(),
+    };
+    let notice = event.about(format!("{title}{org}")).in_org(org).to([user]);
+    app.dispatcher.enqueue(notice).await.unwrap();
+}
+
+fn inbox(app: &App, user: &str) -> Inbox {
+    Inbox::for_user(app.dispatcher.database(), user).unwrap()
+}
+
+fn titles(feed: &Feed) -> Vec<&str> {
+    feed.items.iter().map(|item| item.title.as_str()).collect()
+}
+
+async fn page(inbox: &Inbox, page: Page) -> Feed {
+    inbox.feed(page).await.unwrap()
+}
+
+both_databases! {
+    async fn the_feed_is_newest_first_and_pages_to_the_end(app: App) {
+        for n in 0..7 {
+            tell(&app, "u_ada", &n.to_string()).await;
+        }
+        let inbox = inbox(&app, "u_ada");
+        let first = page(&inbox, Page { limit: 3, ..Page::default() }).await;
+        assert_eq!(titles(&first), ["6", "5", "4"]);
+        let second = page(&inbox, Page { limit: 3, after: first.next, ..Page::default() }).await;
+        assert_eq!(titles(&second), ["3", "2", "1"]);
+        let last = page(&inbox, Page { limit: 3, after: second.next, ..Page::default() }).await;
+        assert_eq!((titles(&last), last.next), (vec!["0"], None));
+    }
+
+    async fn a_page_goes_on_where_it_stopped_although_rows_arrive_and_share_their_time(app: App) {
+        for n in 0..6 {
+            tell(&app, "u_ada", &n.to_string()).await;
+        }
+        app.database.execute("update {campanile}notifications set created_at = {now}").await;
+        app.database.execute("update {campanile}notifications set created_at = (select max(created_at) from {campanile}notifications)").await;
+        let inbox = inbox(&app, "u_ada");
+        let first = page(&inbox, Page { limit: 2, ..Page::default() }).await;
+        tell(&app, "u_ada", "new").await;
+        // The cursor travels as text.
+        let cursor = first.next.unwrap().to_string().parse().unwrap();
+        let second = page(&inbox, Page { limit: 10, after: Some(cursor), ..Page::default() }).await;
+        assert_eq!(titles(&first), ["5", "4"]);
+        assert_eq!(titles(&second), ["3", "2", "1", "0"]);
+    }
+
+    async fn read_items_leave_the_unread_feed_and_the_badge(app: App) {
+        for n in 0..3 {
+            tell(&app, "u_ada", &n.to_string()).await;
+        }
+        let inbox = inbox(&app, "u_ada");
+        let unread = Page { filter: Filter::Unread, ..Page::default() };
+        let item = page(&inbox, unread).await.items[1].clone();
+        assert_eq!(item.read_at, None);
+        inbox.mark_read(item.id).await.unwrap();
+        assert_eq!(titles(&page(&inbox, unread).await), ["2", "0"]);
+        assert_eq!(inbox.unread().await.unwrap(), 2);
+        let read_at = page(&inbox, Page::default()).await.items[1].read_at.unwrap();
+        assert!(read_at >= item.created_at);
+        inbox.mark_read(item.id).await.unwrap();
+        assert_eq!(page(&inbox, Page::default()).await.items[1].read_at, Some(read_at), "the first time is kept");
+        inbox.mark_unread(item.id).await.unwrap();
+        assert_eq!(inbox.unread().await.unwrap(), 3);
+    }
+
+    async fn a_badge_can_be_capped(app: App) {
+        let users = ["u_ada"; 1];
+        for n in 0..12 {
+            tell(&app, users[0], &n.to_string()).await;
+        }
+        let inbox = inbox(&app, "u_ada");
+        assert_eq!(inbox.unread_up_to(10).await.unwrap(), 10);
+        assert_eq!(inbox.unread_up_to(100).await.unwrap(), 12);
+    }
+
+    async fn all_is_read_up_to_what_was_seen_and_not_what_arrived_since(app: App) {
+        tell(&app, "u_ada", "old").await;
+        tell(&app, "u_ada", "seen").await;
+        let inbox = inbox(&app, "u_ada");
+        let seen = page(&inbox, Page::default()).await.items[0].id;
+        tell(&app, "u_ada", "new").await;
+        assert_eq!(inbox.mark_all_read(seen).await.unwrap(), 2);
+        let unread = Page { filter: Filter::Unread, ..Page::default() };
+        assert_eq!(titles(&page(&inbox, unread).await), ["new"]);
+        assert_eq!(inbox.mark_all_read(seen).await.unwrap(), 0);
+    }
+
+    async fn nobody_reads_or_marks_the_rows_of_another(app: App) {
+        tell(&app, "u_ada", "secret").await;
+        let (ada, bob) = (inbox(&app, "u_ada"), inbox(&app, "u_bob"));
+        let item = page(&ada, Page::default()).await.items.remove(0);
+        assert_eq!(page(&bob, Page::default()).await.items, []);
+        assert_eq!(bob.unread().await.unwrap(), 0);
+        for foreign_or_missing in [item.id, Uuid::nil()] {
+            let answers = [bob.mark_read(foreign_or_missing).await, bob.mark_unread(foreign_or_missing).await];
+            assert!(answers.iter().all(|answer| matches!(answer, Err(InboxError::NotFound))));
+        }
+        assert_eq!(bob.mark_all_read(item.id).await.unwrap(), 0);
+        assert_eq!(ada.unread().await.unwrap(), 1);
+    }
+
+    async fn an_inbox_of_an_organization_holds_only_what_happened_there(app: App) {
+        tell_in(&app, "u_ada", "here", "org_1").await;
+        tell_in(&app, "u_ada", "there", "org_2").await;
+        let here = inbox(&app, "u_ada").in_org("org_1").unwrap();
+        let there = inbox(&app, "u_ada").in_org("org_2").unwrap();
+        let item = page(&here, Page::default()).await.items.remove(0);
+        assert_eq!((item.title.as_str(), item.org_id.as_deref()), ("here", Some("org_1")));
+        assert!(matches!(there.mark_read(item.id).await, Err(InboxError::NotFound)));
+        assert_eq!(there.unread().await.unwrap(), 1);
+        assert_eq!(inbox(&app, "u_ada").unread().await.unwrap(), 2);
+    }
+
+    async fn a_limit_outside_one_to_a_hundred_is_refused(app: App) {
+        let inbox = inbox(&app, "u_ada");
+        for limit in [0, 101, usize::MAX] {
+            let refused = inbox.feed(Page { limit, ..Page::default() }).await;
+            assert!(matches!(refused, Err(InboxError::InvalidLimit(_))));
+        }
+        assert!(Inbox::for_user(app.dispatcher.database(), "a\0").is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The promises across crates, each told once and kept on SQLite and on Postgres.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod worked_cases;
+mod account;
+mod concurrency;
+mod round_trips;
+mod transactions;
+mod cancellation;
+mod bad_input;
+mod untyped;
+mod explain;
+mod preferences;
+mod rendering;
+mod inbox;
+mod email;
+mod push;
+mod fourth_channel;
+mod delivery;
+mod faults_of_channels;
+mod logging;
+mod registry;
+mod databases;
+mod forget;

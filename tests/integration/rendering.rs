@@ -1,0 +1,45 @@
+//! Content is rendered once at dispatch and frozen.
+
+use campanile::NotifiableEvent as _;
+use campanile_tests::events::Role;
+use campanile_tests::{App, both_databases};
+
+both_databases! {
+    async fn an_absent_option_leaves_no_trace_in_the_text(app: App) {
+        for (due, body) in [(None, "12 EUR is overdue."), (Some("1 May"), "12 EUR is overdue since 1 May.")] {
+            let mut event = app.past_due();
+            event.due = due.map(str::to_owned);
+            app.dispatcher.dispatch(event.about(body).to(["u_ada"])).await.unwrap();
+            assert_eq!(app.inbox("u_ada").await[0].body, body);
+        }
+    }
+
+    async fn enums_and_nested_structs_render_as_their_serde_form(app: App) {
+        app.dispatcher.dispatch(app.role_changed(Role::Owner).to(["u_ada"])).await.unwrap();
+        app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+        let bodies: Vec<_> = app.inbox("u_ada").await.into_iter().map(|item| item.body).collect();
+        assert_eq!(bodies, ["From laptop.", "Bob changed your role from member to owner."]);
+    }
+
+    async fn what_a_worker_sends_later_is_what_was_rendered_at_dispatch(app: App) {
+        let mut event = app.past_due();
+        event.amount = "<12> & 'EUR'".into();
+        app.dispatcher.enqueue(event.to(["u_ada"])).await.unwrap();
+        let stored = app.database.number(
+            "select count(*) from {campanile}notification_dispatches \
+             where content -> 'email' ->> 'subject' = 'Payment overdue: <12> & ''EUR'''",
+        );
+        assert_eq!(stored.await, 1);
+        app.dispatcher.deliver_due(1).await.unwrap();
+        let mail = app.mails().remove(0);
+        assert_eq!(mail.subject, "Payment overdue: <12> & 'EUR'");
+        assert!(mail.html.contains("&lt;12&gt; &amp; &#x27;EUR&#x27;"), "{}", mail.html);
+    }
+
+    async fn content_is_stored_once_for_a_dispatch_and_not_for_each_recipient(app: App) {
+        let users = (0..50).map(|n| format!("u_{n}"));
+        app.dispatcher.enqueue(app.role_changed(Role::Owner).to(users)).await.unwrap();
+        assert_eq!(app.database.count("notification_dispatches").await, 1);
+        assert_eq!(app.database.count("notification_deliveries").await, 50);
+    }
+}

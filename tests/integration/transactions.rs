@@ -1,0 +1,187 @@
+//! `enqueue_in`: the notification commits or rolls back with the action that caused it.
+
+use campanile::database::{Pool, each_database};
+use campanile::{DispatchError, Notice, NotifiableEvent as _};
+use campanile_tests::database::run;
+use campanile_tests::events::Role;
+use campanile_tests::{App, Kind, TestDatabase, both_databases};
+use sqlx::{Connection as _, Executor as _};
+
+fn notice(app: &App) -> Notice {
+    app.role_changed(Role::Admin)
+        .about("m_1")
+        .to(["u_ada", "u_bob"])
+}
+
+both_databases! {
+    async fn what_is_committed_with_the_action_is_delivered(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            transaction.execute("create table host_action (id integer)").await.unwrap();
+            let report = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            assert_eq!((report.sent, report.queued, report.failed), (2, 2, 0));
+            transaction.commit().await.unwrap();
+        });
+        // Nothing talked to the network.
+        assert_eq!(app.mails().len(), 0);
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);
+        assert_eq!(app.mails().len(), 2);
+    }
+
+    async fn an_action_that_is_rolled_back_notifies_nobody(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            transaction.rollback().await.unwrap();
+        });
+        assert_eq!(app.database.written().await, 0);
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        // Its windows went with it.
+        assert_eq!(app.dispatcher.enqueue(notice(&app)).await.unwrap().deduped, 0);
+    }
+
+    async fn a_bare_connection_in_a_transaction_will_do(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut connection = pool.acquire().await.unwrap();
+            let mut transaction = connection.begin_with(app.begin()).await.unwrap();
+            app.dispatcher.enqueue_in(&mut *transaction, notice(&app)).await.unwrap();
+            transaction.commit().await.unwrap();
+        });
+        assert_eq!(app.database.count("notifications").await, 2);
+    }
+
+    async fn so_will_a_transaction_that_was_begun_by_a_statement(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut connection = pool.acquire().await.unwrap();
+            for end in ["rollback", "commit"] {
+                connection.execute("begin").await.unwrap();
+                let report = app.dispatcher.enqueue_in(&mut *connection, notice(&app)).await.unwrap();
+                assert_eq!(report.admitted, 2, "before {end}");
+                connection.execute(end).await.unwrap();
+            }
+        });
+        assert_eq!(app.database.count("notifications").await, 2);
+    }
+
+    async fn a_connection_outside_a_transaction_is_refused_and_left_clean(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut connection = pool.acquire().await.unwrap();
+            let refused = app.dispatcher.enqueue_in(&mut *connection, notice(&app)).await;
+            assert!(matches!(refused, Err(DispatchError::NotInTransaction)), "{refused:?}");
+            // The connection is still outside: this commits by itself.
+            connection.execute("create table host_table (id integer)").await.unwrap();
+            connection.execute("insert into host_table values (1)").await.unwrap();
+        });
+        assert_eq!(app.database.written().await, 0);
+        assert_eq!(app.database.number("select count(*) from host_table").await, 1);
+    }
+
+    async fn it_sees_a_preference_that_the_host_changed_in_the_same_transaction(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            let statement = app.dispatcher.database().sql(
+                "insert into {campanile}user_notification_preferences values ('u_ada', 'team', 'email', {flag('0')}, {now})",
+            );
+            transaction.execute(statement).await.unwrap();
+            let report = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            assert_eq!(report.suppressed_by_prefs, 1);
+            transaction.commit().await.unwrap();
+        });
+    }
+
+    async fn two_notices_in_one_transaction_are_judged_one_after_the_other(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            let first = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            let second = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            assert_eq!((first.admitted, second.deduped), (2, 2));
+            transaction.commit().await.unwrap();
+        });
+    }
+
+    async fn an_audience_of_many_chunks_is_rolled_back_as_a_whole(app: App) {
+        let dispatcher = app.builder().chunk(10).build().unwrap();
+        let users: Vec<_> = (0..95).map(|n| format!("u_{n}")).collect();
+        let notice = || app.role_changed(Role::Admin).about("m_1").to(&users);
+        each_database!(dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            let report = dispatcher.enqueue_in(&mut transaction, notice()).await.unwrap();
+            assert_eq!(report.admitted, 95);
+            transaction.rollback().await.unwrap();
+        });
+        assert_eq!(app.database.written().await, 0);
+        assert_eq!(dispatcher.enqueue(notice()).await.unwrap().admitted, 95);
+        assert_eq!(app.database.count("notification_dispatches").await, 1);
+        assert_eq!(app.database.count("notification_deliveries").await, 95);
+    }
+}
+
+async fn the_other(database: &TestDatabase, kind: Kind) {
+    let app = App::over_database(database.clone()).await;
+    run_blocking(kind, async move |other| {
+        each_database!(&other.database, |pool| {
+            let mut transaction = pool.begin_with("begin").await.unwrap();
+            let refused = app
+                .dispatcher
+                .enqueue_in(&mut transaction, notice(&app))
+                .await;
+            let Err(error @ DispatchError::OtherDatabase { .. }) = refused else {
+                panic!("{refused:?}");
+            };
+            let kinds = ["SQLite", "Postgres"].map(|kind| error.to_string().contains(kind));
+            assert_eq!(kinds, [true, true]);
+        });
+        assert_eq!(app.database.written().await, 0);
+        assert_eq!(other.written().await, 0);
+    })
+    .await;
+}
+
+/// A second database beside the one of the test.
+async fn run_blocking<S>(kind: Kind, story: S)
+where
+    S: AsyncFnOnce(TestDatabase) + Send + 'static,
+{
+    tokio::task::spawn_blocking(move || run(kind, story))
+        .await
+        .unwrap();
+}
+
+#[test]
+fn a_transaction_of_sqlite_is_refused_by_a_dispatcher_over_postgres() {
+    run(Kind::Postgres, async |database| {
+        the_other(&database, Kind::Sqlite).await;
+    });
+}
+
+#[test]
+fn a_transaction_of_postgres_is_refused_by_a_dispatcher_over_sqlite() {
+    run(Kind::Sqlite, async |database| {
+        the_other(&database, Kind::Postgres).await;
+    });
+}
+
+#[test]
+fn at_repeatable_read_a_conflict_is_an_error_that_says_try_again() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
+            panic!("this is Postgres");
+        };
+        let mut transaction = pool
+            .begin_with("begin isolation level repeatable read")
+            .await
+            .unwrap();
+        transaction
+            .execute("select count(*) from campanile.notification_dedup")
+            .await
+            .unwrap();
+        app.dispatcher.enqueue(notice(&app)).await.unwrap();
+        let error = app
+            .dispatcher
+            .enqueue_in(&mut transaction, notice(&app))
+            .await
+            .unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    });
+}

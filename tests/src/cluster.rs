@@ -1,0 +1,173 @@
+//! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The URL of a database on the server, in which other databases may be created.
+///
+/// # Panics
+///
+/// When there is no server and none can be started; the message says how to get one.
+pub fn url() -> &'static str {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    &SERVER
+        .get_or_init(|| match std::env::var("DATABASE_URL") {
+            Ok(url) if url.starts_with("postgres") => Server { url, _keeper: None },
+            _ => Cluster::start(),
+        })
+        .url
+}
+
+struct Server {
+    url: String,
+    /// Stops the private server when this process ends, however it ends: its standard input closes then.
+    _keeper: Option<Child>,
+}
+
+/// A private server in a temporary folder.
+struct Cluster {
+    programs: PathBuf,
+    folder: PathBuf,
+    /// The servers refuse to run as root; then they run as this user.
+    user: Option<(u32, u32)>,
+}
+
+impl Cluster {
+    fn start() -> Server {
+        let folder = tempfile::Builder::new()
+            .prefix("campanile-postgres-")
+            .tempdir()
+            .expect("a temporary folder can be made")
+            .keep();
+        let cluster = Self {
+            programs: programs(),
+            user: unprivileged_user(),
+            folder,
+        };
+        if let Some((user, group)) = cluster.user {
+            std::os::unix::fs::chown(&cluster.folder, Some(user), Some(group))
+                .expect("root may give away a folder");
+        }
+        let data = cluster.folder.join("data");
+        run(cluster
+            .command("initdb")
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--locale=C", "--no-sync", "--pgdata"])
+            .arg(&data));
+        // Another process may take a free port before the server does.
+        let port = (0..5)
+            .find_map(|_| cluster.serve(&data))
+            .unwrap_or_else(|| {
+                let log = std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
+                panic!("the private PostgreSQL did not start:\n{log}")
+            });
+        Server {
+            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            _keeper: Some(cluster.keeper(&data)),
+        }
+    }
+
+    fn serve(&self, data: &Path) -> Option<u16> {
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .expect("a loopback port is free")
+            .port();
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
+             -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
+        );
+        let status = self
+            .command("pg_ctl")
+            .args(["start", "--wait", "--silent", "--options", &options])
+            .arg("--log")
+            .arg(self.folder.join("log"))
+            .arg("--pgdata")
+            .arg(data)
+            .stdout(Stdio::null())
+            .status()
+            .expect("pg_ctl was found before");
+        status.success().then_some(port)
+    }
+
+    fn keeper(&self, data: &Path) -> Child {
+        let mut keeper = Command::new("sh");
+        keeper
+            .args([
+                "-c",
+                r#"trap "" INT TERM HUP; read -r _; "$1" stop --mode=immediate --silent --pgdata "$2"; rm -rf "$3""#,
+                "keeper",
+            ])
+            .arg(self.programs.join("pg_ctl"))
+            .arg(data)
+            .arg(&self.folder)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.lower(&mut keeper);
+        keeper.spawn().expect("a shell can be started")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir("/").stdin(Stdio::null());
+        self.lower(&mut command);
+        command
+    }
+
+    fn lower(&self, command: &mut Command) {
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("the program was found before");
+    if !output.status.success() {
+        let _ = std::io::stderr().write_all(&output.stderr);
+        panic!("{command:?} failed");
+    }
+}
+
+/// Where `initdb` and `pg_ctl` are: on the path, or where Debian puts them.
+fn programs() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let mut debian: Vec<_> = debian
+        .filter_map(|version| Some(version.ok()?.path().join("bin")))
+        .collect();
+    debian.sort();
+    std::env::split_paths(&path)
+        .chain(debian.into_iter().rev())
+        .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
+        .expect(
+            "no PostgreSQL to test on: `sudo apt-get install postgresql`, or set DATABASE_URL=postgres://.. \
+             to a server on which databases may be created; `./test.sh` installs all that is needed",
+        )
+}
+
+/// `postgres`, else `nobody`, if this process runs as root.
+fn unprivileged_user() -> Option<(u32, u32)> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt as _;
+        own.uid() == 0
+    });
+    if !is_root {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("a system has users");
+    ["postgres", "nobody"].iter().find_map(|name| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    })
+}

@@ -1,0 +1,46 @@
+//! What the tests across crates share: databases of their own, a dispatcher with every channel, and a few events.
+//!
+//! Every promise is tested on SQLite and on Postgres by the same story: see [`both_databases!`].
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+pub mod app;
+pub mod cluster;
+pub mod database;
+pub mod events;
+pub mod proxy;
+
+use campanile_inbox as _;
+
+pub use crate::app::App;
+pub use crate::database::{Kind, TestDatabase};
+
+/// Runs one story on a fresh SQLite file and on a fresh Postgres database.
+#[macro_export]
+macro_rules! both_databases {
+    ($($(#[$meta:meta])* async fn $name:ident($argument:ident: $type:ty) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "a story may need nothing from around it")]
+            use super::*;
+
+            async fn story($argument: $type) $body
+
+            #[test]
+            fn on_sqlite() {
+                $crate::database::run($crate::Kind::Sqlite, async |database| {
+                    story(<$type as $crate::database::Fixture>::over(database).await).await;
+                });
+            }
+
+            #[test]
+            fn on_postgres() {
+                $crate::database::run($crate::Kind::Postgres, async |database| {
+                    story(<$type as $crate::database::Fixture>::over(database).await).await;
+                });
+            }
+        }
+    )+};
+}

@@ -1,0 +1,20 @@
+//! What cannot be muted must be sent at all.
+
+use campanile::channel::{EMAIL, INBOX};
+use campanile::notifiable_event;
+
+/// A member's role in the organization changed.
+#[notifiable_event(
+    "org.member.role_changed",
+    category = "team",
+    channels(INBOX(title = "{{ org_name }}", body = "{{ new_role }}")),
+    critical = EMAIL,
+)]
+pub struct RoleChanged {
+    pub org_name: String,
+    pub new_role: String,
+}
+
+fn main() {
+    let _ = [EMAIL, INBOX];
+}

@@ -1,0 +1,20 @@
+//! A name in a dedup key says all there is to say once.
+
+use campanile::channel::{EMAIL, INBOX};
+use campanile::notifiable_event;
+
+/// A member's role in the organization changed.
+#[notifiable_event(
+    "org.member.role_changed",
+    category = "team",
+    dedup(by(subject, new_role, subject)),
+    channels(INBOX(title = "{{ org_name }}", body = "{{ new_role }}"))
+)]
+pub struct RoleChanged {
+    pub org_name: String,
+    pub new_role: String,
+}
+
+fn main() {
+    let _ = [EMAIL, INBOX];
+}

@@ -1,0 +1,23 @@
+//! There is one template for each part.
+
+use campanile::channel::{EMAIL, INBOX};
+use campanile::notifiable_event;
+
+/// A member's role in the organization changed.
+#[notifiable_event(
+    "org.member.role_changed",
+    category = "team",
+    channels(INBOX(
+        title = "{{ org_name }}",
+        body = "{{ new_role }}",
+        title = "{{ new_role }}"
+    ))
+)]
+pub struct RoleChanged {
+    pub org_name: String,
+    pub new_role: String,
+}
+
+fn main() {
+    let _ = [EMAIL, INBOX];
+}

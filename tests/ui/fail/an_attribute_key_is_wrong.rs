@@ -1,0 +1,64 @@
+//! Misspelled, repeated, foreign and missing keys. What is misspelled is read as what was meant.
+
+use campanile::channel::{EMAIL, INBOX};
+use campanile::notifiable_event;
+
+/// Misspelled.
+#[notifiable_event(
+    "a.b.c",
+    categry = "team",
+    dedupe(windw = "60"),
+    chanels(INBOX(title = "{{ b }}", body = ".."))
+)]
+pub struct Misspelled;
+
+/// Repeated.
+#[notifiable_event(
+    "a.b.d",
+    category = "team",
+    category = "team",
+    channels(INBOX(title = "..", body = "..")),
+    "a.b.e"
+)]
+pub struct Repeated;
+
+/// Foreign.
+#[notifiable_event(
+    "a.b.f",
+    category = "team",
+    priority = 5,
+    EMAIL(subject = "..", html = "..")
+)]
+pub struct Foreign;
+
+/// Missing.
+#[notifiable_event]
+pub struct Missing;
+
+/// Half of it is missing.
+#[notifiable_event("a.b.g")]
+pub struct HalfMissing;
+
+/// In another form.
+#[notifiable_event("a.b.h", category("team"), channels = INBOX, dedup = "60s", critical(INBOX), aliases = "a.b.i")]
+pub struct OtherForms;
+
+/// Of other types.
+#[notifiable_event(a.b.c, category = team, channels("inbox", EMAIL { }), critical = [EMAIL, INBOX], aliases(a.b.j))]
+pub struct OtherTypes;
+
+/// Without channels.
+#[notifiable_event("a.b.k", category = "team", channels())]
+pub struct WithoutChannels;
+
+/// Without commas.
+#[notifiable_event("a.b.l" category = "team" channels(INBOX(title = ".." body = "..")))]
+pub struct WithoutCommas;
+
+/// Not to the end.
+#[notifiable_event("a.b.m", category = , channels(INBOX(title = , body = ..)), aliases())]
+pub struct NotToTheEnd;
+
+fn main() {
+    let _ = [EMAIL, INBOX];
+}

@@ -1,0 +1,1 @@
+//! Nothing is here: what is shown are the programs in `pass` and `fail`, and what rustc says to them.
