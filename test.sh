@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs every test of the workspace. What the tests need and the machine lacks is installed first, from Debian's packages:
+#   postgresql            a private, throw-away server is started from its programs (or set DATABASE_URL)
+#   chromium, -driver     the browser test
+#   python3-aiosmtpd      a real SMTP server on loopback
+# Arguments are passed on to `cargo test`.
+set -eu
+cd "$(dirname "$0")"
+
+missing=""
+need() { # package, then a test that it is there
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
+need chromium sh -c 'command -v chromium'
+need chromium-driver sh -c 'command -v chromedriver'
+need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
+command -v cc >/dev/null || missing="$missing build-essential"
+
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "test.sh: this machine lacks$missing, and has no apt-get: install them by other means" >&2
+        exit 1
+    fi
+    root=""
+    [ "$(id -u)" -eq 0 ] || root="sudo"
+    echo "test.sh: installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    $root apt-get update -qq
+    # shellcheck disable=SC2086
+    $root apt-get install -y -qq --no-install-recommends $missing
+fi
+
+exec cargo test --workspace "$@"
