@@ -255,10 +255,6 @@ macro_rules! each_database {
 #[macro_export]
 macro_rules! each_database {
     ($database:expr, |$pool:ident| $body:expr) => {
-        #[allow(
-            unreachable_code,
-            reason = "without a database there is nothing to run"
-        )]
         match $crate::database::Database::pool($database) {
             $crate::database::Pool::Missing(never) => match *never {},
         }
