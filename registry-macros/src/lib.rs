@@ -103,8 +103,9 @@ use crate::problem::Problems;
 /// A part is a template, a string or a file: `html = file("emails/role_changed.html")`. The file is found relative to the
 /// source file that names it, and changing it builds the crate again. Templates are [minijinja]'s, with its built-in
 /// filters, tests and functions, without `include`, `extends`, `import` and macros: the layout around a text belongs to the
-/// channel. They must parse, and every variable, filter, test and function in them must exist. What is inside a field
-/// (`{{ person.name }}`) is not checked.
+/// channel. Nor are there `safe` and `autoescape`: the payload is data and shows as text everywhere. Templates must parse,
+/// and every variable, filter, test and function in them must exist. What is inside a field (`{{ person.name }}`) is not
+/// checked.
 ///
 /// ## `dedup(..)`
 ///

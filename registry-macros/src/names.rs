@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::token::{Kind, Tag, Token, tags};
+use crate::token::{Keyword, Kind, Tag, Token, tags};
 
 /// One use of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) enum Role {
     Method,
     Filter,
     Test,
+    /// `autoescape`: minijinja has it, and campanile does not.
+    Statement,
 }
 
 /// The names a template leaves to others, in order.
@@ -65,25 +67,32 @@ const WORDS: [&str; 13] = [
 impl<'t> Walk<'t> {
     fn tag(&mut self, tag: &Tag<'t>) {
         let tokens = tag.tokens.as_slice();
-        match tag.keyword {
-            Some("for") => self.for_loop(tokens),
-            Some("with") => self.with(tokens),
-            Some("set") => self.set(tokens),
-            Some("filter") => {
+        let Some(Keyword { word, at }) = tag.keyword else {
+            return self.expression(tokens);
+        };
+        match word {
+            "for" => self.for_loop(tokens),
+            "with" => self.with(tokens),
+            "set" => self.set(tokens),
+            "autoescape" => {
+                self.find(at, word, Role::Statement);
+                self.expression(tokens);
+            }
+            "filter" => {
                 let arguments = self.callee(tokens, 0, Role::Filter);
                 self.expression(&tokens[arguments..]);
             }
-            Some("if") => {
+            "if" => {
                 self.expression(tokens);
                 self.blocks.push(Block::Plain);
             }
-            Some("else") => {
+            "else" => {
                 if self.blocks.last() == Some(&Block::Scoped) {
                     self.close();
                     self.blocks.push(Block::Plain);
                 }
             }
-            Some("endfor" | "endwith" | "endif") => self.close(),
+            "endfor" | "endwith" | "endif" => self.close(),
             _ => self.expression(tokens),
         }
     }
@@ -165,7 +174,7 @@ impl<'t> Walk<'t> {
                 Kind::Name(name) if !WORDS.contains(&name) => {
                     let is_argument_name = open_brackets > 0 && next == Some(Kind::Symbol("="));
                     if !is_argument_name && !self.declares(name) {
-                        self.find(tokens[i], name, called(next, Role::Function));
+                        self.find(tokens[i].at, name, called(next, Role::Function));
                     }
                 }
                 _ => {}
@@ -185,7 +194,7 @@ impl<'t> Walk<'t> {
             && called(next, Role::Method) == Role::Method
             && !of_loop
         {
-            self.find(token, name, Role::Method);
+            self.find(token.at, name, Role::Method);
         }
     }
 
@@ -203,7 +212,7 @@ impl<'t> Walk<'t> {
             after += 2;
         }
         let text = &self.source[begin..end];
-        self.find(tokens[at], text, role);
+        self.find(tokens[at].at, text, role);
         if role == Role::Filter && kind(after) == Some(Kind::Symbol("(")) {
             self.named_in_arguments(text, &tokens[after + 1..]);
         }
@@ -225,16 +234,12 @@ impl<'t> Walk<'t> {
             && let Kind::Text(name) = token.kind
             && leading_text
         {
-            self.find(token, name, role);
+            self.find(token.at, name, role);
         }
     }
 
-    fn find(&mut self, token: Token<'t>, text: &'t str, role: Role) {
-        self.found.push(Name {
-            role,
-            text,
-            at: token.at,
-        });
+    fn find(&mut self, at: usize, text: &'t str, role: Role) {
+        self.found.push(Name { role, text, at });
     }
 
     fn open(&mut self) {
@@ -391,6 +396,15 @@ mod tests {
             used(Role::Function, "{% set f = range %}{{ f(3) }}"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn an_autoescape_is_found_as_a_statement_and_nowhere_else() {
+        let source =
+            "{%- autoescape a %}{{ autoescape }}{# {% autoescape b %} #}{% endautoescape %}";
+        assert_eq!(used(Role::Statement, source), ["autoescape"]);
+        assert_eq!(used(Role::Variable, source), ["a", "autoescape"]);
+        assert_eq!(names(source)[0].at, 4);
     }
 
     #[test]

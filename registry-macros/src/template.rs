@@ -31,8 +31,9 @@ pub(crate) struct Vocabulary<'a> {
 
 /// All the mistakes of one template. The same name misspelled twice is one mistake.
 pub(crate) fn mistakes(source: &str, vocabulary: Vocabulary<'_>) -> Vec<Mistake> {
-    // The same filters, tests and functions as at run time: core adds none to minijinja's own.
-    let env = Environment::new();
+    // The same filters, tests and functions as at run time: core adds none to minijinja's own, and takes away `safe`.
+    let mut env = Environment::new();
+    env.remove_filter("safe");
     if let Err(error) = env.template_from_str(source) {
         let at = error.range().map_or(0, |range| range.start);
         return vec![mistake(source, at, does_not_parse(&error))];
@@ -92,6 +93,8 @@ fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) ->
         Role::Method => Some(format!(
             "a value has no methods, so `.{text}(..)` cannot be called"
         )),
+        Role::Statement => Some(shows_as_text(text)),
+        Role::Filter if text == "safe" => Some(shows_as_text(text)),
         Role::Filter if is_filter(env, text) => None,
         Role::Filter => Some(format!(
             "there is no filter `{text}`{}",
@@ -103,6 +106,13 @@ fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) ->
             did_you_mean(text, TESTS).unwrap_or_default()
         )),
     }
+}
+
+/// The refusal of what would print the payload as markup. Core says it again at start-up.
+fn shows_as_text(word: &str) -> String {
+    format!(
+        "`{word}` is not available: the payload is data and shows as text everywhere; put markup into the template itself"
+    )
 }
 
 fn unknown_variable(
@@ -156,18 +166,8 @@ fn is_test(env: &Environment<'_>, name: &str) -> bool {
 }
 
 // minijinja tells whether a name exists, but not which names there are. These serve suggestions alone.
-const STATEMENTS: [&str; 9] = [
-    "for",
-    "if",
-    "elif",
-    "else",
-    "set",
-    "with",
-    "filter",
-    "autoescape",
-    "raw",
-];
-const FILTERS: [&str; 43] = [
+const STATEMENTS: [&str; 8] = ["for", "if", "elif", "else", "set", "with", "filter", "raw"];
+const FILTERS: [&str; 42] = [
     "abs",
     "attr",
     "batch",
@@ -200,7 +200,6 @@ const FILTERS: [&str; 43] = [
     "replace",
     "reverse",
     "round",
-    "safe",
     "select",
     "selectattr",
     "slice",
@@ -328,8 +327,30 @@ mod tests {
     }
 
     #[test]
+    fn what_would_print_the_payload_as_markup_is_a_mistake() {
+        let advice = "is not available: the payload is data and shows as text everywhere; put markup into the template itself";
+        assert_eq!(
+            messages(
+                "{{ org_name | safe }}\n{% autoescape false %}{{ new_role }}{% endautoescape %}"
+            ),
+            [
+                format!("1:15: `safe` {advice}"),
+                format!("2:4: `autoescape` {advice}"),
+            ]
+        );
+        for source in [
+            "{% filter upper | safe %}{% endfilter %}",
+            "{% set x | safe %}{% endset %}",
+            "{{ [org_name] | map('safe') }}",
+        ] {
+            assert!(messages(source)[0].contains(advice), "{source}");
+        }
+    }
+
+    #[test]
     fn what_is_suggested_exists() {
-        let env = Environment::new();
+        let mut env = Environment::new();
+        env.remove_filter("safe");
         assert!(FILTERS.iter().all(|name| is_filter(&env, name)));
         assert!(TESTS.iter().all(|name| is_test(&env, name)));
     }

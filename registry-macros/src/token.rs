@@ -7,9 +7,16 @@
 #[derive(Debug)]
 pub(crate) struct Tag<'t> {
     /// `for`, `if`, `set`; nothing in `{{ }}`.
-    pub(crate) keyword: Option<&'t str>,
+    pub(crate) keyword: Option<Keyword<'t>>,
     /// What follows.
     pub(crate) tokens: Vec<Token<'t>>,
+}
+
+/// The word that says what a `{% .. %}` does, and where it begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keyword<'t> {
+    pub(crate) word: &'t str,
+    pub(crate) at: usize,
 }
 
 /// A word, a string or a symbol, and where it begins.
@@ -100,10 +107,10 @@ fn tag<'t>(source: &'t str, inside: usize, end: &str, tags: &mut Vec<Tag<'t>>) -
     let keyword = match tokens.first() {
         Some(&Token {
             kind: Kind::Name(word),
-            ..
+            at,
         }) if end == "%}" => {
             tokens.remove(0);
-            Some(word)
+            Some(Keyword { word, at })
         }
         _ => None,
     };
@@ -175,7 +182,7 @@ mod tests {
                     Kind::Number => "0".to_owned(),
                 });
                 tag.keyword
-                    .map(str::to_owned)
+                    .map(|keyword| keyword.word.to_owned())
                     .into_iter()
                     .chain(tokens)
                     .collect()

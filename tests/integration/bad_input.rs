@@ -1,7 +1,7 @@
 //! Bad input is refused before any database, by a typed error that names field and reason; nothing is written.
 
 use campanile::{DispatchError, EventRequest, Notice, NotifiableEvent as _};
-use campanile_tests::events::{Measured, PastDue, PigeonExpected, Role, Unit};
+use campanile_tests::events::{Measured, PastDue, PigeonExpected, ReportShared, Role, Unit};
 use campanile_tests::{App, both_databases};
 use serde_json::json;
 
@@ -27,6 +27,15 @@ fn expected(title: &str, text: &str) -> PigeonExpected {
         title: title.into(),
         text: text.into(),
     }
+}
+
+fn shared(title: &str, note: &str, link: &str) -> Notice {
+    ReportShared {
+        title: title.into(),
+        note: note.into(),
+        link: link.into(),
+    }
+    .to(["u_ada"])
 }
 
 fn overdue(pay_url: &str) -> Notice {
@@ -133,6 +142,14 @@ both_databases! {
         assert_eq!(item.body, format!("{}…", "y".repeat(3_999)));
     }
 
+    /// B9
+    async fn a_title_of_few_graphemes_and_many_code_points_is_cut_too(app: App) {
+        let title = format!("Report a{}", "\u{301}".repeat(30_000));
+        app.dispatcher.dispatch(shared(&title, "-", "/r/1")).await.unwrap();
+        assert_eq!(app.inbox("u_ada").await.remove(0).title, "Report …");
+        assert_eq!(app.mails().pop().unwrap().subject, "Report …");
+    }
+
     /// B10 and B16
     async fn line_breaks_and_bidi_overrides_do_not_reach_a_subject_or_title(app: App) {
         let mut event = app.role_changed(Role::Admin);
@@ -144,6 +161,16 @@ both_databases! {
         event.amount = "1\r\nX-Evil: 1".into();
         app.dispatcher.dispatch(event.to(["u_ada"])).await.unwrap();
         assert_eq!(app.mails().pop().unwrap().subject, "Payment overdue: 1  X-Evil: 1");
+    }
+
+    /// B16
+    async fn bidi_overrides_of_a_payload_reach_no_text_and_no_html(app: App) {
+        let note = "invoice\u{202E}fdp\u{2066}.exe\u{2069}";
+        app.dispatcher.dispatch(shared("Report", note, "/r/\u{202D}1")).await.unwrap();
+        assert_eq!(app.inbox("u_ada").await.remove(0).body, "invoicefdp.exe");
+        let html = app.mails().pop().unwrap().html;
+        assert!(html.contains("<p>invoicefdp.exe</p>"), "{html}");
+        assert!(html.contains("&#x2f;r&#x2f;1"), "{html}");
     }
 
     /// B11
@@ -180,6 +207,17 @@ both_databases! {
         app.dispatcher.dispatch(overdue("https://bücher.example/pay?a=1")).await.unwrap();
         let item = app.inbox("u_ada").await.remove(0);
         assert_eq!(item.action_url.as_deref(), Some("https://xn--bcher-kva.example/pay?a=1"));
+    }
+
+    /// B15
+    async fn a_link_in_html_runs_no_code(app: App) {
+        for bad in ["javascript:alert(1)", " JavaScript:alert(1)", "java\nscript:alert(1)", "vbscript:x", "data:text/html,x"] {
+            assert_refused(&app, shared("Report", "-", bad), "RENDER_FAILED", "`html` of `lab.report.shared`").await;
+        }
+        for good in ["https://example.com/?q=javascript:", "/r/1", "java&#115;cript:alert(1)"] {
+            app.dispatcher.dispatch(shared("Report", "javascript:alert(1)", good).about(good)).await.unwrap();
+        }
+        assert!(app.mails().pop().unwrap().html.contains("href=\"java&amp;#115;cript:"));
     }
 
     /// B18

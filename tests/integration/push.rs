@@ -1,8 +1,10 @@
 //! Push: several devices, no device, a dead device.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use campanile::NotifiableEvent as _;
+use campanile::delivery::Verdict;
 use campanile::{Outcome, async_trait};
 use campanile_push::{Answer, Message, Provider, PushSettings};
 use campanile_tests::{App, both_databases};
@@ -18,6 +20,31 @@ impl Provider for Forgetful {
         } else {
             Answer::Accepted
         }
+    }
+}
+
+/// Answers each device as a function says, and notes the token and key of every message.
+#[derive(Clone)]
+struct Answering {
+    answer: fn(&Message) -> Answer,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Answering {
+    fn new(answer: fn(&Message) -> Answer) -> Self {
+        Self {
+            answer,
+            asked: Arc::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Answering {
+    async fn push(&self, message: &Message) -> Answer {
+        let asked = (message.token.clone(), message.idempotency_key.clone());
+        self.asked.lock().unwrap().push(asked);
+        (self.answer)(message)
     }
 }
 
@@ -52,5 +79,52 @@ both_databases! {
         assert_eq!(outcomes, ["sent", "unreachable"]);
         let left = "select count(*) from {campanile}notification_addresses where address like 'gone%'";
         assert_eq!(app.database.number(left).await, 0);
+    }
+
+    async fn the_key_of_a_device_is_the_same_after_another_was_forgotten(app: App) {
+        let provider = Answering::new(|message| match message.token.as_str() {
+            "gone" => Answer::TokenGone,
+            _ => Answer::Failed(Verdict::retry("busy")),
+        });
+        let dispatcher = app.builder().with(PushSettings::new(provider.clone())).build().unwrap();
+        app.address("u_bob", "push", "gone").await;
+        app.address("u_bob", "push", "phone").await;
+        app.address("u_bob", "push", "tablet").await;
+        dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
+        app.database.advance_deliveries().await;
+        dispatcher.deliver_due(10).await.unwrap();
+        let asked = provider.asked.lock().unwrap().clone();
+        let tokens: Vec<_> = asked.iter().map(|(token, _)| token.as_str()).collect();
+        assert_eq!(tokens, ["gone", "phone", "tablet", "phone", "tablet"]);
+        assert_eq!(asked[1..3], asked[3..5]);
+        assert_ne!(asked[1].1, asked[2].1);
+    }
+
+    async fn a_device_that_may_still_get_it_is_worth_another_try_and_one_that_has_it_is_enough(app: App) {
+        app.address("u_bob", "push", "phone").await;
+        app.address("u_bob", "push", "tablet").await;
+        let fired = async |answer: fn(&Message) -> Answer| {
+            let dispatcher = app.builder().with(PushSettings::new(Answering::new(answer))).build().unwrap();
+            dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
+            let state = |state: &str| {
+                format!("select count(*) from {{campanile}}notification_deliveries where channel = 'push' and state = '{state}'")
+            };
+            let mut counts = Vec::new();
+            for name in ["pending", "dead", "delivered"] {
+                counts.push(app.database.number(&state(name)).await);
+            }
+            counts
+        };
+        let mixed = |message: &Message| match message.token.as_str() {
+            "phone" => Answer::Failed(Verdict::retry("busy")),
+            _ => Answer::Failed(Verdict::permanent("refused")),
+        };
+        assert_eq!(fired(mixed).await, [1, 0, 0]);
+        assert_eq!(fired(|_| Answer::Failed(Verdict::permanent("refused"))).await, [1, 1, 0]);
+        let accepted = |message: &Message| match message.token.as_str() {
+            "phone" => Answer::Failed(Verdict::accepted()),
+            _ => Answer::Failed(Verdict::retry("busy")),
+        };
+        assert_eq!(fired(accepted).await, [1, 1, 1]);
     }
 }

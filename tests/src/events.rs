@@ -144,3 +144,47 @@ pub enum Unit {
 pub struct Listed {
     pub names: Vec<String>,
 }
+
+/// A report was shared, with a note; the mail links to it.
+#[notifiable_event(
+    "lab.report.shared",
+    category = "loft",
+    channels(
+        INBOX(title = "{{ title }}", body = "{{ note }}"),
+        EMAIL(
+            subject = "{{ title }}",
+            html = "<p>{{ note }}</p><p><a href=\"{{ link }}\">{{ title }}</a></p>",
+        ),
+    )
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct ReportShared {
+    pub title: String,
+    pub note: String,
+    pub link: String,
+}
+
+/// A pigeon brings it, and nothing else does.
+#[notifiable_event(
+    "loft.pigeon.alone",
+    category = "loft",
+    channels(PIGEON(scroll = "{{ text }}"))
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PigeonAlone {
+    pub text: String,
+}
+
+/// By mail and on every device.
+#[notifiable_event(
+    "loft.door.opened",
+    category = "loft",
+    channels(
+        EMAIL(subject = "The door is open", html = "<p>It is.</p>"),
+        PUSH(title = "The door is open", body = "It is."),
+    )
+)]
+#[derive(Debug, Clone)]
+pub struct MailOrPush {}

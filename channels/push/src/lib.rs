@@ -13,6 +13,7 @@ use campanile::async_trait;
 use campanile::channel::{Channel, Transport};
 use campanile::delivery::{Delivery, DeliveryError, Verdict};
 use campanile::setup::{Setup, SetupError};
+use sha2::{Digest as _, Sha256};
 
 pub use campanile::channel::PUSH;
 
@@ -33,7 +34,8 @@ pub struct Message {
     pub body: String,
     /// Where a tap leads; empty if nowhere.
     pub action_url: String,
-    /// The same in every attempt, and different for each device: what a provider collapses repeats by.
+    /// What a provider collapses repeats by: `cmp_{delivery id}_{16 hex digits of the token's SHA-256}`. It is the same in
+    /// every attempt, whatever becomes of the user's other devices, and different for each device.
     pub idempotency_key: String,
 }
 
@@ -53,7 +55,7 @@ pub enum Answer {
     Accepted,
     /// It no longer knows the token (HTTP 404 or 410): the address book is told to forget it.
     TokenGone,
-    /// It failed in a way that the verdict describes.
+    /// It failed in a way that the verdict describes; [`Verdict::Accepted`] is the same as [`Answer::Accepted`].
     Failed(Verdict),
 }
 
@@ -141,22 +143,19 @@ impl Channel for Push {
 }
 
 impl Push {
-    /// One device that took it is enough; a device that did not is not tried again, or the others would ring twice.
     async fn deliver_one(&self, delivery: &Delivery) -> Verdict {
-        let mut failure = None;
-        let mut accepted = false;
-        for (index, token) in delivery.addresses.iter().enumerate() {
-            match self.provider.push(&message(delivery, index, token)).await {
-                Answer::Accepted => accepted = true,
-                Answer::TokenGone => self.forget(delivery, token).await,
-                Answer::Failed(verdict) => failure = Some(verdict),
-            }
+        let mut verdicts = Vec::with_capacity(delivery.addresses.len());
+        for token in &delivery.addresses {
+            verdicts.push(match self.provider.push(&message(delivery, token)).await {
+                Answer::Accepted => Verdict::accepted(),
+                Answer::Failed(verdict) => verdict,
+                Answer::TokenGone => {
+                    self.forget(delivery, token).await;
+                    Verdict::Unreachable
+                }
+            });
         }
-        match failure {
-            _ if accepted => Verdict::accepted(),
-            Some(verdict) => verdict,
-            None => Verdict::Unreachable,
-        }
+        of_all_devices(verdicts)
     }
 
     async fn forget(&self, delivery: &Delivery, token: &str) {
@@ -177,12 +176,64 @@ impl Push {
     }
 }
 
-fn message(delivery: &Delivery, index: usize, token: &str) -> Message {
+/// The verdict on a delivery, from one for each device.
+///
+/// One device that took it is enough: another try would ring it twice. Else what is worth another try beats what is
+/// hopeless, because a device may still get it. Of equals, the first device's counts.
+fn of_all_devices(verdicts: Vec<Verdict>) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict {
+        Verdict::Accepted { .. } => 0,
+        Verdict::Retry { .. } | Verdict::Unknown { .. } | Verdict::Misconfigured { .. } => 1,
+        Verdict::Permanent { .. } => 2,
+        _ => 3,
+    };
+    let best = verdicts.into_iter().min_by_key(rank);
+    best.unwrap_or(Verdict::Unreachable)
+}
+
+fn message(delivery: &Delivery, token: &str) -> Message {
+    let digest = Sha256::digest(token);
+    let start = digest.first_chunk().expect("a digest of 32 bytes");
+    let device = u64::from_be_bytes(*start);
     Message {
         token: token.to_owned(),
         title: delivery.part("title").to_owned(),
         body: delivery.part("body").to_owned(),
         action_url: delivery.part("action_url").to_owned(),
-        idempotency_key: format!("{}_{index}", delivery.idempotency_key()),
+        idempotency_key: format!("{}_{device:016x}", delivery.idempotency_key()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_device_that_took_it_is_enough_and_hope_beats_despair() {
+        let accepted = Verdict::accepted;
+        let gone = || Verdict::Unreachable;
+        let retry = || Verdict::retry("retry");
+        let unknown = || Verdict::unknown("unknown");
+        let misconfigured = || Verdict::misconfigured("misconfigured");
+        let permanent = || Verdict::permanent("permanent");
+        for (verdicts, expected) in [
+            (vec![], gone()),
+            (vec![gone(), gone()], gone()),
+            (vec![permanent(), accepted()], accepted()),
+            (vec![accepted(), retry(), gone()], accepted()),
+            (vec![misconfigured(), unknown(), accepted()], accepted()),
+            (vec![permanent(), retry()], retry()),
+            (vec![retry(), permanent()], retry()),
+            (vec![permanent(), unknown(), permanent()], unknown()),
+            (vec![misconfigured(), permanent()], misconfigured()),
+            (vec![gone(), retry()], retry()),
+            (vec![gone(), permanent()], permanent()),
+            (vec![permanent(), Verdict::SuppressedAddress], permanent()),
+            (vec![unknown(), retry()], unknown()),
+        ] {
+            let shown = format!("{verdicts:?}");
+            let verdict = of_all_devices(verdicts);
+            assert_eq!(format!("{verdict:?}"), format!("{expected:?}"), "{shown}");
+        }
     }
 }

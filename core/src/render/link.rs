@@ -1,0 +1,200 @@
+//! A **link** is one that a browser may follow from an inbox or a mail; no other is stored.
+
+use html5gum::{State, Token, Tokenizer};
+use url::Url;
+
+/// The longest link, in bytes.
+const LONGEST_URL: usize = 2_048;
+
+/// What a link may be, for every refusal.
+const KNOWN: &str = "a link is `https://..`, `mailto:..` or an absolute path `/..`";
+
+/// Whether `http` links may be stored; `https`, `mailto` and absolute paths always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum HttpLinks {
+    /// Only to this machine (`http://localhost`, `http://127.0.0.1`), as in development.
+    #[default]
+    LoopbackOnly,
+    /// To any host.
+    Allowed,
+}
+
+/// A link that a browser may follow from an inbox: parsed, of a known scheme, in its normal form (IDN as punycode).
+pub(super) fn link(text: &str, links: HttpLinks) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    if text.len() > LONGEST_URL {
+        return Err(format!("the link is longer than {LONGEST_URL} bytes"));
+    }
+    if text.starts_with('/') {
+        let odd = |character: char| character == '\\' || character.is_control();
+        if text.starts_with("//") || text.contains(odd) {
+            return Err(format!("the link could leave this site; {KNOWN}"));
+        }
+        return Ok(text.to_owned());
+    }
+    let url =
+        Url::parse(text).map_err(|error| format!("the link is not valid ({error}); {KNOWN}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("the link holds a user name or password; {KNOWN}"));
+    }
+    match url.scheme() {
+        "https" | "mailto" => Ok(url.into()),
+        "http" if links == HttpLinks::Allowed || is_loopback(&url) => Ok(url.into()),
+        "http" => Err(format!(
+            "the link is `http` and not to this machine; {KNOWN}; `http` needs `HttpLinks::Allowed`"
+        )),
+        scheme => Err(format!("the link's scheme is `{scheme}:`; {KNOWN}")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Refuses HTML with a link that runs code, read as a browser reads it: an author's `href="{{ url }}"` escapes the quotes of
+/// a payload, but not its scheme.
+///
+/// Other links are let through, relative and `cid:` ones too: the markup is the author's.
+pub(super) fn no_link_runs_code(html: &str) -> Result<(), String> {
+    let mut tokens = Tokenizer::new(html);
+    while let Some(Ok(token)) = tokens.next() {
+        let Token::StartTag(tag) = token else {
+            continue;
+        };
+        for (name, value) in &tag.attributes {
+            if let Ok(name @ ("href" | "src" | "action" | "formaction" | "xlink:href")) =
+                str::from_utf8(name)
+                && let Some(scheme) = scheme_of_code(value)
+                && (scheme, name) != ("data:", "src")
+            {
+                return Err(format!("the link in `{name}` is `{scheme}`; {KNOWN}"));
+            }
+        }
+        // What looks like a tag in these is none.
+        match tag.name.as_slice() {
+            b"title" | b"textarea" => tokens.set_state(State::RcData),
+            b"style" => tokens.set_state(State::RawText),
+            b"script" => tokens.set_state(State::ScriptData),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The scheme of a link, if it is one that runs code.
+///
+/// Browsers skip control characters and spaces before a link, and tabs and line breaks wherever they are
+/// (<https://url.spec.whatwg.org/#url-parsing>).
+fn scheme_of_code(link: &[u8]) -> Option<&'static str> {
+    let read: Vec<u8> = link
+        .iter()
+        .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'))
+        .skip_while(|byte| **byte <= b' ')
+        .take("javascript:".len())
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    ["javascript:", "vbscript:", "data:"]
+        .into_iter()
+        .find(|scheme| read.starts_with(scheme.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_https_mailto_or_absolute_paths() {
+        let check = |text| link(text, HttpLinks::LoopbackOnly);
+        for good in [
+            "https://example.com/a?b=c",
+            "mailto:a@example.com",
+            "/orgs/7?tab=members",
+            "http://localhost:3000/x",
+            "http://127.0.0.1/",
+            "",
+        ] {
+            assert_eq!(check(good).as_deref(), Ok(good));
+        }
+        assert_eq!(
+            check("https://bücher.example/").as_deref(),
+            Ok("https://xn--bcher-kva.example/")
+        );
+        for bad in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "/\\evil.example",
+            "/a\nb",
+            "http://example.com",
+            "https://user:pw@example.com",
+            "relative/path",
+            "file:///etc/passwd",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert!(link("http://example.com", HttpLinks::Allowed).is_ok());
+    }
+
+    #[test]
+    fn a_link_in_html_that_runs_code_is_refused_however_it_is_written() {
+        for bad in [
+            r#"<a href="javascript:alert(1)">x</a>"#,
+            "<a href='javascript:alert(1)'>x</a>",
+            "<a href=javascript:alert(1)>x</a>",
+            "<p>x</p><A CLASS=b\nHREF = 'JaVaScRiPt:alert(1)'>x</A>",
+            "<a href=' \u{1}\n java\tscr\nipt\r:alert(1)'>x</a>",
+            "<a href='java&#115;cript&colon;alert(1)'>x</a>",
+            "<a href='&#x6A;avascript&#58alert(1)'>x</a>",
+            "<a href='java&Tab;script:alert&NewLine;(1)'>x</a>",
+            "<a/href='javascript:1'/>",
+            "<a title='>' href='javascript:1'>x</a>",
+            "<a title=\"it's > that\" href='javascript:1'>x</a>",
+            "<title><a title='</title><a href='javascript:1'>x</a>",
+            "<style>a::after { content: '<b c=\"' }</style><a href='javascript:1'>x</a>",
+            "<!-- <a title=' --><a href='javascript:1'>x</a>",
+            "<noscript><a href='javascript:1'>x</a></noscript>",
+            "<img src='vbscript:x'>",
+            "<form action='javascript:1'></form>",
+            "<button formaction='javascript:1'>x</button>",
+            "<svg><a xlink:href='javascript:1'>x</a></svg>",
+            "<a href='data:text/html,x'>x</a>",
+        ] {
+            assert!(no_link_runs_code(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            no_link_runs_code("<a href=' JavaScript:alert(1)'>x</a>").unwrap_err(),
+            "the link in `href` is `javascript:`; a link is `https://..`, `mailto:..` or an absolute path `/..`"
+        );
+    }
+
+    #[test]
+    fn html_that_merely_mentions_code_is_none_of_our_business() {
+        for good in [
+            "",
+            "<p>javascript:alert(1) href='javascript:alert(1)'</p>",
+            "&lt;a href='javascript:alert(1)'&gt;",
+            "<p title='javascript:alert(1)' data-href='javascript:alert(1)'>x</p>",
+            "<!-- <a href='javascript:alert(1)'> -->",
+            "<title><a href='javascript:alert(1)'></title>",
+            "<script>let a = \"<a href='javascript:1'>\";</script>",
+            "<p title=\"<a href='javascript:alert(1)'>\">x</p>",
+            // What the escaping makes of a payload that holds entities: text.
+            "<a href='java&amp;#115;cript:alert(1)'>x</a>",
+            "<a href='https://example.com/?q=javascript:alert(1)'>x</a>",
+            "<a href='/javascript:'>x</a><a href='#x'>x</a><a href='javascripts:x'>x</a>",
+            "<img src='data:image/png;base64,AA=='><img src='cid:logo'>",
+            "1 < 2 <",
+        ] {
+            assert_eq!(no_link_runs_code(good), Ok(()), "{good}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A **template** is the author's; what it prints of the payload is text, and never markup or code.
+//!
+//! Of events and channels it knows nothing.
+
+use std::io;
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{
+    Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
+};
+
+use super::text::is_bidi_override;
+
+/// The most instructions one part may take to render.
+const FUEL: u64 = 200_000;
+
+/// The largest rendered part, in bytes.
+const LARGEST_PART: usize = 1024 * 1024;
+
+/// minijinja without the filter `safe`, as the attribute checks templates.
+pub(super) fn environment() -> Environment<'static> {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates.set_fuel(Some(FUEL));
+    templates.set_formatter(print);
+    templates.remove_filter("safe");
+    templates
+}
+
+/// Adds a template, or tells why it is refused.
+///
+/// The attribute refuses the same while compiling, but a declaration may have been made by hand.
+pub(super) fn add(
+    templates: &mut Environment<'static>,
+    name: String,
+    source: &'static str,
+) -> Result<(), String> {
+    templates
+        .add_template_owned(name, source)
+        .map_err(|error| format!("does not parse: {}", describe(&error)))?;
+    match unescaping_word(templates, source) {
+        Some(word) => Err(format!(
+            "uses `{word}`, which is not available: the payload is data and shows as text everywhere; \
+             put markup into the template itself"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The word by which a template would print the payload as markup, if there is one.
+///
+/// minijinja keeps its syntax tree to itself, but tells a word of the language from mere text, a comment or a field of that
+/// name: misspelled, only the former no longer parses.
+fn unescaping_word(templates: &Environment<'_>, source: &str) -> Option<&'static str> {
+    let parses_with = |letter: char, at: usize| {
+        let mut misspelled = source.to_owned();
+        misspelled.insert(at, letter);
+        templates.template_from_str(&misspelled).is_ok()
+    };
+    let mut autoescape = source.match_indices("autoescape");
+    if autoescape.any(|(at, _)| !parses_with('_', at)) {
+        return Some("autoescape");
+    }
+    let mut safe = source.match_indices("safe");
+    // A name may begin with any letter, but not with a digit.
+    let is_filter = |at| filter_named(source, at, "safe").is_some_and(|at| !parses_with('0', at));
+    safe.any(|(at, _)| is_filter(at)).then_some("safe")
+}
+
+/// Where to misspell `.. | safe`, `{% filter safe %}` and `.. | map("safe")`, if the word stands where a filter's would.
+fn filter_named(source: &str, at: usize, word: &str) -> Option<usize> {
+    let (before, after) = (&source[..at], &source[at + word.len()..]);
+    if after.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_') {
+        return None;
+    }
+    if before.trim_end().ends_with('|') || before.trim_end().ends_with("filter") {
+        return Some(at);
+    }
+    let call = before.strip_suffix(['"', '\''])?.trim_end();
+    let map = call.strip_suffix('(')?.trim_end().strip_suffix("map")?;
+    Some(map.len())
+}
+
+/// Prints one value: an absent `Option` as nothing to read, not the word "None"; text without the bidi overrides that could
+/// disguise it. The template's own text is the author's, and does not come by here.
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::None => Ok(()),
+        ValueKind::Bool | ValueKind::Number => escape_formatter(out, state, value),
+        // A list or map prints what is inside it.
+        _ => {
+            let text = value.to_string().replace(is_bidi_override, "");
+            let text = if value.is_safe() {
+                Value::from_safe_string(text)
+            } else {
+                Value::from(text)
+            };
+            escape_formatter(out, state, &text)
+        }
+    }
+}
+
+/// Renders one template, within [`FUEL`] and [`LARGEST_PART`].
+pub(super) fn render(
+    templates: &Environment<'static>,
+    name: &str,
+    context: &Value,
+) -> Result<String, String> {
+    let mut out = Capped(Vec::new());
+    let template = templates
+        .get_template(name)
+        .map_err(|error| describe(&error))?;
+    match template.render_captured_to(context.clone(), &mut out) {
+        Ok(_) => Ok(String::from_utf8(out.0).expect("a template writes UTF-8")),
+        Err(error) if error.kind() == ErrorKind::WriteFailure => {
+            Err(format!("it is larger than {LARGEST_PART} bytes"))
+        }
+        Err(error) if error.kind() == ErrorKind::OutOfFuel => {
+            Err(format!("it takes more than {FUEL} steps"))
+        }
+        Err(error) => Err(describe(&error)),
+    }
+}
+
+/// The error in one line: what, where, and the cause beneath it.
+fn describe(error: &Error) -> String {
+    let detail = error.detail().map_or_else(
+        || error.kind().to_string(),
+        |detail| format!("{}: {detail}", error.kind()),
+    );
+    error
+        .line()
+        .map_or_else(|| detail.clone(), |line| format!("{detail} (line {line})"))
+}
+
+/// A writer that refuses to grow beyond [`LARGEST_PART`]: fuel counts instructions, not bytes.
+struct Capped(Vec<u8>);
+
+impl io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST_PART {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::value::Serde;
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(source: &'static str) -> Option<String> {
+        add(&mut environment(), "part.html".into(), source).err()
+    }
+
+    fn rendered(name: &str, source: &'static str, payload: &serde_json::Value) -> String {
+        let mut templates = environment();
+        add(&mut templates, name.to_owned(), source).unwrap();
+        render(&templates, name, &Value::from(Serde(payload))).unwrap()
+    }
+
+    #[test]
+    fn what_would_print_the_payload_as_markup_is_refused() {
+        for source in [
+            "{{ x | safe }}",
+            "{{ x|upper|safe|trim }}",
+            "{{- x |\n  safe -}}",
+            "{{ '#}' }}{{ x | safe }}",
+            "safe {# safe #} {{ x | safe }}",
+            "{% filter safe %}{{ x }}{% endfilter %}",
+            "{% filter upper | safe %}{{ x }}{% endfilter %}",
+            "{% set y | safe %}{{ x }}{% endset %}",
+            "{{ x | map('safe') | join }}{{ x | map ( \"safe\" ) }}",
+        ] {
+            let refusal = refusal(source).expect(source);
+            assert!(refusal.starts_with("uses `safe`, which is"), "{refusal}");
+        }
+        for source in [
+            "{% autoescape false %}{{ x }}{% endautoescape %}",
+            "{%- autoescape x -%}{% endautoescape %}",
+        ] {
+            let refusal = refusal(source).expect(source);
+            assert!(refusal.starts_with("uses `autoescape`, which"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_same_words_elsewhere_are_just_words() {
+        for source in [
+            "safe | safe, and autoescape false",
+            "{# {{ x | safe }} {% autoescape false %} #}",
+            "{% raw %}{{ x | safe }}{% autoescape false %}{% endraw %}",
+            "{{ 'x | safe' ~ \"{% autoescape false %}\" ~ \" map('safe')\" }}",
+            "{{ safe }}{{ x.safe }}{{ autoescape }}{{ dict(safe=1, autoescape=2) | length }}",
+            "{{ x | default(safe) }}{{ x | attr('safe') }}{{ x is safe }}",
+        ] {
+            assert_eq!(refusal(source), None, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_named_only_at_run_time_unescapes_nothing() {
+        let mut templates = environment();
+        let source = "{{ x | map(name) | join }}";
+        add(&mut templates, "part.html".into(), source).unwrap();
+        let payload = json!({ "x": ["<b>"], "name": "safe" });
+        let error = render(&templates, "part.html", &Value::from(Serde(&payload))).unwrap_err();
+        assert!(error.contains("unknown filter"), "{error}");
+    }
+
+    #[test]
+    fn bidi_overrides_of_the_payload_are_removed_and_the_authors_stay() {
+        let payload = json!({
+            "name": "a\u{202E}b\u{2066}c<",
+            "list": ["\u{202A}x", { "\u{2069}k": "\u{202D}v" }],
+        });
+        for (name, source, text) in [
+            ("part.txt", "\u{202E}{{ name }}", "\u{202E}abc<"),
+            ("part.html", "\u{2067}{{ name }}", "\u{2067}abc&lt;"),
+            ("part.html", "{{ name | escape }}", "abc&lt;"),
+            (
+                "part.txt",
+                "{{ name | upper }}{{ name ~ name }}",
+                "ABC<abc<abc<",
+            ),
+            ("part.txt", "{{ list }}", "['x', {'k': 'v'}]"),
+            (
+                "part.html",
+                "{% set both %}<b>{{ name }}</b>{% endset %}{{ both }}",
+                "<b>abc&lt;</b>",
+            ),
+            ("part.txt", "{% for c in name %}{{ c }}{% endfor %}", "abc<"),
+        ] {
+            assert_eq!(rendered(name, source, &payload), text, "{source}");
+        }
+    }
+
+    #[test]
+    fn values_print_as_minijinja_prints_them() {
+        let payload = json!({ "none": null, "yes": true, "number": 1.5, "list": ["<"] });
+        let source = "{{ none }}|{{ yes }}|{{ number }}|{{ list }}";
+        assert_eq!(
+            rendered("part.html", source, &payload),
+            "|True|1.5|[&#x27;&lt;&#x27;]"
+        );
+    }
+
+    #[test]
+    fn output_is_capped_in_bytes() {
+        use std::io::Write as _;
+        let mut out = Capped(Vec::new());
+        assert!(out.write_all(&vec![b'x'; LARGEST_PART]).is_ok());
+        assert!(out.write_all(b"x").is_err());
+    }
+}
