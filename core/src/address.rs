@@ -46,10 +46,6 @@ impl AddressError {
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
-
-    pub(crate) fn cause(&self) -> &(dyn std::error::Error + Send + Sync) {
-        &*self.0
-    }
 }
 
 /// The default address book: the table `notification_addresses`.

@@ -49,6 +49,7 @@ impl Builder {
                 chunk: 10_000,
                 inline_deliveries: 100,
                 attempt_timeout: Duration::from_secs(10),
+                lock_wait: Duration::from_secs(5),
                 http_links: HttpLinks::default(),
             },
         }
@@ -112,6 +113,14 @@ impl Builder {
         self
     }
 
+    /// How long a dispatch waits, on Postgres, for a window that somebody's open transaction holds, before it fails with an
+    /// error that says try again: 5 seconds unless said otherwise. Inside a transaction of the host's its own
+    /// `lock_timeout` counts. The wait is part of the window.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.limits.lock_wait = wait.max(Duration::from_millis(1));
+        self
+    }
+
     /// Whether stored links may be `http`; only to this machine unless said otherwise.
     pub fn http_links(mut self, links: HttpLinks) -> Self {
         self.limits.http_links = links;
@@ -125,16 +134,23 @@ impl Builder {
     /// All problems at once: whatever [`Registry::new`] refuses, a required channel that is not linked, channel settings
     /// that are missing or wrong, no database.
     pub fn build(self) -> Result<Dispatcher, RegistryError> {
-        let registry = match self.registry {
-            Some(registry) => registry,
-            None => Registry::collect()?,
+        let mut problems = Vec::new();
+        if self.database.is_none() {
+            problems.push(NO_DATABASE.to_owned());
+        }
+        let registry = match self.registry.map_or_else(Registry::collect, Ok) {
+            Ok(registry) => {
+                problems.extend(unlinked(&self.required, &registry));
+                Some(registry)
+            }
+            Err(error) => {
+                problems.extend_from_slice(error.problems());
+                None
+            }
         };
-        let Some(database) = self.database else {
-            return Err(RegistryError::from_problems(vec![
-                "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`".into(),
-            ]));
+        let (Some(registry), Some(database)) = (registry, self.database) else {
+            return Err(RegistryError::from_problems(problems));
         };
-        let mut problems = unlinked(&self.required, &registry);
         let address_book = self
             .address_book
             .unwrap_or_else(|| Arc::new(AddressTable::new(database.clone())));
@@ -168,6 +184,9 @@ impl Builder {
         })
     }
 }
+
+const NO_DATABASE: &str =
+    "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`";
 
 fn unlinked(required: &[&'static ChannelDeclaration], registry: &Registry) -> Vec<String> {
     let linked = |name| {

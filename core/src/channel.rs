@@ -69,7 +69,8 @@ impl ChannelDeclaration {
     ///
     /// # Panics
     ///
-    /// While compiling, when the name or a part's name is not of the form `[a-z][a-z0-9_]*` or two parts share a name.
+    /// While compiling, when the name or a part's name is not of the form `[a-z][a-z0-9_]*` or two parts share a
+    /// name, or a part may have no character.
     #[must_use]
     pub const fn new(name: &'static str, krate: &'static str, parts: &'static [Part]) -> Self {
         assert!(
@@ -82,6 +83,9 @@ impl ChannelDeclaration {
                 is_word(parts[i].name),
                 "the name of a channel's part is lower case letters, digits and `_`, and begins with a letter"
             );
+            if let Form::Line { max } | Form::Text { max } = parts[i].form {
+                assert!(max > 0, "a channel's part may have at least one character");
+            }
             let mut j = i + 1;
             while j < parts.len() {
                 assert!(
@@ -132,7 +136,8 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// One line of plain text: line breaks become spaces, and it is cut at a grapheme.
+    /// One line of plain text: line breaks become spaces, and it is cut at a grapheme, also where a few of them have many
+    /// code points.
     Line {
         /// The longest it may be, in graphemes.
         max: usize,
@@ -142,7 +147,7 @@ pub enum Form {
         /// The longest it may be, in graphemes.
         max: usize,
     },
-    /// HTML: what the payload brings is escaped.
+    /// HTML: what the payload brings is escaped, and a link to a script is an error.
     Html,
     /// A link: `https`, `mailto`, an absolute path of the same origin, and `http` in development.
     Url,

@@ -124,16 +124,26 @@ impl Database {
     /// # Errors
     ///
     /// When the database does not answer or holds tables of a newer campanile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it goes on in a task of its own: a connection that was dropped in the middle would keep the
+    /// migrators' lock.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        match &self.pool {
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => campanile_migrations::postgres(pool).await?,
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => campanile_migrations::sqlite(pool).await?,
-            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-            Pool::Missing(never) => match *never {},
-        }
-        Ok(())
+        let pool = self.pool.clone();
+        let migration = tokio::spawn(async move {
+            match &pool {
+                #[cfg(feature = "postgres")]
+                Pool::Postgres(pool) => campanile_migrations::postgres(pool).await,
+                #[cfg(feature = "sqlite")]
+                Pool::Sqlite(pool) => campanile_migrations::sqlite(pool).await,
+                #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+                Pool::Missing(never) => match *never {},
+            }
+        });
+        let migrated: Result<(), sqlx::migrate::MigrateError> =
+            migration.await.map_err(|_| StoreError::interrupted())?;
+        Ok(migrated?)
     }
 
     /// What this database is called: `Postgres` or `SQLite`.

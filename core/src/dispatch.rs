@@ -29,6 +29,7 @@ use crate::registry::Registry;
 use crate::render::{Content, HttpLinks};
 use crate::report::DispatchReport;
 use crate::store::{Lease, Statements};
+use crate::suggest::shown;
 use crate::transaction::InTransaction;
 use crate::write::{Checked, Planned, Written};
 
@@ -64,6 +65,7 @@ pub(crate) struct Limits {
     pub(crate) chunk: usize,
     pub(crate) inline_deliveries: usize,
     pub(crate) attempt_timeout: Duration,
+    pub(crate) lock_wait: Duration,
     pub(crate) http_links: HttpLinks,
 }
 
@@ -183,12 +185,13 @@ impl Dispatcher {
     ///
     /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
     /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
-    /// after any failed statement of its own.
+    /// after any failed statement of its own. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
+    /// transaction that has only just begun waits for its turn here.
     ///
     /// # Cancel safety
     ///
-    /// The writes stand behind a savepoint of sqlx: a dropped future leaves none of them. On a connection where the
-    /// transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back after dropping the future.
+    /// A dropped future leaves all of its writes in the transaction or none of them; roll back if you cannot tell. On a
+    /// connection where the transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back in any case.
     pub async fn enqueue_in<'c>(
         &self,
         transaction: impl Into<InTransaction<'c>>,
@@ -306,14 +309,16 @@ impl Dispatcher {
             NoticeContent::Untyped { event_type, .. } => event_type.clone().into(),
         };
         let Some(event) = self.registry().event(&event_type) else {
+            let suggestion = self.registry().suggest(&event_type).map(str::to_owned);
+            let event_type = shown(&event_type);
             tracing::warn!(
                 target: "campanile",
-                event_type = %event_type.escape_debug(),
+                event_type,
                 "dispatch refused: no such event is registered"
             );
             return Err(DispatchError::RegistryMiss {
-                suggestion: self.registry().suggest(&event_type).map(str::to_owned),
-                event_type: event_type.into_owned(),
+                event_type,
+                suggestion,
             });
         };
         match content {
@@ -362,6 +367,7 @@ impl Inner {
             at_most,
             time: self.lease_time(),
             worker: self.worker,
+            lock_wait: Some(self.limits.lock_wait),
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::channel::ChannelDeclaration;
 use crate::notice::Notice;
 use crate::payload::{Payload, PayloadError};
+use crate::preferences::Weight;
 
 /// The window of an event that declares none.
 pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
@@ -113,8 +114,16 @@ impl EventDeclaration {
     /// Whether preferences cannot remove this channel.
     #[must_use]
     pub fn is_critical(&self, channel: &str) -> bool {
-        self.critical
-            .is_some_and(|critical| critical.name() == channel)
+        self.weight(channel) == Weight::Critical
+    }
+
+    /// Whether preferences can remove this channel.
+    #[must_use]
+    pub fn weight(&self, channel: &str) -> Weight {
+        match self.critical {
+            Some(critical) if critical.name() == channel => Weight::Critical,
+            _ => Weight::Ordinary,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod dispatch;
 mod transaction;
 mod write;
 mod attempt;
+mod settlement;
 mod account;
 mod forget;
 pub mod builder;

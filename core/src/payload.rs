@@ -6,7 +6,7 @@ use minijinja::value::{Serde, Value, ValueKind};
 use serde::Serialize;
 
 use crate::event::NotifiableEvent;
-use crate::suggest::did_you_mean;
+use crate::suggest::{did_you_mean, shown};
 
 /// The largest payload, as compact JSON.
 pub const LARGEST_PAYLOAD: usize = 64 * 1024;
@@ -92,7 +92,7 @@ impl Payload {
         if let Some(key) = object.keys().find(|key| !fields.contains(&key.as_str())) {
             let advice = did_you_mean(key, fields.iter().copied());
             return Err(PayloadError::at(
-                key,
+                shown(key),
                 format!("the event has no such field{advice}"),
             ));
         }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::event::EventDeclaration;
-use crate::preferences::{Choices, Rule, Weight, decide};
+use crate::preferences::{Choices, Rule, decide};
 
 /// Every recipient of one dispatch, with a decision for every declared channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,12 +57,10 @@ pub fn plan(event: &EventDeclaration, recipients: &[String], choices: &Choices) 
             .iter()
             .map(|used| {
                 let channel = used.channel.name();
-                let weight = if event.is_critical(channel) {
-                    Weight::Critical
-                } else {
-                    Weight::Ordinary
-                };
-                let rule = decide(weight, choices.of(user, event.category, channel));
+                let rule = decide(
+                    event.weight(channel),
+                    choices.of(user, event.category, channel),
+                );
                 Decision {
                     channel,
                     sends: rule.sends(),

@@ -1,10 +1,25 @@
 //! "Did you mean": the nearest name to one that is not known.
 
+/// A name that is longer resembles none of ours, and is not compared.
+const LONGEST_NAME: usize = 256;
+
+/// A name from outside, fit for a message: short, and without control characters.
+pub(crate) fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(LONGEST_NAME).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown.escape_debug().to_string()
+}
+
 /// The candidate most like `name`, if one is near enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

@@ -16,7 +16,7 @@ use crate::plan::{Plan, PlannedRecipient, plan};
 use crate::preferences::Choices;
 use crate::render::Content;
 use crate::report::DispatchReport;
-use crate::store::{Admission, Batch, Candidate, DispatchRow, Lease, Store};
+use crate::store::{Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store};
 
 /// A notice that was looked up and validated: steps 1 and 2 are behind it.
 pub(crate) struct Checked {
@@ -76,6 +76,19 @@ impl Inner {
             .collect()
     }
 
+    /// The present preferences of these deliveries' recipients, in one query.
+    pub(crate) async fn choices_of(&self, deliveries: &[Delivery]) -> Result<Choices, StoreError> {
+        let categories: BTreeSet<_> = deliveries.iter().map(|its| its.category.as_str()).collect();
+        let categories: Vec<_> = categories.into_iter().collect();
+        let users: BTreeSet<_> = deliveries.iter().map(|its| its.user_id.clone()).collect();
+        let users: Vec<_> = users.into_iter().collect();
+        each_database!(&self.database, |pool| {
+            let mut connection = pool.acquire().await?;
+            let read = connection.read_choices(&self.database, &categories, &users);
+            Ok(read.await?)
+        })
+    }
+
     /// One query for each chunk of users.
     async fn read_choices(
         &self,
@@ -114,17 +127,8 @@ impl Inner {
         let _turn = self.database.turn_to_write().await;
         each_database!(&self.database, |pool| {
             let mut connection = pool.acquire().await.map_err(StoreError::from)?;
-            let planned = self.plan(&mut *connection, checked).await?;
-            let chunks = self.candidates(&planned);
-            let admission = connection
-                .write(&self.statements, &chunks, lease)
+            self.write_on(&mut *connection, checked, lease, Around::Nothing)
                 .await
-                .map_err(StoreError::from)?;
-            Ok(Written {
-                planned,
-                chunks,
-                admission,
-            })
         })
     }
 
@@ -134,19 +138,42 @@ impl Inner {
         connection: &mut impl Store,
         checked: Vec<Checked>,
     ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let entered = connection.enter().await.map_err(StoreError::from)?;
+        let around = entered.ok_or(DispatchError::NotInTransaction)?;
+        let lease = Lease {
+            lock_wait: None,
+            ..self.lease(0)
+        };
+        let written = self.write_on(connection, checked, lease, around).await;
+        let end = if written.is_ok() {
+            End::Keep
+        } else {
+            End::Undo
+        };
+        let left = connection.leave(around, end).await;
+        let written = written?;
+        left.map_err(StoreError::from)?;
+        Ok(self.report(&written, &HashMap::new()))
+    }
+
+    async fn write_on(
+        &self,
+        connection: &mut impl Store,
+        checked: Vec<Checked>,
+        lease: Lease,
+        around: Around,
+    ) -> Result<Written, DispatchError> {
         let planned = self.plan(connection, checked).await?;
         let chunks = self.candidates(&planned);
         let admission = connection
-            .write_within(&self.statements, &chunks, self.lease(0))
+            .write(&self.statements, &chunks, lease, around)
             .await
-            .map_err(StoreError::from)?
-            .ok_or(DispatchError::NotInTransaction)?;
-        let written = Written {
+            .map_err(StoreError::from)?;
+        Ok(Written {
             planned,
             chunks,
             admission,
-        };
-        Ok(self.report(&written, &HashMap::new()))
+        })
     }
 
     /// Who the database has to decide about: every recipient that is not muted everywhere.

@@ -10,6 +10,10 @@ create table campanile.notification_dedup (
     primary key (event_type, dedup_key, recipient_user_id)
 ) with (fillfactor = 80);
 
+-- To forget a user. A recipient never changes, so that renewals stay on their page all the same.
+create index notification_dedup_of_recipient
+    on campanile.notification_dedup (recipient_user_id);
+
 -- One dispatch, with what was rendered, once and not once for each recipient.
 create table campanile.notification_dispatches (
     id uuid primary key,
@@ -17,6 +21,7 @@ create table campanile.notification_dispatches (
     category text not null,
     subject_id text,
     org_id text,
+    dedup_key text not null,
     payload jsonb not null,
     content jsonb not null,
     trace_context text,
@@ -30,6 +35,8 @@ create table campanile.notification_deliveries (
     dispatch_id uuid not null,
     user_id text not null,
     channel text not null,
+    -- Whether the notification also has a row of a local channel, so that it has reached its recipient anyway.
+    has_local boolean not null,
     state text not null check (state in (
         'pending', 'running', 'delivered', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked'
     )),
@@ -49,6 +56,8 @@ create index notification_deliveries_leased
     on campanile.notification_deliveries (lease_until) where state = 'running';
 create index notification_deliveries_of_user
     on campanile.notification_deliveries (user_id);
+create index notification_deliveries_of_dispatch
+    on campanile.notification_deliveries (dispatch_id);
 
 -- The delivery log: one row for each attempt.
 create table campanile.notification_attempts (

@@ -9,6 +9,10 @@ create table notification_dedup (
     primary key (event_type, dedup_key, recipient_user_id)
 ) strict, without rowid;
 
+-- To forget a user. A recipient never changes, so that renewals stay on their page all the same.
+create index notification_dedup_of_recipient
+    on notification_dedup (recipient_user_id);
+
 -- One dispatch, with what was rendered, once and not once for each recipient.
 create table notification_dispatches (
     id text primary key,
@@ -16,6 +20,7 @@ create table notification_dispatches (
     category text not null,
     subject_id text,
     org_id text,
+    dedup_key text not null,
     payload text not null,
     content text not null,
     trace_context text,
@@ -29,6 +34,8 @@ create table notification_deliveries (
     dispatch_id text not null,
     user_id text not null,
     channel text not null,
+    -- Whether the notification also has a row of a local channel, so that it has reached its recipient anyway.
+    has_local integer not null check (has_local in (0, 1)),
     state text not null check (state in (
         'pending', 'running', 'delivered', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked'
     )),
@@ -48,6 +55,8 @@ create index notification_deliveries_leased
     on notification_deliveries (lease_until) where state = 'running';
 create index notification_deliveries_of_user
     on notification_deliveries (user_id);
+create index notification_deliveries_of_dispatch
+    on notification_deliveries (dispatch_id);
 
 -- The delivery log: one row for each attempt.
 create table notification_attempts (

@@ -76,4 +76,64 @@ both_databases! {
         // Ten subjects, each fired four times to the same 200 users.
         assert_eq!(admitted, 10 * 200);
     }
+
+    async fn when_a_window_ends_one_of_many_writers_opens_the_next(app: App) {
+        for round in 1..=5 {
+            let fires = (0..32).map(|_| {
+                let dispatcher = app.dispatcher.clone();
+                tokio::spawn(async move {
+                    let notice = PigeonExpected::default().about("loft").to(["u_ada"]);
+                    dispatcher.enqueue(notice).await.unwrap().admitted
+                })
+            });
+            let mut admitted = 0;
+            for fire in fires.collect::<Vec<_>>() {
+                admitted += fire.await.unwrap();
+            }
+            assert_eq!(admitted, 1, "round {round}");
+            app.database.advance_windows(61).await;
+        }
+        assert_eq!(app.database.count("notification_dedup").await, 1);
+    }
+
+    async fn batches_of_many_chunks_in_opposite_order_do_not_deadlock(app: App) {
+        // Letters whose order differs between bytes and languages.
+        let users: Vec<String> = (0..60).map(|n| format!("{}{n}", if n % 2 == 0 { "u_é" } else { "U_e" })).collect();
+        for round in 0..10 {
+            let fires = [false, true].map(|reversed| {
+                let mut subjects: Vec<_> = (0..4).map(|n| format!("{round}_{n}")).collect();
+                if reversed {
+                    subjects.reverse();
+                }
+                let notices: Vec<_> = subjects
+                    .into_iter()
+                    .map(|subject| PigeonExpected::default().about(subject).to(&users))
+                    .collect();
+                let dispatcher = app.builder().chunk(if reversed { 25 } else { 35 }).build().unwrap();
+                tokio::spawn(async move { dispatcher.enqueue_all(notices).await.unwrap() })
+            });
+            let mut admitted = 0;
+            for fire in fires {
+                admitted += fire.await.unwrap().iter().map(|report| report.admitted).sum::<usize>();
+            }
+            assert_eq!(admitted, 4 * 60);
+        }
+    }
+
+    async fn a_small_pool_serves_many_dispatches(app: App) {
+        for connections in [1, 2] {
+            let database = app.database.with_connections(connections).await;
+            let dispatcher = app.builder().database(database).build().unwrap();
+            let fires = (0..100).map(|n| {
+                let dispatcher = dispatcher.clone();
+                tokio::spawn(async move {
+                    let notice = PigeonExpected::default().about(format!("{connections}_{n}")).to(["u_ada"]);
+                    dispatcher.dispatch(notice).await.unwrap().sent
+                })
+            });
+            for fire in fires.collect::<Vec<_>>() {
+                assert_eq!(fire.await.unwrap(), 2);
+            }
+        }
+    }
 }

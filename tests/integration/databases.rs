@@ -50,6 +50,16 @@ both_databases! {
         assert_eq!(database.count("_campanile_migrations").await, 3);
     }
 
+    async fn a_migration_whose_caller_goes_away_does_not_block_the_next(database: TestDatabase) {
+        uninstall(&database).await;
+        for _ in 0..20 {
+            let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), database.database.migrate());
+            let _ = given_up.await;
+        }
+        Database::connect(&database.url).await.unwrap().migrate().await.unwrap();
+        assert_eq!(database.count("_campanile_migrations").await, 3);
+    }
+
     async fn a_host_that_uses_sqlx_migrations_keeps_its_own(database: TestDatabase) {
         uninstall(&database).await;
         let host = Migrator::with_migrations(vec![Migration::new(

@@ -1,6 +1,7 @@
 //! Deliveries under several workers, and the log they leave.
 
 use campanile::NotifiableEvent as _;
+use campanile::preferences::Choice;
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
 
@@ -43,5 +44,117 @@ both_databases! {
         dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap();
         let untouched = "select count(*) from {campanile}notification_deliveries where state = 'running' and attempt = 2";
         assert_eq!(app.database.number(untouched).await, 1);
+    }
+
+    async fn an_opt_out_between_the_commit_and_the_attempt_is_honoured(app: App) {
+        app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
+        app.choose("u_ada", "loft", "pigeon", Choice::Off).await;
+        let attempted = app.dispatcher.deliver_due(10).await.unwrap();
+        assert_eq!((attempted.claimed, attempted.sent), (1, 1));
+        assert_eq!(app.pigeons.arrived()[0].0, "u_bob");
+        let muted = "select count(*) from {campanile}notification_deliveries \
+             where user_id = 'u_ada' and state = 'suppressed' and finished_at is not null";
+        assert_eq!(app.database.number(muted).await, 1);
+        // A critical channel is not asked.
+        app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        app.choose("u_ada", "billing", "email", Choice::Off).await;
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn a_channel_that_hangs_gives_back_what_it_did_not_get_to(app: App) {
+        let users: Vec<_> = (0..40).map(|n| format!("u_{n}")).collect();
+        for user in &users {
+            app.address(user, "pigeon", "tower").await;
+        }
+        let hanging = campanile_pigeon::PigeonSettings::new(|_| campanile_pigeon::Flight::NeverEnds);
+        let dispatcher = app
+            .builder()
+            .with(hanging)
+            .attempt_timeout(std::time::Duration::from_millis(200))
+            .build()
+            .unwrap();
+        let report = dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();
+        assert_eq!((report.sent, report.failed, report.queued), (40, 8, 32));
+        let given_back = "select count(*) from {campanile}notification_deliveries \
+             where state = 'pending' and attempt = 0 and lease_until is null";
+        assert_eq!(app.database.number(given_back).await, 32);
+        assert_eq!(app.database.count("notification_attempts").await, 8);
+        assert_eq!(app.dispatcher.deliver_due(100).await.unwrap().sent, 32);
+    }
+
+    async fn a_channel_that_hangs_does_not_hold_up_another(app: App) {
+        let users: Vec<_> = (0..40).map(|n| format!("u_{n}")).collect();
+        for user in &users {
+            app.address(user, "pigeon", "tower").await;
+        }
+        let hanging = campanile_pigeon::PigeonSettings::new(|_| campanile_pigeon::Flight::NeverEnds);
+        let dispatcher = app
+            .builder()
+            .with(hanging)
+            .attempt_timeout(std::time::Duration::from_millis(200))
+            .build()
+            .unwrap();
+        dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
+        dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        // The mail is behind forty pigeons, and goes out with the first of them.
+        assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        assert_eq!(app.mails().len(), 1);
+    }
+
+    async fn what_a_provider_says_is_recorded_whatever_it_says(app: App) {
+        let odd = campanile_pigeon::PigeonSettings::new(|_| {
+            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::Accepted {
+                provider_id: Some(format!("id\0{}", "x".repeat(5_000))),
+            })
+        });
+        let dispatcher = app.builder().with(odd).build().unwrap();
+        let report = dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap();
+        assert_eq!(report.sent, 2);
+        let recorded = "select count(*) from {campanile}notification_attempts where length(provider_id) = 200";
+        assert_eq!(app.database.number(recorded).await, 1);
+        let delivered = "select count(*) from {campanile}notification_deliveries where state = 'delivered'";
+        assert_eq!(app.database.number(delivered).await, 1);
+    }
+
+    async fn a_row_that_cannot_be_read_is_parked_and_the_others_go_out(app: App) {
+        for subject in ["poison", "well"] {
+            app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
+        }
+        app.database.execute(
+            "update {campanile}notification_dispatches set content = '[]' where subject_id = 'poison'",
+        ).await;
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        let parked = "select count(*) from {campanile}notification_deliveries \
+             where state = 'blocked' and attempt = 0 and last_error is not null";
+        assert_eq!(app.database.number(parked).await, 1);
+    }
+
+    async fn a_window_whose_notification_reached_nobody_is_released(app: App) {
+        let notice = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_new"]);
+        let report = app.dispatcher.dispatch(notice()).await.unwrap();
+        assert_eq!((report.admitted, report.unreachable), (1, 1));
+        assert_eq!(app.database.count("notification_dedup").await, 0);
+        app.address("u_new", "pigeon", "tower").await;
+        assert_eq!(app.dispatcher.dispatch(notice()).await.unwrap().sent, 1);
+        assert_eq!(app.dispatcher.dispatch(notice()).await.unwrap().deduped, 1);
+    }
+
+    async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach(app: App) {
+        // The inbox row stands.
+        let with_inbox = || PigeonExpected::default().about("a").to(["u_new"]);
+        app.dispatcher.dispatch(with_inbox()).await.unwrap();
+        assert_eq!(app.dispatcher.dispatch(with_inbox()).await.unwrap().deduped, 1);
+        // The mail went out, the device is unreachable.
+        let two = || campanile_tests::events::MailOrPush {}.about("a").to(["u_bob"]);
+        assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().sent, 1);
+        assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().deduped, 1);
+        // A pigeon that failed will be tried again.
+        let storm = campanile_pigeon::PigeonSettings::new(|_| {
+            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::retry("storm"))
+        });
+        let dispatcher = app.builder().with(storm).build().unwrap();
+        let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
+        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().failed, 1);
+        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
     }
 }

@@ -136,4 +136,28 @@ both_databases! {
         }
         assert!(Inbox::for_user(app.dispatcher.database(), "a\0").is_err());
     }
+
+    async fn the_feed_and_the_badge_are_served_by_their_indexes(app: App) {
+        // The statements below are the inbox's own but for the columns; this holds what decides about the plan.
+        let source = include_str!("../../channels/inbox/src/inbox.rs");
+        assert!(source.contains(OWNED) && source.contains("order by notifications.id desc limit"));
+        // Enough rows of others that a plan without an index would be a worse one.
+        tell(&app, "u_ada", "one").await;
+        app.database.fill_inbox(20_000).await;
+        let feed = app.database.plan_of(&format!(
+            "select {{text(id)}} as id, title from {{campanile}}notifications \
+             where {OWNED} and {} order by notifications.id desc limit 21",
+            "$3 is null"
+        )).await;
+        let badge = app.database.plan_of(&format!(
+            "select count(*) from (select 1 from {{campanile}}notifications where {OWNED} and read_at is null and $3 is null limit 100) as capped"
+        )).await;
+        for (plan, index) in [(&feed, "notifications_feed"), (&badge, "notifications_unread")] {
+            assert!(plan.contains(index), "{plan}");
+            assert!(!plan.to_lowercase().contains("sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
 }
+
+/// The condition that every statement of the inbox begins with.
+const OWNED: &str = "user_id = $1 and ($2 is null or org_id = $2)";

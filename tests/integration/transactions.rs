@@ -116,6 +116,77 @@ both_databases! {
     }
 }
 
+both_databases! {
+    async fn actions_side_by_side_that_have_not_written_yet_wait_for_each_other(app: App) {
+        let actions = (0..20).map(|n| {
+            let (dispatcher, notice) = (app.dispatcher.clone(), notice(&app).about(n));
+            tokio::spawn(async move {
+                each_database!(dispatcher.database(), |pool| {
+                    // On SQLite a deferred one, which cannot wait once it has read.
+                    let mut transaction = pool.begin_with("begin").await.unwrap();
+                    let report = dispatcher.enqueue_in(&mut transaction, notice).await.unwrap();
+                    transaction.commit().await.unwrap();
+                    report.admitted
+                })
+            })
+        });
+        for action in actions.collect::<Vec<_>>() {
+            assert_eq!(action.await.unwrap(), 2);
+        }
+    }
+
+    async fn an_error_leaves_a_transaction_begun_by_a_statement_as_it_was(app: App) {
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut connection = pool.acquire().await.unwrap();
+            connection.execute("begin").await.unwrap();
+            connection.execute("create table host_table (id integer)").await.unwrap();
+            let unrendered = campanile_tests::events::Listed { names: Vec::new() }.to(["u_ada"]);
+            let refused = app.dispatcher.enqueue_in(&mut *connection, unrendered).await;
+            assert_eq!(refused.unwrap_err().code(), "RENDER_FAILED");
+            connection.execute("insert into host_table values (1)").await.unwrap();
+            connection.execute("commit").await.unwrap();
+        });
+        assert_eq!(app.database.number("select count(*) from host_table").await, 1);
+        assert_eq!(app.database.written().await, 0);
+    }
+}
+
+#[test]
+fn a_key_that_a_transaction_holds_open_is_waited_for_and_then_an_error_that_says_try_again() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let dispatcher = app
+            .builder()
+            .lock_wait(std::time::Duration::from_millis(200))
+            .build()
+            .unwrap();
+        let Pool::Postgres(pool) = dispatcher.database().pool() else {
+            panic!("this is Postgres");
+        };
+        let mut holder = pool.begin_with("begin").await.unwrap();
+        dispatcher
+            .enqueue_in(&mut holder, notice(&app))
+            .await
+            .unwrap();
+        let error = dispatcher.enqueue(notice(&app)).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(
+            source,
+            "another transaction holds the same dedup key; try again"
+        );
+        // Another key is not held up, and the connection waits for its own statements as before.
+        dispatcher.enqueue(notice(&app).about("m_2")).await.unwrap();
+        let waits: String = sqlx::query_scalar("show lock_timeout")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        assert_eq!(waits, "0");
+        holder.rollback().await.unwrap();
+        assert_eq!(dispatcher.enqueue(notice(&app)).await.unwrap().admitted, 2);
+    });
+}
+
 async fn the_other(database: &TestDatabase, kind: Kind) {
     let app = App::over_database(database.clone()).await;
     run_blocking(kind, async move |other| {

@@ -1,6 +1,5 @@
 //! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -53,11 +52,16 @@ impl Cluster {
                 .expect("root may give away a folder");
         }
         let data = cluster.folder.join("data");
-        run(cluster
-            .command("initdb")
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C", "--no-sync", "--pgdata"])
-            .arg(&data));
+        // A language's order, where the server has one: it is not the order of bytes, as on a host's server.
+        let language = ["--locale-provider=icu", "--icu-locale=en-US"];
+        if !cluster.init(&data, &language) {
+            let _ = std::fs::remove_dir_all(&data);
+            assert!(
+                cluster.init(&data, &[]),
+                "initdb failed in {}",
+                data.display()
+            );
+        }
         // Another process may take a free port before the server does.
         let port = (0..5)
             .find_map(|_| cluster.serve(&data))
@@ -69,6 +73,19 @@ impl Cluster {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             _keeper: Some(cluster.keeper(&data)),
         }
+    }
+
+    fn init(&self, data: &Path, language: &[&str]) -> bool {
+        let output = self
+            .command("initdb")
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--locale=C", "--no-sync"])
+            .args(language)
+            .arg("--pgdata")
+            .arg(data)
+            .output()
+            .expect("initdb was found before");
+        output.status.success()
     }
 
     fn serve(&self, data: &Path) -> Option<u16> {
@@ -123,14 +140,6 @@ impl Cluster {
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
-    }
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().expect("the program was found before");
-    if !output.status.success() {
-        let _ = std::io::stderr().write_all(&output.stderr);
-        panic!("{command:?} failed");
     }
 }
 

@@ -5,6 +5,7 @@ use std::panic::resume_unwind;
 use campanile::Database;
 use campanile::database::each_database;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -159,6 +160,26 @@ fn url_of(name: &str) -> String {
 }
 
 impl TestDatabase {
+    /// The same database over a pool of its own, of this size.
+    ///
+    /// # Panics
+    ///
+    /// When the database does not answer.
+    pub async fn with_connections(&self, connections: u32) -> Database {
+        match self.kind {
+            Kind::Postgres => {
+                let pool = PgPoolOptions::new().max_connections(connections);
+                pool.connect(&self.url).await.expect("it answers").into()
+            }
+            Kind::Sqlite => {
+                let options: SqliteConnectOptions = self.url.parse().expect("a valid URL");
+                let options = options.busy_timeout(std::time::Duration::from_secs(10));
+                let pool = SqlitePoolOptions::new().max_connections(connections);
+                pool.connect_with(options).await.expect("it opens").into()
+            }
+        }
+    }
+
     /// Runs a statement, with the placeholders of [`Database::sql`].
     ///
     /// # Panics
@@ -207,6 +228,60 @@ impl TestDatabase {
             rows += self.count(table).await;
         }
         rows
+    }
+
+    /// Adds this many items to the inboxes of a hundred other users.
+    pub async fn fill_inbox(&self, items: u32) {
+        let (id, series) = match self.kind {
+            Kind::Postgres => (
+                "gen_random_uuid()",
+                format!("generate_series(1, {items}) as series(n)"),
+            ),
+            Kind::Sqlite => (
+                "hex(randomblob(16))",
+                format!(
+                    "(with recursive series(n) as (select 1 union all select n + 1 from series where n < {items}) \
+                     select n from series)"
+                ),
+            ),
+        };
+        self.execute(&format!(
+            "insert into {{campanile}}notifications \
+             (id, user_id, event_type, category, title, body, payload, created_at) \
+             select {id}, 'other_' || (n % 100), 'a.b.c', 'a', 't', 'b', {{json('[]')}}, {{now}} from {series}"
+        ))
+        .await;
+        self.execute("analyze").await;
+    }
+
+    /// How the database would run a query of one user's (`$1` is `u_ada`, `$2` and `$3` are null).
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it.
+    pub async fn plan_of(&self, query: &str) -> String {
+        let explain = match self.kind {
+            Kind::Postgres => "explain",
+            Kind::Sqlite => "explain query plan",
+        };
+        let statement = self.database.sql(&format!("{explain} {query}"));
+        let column = match self.kind {
+            Kind::Postgres => 0,
+            Kind::Sqlite => 3,
+        };
+        each_database!(&self.database, |pool| {
+            let rows = sqlx::query(statement)
+                .bind("u_ada")
+                .bind(None::<String>)
+                .bind(None::<String>)
+                .fetch_all(pool)
+                .await
+                .expect("the query is valid");
+            let lines = rows
+                .iter()
+                .map(|row| sqlx::Row::get::<String, _>(row, column));
+            lines.collect::<Vec<_>>().join("\n")
+        })
     }
 
     /// Moves every window into the past by this much, as if the time had gone by.

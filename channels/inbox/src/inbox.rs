@@ -163,20 +163,20 @@ impl Inbox {
             Filter::All => "",
             Filter::Unread => "and read_at is null",
         };
+        // One more than asked for tells whether there is a next page. `order by id` would mean the text of the id, for
+        // which there is no index.
+        let limit = page.limit + 1;
         let statement = self.database.sql(&format!(
             "select {{text(id)}} as id, event_type, category, subject_id, org_id, title, body, \
              {{text(payload)}} as payload, action_url, {{micros(read_at)}} as read_at, \
              {{micros(created_at)}} as created_at from {{campanile}}notifications \
-             where {OWNED} {after} {filter} order by id desc limit $4"
+             where {OWNED} {after} {filter} order by notifications.id desc limit {limit}"
         ));
-        // One more than asked for tells whether there is a next page.
-        let limit = i64::try_from(page.limit + 1).unwrap_or(i64::MAX);
         let mut items: Vec<Item> = each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(page.after.map(|cursor| cursor.0.to_string()))
-                .bind(limit)
                 .fetch_all(pool)
                 .await
                 .map_err(StoreError::from)?
@@ -261,7 +261,8 @@ impl Inbox {
     }
 
     /// Marks every unread item as read, up to and including the newest one the user has seen, and says how many there
-    /// were. An item that arrives meanwhile stays unread.
+    /// were. An item that is dispatched meanwhile stays unread; one that was dispatched before in a transaction that
+    /// committed since counts as older, and is marked.
     ///
     /// # Errors
     ///

@@ -58,13 +58,19 @@ pub(crate) struct Candidate {
     pub(crate) deliveries: Vec<(Uuid, &'static str)>,
 }
 
-/// Who tries the remote deliveries first.
+/// Who tries the remote deliveries first, and how long the write may wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
     /// How many are leased to this process in the same statement; the rest waits for a worker.
     pub(crate) at_most: usize,
     pub(crate) time: Duration,
     pub(crate) worker: Uuid,
+    /// How long to wait for a window that another transaction holds; inside the host's transaction its own setting counts.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(unused, reason = "SQLite locks no rows")
+    )]
+    pub(crate) lock_wait: Option<Duration>,
 }
 
 /// What the database decided.
@@ -111,7 +117,8 @@ impl Batch {
             .collect()
     }
 
-    /// Of two candidates for one window the first stays: one statement cannot claim a row twice.
+    /// Of two candidates for one window the first stays: one statement cannot claim a row twice. The rest is sorted, also
+    /// across chunks: two writers that lock the same rows in different orders deadlock.
     pub(crate) fn settle_repeats(&mut self) {
         let dispatches = &self.dispatches;
         let mut claimed = HashSet::new();
@@ -124,6 +131,12 @@ impl Batch {
                     candidate.user_id.clone(),
                 ))
         });
+        let key = |candidate: &Candidate| {
+            let dispatch = &dispatches[candidate.dispatch];
+            (dispatch.event_type, dispatch.dedup_key.as_str())
+        };
+        self.candidates
+            .sort_by(|left, right| (key(left), &left.user_id).cmp(&(key(right), &right.user_id)));
     }
 }
 
@@ -164,23 +177,44 @@ pub(crate) trait Store: Send {
         users: &[String],
     ) -> impl Future<Output = Result<Choices, sqlx::Error>> + Send;
 
+    /// Finds the host's open transaction and makes sure that it can write; `None` if there is none.
+    fn enter(&mut self) -> impl Future<Output = Result<Option<Around>, sqlx::Error>> + Send;
+
     /// Claims the windows and writes everything that is admitted: all chunks or none.
     ///
-    /// Opens a transaction, or a savepoint inside the caller's, where one statement is not enough.
+    /// Opens a transaction, or a savepoint inside the host's, where one statement is not enough.
     fn write(
         &mut self,
         statements: &Statements,
         chunks: &[Batch],
         lease: Lease,
+        around: Around,
     ) -> impl Future<Output = Result<Admission, sqlx::Error>> + Send;
 
-    /// The same inside the host's open transaction; `None` if there is none.
-    fn write_within(
+    /// Leaves the host's transaction as it was entered, with or without what was written.
+    fn leave(
         &mut self,
-        statements: &Statements,
-        chunks: &[Batch],
-        lease: Lease,
-    ) -> impl Future<Output = Result<Option<Admission>, sqlx::Error>> + Send;
+        around: Around,
+        end: End,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// What is around a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// Nothing: the connection is the dispatcher's own.
+    Nothing,
+    /// A transaction of the host's that sqlx knows of.
+    Transaction,
+    /// A transaction that the host began by a statement of its own, and our savepoint in it.
+    Savepoint,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Keep,
+    Undo,
 }
 
 const READ_CHOICES: &str = "\
@@ -228,55 +262,56 @@ macro_rules! store {
                 Ok(choices)
             }
 
+            async fn enter(&mut self) -> Result<Option<Around>, sqlx::Error> {
+                let around = if self.is_in_transaction() {
+                    Around::Transaction
+                } else if $module::set_savepoint(self).await? {
+                    Around::Savepoint
+                } else {
+                    return Ok(None);
+                };
+                match $module::take_write_lock(self).await {
+                    Ok(()) => Ok(Some(around)),
+                    Err(error) => {
+                        self.leave(around, End::Undo).await?;
+                        Err(error)
+                    }
+                }
+            }
+
             async fn write(
                 &mut self,
                 statements: &Statements,
                 chunks: &[Batch],
                 lease: Lease,
+                around: Around,
             ) -> Result<Admission, sqlx::Error> {
-                if let [batch] = chunks
-                    && $module::ONE_STATEMENT
-                {
-                    return $module::write(self, &statements.$module, batch, lease).await;
-                }
-                let mut transaction = if self.is_in_transaction() {
-                    self.begin().await?
-                } else {
-                    self.begin_with($module::BEGIN).await?
-                };
                 let statements = &statements.$module;
-                let admission = write_each!($module, &mut transaction, statements, chunks, lease);
+                if around == Around::Savepoint || (chunks.len() == 1 && $module::ONE_STATEMENT) {
+                    return Ok(write_each!($module, self, statements, chunks, lease));
+                }
+                let mut transaction = match around {
+                    Around::Nothing => self.begin_with($module::BEGIN).await?,
+                    _ => self.begin().await?,
+                };
+                let admission = write_each!($module, transaction, statements, chunks, lease);
                 transaction.commit().await?;
                 Ok(admission)
             }
 
-            async fn write_within(
-                &mut self,
-                statements: &Statements,
-                chunks: &[Batch],
-                lease: Lease,
-            ) -> Result<Option<Admission>, sqlx::Error> {
-                if self.is_in_transaction() {
-                    return self.write(statements, chunks, lease).await.map(Some);
+            async fn leave(&mut self, around: Around, end: End) -> Result<(), sqlx::Error> {
+                if around != Around::Savepoint {
+                    return Ok(());
                 }
-                // sqlx knows of no transaction; the host may have begun one by a statement of its own.
-                if !$module::set_savepoint(self).await? {
-                    return Ok(None);
-                }
-                let write = async {
-                    let statements = &statements.$module;
-                    Ok(write_each!($module, self, statements, chunks, lease))
-                };
-                let written: Result<Admission, sqlx::Error> = write.await;
-                if written.is_err() {
+                if end == End::Undo {
                     sqlx::query("rollback to savepoint campanile")
                         .execute(&mut *self)
                         .await?;
                 }
                 sqlx::query("release savepoint campanile")
-                    .execute(&mut *self)
+                    .execute(self)
                     .await?;
-                written.map(Some)
+                Ok(())
             }
         }
     };

@@ -14,6 +14,8 @@ pub(super) const BEGIN: &str = "BEGIN";
 
 /// The parts of the statement, in the order in which data flows through it.
 ///
+/// * `dispatch` is what the recipients share; the relations after it carry only ids. On a connection of the dispatcher's own
+///   it bounds the wait for a lock, for this statement: a key may be held by a host's open transaction.
 /// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` passes
 ///   over open windows without locking or rewriting their rows; the conflict clause still decides. The clock is
 ///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it.
@@ -27,9 +29,10 @@ with dispatch as materialized (
         d.content::jsonb as content, d.dedup_key, d.window_micros, d.n
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
         with ordinality as d(dispatch_id, event_type, category, subject_id, org_id, payload, content, dedup_key, window_micros, n)
+    cross join (select case when $19::text is not null then set_config('lock_timeout', $19, true) end) as bounded
 ),
 candidate as materialized (
-    select c.notification_id, c.user_id, d.*
+    select c.notification_id, c.user_id, d.n, d.event_type, d.dedup_key, d.window_micros
     from unnest($10::bigint[], $11::uuid[], $12::text[]) as c(n, notification_id, user_id)
     join dispatch d on d.n = c.n
 ),
@@ -47,7 +50,7 @@ claimed as (
         where open.event_type = c.event_type and open.dedup_key = c.dedup_key
             and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
     )
-    order by c.event_type, c.dedup_key, c.user_id
+    order by c.event_type collate \"C\", c.dedup_key collate \"C\", c.user_id collate \"C\"
     on conflict (event_type, dedup_key, recipient_user_id) do update set
         fired_at = clock_timestamp(),
         window_ends_at = clock_timestamp() + (excluded.window_ends_at - excluded.fired_at),
@@ -56,13 +59,13 @@ claimed as (
     returning notification_id
 ),
 admission as materialized (
-    select c.*, clock_timestamp() as created_at from candidate c
+    select c.n, c.notification_id, c.user_id, clock_timestamp() as created_at from candidate c
     where c.window_micros = 0 or c.notification_id in (select notification_id from claimed)
 ),
 dispatched as (
     insert into campanile.notification_dispatches
-        (id, event_type, category, subject_id, org_id, payload, content, created_at)
-    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload, d.content, clock_timestamp()
+        (id, event_type, category, subject_id, org_id, dedup_key, payload, content, created_at)
+    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, clock_timestamp()
     from dispatch d where exists (
         select 1 from admission a join planned p on p.notification_id = a.notification_id
         where a.n = d.n and p.channel not in ({locals})
@@ -74,8 +77,9 @@ dispatched as (
 const TAIL: &str = "\
 delivery as (
     insert into campanile.notification_deliveries
-        (id, notification_id, dispatch_id, user_id, channel, state, attempt, run_at, lease_until, worker, created_at)
+        (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
+        r.notification_id in (select l.notification_id from planned l where l.channel in ({locals})),
         case when r.rank <= $16 then 'running' else 'pending' end,
         case when r.rank <= $16 then 1 else 0 end,
         r.created_at,
@@ -83,8 +87,8 @@ delivery as (
         case when r.rank <= $16 then $18::uuid end,
         r.created_at
     from (
-        select a.*, p.delivery_id, p.channel, row_number() over (order by p.delivery_id) as rank
-        from admission a join planned p on p.notification_id = a.notification_id
+        select a.*, d.dispatch_id, p.delivery_id, p.channel, row_number() over (order by p.delivery_id) as rank
+        from admission a join dispatch d on d.n = a.n join planned p on p.notification_id = a.notification_id
         where p.channel not in ({locals})
     ) as r
     returning id, state
@@ -103,9 +107,9 @@ pub(crate) fn compose(locals: &[LocalInsert]) -> SqlStr {
             statement,
             "local_{channel} as (\n\
              with admitted as (\n\
-             select a.notification_id, a.dispatch_id, a.user_id, a.org_id, a.event_type, a.subject_id, a.category,\n\
-             a.payload, a.content -> '{channel}' as parts, a.created_at\n\
-             from admission a join planned p on p.notification_id = a.notification_id and p.channel = '{channel}'\n\
+             select a.notification_id, d.dispatch_id, a.user_id, d.org_id, d.event_type, d.subject_id, d.category,\n\
+             d.payload, d.content -> '{channel}' as parts, a.created_at\n\
+             from admission a join dispatch d on d.n = a.n join planned p on p.notification_id = a.notification_id and p.channel = '{channel}'\n\
              )\n{insert}\n),\n",
             channel = local.channel,
             insert = local.statement.postgres,
@@ -159,6 +163,11 @@ pub(crate) async fn write(
         .bind(i64::try_from(lease.at_most).unwrap_or(i64::MAX))
         .bind(micros(lease.time))
         .bind(lease.worker)
+        .bind(
+            lease
+                .lock_wait
+                .map(|wait| format!("{}ms", wait.as_millis())),
+        )
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();
@@ -174,6 +183,12 @@ pub(crate) async fn write(
 
 fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {
     rows.iter().map(value).collect()
+}
+
+/// Nothing to do: rows are locked one by one.
+#[allow(clippy::unused_async, reason = "SQLite has to wait here")]
+pub(super) async fn take_write_lock(_: &mut PgConnection) -> Result<(), sqlx::Error> {
+    Ok(())
 }
 
 /// Sets a savepoint; `false` outside a transaction (SQLSTATE 25P01).

@@ -35,7 +35,7 @@ with dispatch as materialized (
 ),
 given as materialized (
     select value ->> 0 as n, value ->> 1 as notification_id, value ->> 2 as user_id, value ->> 3 as delivery_id,
-        value ->> 4 as channel, value ->> 5 as rank
+        value ->> 4 as channel, value ->> 5 as rank, value ->> 6 as has_local
     from json_each($2)
 )";
 
@@ -51,15 +51,15 @@ where held.window_ends_at <= excluded.fired_at
 returning notification_id";
 
 const DISPATCH: &str = "\
-insert into notification_dispatches (id, event_type, category, subject_id, org_id, payload, content, created_at)
-select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload, d.content, {now}
+insert into notification_dispatches (id, event_type, category, subject_id, org_id, dedup_key, payload, content, created_at)
+select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, {now}
 from dispatch d where d.n in (select n from given)
 on conflict (id) do nothing";
 
 const DELIVER: &str = "\
 insert into notification_deliveries
-    (id, notification_id, dispatch_id, user_id, channel, state, attempt, run_at, lease_until, worker, created_at)
-select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel,
+    (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
+select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
     iif(g.rank <= $3, 'running', 'pending'), iif(g.rank <= $3, 1, 0), {now},
     iif(g.rank <= $3, {now} + $4, null), iif(g.rank <= $3, $5, null), {now}
 from given g join dispatch d on d.n = g.n where true";
@@ -203,6 +203,7 @@ fn remote_rows(
     let is_local = |channel: &str| statements.locals.iter().any(|(local, _)| *local == channel);
     let mut rows = Vec::new();
     for candidate in admitted {
+        let has_local = candidate.deliveries.iter().any(|its| is_local(its.1));
         for (id, channel) in candidate.deliveries.iter().filter(|its| !is_local(its.1)) {
             let rank = rows.len() + 1;
             if rank <= lease.at_most {
@@ -220,7 +221,8 @@ fn remote_rows(
                 user_id,
                 id,
                 channel,
-                rank
+                rank,
+                i32::from(has_local)
             ]));
         }
     }
@@ -239,6 +241,15 @@ fn dispatches(batch: &Batch) -> String {
 
 fn array(rows: impl Iterator<Item = Value>) -> String {
     Value::Array(rows.collect()).to_string()
+}
+
+/// Waits for the write lock before the first read: a deferred transaction that reads and then writes fails at once where
+/// it would have to wait (`SQLITE_BUSY_SNAPSHOT`).
+pub(super) async fn take_write_lock(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from notification_dedup where false")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Sets a savepoint; `false` outside a transaction, which shows in that a `BEGIN` is taken.
