@@ -21,6 +21,7 @@ use crate::preferences::{Weight, decide};
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling};
 use crate::store::settle;
+use crate::worker::Stop;
 
 /// How many batches of one channel are under way at once in one call.
 const CONCURRENT_BATCHES: usize = 8;
@@ -58,7 +59,8 @@ impl Dispatcher {
         let inner = Arc::clone(&self.inner);
         let task = async move {
             let channels = inner.channels.keys();
-            let shares = channels.map(|channel| inner.deliver_due_on(channel, at_most));
+            let never = Stop::default();
+            let shares = channels.map(|channel| inner.deliver_due_on(channel, at_most, &never));
             let mut total = Attempted::default();
             for share in join_all(shares).await {
                 let share = share?;
@@ -82,10 +84,12 @@ impl Inner {
         self.limits.attempt_timeout * 2 + Duration::from_secs(10)
     }
 
-    async fn deliver_due_on(
+    /// Claims what is due on one channel, and tries it.
+    pub(crate) async fn deliver_due_on(
         self: &Arc<Self>,
         channel: &'static str,
         at_most: usize,
+        stop: &Stop,
     ) -> Result<Attempted, StoreError> {
         let due = settle::claim(
             &self.database,
@@ -108,7 +112,10 @@ impl Inner {
         self.record(channel, settled).await;
         let claimed = deliveries.len();
         let outcomes = self
-            .attempt(deliveries.into_iter().map(|its| (channel, its)).collect())
+            .attempt(
+                deliveries.into_iter().map(|its| (channel, its)).collect(),
+                stop,
+            )
             .await;
         let sent = outcomes.values().filter(|its| **its == Outcome::Sent);
         Ok(Attempted {
@@ -121,6 +128,7 @@ impl Inner {
     pub(crate) async fn attempt(
         self: &Arc<Self>,
         leased: Vec<(&'static str, Delivery)>,
+        stop: &Stop,
     ) -> HashMap<Uuid, Outcome> {
         let mut by_channel: HashMap<&'static str, Vec<Delivery>> = HashMap::new();
         let mut outcomes = HashMap::with_capacity(leased.len());
@@ -131,11 +139,11 @@ impl Inner {
         }
         let mut shares = JoinSet::new();
         for (channel, deliveries) in by_channel {
-            let inner = Arc::clone(self);
+            let (inner, stop) = (Arc::clone(self), stop.clone());
             let span = tracing::info_span!(
                 target: "campanile", "deliver", channel, deliveries = deliveries.len()
             );
-            let share = async move { inner.attempt_share(channel, deliveries).await };
+            let share = async move { inner.attempt_share(channel, deliveries, &stop).await };
             shares.spawn(share.instrument(span));
         }
         while let Some(done) = shares.join_next().await {
@@ -149,12 +157,13 @@ impl Inner {
         outcomes
     }
 
-    /// One channel's share: addresses in one look-up, batches side by side until the time to start is over, verdicts
-    /// recorded together. What was not begun is given back without having used an attempt.
+    /// One channel's share: addresses in one look-up, batches side by side until the time to start is over or the
+    /// worker is told to stop, verdicts recorded together. What was not begun is given back without having used an attempt.
     async fn attempt_share(
         &self,
         channel: &'static str,
         deliveries: Vec<Delivery>,
+        stop: &Stop,
     ) -> Vec<(Uuid, Outcome)> {
         let (sink, timeout) = (&self.channels[channel], self.limits.attempt_timeout);
         let started = Instant::now();
@@ -163,7 +172,7 @@ impl Inner {
         let batches: Vec<Vec<Delivery>> = reachable.chunks(size).map(<[_]>::to_vec).collect();
         let mut batches = stream::iter(batches)
             .map(async |batch| {
-                if started.elapsed() > timeout / 2 {
+                if started.elapsed() > timeout / 2 || stop.is_asked() {
                     return Judged::not_begun(batch);
                 }
                 judge(Arc::clone(sink), batch, timeout).await

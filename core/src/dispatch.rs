@@ -31,6 +31,7 @@ use crate::report::DispatchReport;
 use crate::store::{Lease, Statements};
 use crate::suggest::shown;
 use crate::transaction::InTransaction;
+use crate::worker::Stop;
 use crate::write::{Checked, Planned, Written};
 
 /// Decides who hears of an event, where, and whether it is a repeat. Cheap to clone.
@@ -381,7 +382,7 @@ impl Inner {
 
     /// Steps 7 and 8.
     async fn deliver_and_report(self: &Arc<Self>, written: Written) -> Vec<DispatchReport> {
-        let outcomes = self.attempt(written.leased()).await;
+        let outcomes = self.attempt(written.leased(), &Stop::default()).await;
         self.report(&written, &outcomes)
     }
 }

@@ -31,6 +31,7 @@ mod transaction;
 mod write;
 mod attempt;
 mod settlement;
+mod worker;
 mod account;
 mod forget;
 pub mod builder;
@@ -59,6 +60,7 @@ pub use crate::notice::{EventRequest, Notice};
 pub use crate::registry::{Registry, RegistryError};
 pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};
 pub use crate::transaction::InTransaction;
+pub use crate::worker::Worker;
 
 /// Not public API: what the macros write.
 #[doc(hidden)]

@@ -15,7 +15,6 @@ mod api;
 mod page;
 mod access;
 mod app;
-mod courier;
 mod serve;
 
 pub use crate::access::{Access, Reach};

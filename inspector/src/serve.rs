@@ -4,13 +4,13 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use campanile::Worker;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::app::app;
-use crate::courier::deliver_until;
 use crate::inspector::Inspector;
 
 /// How long requests and deliveries that are under way may take to end.
@@ -40,11 +40,14 @@ pub async fn serve(
     let (running, stop) = watch::channel(());
     let dispatcher = inspector.dispatcher().clone();
     let app = app(inspector, access);
-    let mut stopped = stop.clone();
+    let (mut stopped, mut stopped_too) = (stop.clone(), stop);
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;
     });
-    let work = async { tokio::join!(server.into_future(), deliver_until(dispatcher, stop)) };
+    let worker = Worker::new(dispatcher).run(async move {
+        let _ = stopped_too.changed().await;
+    });
+    let work = async { tokio::join!(server.into_future(), worker) };
     tokio::pin!(work);
     tokio::select! {
         (ended, ()) = &mut work => return ended,

@@ -18,6 +18,7 @@ mod email;
 mod push;
 mod fourth_channel;
 mod delivery;
+mod worker;
 mod faults_of_channels;
 mod logging;
 mod registry;

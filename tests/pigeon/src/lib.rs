@@ -1,8 +1,9 @@
-//! A fourth channel: carrier pigeons. It depends on campanile alone, and a binary links it with `use campanile_pigeon as _;`.
+//! A fourth channel: carrier pigeons. It depends on campanile (and tokio, to take its time), and a binary links it with `use campanile_pigeon as _;`.
 //!
 //! How its pigeons behave is a setting, so that tests can have them fail, panic or hang.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use campanile::async_trait;
 use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
@@ -29,6 +30,8 @@ pub type Habit = Arc<dyn Fn(&Delivery) -> Flight + Send + Sync>;
 pub enum Flight {
     /// With a verdict.
     Ends(Verdict),
+    /// With a verdict, after a while.
+    EndsAfter(Duration, Verdict),
     /// In a panic.
     Crashes,
     /// Not at all.
@@ -91,6 +94,10 @@ impl Channel for Loft {
         for delivery in batch {
             let verdict = match (self.0.habit)(delivery) {
                 Flight::Ends(verdict) => verdict,
+                Flight::EndsAfter(flight, verdict) => {
+                    tokio::time::sleep(flight).await;
+                    verdict
+                }
                 Flight::Crashes => panic!("the pigeon flew into a tower"),
                 Flight::NeverEnds => std::future::pending().await,
             };

@@ -1,0 +1,47 @@
+//! A worker in a process of its own, to be killed. Its pigeons write each scroll into a ledger and take their time.
+//!
+//! `campanile-worker DATABASE_URL LEDGER MILLISECONDS`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use campanile::delivery::Verdict;
+use campanile::{Database, Dispatcher, Worker};
+use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_tests::app::capture;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, ledger, pause] = &arguments[..] else {
+        return Err("usage: campanile-worker DATABASE_URL LEDGER MILLISECONDS".into());
+    };
+    let pause = Duration::from_millis(pause.parse()?);
+    let ledger = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(ledger)?;
+    let pigeons = PigeonSettings::new(move |delivery| {
+        // One write of one line: the operating system does not mix it with another's.
+        let line = format!("{}\n", delivery.id);
+        match (&ledger).write_all(line.as_bytes()) {
+            Ok(()) => Flight::EndsAfter(pause, Verdict::accepted()),
+            Err(error) => Flight::Ends(Verdict::retry(error.to_string())),
+        }
+    });
+    let dispatcher = Dispatcher::builder()
+        .database(Database::connect(url).await?)
+        .with(capture().0)
+        .with(pigeons)
+        .build()?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move {
+        terminated.recv().await;
+    };
+    Worker::new(dispatcher)
+        .poll_interval(Duration::from_millis(50))
+        .batch(10)
+        .run(stop)
+        .await;
+    Ok(())
+}
