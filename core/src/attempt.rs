@@ -17,6 +17,7 @@ use crate::channel::Channel;
 use crate::delivery::{Delivery, DeliveryError, Verdict};
 use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
+use crate::pauses::Allowance;
 use crate::preferences::{Weight, decide};
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling};
@@ -91,6 +92,12 @@ impl Inner {
         at_most: usize,
         stop: &Stop,
     ) -> Result<Attempted, StoreError> {
+        let allowance = self.allowance(channel).await?;
+        let at_most = match allowance {
+            Allowance::Open => at_most,
+            Allowance::OneProbe => at_most.min(1),
+            Allowance::Nothing => return Ok(Attempted::default()),
+        };
         let due = settle::claim(
             &self.database,
             channel,
@@ -118,10 +125,11 @@ impl Inner {
             )
             .await;
         let sent = outcomes.values().filter(|its| **its == Outcome::Sent);
-        Ok(Attempted {
-            claimed,
-            sent: sent.count(),
-        })
+        let sent = sent.count();
+        if allowance == Allowance::OneProbe && sent > 0 {
+            self.resume_probed(channel).await;
+        }
+        Ok(Attempted { claimed, sent })
     }
 
     /// Tries every leased delivery once and records what came of it.
@@ -157,10 +165,10 @@ impl Inner {
         outcomes
     }
 
-    /// One channel's share: addresses in one look-up, batches side by side until the time to start is over or the
-    /// worker is told to stop, verdicts recorded together. What was not begun is given back without having used an attempt.
+    /// One channel's share: addresses in one look-up, batches side by side until the time to start is over, the
+    /// worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded together. What was not begun is given back without having used an attempt.
     async fn attempt_share(
-        &self,
+        self: &Arc<Self>,
         channel: &'static str,
         deliveries: Vec<Delivery>,
         stop: &Stop,
@@ -170,9 +178,10 @@ impl Inner {
         let (reachable, mut judged) = self.address(channel, deliveries).await;
         let size = sink.max_batch().max(1);
         let batches: Vec<Vec<Delivery>> = reachable.chunks(size).map(<[_]>::to_vec).collect();
+        let wrong = Stop::default();
         let mut batches = stream::iter(batches)
             .map(async |batch| {
-                if started.elapsed() > timeout / 2 || stop.is_asked() {
+                if started.elapsed() > timeout / 2 || stop.is_asked() || wrong.is_asked() {
                     return Judged::not_begun(batch);
                 }
                 judge(Arc::clone(sink), batch, timeout).await
@@ -181,6 +190,9 @@ impl Inner {
         let mut outcomes = Vec::new();
         let mut recorded = Instant::now();
         while let Some(more) = batches.next().await {
+            if more.iter().any(|its| its.misconfigured().is_some()) {
+                wrong.now();
+            }
             judged.extend(more);
             if judged.len() >= MOST_UNRECORDED || recorded.elapsed() > LONGEST_UNRECORDED {
                 outcomes.extend(self.conclude(channel, std::mem::take(&mut judged)).await);
@@ -191,10 +203,17 @@ impl Inner {
         outcomes
     }
 
-    /// Logs and records what was judged, and says what the report says of it.
-    async fn conclude(&self, channel: &'static str, judged: Vec<Judged>) -> Vec<(Uuid, Outcome)> {
+    /// Logs and records what was judged, and says what the report says of it. A channel that is set up wrongly is paused.
+    async fn conclude(
+        self: &Arc<Self>,
+        channel: &'static str,
+        judged: Vec<Judged>,
+    ) -> Vec<(Uuid, Outcome)> {
         for its in &judged {
             its.log(channel);
+        }
+        if let Some(error) = judged.iter().find_map(Judged::misconfigured) {
+            self.pause_misconfigured(channel, &error.to_string()).await;
         }
         let outcomes = judged.iter().map(Judged::outcome).collect();
         self.record(channel, judged.iter().map(Judged::settled).collect())

@@ -34,8 +34,10 @@ pub struct Delivery {
     pub subject_id: Option<String>,
     /// The category that the user may mute.
     pub category: String,
-    /// The first attempt is 1.
+    /// The first attempt is 1. It rises with every attempt in which the channel was called.
     pub attempt: u32,
+    /// How many attempts do not count against it, because the channel was set up wrongly.
+    pub(crate) uncounted: u32,
     /// Where to, from the address book: never empty. Push tokens may be several.
     pub addresses: Vec<String>,
     /// The rendered parts.

@@ -32,6 +32,7 @@ mod write;
 mod attempt;
 mod settlement;
 mod worker;
+pub mod pauses;
 mod account;
 mod forget;
 pub mod builder;

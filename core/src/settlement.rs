@@ -65,10 +65,19 @@ impl Judged {
         }
     }
 
+    /// What the channel says of itself, if it is set up wrongly.
+    pub(crate) fn misconfigured(&self) -> Option<&DeliveryError> {
+        match &self.ruling {
+            Ruling::Verdict(Verdict::Misconfigured { error }) => Some(error),
+            _ => None,
+        }
+    }
+
     /// What is recorded.
     pub(crate) fn settled(&self) -> Settled {
         let attempt = self.delivery.attempt;
-        let again = if attempt < MOST_ATTEMPTS {
+        let counted = attempt - self.delivery.uncounted.min(attempt);
+        let again = if counted < MOST_ATTEMPTS {
             State::Pending
         } else {
             State::Dead
@@ -77,7 +86,9 @@ impl Judged {
             Ruling::Verdict(Verdict::Accepted { .. }) => (State::Delivered, Some("accepted")),
             Ruling::Verdict(Verdict::Retry { .. }) => (again, Some("retry")),
             Ruling::Verdict(Verdict::Unknown { .. }) => (again, Some("unknown")),
-            Ruling::Verdict(Verdict::Misconfigured { .. }) => (again, Some("misconfigured")),
+            Ruling::Verdict(Verdict::Misconfigured { .. }) => {
+                (State::Waiting, Some("misconfigured"))
+            }
             Ruling::Verdict(Verdict::Permanent { .. }) => (State::Dead, Some("permanent")),
             Ruling::Verdict(Verdict::SuppressedAddress) => (State::Suppressed, Some("suppressed")),
             Ruling::Verdict(Verdict::Unreachable) => (State::Unreachable, Some("unreachable")),
@@ -89,7 +100,8 @@ impl Judged {
                 after: Some(after), ..
             }) => (*after).min(BACKOFF_CAP),
             Ruling::NotBegun => Duration::ZERO,
-            _ => backoff(attempt),
+            Ruling::Verdict(Verdict::Misconfigured { .. }) => backoff(1),
+            _ => backoff(counted),
         };
         let provider_id = match &self.ruling {
             Ruling::Verdict(Verdict::Accepted { provider_id }) => provider_id.as_deref(),

@@ -106,7 +106,7 @@ impl Worker {
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    fn now(&self) {
+    pub(crate) fn now(&self) {
         self.0.store(true, Ordering::Release);
     }
 

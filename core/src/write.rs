@@ -255,6 +255,7 @@ impl Written {
                             subject_id: row.subject_id.clone(),
                             category: row.category.to_owned(),
                             attempt: 1,
+                            uncounted: 0,
                             addresses: Vec::new(),
                             parts: Arc::clone(&parts[channel]),
                             payload: Arc::clone(payload),

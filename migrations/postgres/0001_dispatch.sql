@@ -41,6 +41,8 @@ create table campanile.notification_deliveries (
         'pending', 'running', 'delivered', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked'
     )),
     attempt integer not null,
+    -- How many of the attempts do not count against the delivery: the channel was set up wrongly.
+    uncounted integer not null default 0,
     run_at timestamptz not null,
     lease_until timestamptz,
     worker uuid,

@@ -40,6 +40,8 @@ create table notification_deliveries (
         'pending', 'running', 'delivered', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked'
     )),
     attempt integer not null,
+    -- How many of the attempts do not count against the delivery: the channel was set up wrongly.
+    uncounted integer not null default 0,
     run_at integer not null,
     lease_until integer,
     worker text,

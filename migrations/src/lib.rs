@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     step!(1, "dispatch", "0001_dispatch.sql"),
     step!(2, "people", "0002_people.sql"),
     step!(3, "channels", "0003_channels.sql"),
+    step!(4, "pauses", "0004_pauses.sql"),
 ];
 
 fn migrator(table: &'static str, sql: impl Fn(&Step) -> &'static str) -> Migrator {

@@ -19,6 +19,7 @@ mod push;
 mod fourth_channel;
 mod delivery;
 mod worker;
+mod pauses;
 mod faults_of_channels;
 mod logging;
 mod registry;

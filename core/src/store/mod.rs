@@ -8,6 +8,7 @@ pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 pub(crate) mod settle;
+pub(crate) mod pauses;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

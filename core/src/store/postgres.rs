@@ -22,7 +22,7 @@ pub(super) const BEGIN: &str = "BEGIN";
 /// * `admission` is who is not a repeat.
 /// * A dispatch row is kept for the sake of its remote deliveries, which share its content.
 /// * Each local channel adds its insert over `admitted`.
-/// * The first `$16` remote deliveries are leased to this process at once.
+/// * The first `$16` remote deliveries whose channel is not paused are leased to this process at once.
 const HEAD: &str = "\
 with dispatch as materialized (
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload::jsonb as payload,
@@ -80,15 +80,17 @@ delivery as (
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
         r.notification_id in (select l.notification_id from planned l where l.channel in ({locals})),
-        case when r.rank <= $16 then 'running' else 'pending' end,
-        case when r.rank <= $16 then 1 else 0 end,
+        case when r.leased then 'running' else 'pending' end,
+        case when r.leased then 1 else 0 end,
         r.created_at,
-        case when r.rank <= $16 then r.created_at + $17 * interval '1 microsecond' end,
-        case when r.rank <= $16 then $18::uuid end,
+        case when r.leased then r.created_at + $17 * interval '1 microsecond' end,
+        case when r.leased then $18::uuid end,
         r.created_at
     from (
-        select a.*, d.dispatch_id, p.delivery_id, p.channel, row_number() over (order by p.delivery_id) as rank
+        select a.*, d.dispatch_id, p.delivery_id, p.channel, pause.channel is null
+            and row_number() over (partition by pause.channel is null order by p.delivery_id) <= $16 as leased
         from admission a join dispatch d on d.n = a.n join planned p on p.notification_id = a.notification_id
+        left join campanile.notification_channel_pauses as pause on pause.channel = p.channel
         where p.channel not in ({locals})
     ) as r
     returning id, state

@@ -23,14 +23,16 @@ pub(crate) enum State {
     Dead,
     /// It cannot be read: parked, without using an attempt.
     Blocked,
-    /// Back to pending, without having used an attempt.
+    /// Back to pending, without having been begun.
     Released,
+    /// Back to pending; the attempt does not count, because the channel was set up wrongly.
+    Waiting,
 }
 
 impl State {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Pending | Self::Released => "pending",
+            Self::Pending | Self::Released | Self::Waiting => "pending",
             Self::Delivered => "delivered",
             Self::Suppressed => "suppressed",
             Self::Unreachable => "unreachable",
@@ -56,10 +58,12 @@ pub(crate) struct Settled {
     pub(crate) took: Duration,
 }
 
-/// `$1` is `[id, attempt, state, delay, outcome, status, provider id, error, took, attempts given back]` rows, `$2` the worker.
+/// `$1` is `[id, attempt, state, delay, outcome, status, provider id, error, took, attempts given back,
+/// attempts that do not count]` rows, `$2` the worker.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
-        state = verdict.value ->> 2, attempt = delivery.attempt - {int(verdict.value ->> 9)}, lease_until = null, worker = null, last_error = verdict.value ->> 7, \
+        state = verdict.value ->> 2, attempt = delivery.attempt - {int(verdict.value ->> 9)}, \
+        uncounted = delivery.uncounted + {int(verdict.value ->> 10)}, lease_until = null, worker = null, last_error = verdict.value ->> 7, \
         run_at = case when verdict.value ->> 2 = 'pending' \
             then {later(verdict.value ->> 3)} else delivery.run_at end, \
         finished_at = case when verdict.value ->> 2 = 'pending' then null else {now} end \
@@ -176,6 +180,7 @@ fn row(verdict: &Settled) -> serde_json::Value {
         verdict.error,
         micros(verdict.took),
         i32::from(given_back),
+        i32::from(verdict.state == State::Waiting),
     ])
 }
 
@@ -191,17 +196,17 @@ const CLAIM: &str = "\
         where channel = $1 and state = 'pending' and run_at <= {now} \
         order by run_at limit $2 {skip_locked}) \
     update {campanile}notification_deliveries set \
-        state = case when attempt >= $5 then 'dead' else 'running' end, \
-        attempt = case when attempt >= $5 then attempt else attempt + 1 end, \
-        finished_at = case when attempt >= $5 then {now} end, \
-        lease_until = case when attempt >= $5 then null else {later($3)} end, \
-        worker = case when attempt >= $5 then null else {uuid($4)} end \
+        state = case when attempt - uncounted >= $5 then 'dead' else 'running' end, \
+        attempt = case when attempt - uncounted >= $5 then attempt else attempt + 1 end, \
+        finished_at = case when attempt - uncounted >= $5 then {now} end, \
+        lease_until = case when attempt - uncounted >= $5 then null else {later($3)} end, \
+        worker = case when attempt - uncounted >= $5 then null else {uuid($4)} end \
     where id in (select id from (select id from lost union all select id from due) as taken limit $2) \
     returning {text(id)} as id";
 
 const READ: &str = "\
     select {text(delivery.id)} as id, {text(delivery.notification_id)} as notification_id, \
-        {text(delivery.dispatch_id)} as dispatch_id, delivery.user_id, delivery.attempt, \
+        {text(delivery.dispatch_id)} as dispatch_id, delivery.user_id, delivery.attempt, delivery.uncounted, \
         dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, \
         {text(dispatch.payload)} as payload, {text(dispatch.content -> delivery.channel)} as parts \
     from {campanile}notification_deliveries as delivery \
@@ -243,6 +248,8 @@ pub(crate) async fn claim(
                 };
                 let attempt: i32 = row.try_get("attempt")?;
                 let attempt = u32::try_from(attempt).unwrap_or(1);
+                let uncounted: i32 = row.try_get("uncounted")?;
+                let uncounted = u32::try_from(uncounted).unwrap_or(0);
                 let delivery_id = id("id")?;
                 let read = || -> Result<Delivery, sqlx::Error> {
                     Ok(Delivery {
@@ -255,6 +262,7 @@ pub(crate) async fn claim(
                         subject_id: row.try_get("subject_id")?,
                         category: row.try_get("category")?,
                         attempt,
+                        uncounted,
                         addresses: Vec::new(),
                         parts: Arc::new(json(row.try_get("parts")?)?),
                         payload: Arc::new(json(row.try_get("payload")?)?),

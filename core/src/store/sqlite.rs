@@ -24,7 +24,8 @@ pub(super) const ONE_STATEMENT: bool = false;
 /// Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
-/// `$1` is the dispatches, `$2` the rows of what is written: `[dispatch, notification, user, delivery]`.
+/// `$1` is the dispatches, `$2` the rows of what is written: `[dispatch, notification, user]`, and
+/// for a remote delivery `[.., delivery, channel, leased, has local]`.
 const RELATIONS: &str = "\
 with dispatch as materialized (
     select key as n, value ->> 'dispatch_id' as dispatch_id, value ->> 'event_type' as event_type,
@@ -35,7 +36,7 @@ with dispatch as materialized (
 ),
 given as materialized (
     select value ->> 0 as n, value ->> 1 as notification_id, value ->> 2 as user_id, value ->> 3 as delivery_id,
-        value ->> 4 as channel, value ->> 5 as rank, value ->> 6 as has_local
+        value ->> 4 as channel, value ->> 5 as leased, value ->> 6 as has_local
     from json_each($2)
 )";
 
@@ -60,8 +61,8 @@ const DELIVER: &str = "\
 insert into notification_deliveries
     (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
-    iif(g.rank <= $3, 'running', 'pending'), iif(g.rank <= $3, 1, 0), {now},
-    iif(g.rank <= $3, {now} + $4, null), iif(g.rank <= $3, $5, null), {now}
+    iif(g.leased, 'running', 'pending'), g.leased, {now},
+    iif(g.leased, {now} + $3, null), iif(g.leased, $4, null), {now}
 from given g join dispatch d on d.n = g.n where true";
 
 impl WriteStatements {
@@ -155,7 +156,10 @@ async fn write_admitted(
         .iter()
         .filter(|candidate| admission.admitted.contains(&candidate.notification_id))
         .collect();
-    let remote = remote_rows(statements, &admitted, lease, admission);
+    let paused: Vec<String> = sqlx::query_scalar("select channel from notification_channel_pauses")
+        .fetch_all(&mut *connection)
+        .await?;
+    let remote = remote_rows(statements, &admitted, lease, &paused, admission);
     for (channel, statement) in &statements.locals {
         let rows = admitted
             .iter()
@@ -184,7 +188,6 @@ async fn write_admitted(
         sqlx::query(statements.deliver.clone())
             .bind(dispatches)
             .bind(remote)
-            .bind(i64::try_from(lease.at_most).unwrap_or(i64::MAX))
             .bind(micros(lease.time))
             .bind(lease.worker.to_string())
             .execute(connection)
@@ -193,11 +196,12 @@ async fn write_admitted(
     Ok(())
 }
 
-/// The remote deliveries of these candidates; the first ones are leased.
+/// The remote deliveries of these candidates; the first ones whose channel is not paused are leased.
 fn remote_rows(
     statements: &WriteStatements,
     admitted: &[&Candidate],
     lease: Lease,
+    paused: &[String],
     admission: &mut Admission,
 ) -> Vec<Value> {
     let is_local = |channel: &str| statements.locals.iter().any(|(local, _)| *local == channel);
@@ -205,8 +209,9 @@ fn remote_rows(
     for candidate in admitted {
         let has_local = candidate.deliveries.iter().any(|its| is_local(its.1));
         for (id, channel) in candidate.deliveries.iter().filter(|its| !is_local(its.1)) {
-            let rank = rows.len() + 1;
-            if rank <= lease.at_most {
+            let is_leased =
+                admission.leased.len() < lease.at_most && !paused.iter().any(|its| its == channel);
+            if is_leased {
                 admission.leased.insert(*id);
             }
             let Candidate {
@@ -221,7 +226,7 @@ fn remote_rows(
                 user_id,
                 id,
                 channel,
-                rank,
+                i32::from(is_leased),
                 i32::from(has_local)
             ]));
         }

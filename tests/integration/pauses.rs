@@ -1,0 +1,151 @@
+//! A channel that is set up wrongly is paused: no attempt is used up, the others go on, and it resumes by a probe or by a
+//! word of the operator's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use campanile::delivery::Verdict;
+use campanile::pauses::PauseError;
+use campanile::{Dispatcher, Notice, NotifiableEvent as _, Outcome};
+use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, both_databases};
+
+/// Pigeons without a licence, until they get one; and how often they were asked.
+struct Loft {
+    dispatcher: Dispatcher,
+    licensed: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+fn loft(app: &App) -> Loft {
+    let (licensed, asked) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let (may_fly, count) = (Arc::clone(&licensed), Arc::clone(&asked));
+    let pigeons = PigeonSettings::new(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Flight::Ends(if may_fly.load(Ordering::SeqCst) {
+            Verdict::accepted()
+        } else {
+            Verdict::misconfigured("no licence")
+        })
+    });
+    let dispatcher = app.builder().with(pigeons).build().unwrap();
+    Loft {
+        dispatcher,
+        licensed,
+        asked,
+    }
+}
+
+fn notice(subject: &str) -> Notice {
+    PigeonExpected::default().about(subject).to(["u_ada"])
+}
+
+/// As if the time until the next probe had gone by.
+async fn advance_probe(app: &App) {
+    app.database
+        .execute("update {campanile}notification_channel_pauses set probe_at = {earlier(1)}")
+        .await;
+    app.database.advance_deliveries().await;
+}
+
+both_databases! {
+    async fn a_channel_set_up_wrongly_is_paused_and_a_probe_resumes_it(app: App) {
+        let loft = loft(&app);
+        let report = loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        assert_eq!((report.sent, report.failed), (1, 1));
+        let status = loft.dispatcher.channels().await.unwrap();
+        let pigeon = status.iter().find(|status| status.channel == "pigeon").unwrap();
+        let pause = pigeon.pause.as_ref().unwrap();
+        assert_eq!(pause.reason, "no licence");
+        assert!(pause.probe_at.unwrap() > pause.paused_at);
+        assert_eq!(status.iter().filter(|status| status.pause.is_some()).count(), 1);
+
+        // While it is paused nothing is tried, inside a dispatch or after it.
+        for subject in ["b", "c", "d"] {
+            let report = loft.dispatcher.dispatch(notice(subject)).await.unwrap();
+            assert_eq!((report.sent, report.queued), (1, 1));
+        }
+        app.database.advance_deliveries().await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        assert_eq!(loft.asked.load(Ordering::SeqCst), 1);
+
+        // A probe is one delivery. It fails, and the channel stays paused.
+        advance_probe(&app).await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        assert_eq!(loft.asked.load(Ordering::SeqCst), 2);
+
+        // The next one goes through, and the rest follows.
+        loft.licensed.store(true, Ordering::SeqCst);
+        advance_probe(&app).await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        app.database.advance_deliveries().await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 3);
+        assert_eq!(app.database.count("notification_channel_pauses").await, 0);
+    }
+
+    async fn a_long_list_is_given_back_as_soon_as_the_channel_says_so(app: App) {
+        let users: Vec<_> = (0..60).map(|n| format!("u_{n}")).collect();
+        for user in &users {
+            app.address(user, "pigeon", "tower").await;
+        }
+        let loft = loft(&app);
+        let report = loft.dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();
+        let asked = loft.asked.load(Ordering::SeqCst);
+        assert_eq!((report.failed, report.queued), (asked, 60 - asked));
+        assert!(asked <= 16, "{asked}: not much more than what is under way at once");
+    }
+
+    async fn it_uses_up_no_attempt_however_long_it_takes(app: App) {
+        let loft = loft(&app);
+        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        for _ in 0..20 {
+            advance_probe(&app).await;
+            assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
+        }
+        assert_eq!(app.database.count("notification_attempts").await, 21);
+        loft.licensed.store(true, Ordering::SeqCst);
+        advance_probe(&app).await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn the_other_channels_go_on(app: App) {
+        let loft = loft(&app);
+        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        let report = loft.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
+        assert_eq!(report.sent, 2);
+        assert_eq!(app.mails().len(), 1);
+    }
+
+    async fn an_operators_pause_lasts_until_it_is_resumed(app: App) {
+        let dispatcher = &app.dispatcher;
+        dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+        let report = dispatcher.dispatch(notice("a")).await.unwrap();
+        let pigeon = report.outcomes.iter().find(|line| line.channel == "pigeon").unwrap();
+        assert_eq!(pigeon.outcome, Outcome::Queued);
+        // No probe ends it, and a channel's own complaint does not make it one that ends by itself.
+        advance_probe(&app).await;
+        app.database.execute("update {campanile}notification_channel_pauses set probe_at = null").await;
+        assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        assert_eq!(app.pigeons.arrived().len(), 0);
+        dispatcher.resume_channel("pigeon").await.unwrap();
+        dispatcher.resume_channel("pigeon").await.unwrap();
+        assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn a_channel_that_is_not_there_cannot_be_paused(app: App) {
+        let error = app.dispatcher.pause_channel("pigeons", "why").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no remote channel `pigeons` is linked; there are email, pigeon, push; did you mean `pigeon`?"
+        );
+        let local = app.dispatcher.resume_channel("inbox").await.unwrap_err();
+        assert!(matches!(local, PauseError::UnknownChannel { .. }));
+        assert!(app.dispatcher.pause_channel("pigeon", "a\0").await.is_err());
+        assert_eq!(app.database.count("notification_channel_pauses").await, 0);
+    }
+}
