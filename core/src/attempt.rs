@@ -35,7 +35,7 @@ const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempted {
-    /// Deliveries that were due and were taken up.
+    /// Deliveries that were due and were taken up, also those that turned out to be muted by now.
     pub claimed: usize,
     /// Those that went out.
     pub sent: usize,
@@ -105,10 +105,11 @@ impl Inner {
             self.lease_time(),
             self.worker,
         );
-        let claimed = due.await?;
-        let mut deliveries = Vec::with_capacity(claimed.len());
+        let due = due.await?;
+        let claimed = due.len();
+        let mut deliveries = Vec::with_capacity(claimed);
         let mut settled = Vec::new();
-        for delivery in claimed {
+        for delivery in due {
             match delivery {
                 Ok(delivery) => deliveries.push(delivery),
                 Err(undecodable) => settled.push(undecodable),
@@ -117,7 +118,6 @@ impl Inner {
         let muted = self.take_muted(channel, &mut deliveries).await?;
         settled.extend(muted.iter().map(Judged::settled));
         self.record(channel, settled).await;
-        let claimed = deliveries.len();
         let outcomes = self
             .attempt(
                 deliveries.into_iter().map(|its| (channel, its)).collect(),

@@ -9,10 +9,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::address::{AddressBook, AddressTable};
-use crate::channel::{Channel, ChannelDeclaration, Transport};
+use crate::channel::{Channel, ChannelDeclaration, RegisteredChannel, Transport};
 use crate::database::Database;
 use crate::dispatch::{Dispatcher, Inner, Limits};
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Registry, RegistryError, how_to_link};
 use crate::render::HttpLinks;
 use crate::setup::{Settings, Setup};
 use crate::store::{LocalInsert, Statements};
@@ -132,23 +132,23 @@ impl Builder {
     /// # Errors
     ///
     /// All problems at once: whatever [`Registry::new`] refuses, a required channel that is not linked, channel settings
-    /// that are missing or wrong, no database.
+    /// that are missing or wrong; or that there is no database, without which the settings are not looked at.
     pub fn build(self) -> Result<Dispatcher, RegistryError> {
         let mut problems = Vec::new();
-        if self.database.is_none() {
-            problems.push(NO_DATABASE.to_owned());
-        }
-        let registry = match self.registry.map_or_else(Registry::collect, Ok) {
+        let (registry, linked) = match self.registry.map_or_else(Registry::collect, Ok) {
             Ok(registry) => {
-                problems.extend(unlinked(&self.required, &registry));
-                Some(registry)
+                let linked = registry.channels().copied().collect();
+                (Some(registry), linked)
             }
             Err(error) => {
                 problems.extend_from_slice(error.problems());
-                None
+                (None, error.channels().to_vec())
             }
         };
-        let (Some(registry), Some(database)) = (registry, self.database) else {
+        problems.extend(unlinked(&self.required, &linked));
+        let Some(database) = self.database else {
+            // The channels are built over it, so their settings are looked at once it is there.
+            problems.push(NO_DATABASE.to_owned());
             return Err(RegistryError::from_problems(problems));
         };
         let address_book = self
@@ -159,10 +159,10 @@ impl Builder {
             database: &database,
             address_book: &address_book,
         };
-        let (locals, channels) = build_channels(&registry, setup, &mut problems);
-        if !problems.is_empty() {
+        let (locals, channels) = build_channels(&linked, setup, &mut problems);
+        let Some(registry) = registry.filter(|_| problems.is_empty()) else {
             return Err(RegistryError::from_problems(problems));
-        }
+        };
         let erasing = channels.values().flat_map(|channel| channel.forget());
         let inner = Inner {
             forget_statements: locals
@@ -188,20 +188,16 @@ impl Builder {
 const NO_DATABASE: &str =
     "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`";
 
-fn unlinked(required: &[&'static ChannelDeclaration], registry: &Registry) -> Vec<String> {
-    let linked = |name| {
-        registry
-            .channels()
-            .any(|its| its.declaration.name() == name)
-    };
+fn unlinked(required: &[&'static ChannelDeclaration], linked: &[RegisteredChannel]) -> Vec<String> {
+    let is_linked = |name| linked.iter().any(|its| its.declaration.name() == name);
     required
         .iter()
-        .filter(|channel| !linked(channel.name()))
+        .filter(|channel| !is_linked(channel.name()))
         .map(|channel| {
             format!(
-                "no crate that registers the required channel `{}` is linked; add to the source of your binary: `use {} as _;`",
+                "no crate that registers the required channel `{}` is linked; {}",
                 channel.name(),
-                channel.krate()
+                how_to_link(channel)
             )
         })
         .collect()
@@ -210,12 +206,12 @@ fn unlinked(required: &[&'static ChannelDeclaration], registry: &Registry) -> Ve
 type Channels = BTreeMap<&'static str, Arc<dyn Channel>>;
 
 fn build_channels(
-    registry: &Registry,
+    linked: &[RegisteredChannel],
     setup: Setup<'_>,
     problems: &mut Vec<String>,
 ) -> (Vec<LocalInsert>, Channels) {
     let (mut locals, mut remotes) = (Vec::new(), Channels::new());
-    for registered in registry.channels() {
+    for registered in linked {
         let channel = registered.declaration.name();
         match registered.transport {
             Transport::Local(statement) => locals.push(LocalInsert { channel, statement }),

@@ -94,7 +94,7 @@ impl DispatchError {
 }
 
 /// What the database said. Opaque; it answers the question a caller has.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
     message: String,
@@ -123,6 +123,17 @@ impl StoreError {
             message: "the write was interrupted: the runtime is shutting down".into(),
             transient: true,
             source: None,
+        }
+    }
+}
+
+/// In words, with the cause: it is what a `main` that returns the error prints.
+impl std::fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
         }
     }
 }
@@ -170,6 +181,8 @@ fn advice(code: &str) -> &'static str {
         "55P03" => "another transaction holds the same dedup key; try again",
         "5" | "261" | "517" | "6" => "the database is locked by another writer; try again",
         "13" | "53100" => "the disk is full",
+        "3D000" => "there is no such database",
+        "28000" | "28P01" => "the database does not let this user in",
         _ => "the database refused the statement",
     }
 }

@@ -33,6 +33,7 @@ mod attempt;
 mod settlement;
 mod worker;
 pub mod pauses;
+pub mod deliveries;
 mod account;
 mod forget;
 pub mod builder;

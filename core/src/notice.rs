@@ -91,7 +91,7 @@ impl Notice {
 /// assert_eq!(request.event_type, "org.member.role_changed");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventRequest {
     /// The event's type, or one of its aliases.

@@ -25,9 +25,17 @@ pub struct Registry {
 }
 
 /// All that is wrong with the events and channels of this binary.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RegistryError {
     problems: Vec<String>,
+    channels: Vec<RegisteredChannel>,
+}
+
+/// The same as `Display`: it is what a `main` that returns the error prints.
+impl std::fmt::Debug for RegistryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl RegistryError {
@@ -38,7 +46,15 @@ impl RegistryError {
     }
 
     pub(crate) fn from_problems(problems: Vec<String>) -> Self {
-        Self { problems }
+        Self {
+            problems,
+            channels: Vec::new(),
+        }
+    }
+
+    /// The channels that are linked all the same.
+    pub(crate) fn channels(&self) -> &[RegisteredChannel] {
+        &self.channels
     }
 }
 
@@ -115,7 +131,10 @@ impl Registry {
                 renderer,
             })
         } else {
-            Err(RegistryError { problems })
+            Err(RegistryError {
+                problems,
+                channels: channels.into_values().collect(),
+            })
         }
     }
 
@@ -251,8 +270,8 @@ fn check_event(
         }
         if !channels.contains_key(name) {
             problem(format!(
-                "no crate that registers its channel `{name}` is linked; add to the source of your binary: `use {} as _;`",
-                used.channel.krate()
+                "no crate that registers its channel `{name}` is linked; {}",
+                how_to_link(used.channel)
             ));
         }
         check_parts(used, &mut problem);
@@ -265,6 +284,15 @@ fn check_event(
             "its critical channel `{name}` is not among its channels"
         ));
     }
+}
+
+/// The line to paste, and what it needs.
+pub(crate) fn how_to_link(channel: &ChannelDeclaration) -> String {
+    let krate = channel.krate();
+    let package = krate.replace('_', "-");
+    format!(
+        "add to the source of your binary: `use {krate} as _;` (after `cargo add {package}`, if it is no dependency yet)"
+    )
 }
 
 fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
@@ -351,7 +379,10 @@ fn index_categories(
     index
 }
 
-/// Panics with all problems of this binary's events and channels, if there are any: start-up validation as a test.
+/// Panics with all problems of this binary's events and channels, if there are any: start-up validation as a test of one
+/// line.
+///
+/// It stands inside a function: `#[test] fn every_event_can_be_sent() { campanile::assert_registry!(); }`.
 ///
 /// ```standalone_crate
 /// campanile::assert_registry!();

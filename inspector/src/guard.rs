@@ -5,7 +5,7 @@ use campanile::Database;
 use campanile::database::each_database;
 use campanile::sqlx;
 
-use crate::people::ADA;
+use crate::people::{ADA, DOMAIN};
 
 /// What to do on a database with rows of another app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,19 +19,27 @@ pub enum ForeignRows {
 }
 
 /// The tables in which an app that uses campanile has rows.
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 5] = [
+    "notifications",
+    "notification_dedup",
     "notification_dispatches",
     "notification_addresses",
     "user_notification_preferences",
 ];
 
-/// Whether the database holds rows of another app: some rows, and not the person whom every start of the inspector adds.
+/// Whether the database holds rows of another app: a mail address that is none of our people's, or some rows and not the
+/// address that every start of the inspector adds. The user id alone would not tell: a host may have an Ada too.
 ///
 /// Without tables there are no rows. Call it before the tables are made or changed.
 pub(crate) async fn is_foreign(database: &Database) -> bool {
+    let strangers =
+        format!("notification_addresses where channel = 'email' and address not like '%{DOMAIN}'");
+    if holds(database, &strangers).await {
+        return true;
+    }
     let ours = format!(
-        "notification_addresses where user_id = '{}' and channel = 'email'",
-        ADA.id
+        "notification_addresses where user_id = '{}' and address = '{}'",
+        ADA.id, ADA.email
     );
     if holds(database, &ours).await {
         return false;

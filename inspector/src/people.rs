@@ -10,7 +10,7 @@ pub(crate) struct Person {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
     #[serde(skip)]
-    email: &'static str,
+    pub(crate) email: &'static str,
     #[serde(skip)]
     push_tokens: &'static [&'static str],
 }
@@ -21,6 +21,9 @@ pub(crate) struct Organization {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
 }
+
+/// Where our people have their mail.
+pub(crate) const DOMAIN: &str = "@tower.example";
 
 /// The first of the people, and the recipient of the examples.
 pub(crate) const ADA: Person = Person {

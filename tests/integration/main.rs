@@ -20,6 +20,7 @@ mod fourth_channel;
 mod delivery;
 mod worker;
 mod pauses;
+mod operations;
 mod faults_of_channels;
 mod logging;
 mod registry;

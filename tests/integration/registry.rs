@@ -181,18 +181,17 @@ fn a_dispatcher_without_a_database_says_how_to_give_one() {
     assert!(error.to_string().contains(".database(..)"), "{error}");
 }
 
-#[test]
-fn a_builder_lists_the_problems_of_registry_and_builder_together() {
-    const TELEPATHY: ChannelDeclaration =
-        ChannelDeclaration::new("telepathy", "campanile_telepathy", &[]);
-    let error = Dispatcher::builder()
-        .require([&TELEPATHY])
-        .build()
-        .unwrap_err();
-    assert_eq!(error.problems().len(), 2, "{error}");
-}
-
 both_databases! {
+    async fn a_builder_lists_the_problems_of_registry_channels_and_settings_together(app: App) {
+        const TELEPATHY: ChannelDeclaration = ChannelDeclaration::new("telepathy", "campanile_telepathy", &[]);
+        let builder = Dispatcher::builder().database(app.dispatcher.database().clone());
+        let error = builder.require([&TELEPATHY]).build().unwrap_err();
+        assert_eq!(error.problems().len(), 2, "{error}");
+        assert!(error.to_string().contains("CAMPANILE_EMAIL_FROM"), "{error}");
+        // A `main` that returns it prints it as it is meant to be read.
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
     async fn a_required_channel_that_is_not_linked_is_a_start_up_error(app: App) {
         const TELEPATHY: ChannelDeclaration = ChannelDeclaration::new("telepathy", "campanile_telepathy", &[]);
         let error = app.builder().require([&TELEPATHY, &campanile::channel::EMAIL]).build().unwrap_err();

@@ -112,6 +112,14 @@ async fn release_windows(database: &Database, verdicts: &[Settled]) -> Result<()
     if ended.is_empty() {
         return Ok(());
     }
+    release_windows_of(database, &ended).await
+}
+
+/// The same for deliveries that have just ended without an attempt.
+pub(crate) async fn release_windows_of(
+    database: &Database,
+    ended: &[Uuid],
+) -> Result<(), sqlx::Error> {
     let ended = serde_json::json!(ended).to_string();
     let _turn = database.turn_to_write().await;
     each_database!(database, |pool| {

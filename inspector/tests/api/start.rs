@@ -50,6 +50,23 @@ async fn a_database_of_another_app_is_refused_unless_told() {
 }
 
 #[tokio::test]
+async fn an_app_that_has_an_ada_too_is_another_app() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::connect(&file(&folder)).await.unwrap();
+    database.migrate().await.unwrap();
+    let book = campanile::address::AddressTable::new(database.clone());
+    book.add("u_ada", "email", "ada@example.com").await.unwrap();
+    let settings = Settings::default();
+    let refused = Inspector::start(database.clone(), settings)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StartError::ForeignRows), "{refused}");
+    // Nothing was added, so that the next start is refused too.
+    let again = Inspector::start(database, Settings::default()).await;
+    assert!(again.is_err());
+}
+
+#[tokio::test]
 async fn it_answers_on_its_port_and_stops_when_it_is_told() {
     let database = Database::connect("sqlite::memory:").await.unwrap();
     let inspector = Inspector::start(database, Settings::default())

@@ -1,0 +1,459 @@
+//! What an operator sees and does of **deliveries**: count, list, trace; try again, cancel, redrive the dead.
+//!
+//! Every change is guarded by the state it starts from: what a worker has under way, or what was delivered, is not touched.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::database::{Database, each_database};
+use crate::dispatch::Dispatcher;
+use crate::error::StoreError;
+use crate::store::settle;
+
+/// The most deliveries one list holds.
+pub const LONGEST_LIST: usize = 1_000;
+
+/// The state of a delivery. In JSON a lower case word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// It waits for a worker, or for its next attempt.
+    Pending,
+    /// An attempt is under way.
+    Running,
+    /// It went out.
+    Delivered,
+    /// Its address is on the channel's suppression list, or the recipient has muted the channel since.
+    Suppressed,
+    /// The recipient has no address on the channel.
+    Unreachable,
+    /// It was no longer worth sending.
+    Expired,
+    /// An operator cancelled it.
+    Cancelled,
+    /// It will never work, or has used up its attempts.
+    Dead,
+    /// Nobody knows whether it went out.
+    Unknown,
+    /// It cannot be read, and waits for an operator.
+    Blocked,
+}
+
+impl DeliveryState {
+    const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Running,
+        Self::Delivered,
+        Self::Suppressed,
+        Self::Unreachable,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Dead,
+        Self::Unknown,
+        Self::Blocked,
+    ];
+
+    /// The state as the database has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Delivered => "delivered",
+            Self::Suppressed => "suppressed",
+            Self::Unreachable => "unreachable",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, sqlx::Error> {
+        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        known.ok_or_else(|| sqlx::Error::Decode(format!("no state `{text}` is known").into()))
+    }
+}
+
+/// A delivery as an operator sees it: no address, no content. In JSON its keys are camelCase, its times RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DeliverySummary {
+    /// The delivery.
+    pub id: Uuid,
+    /// The notification it belongs to.
+    pub notification_id: Uuid,
+    /// The recipient.
+    pub user_id: String,
+    /// The channel.
+    pub channel: String,
+    /// The event's type.
+    pub event_type: String,
+    /// Its state.
+    pub state: DeliveryState,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// When the next attempt is due, while it is pending.
+    pub run_at: Timestamp,
+    /// What the last attempt said.
+    pub last_error: Option<String>,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One line of the delivery log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The delivery that was tried.
+    pub delivery_id: Uuid,
+    /// The attempt; the first is 1.
+    pub attempt: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    #[serde(rename = "tookMicros", serialize_with = "as_micros")]
+    pub took: Duration,
+    /// What came of it: `accepted`, `retry`, `unknown`, `misconfigured`, `permanent`, `suppressed`, `unreachable`, `muted`.
+    pub outcome: String,
+    /// The provider's status, an HTTP or SMTP code.
+    pub status: Option<u16>,
+    /// The provider's own id.
+    pub provider_id: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The process that tried it.
+    pub worker: Uuid,
+}
+
+/// What happened to one notification on its remote channels, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Trace {
+    /// Its deliveries, by channel.
+    pub deliveries: Vec<DeliverySummary>,
+    /// Their attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How many deliveries of a channel are in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DeliveryCount {
+    /// The channel.
+    pub channel: String,
+    /// The state.
+    pub state: DeliveryState,
+    /// How many.
+    pub count: u64,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "made by callers with `..DeliveryFilter::default()`"
+)]
+pub struct DeliveryFilter<'a> {
+    /// Of this channel only.
+    pub channel: Option<&'a str>,
+    /// In this state only.
+    pub state: Option<DeliveryState>,
+    /// Older than this one: the last of the page before.
+    pub before: Option<Uuid>,
+    /// At most this many, and never more than [`LONGEST_LIST`]; 0 means 100.
+    pub limit: usize,
+}
+
+/// Why a delivery was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryChangeError {
+    /// There is no such delivery.
+    #[error("there is no delivery {0}")]
+    NotFound(Uuid),
+    /// Its state does not allow it.
+    #[error("the delivery {id} is {}, and cannot be {change}", state.as_str())]
+    WrongState {
+        /// The delivery.
+        id: Uuid,
+        /// Its state.
+        state: DeliveryState,
+        /// What was asked for.
+        change: &'static str,
+    },
+    /// The database refused or did not answer.
+    #[error("the delivery was not changed")]
+    Store(#[from] StoreError),
+}
+
+const SUMMARY: &str = "\
+    select {text(its.id)} as id, {text(its.notification_id)} as notification_id, its.user_id, its.channel, \
+        dispatch.event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
+        {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at \
+    from {campanile}notification_deliveries as its \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
+
+/// A fresh set of attempts: those so far no longer count.
+const RETRY: &str = "\
+    update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
+        finished_at = null";
+
+const RETRIABLE: &str = "('pending', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
+
+const CANCEL: &str = "\
+    update {campanile}notification_deliveries set state = 'cancelled', finished_at = {now} \
+    where id = {uuid($1)} and state in ('pending', 'blocked')";
+
+impl Dispatcher {
+    /// How many deliveries there are, by channel and state.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn delivery_counts(&self) -> Result<Vec<DeliveryCount>, StoreError> {
+        let statement = self.database().sql(
+            "select channel, state, count(*) as count from {campanile}notification_deliveries \
+             group by channel, state order by channel, state",
+        );
+        each_database!(self.database(), |pool| {
+            let rows = sqlx::query(statement).fetch_all(pool).await?;
+            let counts = rows.iter().map(|row| {
+                let count: i64 = row.try_get("count")?;
+                Ok(DeliveryCount {
+                    channel: row.try_get("channel")?,
+                    state: DeliveryState::read(row.try_get("state")?)?,
+                    count: u64::try_from(count).unwrap_or_default(),
+                })
+            });
+            Ok(counts.collect::<Result<_, sqlx::Error>>()?)
+        })
+    }
+
+    /// Lists deliveries, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn deliveries(
+        &self,
+        filter: DeliveryFilter<'_>,
+    ) -> Result<Vec<DeliverySummary>, StoreError> {
+        let limit = match filter.limit {
+            0 => 100,
+            limit => limit.min(LONGEST_LIST),
+        };
+        let before = match filter.before {
+            Some(_) => "and its.id < {uuid($3)}",
+            None => "and $3 is null",
+        };
+        let condition = format!(
+            "where ($1 is null or its.channel = $1) and ($2 is null or its.state = $2) {before} \
+             order by its.id desc limit {limit}"
+        );
+        let parameters = [
+            filter.channel.map(str::to_owned),
+            filter.state.map(|state| state.as_str().to_owned()),
+            filter.before.map(|id| id.to_string()),
+        ];
+        Ok(summaries(self.database(), &condition, parameters).await?)
+    }
+
+    /// What happened to one notification on its remote channels: its deliveries and the log of their attempts. Empty for
+    /// one that has none.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn trace(&self, notification: Uuid) -> Result<Trace, StoreError> {
+        let condition = "where its.notification_id = {uuid($1)} and $2 is null and $3 is null order by its.channel";
+        let parameters = [Some(notification.to_string()), None, None];
+        let deliveries = summaries(self.database(), condition, parameters).await?;
+        Ok(Trace {
+            deliveries,
+            attempts: attempts(self.database(), notification).await?,
+        })
+    }
+
+    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered.
+    ///
+    /// # Errors
+    ///
+    /// [`DeliveryChangeError::WrongState`] for one that is under way or delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// One statement: it is due or it is as before.
+    pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
+        let statement = format!("{RETRY} where id = {{uuid($1)}} and state in {RETRIABLE}");
+        self.change(id, &statement, "tried again").await
+    }
+
+    /// Cancels a delivery that waits. If nobody was reached on any channel, its window is released.
+    ///
+    /// # Errors
+    ///
+    /// [`DeliveryChangeError::WrongState`] for one that is under way or has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is cancelled or it is not; a future dropped in between may leave its window as it is.
+    pub async fn cancel_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
+        self.change(id, CANCEL, "cancelled").await?;
+        settle::release_windows_of(self.database(), &[id])
+            .await
+            .map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// One statement: all of them or none.
+    pub async fn redrive_dead(&self, channel: Option<&str>) -> Result<u64, StoreError> {
+        let statement = format!("{RETRY} where state = 'dead' and ($1 is null or channel = $1)");
+        Ok(write(self.database(), &statement, channel).await?)
+    }
+
+    async fn change(
+        &self,
+        id: Uuid,
+        statement: &str,
+        change: &'static str,
+    ) -> Result<(), DeliveryChangeError> {
+        let id_text = id.to_string();
+        let changed = write(self.database(), statement, Some(&id_text))
+            .await
+            .map_err(StoreError::from)?;
+        if changed == 1 {
+            return Ok(());
+        }
+        let condition = "where its.id = {uuid($1)} and $2 is null and $3 is null";
+        let found = summaries(self.database(), condition, [Some(id_text), None, None])
+            .await
+            .map_err(StoreError::from)?;
+        Err(match found.first() {
+            None => DeliveryChangeError::NotFound(id),
+            Some(its) => DeliveryChangeError::WrongState {
+                id,
+                state: its.state,
+                change,
+            },
+        })
+    }
+}
+
+async fn write(
+    database: &Database,
+    statement: &str,
+    parameter: Option<&str>,
+) -> Result<u64, sqlx::Error> {
+    let statement = database.sql(statement);
+    let _turn = database.turn_to_write().await;
+    each_database!(database, |pool| {
+        let done = sqlx::query(statement).bind(parameter).execute(pool).await?;
+        Ok(done.rows_affected())
+    })
+}
+
+async fn summaries(
+    database: &Database,
+    condition: &str,
+    parameters: [Option<String>; 3],
+) -> Result<Vec<DeliverySummary>, sqlx::Error> {
+    let statement = database.sql(&format!("{SUMMARY} {condition}"));
+    let [first, second, third] = parameters;
+    each_database!(database, |pool| {
+        let rows = sqlx::query(statement)
+            .bind(first)
+            .bind(second)
+            .bind(third)
+            .fetch_all(pool)
+            .await?;
+        let summaries = rows.iter().map(|row| {
+            Ok(DeliverySummary {
+                id: id(row.try_get("id")?)?,
+                notification_id: id(row.try_get("notification_id")?)?,
+                user_id: row.try_get("user_id")?,
+                channel: row.try_get("channel")?,
+                event_type: row.try_get("event_type")?,
+                state: DeliveryState::read(row.try_get("state")?)?,
+                attempts: number(row.try_get("attempt")?),
+                run_at: time(row.try_get("run_at")?)?,
+                last_error: row.try_get("last_error")?,
+                created_at: time(row.try_get("created_at")?)?,
+                finished_at: row
+                    .try_get::<Option<i64>, _>("finished_at")?
+                    .map(time)
+                    .transpose()?,
+            })
+        });
+        summaries.collect()
+    })
+}
+
+async fn attempts(database: &Database, notification: Uuid) -> Result<Vec<Attempt>, sqlx::Error> {
+    let statement = database.sql(
+        "select {text(its.delivery_id)} as delivery_id, its.attempt, {micros(its.started_at)} as started_at, \
+         its.took_micros, its.outcome, its.status, its.provider_id, its.error, {text(its.worker)} as worker \
+         from {campanile}notification_attempts as its \
+         join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
+         where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt",
+    );
+    each_database!(database, |pool| {
+        let rows = sqlx::query(statement)
+            .bind(notification.to_string())
+            .fetch_all(pool)
+            .await?;
+        let attempts = rows.iter().map(|row| {
+            let took: i64 = row.try_get("took_micros")?;
+            Ok(Attempt {
+                delivery_id: id(row.try_get("delivery_id")?)?,
+                attempt: number(row.try_get("attempt")?),
+                started_at: time(row.try_get("started_at")?)?,
+                took: Duration::from_micros(u64::try_from(took).unwrap_or_default()),
+                outcome: row.try_get("outcome")?,
+                status: row
+                    .try_get::<Option<i32>, _>("status")?
+                    .and_then(|status| u16::try_from(status).ok()),
+                provider_id: row.try_get("provider_id")?,
+                error: row.try_get("error")?,
+                worker: id(row.try_get("worker")?)?,
+            })
+        });
+        attempts.collect()
+    })
+}
+
+fn id(text: &str) -> Result<Uuid, sqlx::Error> {
+    Uuid::parse_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn time(micros: i64) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_microsecond(micros).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn number(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
+}
+
+fn as_micros<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,107 @@
+//! What an operator sees and does of deliveries.
+
+use campanile::deliveries::{DeliveryChangeError, DeliveryFilter, DeliveryState, DeliverySummary};
+use campanile::delivery::Verdict;
+use campanile::{Dispatcher, NotifiableEvent as _};
+use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_tests::events::{PigeonAlone, PigeonExpected};
+use campanile_tests::{App, both_databases};
+use uuid::Uuid;
+
+fn hopeless(app: &App) -> Dispatcher {
+    let pigeons = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")));
+    app.builder().with(pigeons).build().unwrap()
+}
+
+fn alone(subject: &str) -> campanile::Notice {
+    PigeonAlone { text: "x".into() }
+        .about(subject)
+        .to(["u_ada"])
+}
+
+async fn list(app: &App, filter: DeliveryFilter<'_>) -> Vec<DeliverySummary> {
+    app.dispatcher.deliveries(filter).await.unwrap()
+}
+
+async fn only(app: &App) -> DeliverySummary {
+    let mut all = list(app, DeliveryFilter::default()).await;
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+both_databases! {
+    async fn deliveries_are_counted_and_listed_by_channel_and_state_newest_first(app: App) {
+        app.dispatcher.dispatch(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
+        app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let counts = serde_json::to_value(app.dispatcher.delivery_counts().await.unwrap()).unwrap();
+        assert_eq!(counts, serde_json::json!([
+            { "channel": "email", "state": "pending", "count": 1 },
+            { "channel": "pigeon", "state": "delivered", "count": 2 },
+        ]));
+        let all = list(&app, DeliveryFilter::default()).await;
+        assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id));
+        assert_eq!((all[0].channel.as_str(), all[0].event_type.as_str()), ("email", "org.billing.past_due"));
+        let pigeons = DeliveryFilter { channel: Some("pigeon"), limit: 1, ..DeliveryFilter::default() };
+        let first = list(&app, pigeons).await.remove(0);
+        let second = list(&app, DeliveryFilter { before: Some(first.id), ..pigeons }).await.remove(0);
+        assert_eq!(second.state, DeliveryState::Delivered);
+        assert_eq!(list(&app, DeliveryFilter { before: Some(second.id), ..pigeons }).await, []);
+        let pending = DeliveryFilter { state: Some(DeliveryState::Pending), ..DeliveryFilter::default() };
+        assert_eq!(list(&app, pending).await.len(), 1);
+    }
+
+    async fn a_trace_tells_what_happened_and_why(app: App) {
+        let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
+        let stormy = app.builder().with(storm).build().unwrap();
+        stormy.dispatch(alone("a")).await.unwrap();
+        app.database.advance_deliveries().await;
+        app.dispatcher.deliver_due(10).await.unwrap();
+        let trace = app.dispatcher.trace(only(&app).await.notification_id).await.unwrap();
+        let told: Vec<_> = trace
+            .attempts
+            .iter()
+            .map(|its| (its.attempt, its.outcome.as_str(), its.error.as_deref()))
+            .collect();
+        assert_eq!(told, [(1, "retry", Some("storm")), (2, "accepted", None)]);
+        assert_ne!(trace.attempts[0].worker, trace.attempts[1].worker);
+        assert!(trace.deliveries[0].finished_at.unwrap() >= trace.deliveries[0].created_at);
+        let nothing = app.dispatcher.trace(Uuid::nil()).await.unwrap();
+        assert!(nothing.deliveries.is_empty() && nothing.attempts.is_empty());
+    }
+
+    async fn a_dead_delivery_gets_a_fresh_set_of_attempts(app: App) {
+        hopeless(&app).dispatch(alone("a")).await.unwrap();
+        let dead = only(&app).await;
+        assert_eq!((dead.state, dead.last_error.as_deref()), (DeliveryState::Dead, Some("no such tower")));
+        app.dispatcher.retry_delivery(dead.id).await.unwrap();
+        assert_eq!(only(&app).await.state, DeliveryState::Pending);
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        let error = app.dispatcher.retry_delivery(dead.id).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the delivery {} is delivered, and cannot be tried again", dead.id));
+        let missing = app.dispatcher.retry_delivery(Uuid::nil()).await.unwrap_err();
+        assert!(matches!(missing, DeliveryChangeError::NotFound(_)));
+    }
+
+    async fn the_dead_of_one_channel_or_of_all_are_redriven(app: App) {
+        let hopeless = hopeless(&app);
+        for subject in ["a", "b", "c"] {
+            hopeless.dispatch(alone(subject)).await.unwrap();
+        }
+        assert_eq!(app.dispatcher.redrive_dead(Some("email")).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.redrive_dead(Some("pigeon")).await.unwrap(), 3);
+        assert_eq!(app.dispatcher.redrive_dead(None).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 3);
+    }
+
+    async fn a_cancelled_delivery_does_not_go_out_and_its_window_is_released(app: App) {
+        app.dispatcher.enqueue(alone("a")).await.unwrap();
+        let waiting = only(&app).await;
+        app.dispatcher.cancel_delivery(waiting.id).await.unwrap();
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        assert_eq!(only(&app).await.state, DeliveryState::Cancelled);
+        assert_eq!(app.database.count("notification_dedup").await, 0);
+        let error = app.dispatcher.cancel_delivery(waiting.id).await.unwrap_err();
+        assert!(matches!(error, DeliveryChangeError::WrongState { state: DeliveryState::Cancelled, .. }));
+        assert_eq!(app.dispatcher.dispatch(alone("a")).await.unwrap().sent, 1);
+    }
+}
