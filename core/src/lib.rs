@@ -34,6 +34,7 @@ mod settlement;
 mod worker;
 pub mod pauses;
 pub mod deliveries;
+pub mod prune;
 mod account;
 mod forget;
 pub mod builder;

@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     step!(2, "people", "0002_people.sql"),
     step!(3, "channels", "0003_channels.sql"),
     step!(4, "pauses", "0004_pauses.sql"),
+    step!(5, "prune", "0005_prune.sql"),
 ];
 
 fn migrator(table: &'static str, sql: impl Fn(&Step) -> &'static str) -> Migrator {

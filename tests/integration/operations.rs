@@ -2,6 +2,7 @@
 
 use campanile::deliveries::{DeliveryChangeError, DeliveryFilter, DeliveryState, DeliverySummary};
 use campanile::delivery::Verdict;
+use campanile::prune::Retention;
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, PigeonExpected};
@@ -103,5 +104,42 @@ both_databases! {
         let error = app.dispatcher.cancel_delivery(waiting.id).await.unwrap_err();
         assert!(matches!(error, DeliveryChangeError::WrongState { state: DeliveryState::Cancelled, .. }));
         assert_eq!(app.dispatcher.dispatch(alone("a")).await.unwrap().sent, 1);
+    }
+
+    async fn what_ended_long_ago_is_pruned_with_its_log_and_content_and_nothing_else(app: App) {
+        // Old and ended, old and waiting, new and ended; and one dispatch shared by an ended and a waiting one.
+        app.dispatcher.dispatch(alone("old")).await.unwrap();
+        app.dispatcher.enqueue(alone("waiting")).await.unwrap();
+        app.dispatcher.dispatch(PigeonExpected::default().about("shared").to(["u_ada", "u_bob"])).await.unwrap();
+        app.database.execute("update {campanile}notification_deliveries set finished_at = {earlier(7200000000)} where finished_at is not null").await;
+        app.database.execute(
+            "update {campanile}notification_deliveries set state = 'pending', finished_at = null \
+             where user_id = 'u_bob'",
+        ).await;
+        app.database.advance_windows(3 * 3_600).await;
+        app.dispatcher.dispatch(alone("new")).await.unwrap();
+        let hour = std::time::Duration::from_hours(1);
+        let retention = Retention { deliveries: hour, windows: hour };
+        let pruned = serde_json::to_value(app.dispatcher.prune(retention).await.unwrap()).unwrap();
+        // The four windows fired first are over for two hours; the new one is open.
+        assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4 }));
+        assert_eq!(app.database.count("notification_deliveries").await, 3);
+        assert_eq!(app.database.count("notification_dispatches").await, 3);
+        assert_eq!(app.database.count("notification_dedup").await, 1);
+        assert_eq!(app.database.count("notifications").await, 2, "inbox items are the inbox's");
+        let again = app.dispatcher.prune(retention).await.unwrap();
+        assert_eq!((again.deliveries, again.windows), (0, 0));
+    }
+
+    async fn many_rows_are_pruned_batch_by_batch(app: App) {
+        let users = (0..2_500).map(|n| format!("u_{n}"));
+        app.dispatcher.enqueue(PigeonExpected::default().to(users)).await.unwrap();
+        app.database.execute(
+            "update {campanile}notification_deliveries set state = 'delivered', finished_at = {earlier(1000)}",
+        ).await;
+        app.database.advance_windows(100).await;
+        let now = std::time::Duration::ZERO;
+        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now }).await.unwrap();
+        assert_eq!((pruned.deliveries, pruned.dispatches, pruned.windows), (2_500, 1, 2_500));
     }
 }
