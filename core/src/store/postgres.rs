@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
-use super::{Admission, Batch, Lease, LocalInsert, micros};
+use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
 
 /// One chunk needs no transaction around it.
 pub(super) const ONE_STATEMENT: bool = true;
@@ -19,7 +19,8 @@ pub(super) const BEGIN: &str = "BEGIN";
 /// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` passes
 ///   over open windows without locking or rewriting their rows; the conflict clause still decides. The clock is
 ///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it.
-/// * `admission` is who is not a repeat.
+/// * `admission` is who is not a repeat. It is asked for by `(.. in (..)) is true`, which the planner answers with a hash
+///   table; as a join it would go by its guess of a few rows, and compare each with each.
 /// * A dispatch row is kept for the sake of its remote deliveries, which share its content.
 /// * Each local channel adds its insert over `admitted`.
 /// * The first `$16` remote deliveries whose channel is not paused are leased to this process at once.
@@ -37,7 +38,8 @@ candidate as materialized (
     join dispatch d on d.n = c.n
 ),
 planned as materialized (
-    select * from unnest($13::uuid[], $14::uuid[], $15::text[]) as p(notification_id, delivery_id, channel)
+    select * from unnest($13::uuid[], $14::uuid[], $15::text[], $20::bigint[], $21::text[])
+        as p(notification_id, delivery_id, channel, n, user_id)
 ),
 claimed as (
     insert into campanile.notification_dedup as held
@@ -59,17 +61,20 @@ claimed as (
     returning notification_id
 ),
 admission as materialized (
-    select c.n, c.notification_id, c.user_id, clock_timestamp() as created_at from candidate c
-    where c.window_micros = 0 or c.notification_id in (select notification_id from claimed)
+    select notification_id from claimed
+    union all
+    select notification_id from candidate where window_micros = 0
+),
+admitted_delivery as materialized (
+    select p.*, clock_timestamp() as created_at from planned p
+    where (p.notification_id in (select notification_id from admission)) is true
 ),
 dispatched as (
     insert into campanile.notification_dispatches
         (id, event_type, category, subject_id, org_id, dedup_key, payload, content, created_at)
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, clock_timestamp()
-    from dispatch d where exists (
-        select 1 from admission a join planned p on p.notification_id = a.notification_id
-        where a.n = d.n and p.channel not in ({locals})
-    )
+    from dispatch d
+    where (d.n in (select p.n from admitted_delivery p where p.channel not in ({locals}))) is true
     on conflict (id) do nothing
 ),
 ";
@@ -79,7 +84,7 @@ delivery as (
     insert into campanile.notification_deliveries
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
-        r.notification_id in (select l.notification_id from planned l where l.channel in ({locals})),
+        (r.notification_id in (select l.notification_id from planned l where l.channel in ({locals}))) is true,
         case when r.leased then 'running' else 'pending' end,
         case when r.leased then 1 else 0 end,
         r.created_at,
@@ -87,9 +92,9 @@ delivery as (
         case when r.leased then $18::uuid end,
         r.created_at
     from (
-        select a.*, d.dispatch_id, p.delivery_id, p.channel, pause.channel is null
+        select p.*, d.dispatch_id, pause.channel is null
             and row_number() over (partition by pause.channel is null order by p.delivery_id) <= $16 as leased
-        from admission a join dispatch d on d.n = a.n join planned p on p.notification_id = a.notification_id
+        from admitted_delivery p join dispatch d on d.n = p.n
         left join campanile.notification_channel_pauses as pause on pause.channel = p.channel
         where p.channel not in ({locals})
     ) as r
@@ -109,9 +114,9 @@ pub(crate) fn compose(locals: &[LocalInsert]) -> SqlStr {
             statement,
             "local_{channel} as (\n\
              with admitted as (\n\
-             select a.notification_id, d.dispatch_id, a.user_id, d.org_id, d.event_type, d.subject_id, d.category,\n\
-             d.payload, d.content -> '{channel}' as parts, a.created_at\n\
-             from admission a join dispatch d on d.n = a.n join planned p on p.notification_id = a.notification_id and p.channel = '{channel}'\n\
+             select p.notification_id, d.dispatch_id, p.user_id, d.org_id, d.event_type, d.subject_id, d.category,\n\
+             d.payload, d.content -> '{channel}' as parts, p.created_at\n\
+             from admitted_delivery p join dispatch d on d.n = p.n where p.channel = '{channel}'\n\
              )\n{insert}\n),\n",
             channel = local.channel,
             insert = local.statement.postgres,
@@ -134,17 +139,21 @@ pub(crate) async fn write(
 ) -> Result<Admission, sqlx::Error> {
     let dispatches = &batch.dispatches;
     let candidates = &batch.candidates;
-    let deliveries: Vec<(Uuid, Uuid, &str)> = candidates
+    let ordinal = |its: &Candidate| i64::try_from(its.dispatch + 1).expect("a batch is small");
+    let deliveries: Vec<(Uuid, Uuid, &str, i64, &str)> = candidates
         .iter()
-        .flat_map(|candidate| {
-            let notification = candidate.notification_id;
-            let pairs = candidate.deliveries.iter();
-            pairs.map(move |(id, channel)| (notification, *id, *channel))
+        .flat_map(|its| {
+            let pairs = its.deliveries.iter();
+            pairs.map(move |(id, channel)| {
+                (
+                    its.notification_id,
+                    *id,
+                    *channel,
+                    ordinal(its),
+                    its.user_id.as_str(),
+                )
+            })
         })
-        .collect();
-    let ordinals: Vec<i64> = candidates
-        .iter()
-        .map(|candidate| i64::try_from(candidate.dispatch + 1).expect("a batch is small"))
         .collect();
     let rows = sqlx::query(statement.clone())
         .bind(column(dispatches, |row| row.id))
@@ -156,7 +165,7 @@ pub(crate) async fn write(
         .bind(column(dispatches, |row| row.content.as_str()))
         .bind(column(dispatches, |row| row.dedup_key.as_str()))
         .bind(column(dispatches, super::DispatchRow::window_micros))
-        .bind(ordinals)
+        .bind(column(candidates, ordinal))
         .bind(column(candidates, |candidate| candidate.notification_id))
         .bind(column(candidates, |candidate| candidate.user_id.as_str()))
         .bind(column(&deliveries, |delivery| delivery.0))
@@ -170,6 +179,8 @@ pub(crate) async fn write(
                 .lock_wait
                 .map(|wait| format!("{}ms", wait.as_millis())),
         )
+        .bind(column(&deliveries, |delivery| delivery.3))
+        .bind(column(&deliveries, |delivery| delivery.4))
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();
