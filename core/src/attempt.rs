@@ -85,6 +85,11 @@ impl Inner {
         self.limits.attempt_timeout * 2 + Duration::from_secs(10)
     }
 
+    /// After this much of a lease no batch may begin: it could not end in time, and another worker would try the same.
+    fn last_start(&self) -> Duration {
+        self.limits.attempt_timeout + Duration::from_secs(5)
+    }
+
     /// Claims what is due on one channel, and tries it.
     pub(crate) async fn deliver_due_on(
         self: &Arc<Self>,
@@ -98,6 +103,8 @@ impl Inner {
             Allowance::OneProbe => at_most.min(1),
             Allowance::Nothing => return Ok(Attempted::default()),
         };
+        // The lease begins in the claim, a little later than this.
+        let leased_at = Instant::now();
         let due = settle::claim(
             &self.database,
             channel,
@@ -115,19 +122,28 @@ impl Inner {
                 Err(undecodable) => settled.push(undecodable),
             }
         }
-        let muted = self.take_muted(channel, &mut deliveries).await?;
+        let muted = match self.take_muted(channel, &mut deliveries).await {
+            Ok(muted) => muted,
+            Err(error) => {
+                let given_back = Judged::not_begun(deliveries);
+                settled.extend(given_back.iter().map(Judged::settled));
+                self.record(channel, settled).await;
+                return Err(error);
+            }
+        };
         settled.extend(muted.iter().map(Judged::settled));
         self.record(channel, settled).await;
         let outcomes = self
             .attempt(
                 deliveries.into_iter().map(|its| (channel, its)).collect(),
+                leased_at,
                 stop,
             )
             .await;
         let sent = outcomes.values().filter(|its| **its == Outcome::Sent);
         let sent = sent.count();
-        if allowance == Allowance::OneProbe && sent > 0 {
-            self.resume_probed(channel).await;
+        if allowance == Allowance::OneProbe && claimed > 0 {
+            self.judge_probe(channel, outcomes.values()).await;
         }
         Ok(Attempted { claimed, sent })
     }
@@ -136,6 +152,7 @@ impl Inner {
     pub(crate) async fn attempt(
         self: &Arc<Self>,
         leased: Vec<(&'static str, Delivery)>,
+        leased_at: Instant,
         stop: &Stop,
     ) -> HashMap<Uuid, Outcome> {
         let mut by_channel: HashMap<&'static str, Vec<Delivery>> = HashMap::new();
@@ -151,7 +168,11 @@ impl Inner {
             let span = tracing::info_span!(
                 target: "campanile", "deliver", channel, deliveries = deliveries.len()
             );
-            let share = async move { inner.attempt_share(channel, deliveries, &stop).await };
+            let share = async move {
+                inner
+                    .attempt_share(channel, deliveries, leased_at, &stop)
+                    .await
+            };
             shares.spawn(share.instrument(span));
         }
         while let Some(done) = shares.join_next().await {
@@ -171,6 +192,7 @@ impl Inner {
         self: &Arc<Self>,
         channel: &'static str,
         deliveries: Vec<Delivery>,
+        leased_at: Instant,
         stop: &Stop,
     ) -> Vec<(Uuid, Outcome)> {
         let (sink, timeout) = (&self.channels[channel], self.limits.attempt_timeout);
@@ -179,9 +201,11 @@ impl Inner {
         let size = sink.max_batch().max(1);
         let batches: Vec<Vec<Delivery>> = reachable.chunks(size).map(<[_]>::to_vec).collect();
         let wrong = Stop::default();
+        let too_late =
+            || started.elapsed() > timeout / 2 || leased_at.elapsed() > self.last_start();
         let mut batches = stream::iter(batches)
             .map(async |batch| {
-                if started.elapsed() > timeout / 2 || stop.is_asked() || wrong.is_asked() {
+                if too_late() || stop.is_asked() || wrong.is_asked() {
                     return Judged::not_begun(batch);
                 }
                 judge(Arc::clone(sink), batch, timeout).await

@@ -107,9 +107,10 @@ impl Builder {
         self
     }
 
-    /// How long one attempt may take: 10 seconds unless said otherwise.
+    /// How long one attempt may take, up to an hour: 10 seconds unless said otherwise.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.attempt_timeout = timeout;
+        self.limits.attempt_timeout =
+            timeout.clamp(Duration::from_millis(1), Duration::from_hours(1));
         self
     }
 

@@ -205,7 +205,7 @@ impl Database {
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
     /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
-    /// | `{skip_locked}` | `for update skip locked` | |
+    /// | `{for_update}`, `{skip_locked}` | `for update`, `for update skip locked` | |
     /// | `{not_distinct}` | `is not distinct from` | `is` |
     ///
     /// # Panics
@@ -273,7 +273,7 @@ macro_rules! each_database {
 
 pub use crate::each_database;
 
-type Dialect = [(&'static str, &'static str, &'static str); 15];
+type Dialect = [(&'static str, &'static str, &'static str); 16];
 
 /// Placeholder, what stands before its argument, what stands after.
 #[cfg(feature = "postgres")]
@@ -299,6 +299,7 @@ pub(crate) const POSTGRES: Dialect = [
     ("uuids", "jsonb_array_elements_text(", "::jsonb)::uuid"),
     ("rows", "jsonb_array_elements(", "::jsonb)"),
     ("skip_locked", "for update skip locked", ""),
+    ("for_update", "for update", ""),
     ("json", "(", ")::jsonb"),
     ("not_distinct", "is not distinct from", ""),
 ];
@@ -327,6 +328,7 @@ pub(crate) const SQLITE: Dialect = [
     ("uuids", "value from json_each(", ")"),
     ("rows", "json_each(", ")"),
     ("skip_locked", "", ""),
+    ("for_update", "", ""),
     ("json", "(", ")"),
     ("not_distinct", "is", ""),
 ];

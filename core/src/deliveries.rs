@@ -287,7 +287,8 @@ impl Dispatcher {
         })
     }
 
-    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered.
+    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered. It opens no window: if
+    /// its own was released and the event was fired again since, the user hears of it twice.
     ///
     /// # Errors
     ///
@@ -318,7 +319,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many.
+    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many. As
+    /// [`Dispatcher::retry_delivery`], it opens no window.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tracing::Instrument as _;
@@ -351,8 +351,10 @@ impl Dispatcher {
                 FirstAttempt::Here => inner.limits.inline_deliveries,
                 FirstAttempt::ByWorker => 0,
             });
+            // The leases begin in the write, a little later than this.
+            let leased_at = Instant::now();
             let written = inner.write(checked, lease).await?;
-            Ok(inner.deliver_and_report(written).await)
+            Ok(inner.deliver_and_report(written, leased_at).await)
         };
         match tokio::spawn(task.instrument(span)).await {
             Ok(result) => result,
@@ -381,8 +383,14 @@ impl Inner {
     }
 
     /// Steps 7 and 8.
-    async fn deliver_and_report(self: &Arc<Self>, written: Written) -> Vec<DispatchReport> {
-        let outcomes = self.attempt(written.leased(), &Stop::default()).await;
+    async fn deliver_and_report(
+        self: &Arc<Self>,
+        written: Written,
+        leased_at: Instant,
+    ) -> Vec<DispatchReport> {
+        let outcomes = self
+            .attempt(written.leased(), leased_at, &Stop::default())
+            .await;
         self.report(&written, &outcomes)
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
 use crate::recipient::InvalidInput;
+use crate::report::{Outcome, Retry};
 use crate::store::pauses::{self, Probe};
 use crate::suggest::did_you_mean;
 
@@ -171,10 +172,34 @@ impl Inner {
         log_failure(channel, paused);
     }
 
-    /// A probe went through.
-    pub(crate) async fn resume_probed(&self, channel: &str) {
-        tracing::info!(target: "campanile", channel, "a paused channel works again and is resumed");
-        log_failure(channel, pauses::resume(&self.database, channel).await);
+    /// A channel that took a probe, or refused it for good, works again. One that was not even asked, because the recipient
+    /// could not be reached, is probed again at once.
+    pub(crate) async fn judge_probe<'o>(
+        &self,
+        channel: &str,
+        outcomes: impl Iterator<Item = &'o Outcome>,
+    ) {
+        let mut asked = false;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Sent
+                | Outcome::Failed {
+                    retry: Retry::Never,
+                    ..
+                } => {
+                    tracing::info!(target: "campanile", channel, "a paused channel works again and is resumed");
+                    return log_failure(
+                        channel,
+                        pauses::resume_probed(&self.database, channel).await,
+                    );
+                }
+                Outcome::Failed { .. } | Outcome::Queued => asked = true,
+                _ => {}
+            }
+        }
+        if !asked {
+            log_failure(channel, pauses::probe_now(&self.database, channel).await);
+        }
     }
 }
 

@@ -55,7 +55,12 @@ pub struct Pruned {
 
 const FINISHED: &str = "\
     select {text(id)} as id, {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries \
-    where finished_at <= {earlier($1)} order by finished_at limit $2 {skip_locked}";
+    where finished_at <= (select {earlier($1)}) order by finished_at limit $2 {skip_locked}";
+
+/// Two that prune at the same time wait here for each other; otherwise each would see the other's delivery of a shared
+/// dispatch, and neither would remove it.
+const LOCK_DISPATCHES: &str = "\
+    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}";
 
 const ATTEMPTS: &str =
     "delete from {campanile}notification_attempts where delivery_id in (select {uuids($1)})";
@@ -117,6 +122,10 @@ async fn prune_deliveries(
             Ok(serde_json::json!(ids).to_string())
         };
         let (ids, dispatches) = (column("id")?, column("dispatch_id")?);
+        sqlx::query(database.sql(LOCK_DISPATCHES))
+            .bind(&dispatches)
+            .fetch_all(&mut *transaction)
+            .await?;
         let mut removed = [0; 3];
         for ((statement, ids), count) in [
             (ATTEMPTS, &ids),

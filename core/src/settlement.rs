@@ -85,6 +85,9 @@ impl Judged {
         let (state, outcome) = match &self.ruling {
             Ruling::Verdict(Verdict::Accepted { .. }) => (State::Delivered, Some("accepted")),
             Ruling::Verdict(Verdict::Retry { .. }) => (again, Some("retry")),
+            Ruling::Verdict(Verdict::Unknown { .. }) if again == State::Dead => {
+                (State::Unknown, Some("unknown"))
+            }
             Ruling::Verdict(Verdict::Unknown { .. }) => (again, Some("unknown")),
             Ruling::Verdict(Verdict::Misconfigured { .. }) => {
                 (State::Waiting, Some("misconfigured"))
@@ -98,7 +101,7 @@ impl Judged {
         let delay = match &self.ruling {
             Ruling::Verdict(Verdict::Retry {
                 after: Some(after), ..
-            }) => (*after).min(BACKOFF_CAP),
+            }) => (*after).max(backoff(counted)).min(BACKOFF_CAP),
             Ruling::NotBegun => Duration::ZERO,
             Ruling::Verdict(Verdict::Misconfigured { .. }) => backoff(1),
             _ => backoff(counted),
@@ -134,7 +137,7 @@ impl Judged {
                 | Verdict::Unknown { error },
             ) => Outcome::Failed {
                 reason: error.to_string(),
-                retry: if self.settled().state == State::Dead {
+                retry: if matches!(self.settled().state, State::Dead | State::Unknown) {
                     Retry::Never
                 } else {
                     Retry::Scheduled

@@ -53,7 +53,7 @@ impl Worker {
     /// How long it waits before it looks again when nothing was due: about a second unless said otherwise. Each wait is
     /// between a half and one and a half of it, so that a fleet does not ask in step.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval.max(Duration::from_millis(1));
+        self.poll_interval = interval.clamp(Duration::from_millis(1), Duration::from_hours(1));
         self
     }
 

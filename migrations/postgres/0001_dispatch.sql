@@ -55,7 +55,7 @@ create table campanile.notification_deliveries (
 create index notification_deliveries_due
     on campanile.notification_deliveries (channel, run_at) where state = 'pending';
 create index notification_deliveries_leased
-    on campanile.notification_deliveries (lease_until) where state = 'running';
+    on campanile.notification_deliveries (channel, lease_until) where state = 'running';
 create index notification_deliveries_of_user
     on campanile.notification_deliveries (user_id);
 create index notification_deliveries_of_dispatch

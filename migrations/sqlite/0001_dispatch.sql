@@ -54,7 +54,7 @@ create table notification_deliveries (
 create index notification_deliveries_due
     on notification_deliveries (channel, run_at) where state = 'pending';
 create index notification_deliveries_leased
-    on notification_deliveries (lease_until) where state = 'running';
+    on notification_deliveries (channel, lease_until) where state = 'running';
 create index notification_deliveries_of_user
     on notification_deliveries (user_id);
 create index notification_deliveries_of_dispatch

@@ -70,7 +70,7 @@ both_databases! {
         let dispatcher = app
             .builder()
             .with(hanging)
-            .attempt_timeout(std::time::Duration::from_millis(200))
+            .attempt_timeout(std::time::Duration::from_secs(2))
             .build()
             .unwrap();
         let report = dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();
@@ -91,7 +91,7 @@ both_databases! {
         let dispatcher = app
             .builder()
             .with(hanging)
-            .attempt_timeout(std::time::Duration::from_millis(200))
+            .attempt_timeout(std::time::Duration::from_secs(2))
             .build()
             .unwrap();
         dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
@@ -120,9 +120,10 @@ both_databases! {
         for subject in ["poison", "well"] {
             app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
         }
-        app.database.execute(
-            "update {campanile}notification_dispatches set content = '[]' where subject_id = 'poison'",
-        ).await;
+        // On SQLite it need not even be JSON.
+        let poison = if app.database.kind == campanile_tests::Kind::Sqlite { "'nonsense'" } else { "'[]'" };
+        let statement = format!("update {{campanile}}notification_dispatches set content = {poison} where subject_id = 'poison'");
+        app.database.execute(&statement).await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
         let parked = "select count(*) from {campanile}notification_deliveries \
              where state = 'blocked' and attempt = 0 and last_error is not null";
@@ -155,6 +156,25 @@ both_databases! {
         let dispatcher = app.builder().with(storm).build().unwrap();
         let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
         assert_eq!(dispatcher.dispatch(alone()).await.unwrap().failed, 1);
+        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
+    }
+
+    async fn an_attempt_that_is_unknown_to_the_end_keeps_its_window(app: App) {
+        let lost = campanile_pigeon::PigeonSettings::new(|_| {
+            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::unknown("no answer"))
+        });
+        let dispatcher = app.builder().with(lost).build().unwrap();
+        let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
+        dispatcher.dispatch(alone()).await.unwrap();
+        for _ in 0..11 {
+            app.database.advance_deliveries().await;
+            assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
+        }
+        let unknown = "select count(*) from {campanile}notification_deliveries where state = 'unknown' and attempt = 12";
+        assert_eq!(app.database.number(unknown).await, 1);
+        app.database.advance_deliveries().await;
+        assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+        // It may have arrived: the next fire is a repeat.
         assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
     }
 }

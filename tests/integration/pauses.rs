@@ -127,14 +127,56 @@ both_databases! {
         let report = dispatcher.dispatch(notice("a")).await.unwrap();
         let pigeon = report.outcomes.iter().find(|line| line.channel == "pigeon").unwrap();
         assert_eq!(pigeon.outcome, Outcome::Queued);
-        // No probe ends it, and a channel's own complaint does not make it one that ends by itself.
-        advance_probe(&app).await;
-        app.database.execute("update {campanile}notification_channel_pauses set probe_at = null").await;
+        app.database.advance_deliveries().await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0);
         assert_eq!(app.pigeons.arrived().len(), 0);
         dispatcher.resume_channel("pigeon").await.unwrap();
         dispatcher.resume_channel("pigeon").await.unwrap();
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn neither_a_complaint_nor_a_probe_under_way_ends_an_operators_pause(app: App) {
+        for ending in [Verdict::misconfigured("no licence"), Verdict::accepted()] {
+            let begun = Arc::new(AtomicBool::new(false));
+            let began = Arc::clone(&begun);
+            let slow = PigeonSettings::new(move |_| {
+                began.store(true, Ordering::SeqCst);
+                Flight::EndsAfter(std::time::Duration::from_millis(500), ending.clone())
+            });
+            let dispatcher = app.builder().with(slow).build().unwrap();
+            app.dispatcher.resume_channel("pigeon").await.unwrap();
+            app.dispatcher.enqueue(notice(&uuid::Uuid::now_v7().to_string())).await.unwrap();
+            // A pause that the channel asked for, whose probe is due.
+            app.database.execute(
+                "insert into {campanile}notification_channel_pauses values ('pigeon', {now}, 'no licence', {earlier(1)})",
+            ).await;
+            let probe = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
+            app.eventually(async || begun.load(Ordering::SeqCst)).await;
+            app.dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+            assert_eq!(probe.await.unwrap().claimed, 1);
+            let status = app.dispatcher.channels().await.unwrap();
+            let pause = status.iter().find_map(|status| status.pause.clone()).unwrap();
+            assert_eq!((pause.reason.as_str(), pause.probe_at), ("the tower is closed", None));
+        }
+    }
+
+    async fn a_probe_that_reaches_nobody_does_not_cost_a_minute(app: App) {
+        let loft = loft(&app);
+        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        loft.licensed.store(true, Ordering::SeqCst);
+        // Three without a perch stand before the one that can be reached.
+        for subject in ["b", "c", "d"] {
+            let nobody = PigeonExpected::default().about(subject).to(["u_nobody"]);
+            loft.dispatcher.enqueue(nobody).await.unwrap();
+        }
+        app.database.execute("update {campanile}notification_deliveries set run_at = {later(1000000)} where user_id = 'u_ada'").await;
+        app.database.execute("update {campanile}notification_channel_pauses set probe_at = {earlier(1)}").await;
+        for _ in 0..3 {
+            assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
+        }
+        app.database.advance_deliveries().await;
+        assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        assert_eq!(app.database.count("notification_channel_pauses").await, 0);
     }
 
     async fn a_channel_that_is_not_there_cannot_be_paused(app: App) {

@@ -324,5 +324,7 @@ store!(sqlx::PgConnection, postgres);
 store!(sqlx::SqliteConnection, sqlite);
 
 pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    /// A century: longer than anything is kept, and short enough for a date.
+    const LONGEST: i64 = 100 * 366 * 24 * 60 * 60 * 1_000_000;
+    i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
 }

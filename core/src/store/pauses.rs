@@ -46,9 +46,29 @@ const RESUME: &str = "delete from {campanile}notification_channel_pauses where c
 
 /// Ends a pause, if there is one.
 pub(crate) async fn resume(database: &Database, channel: &str) -> Result<(), sqlx::Error> {
+    write(database, RESUME, channel).await
+}
+
+const RESUME_PROBED: &str = "\
+    delete from {campanile}notification_channel_pauses where channel = $1 and probe_at is not null";
+
+/// Ends a pause that a probe may end; an operator's stays.
+pub(crate) async fn resume_probed(database: &Database, channel: &str) -> Result<(), sqlx::Error> {
+    write(database, RESUME_PROBED, channel).await
+}
+
+const PROBE_NOW: &str = "\
+    update {campanile}notification_channel_pauses set probe_at = {now} where channel = $1 and probe_at is not null";
+
+/// Makes the next probe due.
+pub(crate) async fn probe_now(database: &Database, channel: &str) -> Result<(), sqlx::Error> {
+    write(database, PROBE_NOW, channel).await
+}
+
+async fn write(database: &Database, statement: &str, channel: &str) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_database!(database, |pool| {
-        sqlx::query(database.sql(RESUME))
+        sqlx::query(database.sql(statement))
             .bind(channel)
             .execute(pool)
             .await?;

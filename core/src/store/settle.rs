@@ -2,6 +2,7 @@
 //!
 //! Every transition is guarded by state and attempt number, so that whoever lost its lease changes nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::micros;
 use crate::database::{Database, each_database};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Parts};
 use crate::settlement::MOST_ATTEMPTS;
 
 /// The state a delivery goes to after an attempt.
@@ -21,6 +22,8 @@ pub(crate) enum State {
     Suppressed,
     Unreachable,
     Dead,
+    /// Nobody will ever know whether it went out.
+    Unknown,
     /// It cannot be read: parked, without using an attempt.
     Blocked,
     /// Back to pending, without having been begun.
@@ -37,6 +40,7 @@ impl State {
             Self::Suppressed => "suppressed",
             Self::Unreachable => "unreachable",
             Self::Dead => "dead",
+            Self::Unknown => "unknown",
             Self::Blocked => "blocked",
         }
     }
@@ -84,18 +88,23 @@ const LOG: &str = "\
 /// Releases the windows of notifications that ended without having reached anybody on any channel, so that the caller's
 /// next fire is no repeat. `$1` is the deliveries that have just ended.
 ///
+/// Whoever holds a window is renewing, pruning or forgetting it, so that there is nothing to wait for.
+///
 /// Two channels of one notification may end at the same time: each looks only after its own end is committed, so the later
 /// one sees both.
 const RELEASE: &str = "\
     delete from {campanile}notification_dedup \
     where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-        select dispatch.event_type, dispatch.dedup_key, its.user_id, its.notification_id \
-        from {campanile}notification_deliveries as its \
-        join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-        where its.id in (select {uuids($1)}) and not its.has_local and not exists (\
-            select 1 from {campanile}notification_deliveries as other \
-            where other.notification_id = its.notification_id \
-            and other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked')))";
+        select event_type, dedup_key, recipient_user_id, notification_id from {campanile}notification_dedup \
+        where (event_type, dedup_key, recipient_user_id, notification_id) in (\
+            select dispatch.event_type, dispatch.dedup_key, its.user_id, its.notification_id \
+            from {campanile}notification_deliveries as its \
+            join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+            where its.id in (select {uuids($1)}) and not its.has_local and not exists (\
+                select 1 from {campanile}notification_deliveries as other \
+                where other.notification_id = its.notification_id \
+                and other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))) \
+        {skip_locked})";
 
 async fn release_windows(database: &Database, verdicts: &[Settled]) -> Result<(), sqlx::Error> {
     let unreached = |its: &&Settled| {
@@ -162,13 +171,14 @@ async fn record(
     let rows = serde_json::json!(rows).to_string();
     let _turn = database.turn_to_write().await;
     each_database!(database, |pool| {
+        // The state first: a delivery that went out and was not logged is better than one that goes out again.
+        sqlx::query(database.sql(SETTLE))
+            .bind(&rows)
+            .execute(pool)
+            .await?;
         sqlx::query(database.sql(LOG))
             .bind(&rows)
             .bind(worker.to_string())
-            .execute(pool)
-            .await?;
-        sqlx::query(database.sql(SETTLE))
-            .bind(&rows)
             .execute(pool)
             .await?;
     });
@@ -193,18 +203,19 @@ fn row(verdict: &Settled) -> serde_json::Value {
 }
 
 /// `$1` the channel, `$2` how many, `$3` the lease, `$4` the worker, `$5` the most attempts. Leases that ran out come
-/// first. Whatever has used up its attempts, because its verdict could never be recorded, is dead.
+/// first. Whatever has used up its attempts because its verdicts could never be recorded may have gone out or not. The clock
+/// is asked once (`select {now}`), or no index would serve the comparison.
 const CLAIM: &str = "\
     with lost as materialized (\
         select id from {campanile}notification_deliveries \
-        where channel = $1 and state = 'running' and lease_until <= {now} \
-        limit $2 {skip_locked}), \
+        where channel = $1 and state = 'running' and lease_until <= (select {now}) \
+        order by lease_until limit $2 {skip_locked}), \
     due as materialized (\
         select id from {campanile}notification_deliveries \
-        where channel = $1 and state = 'pending' and run_at <= {now} \
+        where channel = $1 and state = 'pending' and run_at <= (select {now}) \
         order by run_at limit $2 {skip_locked}) \
     update {campanile}notification_deliveries set \
-        state = case when attempt - uncounted >= $5 then 'dead' else 'running' end, \
+        state = case when attempt - uncounted >= $5 then 'unknown' else 'running' end, \
         attempt = case when attempt - uncounted >= $5 then attempt else attempt + 1 end, \
         finished_at = case when attempt - uncounted >= $5 then {now} end, \
         lease_until = case when attempt - uncounted >= $5 then null else {later($3)} end, \
@@ -216,7 +227,7 @@ const READ: &str = "\
     select {text(delivery.id)} as id, {text(delivery.notification_id)} as notification_id, \
         {text(delivery.dispatch_id)} as dispatch_id, delivery.user_id, delivery.attempt, delivery.uncounted, \
         dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, \
-        {text(dispatch.payload)} as payload, {text(dispatch.content -> delivery.channel)} as parts \
+        {text(dispatch.payload)} as payload, {text(dispatch.content)} as content \
     from {campanile}notification_deliveries as delivery \
     left join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
     where delivery.id in (select {uuids($1)}) and delivery.state = 'running' \
@@ -272,7 +283,7 @@ pub(crate) async fn claim(
                         attempt,
                         uncounted,
                         addresses: Vec::new(),
-                        parts: Arc::new(json(row.try_get("parts")?)?),
+                        parts: Arc::new(parts_of(channel, row.try_get("content")?)?),
                         payload: Arc::new(json(row.try_get("payload")?)?),
                     })
                 };
@@ -295,6 +306,14 @@ fn blocked(id: Uuid, attempt: u32) -> Settled {
         error: Some("its content cannot be read".to_owned()),
         took: Duration::ZERO,
     }
+}
+
+/// The channel's part of the content. It is taken apart here and not by the database, where one row that is no JSON would
+/// fail the others.
+fn parts_of(channel: &str, content: &str) -> Result<Parts, sqlx::Error> {
+    let mut content: HashMap<String, serde_json::Value> = json(content)?;
+    let parts = content.remove(channel).unwrap_or_default();
+    serde_json::from_value(parts).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {

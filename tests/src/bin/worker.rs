@@ -12,6 +12,8 @@ use campanile_tests::app::capture;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Before anything else: it may be told to stop at once.
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, ledger, pause] = &arguments[..] else {
         return Err("usage: campanile-worker DATABASE_URL LEDGER MILLISECONDS".into());
@@ -34,7 +36,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with(capture().0)
         .with(pigeons)
         .build()?;
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stop = async move {
         terminated.recv().await;
     };
