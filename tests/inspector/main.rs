@@ -1,0 +1,167 @@
+//! The inspector's JSON, as a script uses it, over a real port, on both databases.
+//!
+//! A binary of its own: the inspector's events and those of the other tests have the same types. So it takes the databases of
+//! the tests as source, without the crate that declares their events.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "it has what other tests need too"
+)]
+#[path = "../src/cluster.rs"]
+mod cluster;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "it has what other tests need too"
+)]
+#[path = "../src/database.rs"]
+mod database;
+
+use std::net::SocketAddr;
+
+use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::database::{Kind, TestDatabase, run};
+
+/// An inspector that serves until the story is told.
+async fn start(database: &TestDatabase) -> SocketAddr {
+    let inspector = Inspector::start(database.database.clone(), Settings::default())
+        .await
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let access = Access::open(Reach::Loopback);
+    tokio::spawn(serve(listener, inspector, access, std::future::pending()));
+    address
+}
+
+/// The status and the JSON of one request.
+async fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+async fn get(address: SocketAddr, path: &str) -> Value {
+    let (status, body) = ask(address, "GET", path, &Value::Null).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+/// Fires a change of role, and gives `[sent, deduped, suppressedByPrefs, failed]`.
+async fn fire(address: SocketAddr) -> [u64; 4] {
+    let events = get(address, "/api/events").await;
+    let event = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|its| its["eventType"] == "org.member.role_changed");
+    let mut request = event.unwrap()["example"].clone();
+    request["recipientUserIds"] = json!(["u_ada"]);
+    let (status, report) = ask(address, "POST", "/api/dispatch", &request).await;
+    assert_eq!(status, 200, "{report}");
+    ["sent", "deduped", "suppressedByPrefs", "failed"].map(|key| report[key].as_u64().unwrap())
+}
+
+async fn story(database: TestDatabase) {
+    let address = start(&database).await;
+    assert_eq!(fire(address).await, [2, 0, 0, 0]);
+    assert_eq!(fire(address).await, [0, 1, 0, 0]);
+    let ledger = get(address, "/api/dedup").await;
+    assert_eq!(ledger.as_array().unwrap().len(), 1);
+    assert_eq!(ledger[0]["recipientUserId"], "u_ada");
+    assert!(ledger[0]["firedAt"].as_str().unwrap().ends_with('Z'));
+    let release = async || {
+        ask(address, "POST", "/api/dedup/release", &Value::Null)
+            .await
+            .0
+    };
+    assert!((200..300).contains(&release().await));
+    assert_eq!(get(address, "/api/dedup").await, json!([]));
+
+    let mute = json!({ "category": "team", "channel": "email", "enabled": false });
+    assert!(
+        ask(address, "PUT", "/api/users/u_ada/preferences", &mute)
+            .await
+            .0
+            < 300
+    );
+    assert_eq!(fire(address).await, [1, 0, 1, 0]);
+    let unmute = json!({ "category": "team", "channel": "email", "enabled": true });
+    assert!(
+        ask(address, "PUT", "/api/users/u_ada/preferences", &unmute)
+            .await
+            .0
+            < 300
+    );
+
+    release().await;
+    assert!(
+        ask(
+            address,
+            "POST",
+            "/api/channels/email/fail",
+            &json!({ "failing": true })
+        )
+        .await
+        .0 < 300
+    );
+    assert_eq!(fire(address).await, [1, 0, 0, 1]);
+    assert_eq!(
+        get(address, "/api/deliveries")
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        get(address, "/api/mails").await.as_array().unwrap().len(),
+        1
+    );
+
+    let inbox = get(address, "/api/users/u_ada/inbox").await;
+    assert_eq!(
+        (inbox["items"].as_array().unwrap().len(), &inbox["unread"]),
+        (3, &json!(3))
+    );
+    let read = format!(
+        "/api/users/u_ada/inbox/{}/read",
+        inbox["items"][0]["id"].as_str().unwrap()
+    );
+    assert!(ask(address, "POST", &read, &Value::Null).await.0 < 300);
+    assert_eq!(get(address, "/api/users/u_ada/inbox").await["unread"], 2);
+
+    let unknown = json!({ "type": "org.member.role_change", "recipientUserIds": ["u_ada"] });
+    let (status, problem) = ask(address, "POST", "/api/dispatch", &unknown).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("REGISTRY_MISS")));
+}
+
+#[test]
+fn a_script_tells_its_story_on_sqlite() {
+    run(Kind::Sqlite, story);
+}
+
+#[test]
+fn a_script_tells_its_story_on_postgres() {
+    run(Kind::Postgres, story);
+}
