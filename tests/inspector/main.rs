@@ -84,76 +84,71 @@ async fn fire(address: SocketAddr) -> [u64; 4] {
 
 async fn story(database: TestDatabase) {
     let address = start(&database).await;
+    windows(address).await;
+    preferences(address).await;
+    outage(address).await;
+}
+
+async fn release(address: SocketAddr) {
+    let (status, answer) = ask(address, "POST", "/api/dedup/release", &Value::Null).await;
+    assert!(status < 300, "{answer}");
+    assert_eq!(get(address, "/api/dedup").await, json!([]));
+}
+
+async fn change(address: SocketAddr, method: &str, path: &str, body: Value) {
+    let (status, answer) = ask(address, method, path, &body).await;
+    assert!(status < 300, "{path}: {answer}");
+}
+
+async fn windows(address: SocketAddr) {
     assert_eq!(fire(address).await, [2, 0, 0, 0]);
     assert_eq!(fire(address).await, [0, 1, 0, 0]);
     let ledger = get(address, "/api/dedup").await;
     assert_eq!(ledger.as_array().unwrap().len(), 1);
     assert_eq!(ledger[0]["recipientUserId"], "u_ada");
     assert!(ledger[0]["firedAt"].as_str().unwrap().ends_with('Z'));
-    let release = async || {
-        ask(address, "POST", "/api/dedup/release", &Value::Null)
-            .await
-            .0
-    };
-    assert!((200..300).contains(&release().await));
-    assert_eq!(get(address, "/api/dedup").await, json!([]));
-
-    let mute = json!({ "category": "team", "channel": "email", "enabled": false });
-    assert!(
-        ask(address, "PUT", "/api/users/u_ada/preferences", &mute)
-            .await
-            .0
-            < 300
-    );
-    assert_eq!(fire(address).await, [1, 0, 1, 0]);
-    let unmute = json!({ "category": "team", "channel": "email", "enabled": true });
-    assert!(
-        ask(address, "PUT", "/api/users/u_ada/preferences", &unmute)
-            .await
-            .0
-            < 300
-    );
-
-    release().await;
-    assert!(
-        ask(
-            address,
-            "POST",
-            "/api/channels/email/fail",
-            &json!({ "failing": true })
-        )
-        .await
-        .0 < 300
-    );
-    assert_eq!(fire(address).await, [1, 0, 0, 1]);
-    assert_eq!(
-        get(address, "/api/deliveries")
-            .await
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        get(address, "/api/mails").await.as_array().unwrap().len(),
-        1
-    );
-
-    let inbox = get(address, "/api/users/u_ada/inbox").await;
-    assert_eq!(
-        (inbox["items"].as_array().unwrap().len(), &inbox["unread"]),
-        (3, &json!(3))
-    );
-    let read = format!(
-        "/api/users/u_ada/inbox/{}/read",
-        inbox["items"][0]["id"].as_str().unwrap()
-    );
-    assert!(ask(address, "POST", &read, &Value::Null).await.0 < 300);
-    assert_eq!(get(address, "/api/users/u_ada/inbox").await["unread"], 2);
-
+    release(address).await;
     let unknown = json!({ "type": "org.member.role_change", "recipientUserIds": ["u_ada"] });
     let (status, problem) = ask(address, "POST", "/api/dispatch", &unknown).await;
     assert_eq!((status, &problem["code"]), (404, &json!("REGISTRY_MISS")));
+}
+
+async fn preferences(address: SocketAddr) {
+    let path = "/api/users/u_ada/preferences";
+    let cell = |enabled| json!({ "category": "team", "channel": "email", "enabled": enabled });
+    change(address, "PUT", path, cell(false)).await;
+    assert_eq!(fire(address).await, [1, 0, 1, 0]);
+    change(address, "PUT", path, cell(true)).await;
+    release(address).await;
+}
+
+async fn outage(address: SocketAddr) {
+    let count = async |path| get(address, path).await.as_array().unwrap().len();
+    change(
+        address,
+        "POST",
+        "/api/channels/email/fail",
+        json!({ "failing": true }),
+    )
+    .await;
+    assert_eq!(fire(address).await, [1, 0, 0, 1]);
+    assert_eq!(
+        (count("/api/deliveries").await, count("/api/mails").await),
+        (1, 1)
+    );
+    let inbox = get(address, "/api/users/u_ada/inbox").await;
+    let items = inbox["items"].as_array().unwrap();
+    assert_eq!(
+        (items.len(), &inbox["unread"]),
+        (3, &json!(3)),
+        "the rows stand"
+    );
+    let read = format!(
+        "/api/users/u_ada/inbox/{}/read",
+        items[0]["id"].as_str().unwrap()
+    );
+    change(address, "POST", &read, Value::Null).await;
+    assert_eq!(get(address, "/api/users/u_ada/inbox").await["unread"], 2);
 }
 
 #[test]
