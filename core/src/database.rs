@@ -206,7 +206,6 @@ impl Database {
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
     /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
     /// | `{for_update}`, `{skip_locked}` | `for update`, `for update skip locked` | |
-    /// | `{not_distinct}` | `is not distinct from` | `is` |
     ///
     /// # Panics
     ///
@@ -273,7 +272,7 @@ macro_rules! each_database {
 
 pub use crate::each_database;
 
-type Dialect = [(&'static str, &'static str, &'static str); 16];
+type Dialect = [(&'static str, &'static str, &'static str); 15];
 
 /// Placeholder, what stands before its argument, what stands after.
 #[cfg(feature = "postgres")]
@@ -301,7 +300,6 @@ pub(crate) const POSTGRES: Dialect = [
     ("skip_locked", "for update skip locked", ""),
     ("for_update", "for update", ""),
     ("json", "(", ")::jsonb"),
-    ("not_distinct", "is not distinct from", ""),
 ];
 
 /// Placeholder, what stands before its argument, what stands after.
@@ -330,7 +328,6 @@ pub(crate) const SQLITE: Dialect = [
     ("skip_locked", "", ""),
     ("for_update", "", ""),
     ("json", "(", ")"),
-    ("not_distinct", "is", ""),
 ];
 
 /// Replaces the placeholders. A brace that opens no known placeholder is a mistake in our own statement.
