@@ -3,6 +3,7 @@
 #   postgresql            a private, throw-away server is started from its programs (or set DATABASE_URL)
 #   chromium, -driver     the browser test
 #   python3-aiosmtpd      a real SMTP server on loopback
+#   faketime              clocks that are wrong, in the fault suite
 # Arguments are passed on to `cargo test`.
 set -eu
 cd "$(dirname "$0")"
@@ -17,6 +18,7 @@ need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
 need chromium sh -c 'command -v chromium'
 need chromium-driver sh -c 'command -v chromedriver'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
+need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
 command -v cc >/dev/null || missing="$missing build-essential"
 
 if [ -n "$missing" ]; then

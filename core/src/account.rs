@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::dispatch::Inner;
 use crate::report::{DispatchReport, Outcome, RecipientOutcome};
 use crate::store::Candidate;
+use crate::telemetry;
 use crate::write::{Checked, Written};
 
 impl Inner {
@@ -41,12 +42,14 @@ impl Inner {
                     });
                 }
             }
-            DispatchReport::from_outcomes(
+            let report = DispatchReport::from_outcomes(
                 checked.recipients.len(),
                 checked.repeated_ids,
                 checked.dispatch_id,
                 outcomes,
-            )
+            );
+            telemetry::notifications(checked.event.event_type, &report);
+            report
         });
         reports.collect()
     }

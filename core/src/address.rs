@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sqlx::Row as _;
 
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection, each_database};
 use crate::error::StoreError;
 use crate::recipient::{self, InvalidInput};
 
@@ -154,19 +154,20 @@ impl AddressBook for AddressTable {
         );
         let users = serde_json::json!(users).to_string();
         let mut book: HashMap<String, Vec<String>> = HashMap::new();
-        each_database!(&self.database, |pool| {
-            for row in sqlx::query(statement)
-                .bind(channel)
-                .bind(users)
-                .fetch_all(pool)
-                .await
-                .map_err(AddressError::new)?
-            {
-                book.entry(row.get("user_id"))
-                    .or_default()
-                    .push(row.get("address"));
-            }
-        });
+        let rows: Result<Vec<(String, String)>, _> =
+            each_connection!(&self.database, |connection| {
+                let rows = sqlx::query(statement)
+                    .bind(channel)
+                    .bind(users)
+                    .fetch_all(&mut *connection)
+                    .await?;
+                let rows = rows.iter();
+                rows.map(|row| Ok((row.try_get("user_id")?, row.try_get("address")?)))
+                    .collect()
+            });
+        for (user, address) in rows.map_err(AddressError::new)? {
+            book.entry(user).or_default().push(address);
+        }
         Ok(book)
     }
 

@@ -3,8 +3,8 @@
 //! A channel that fails, panics or hangs spoils its own deliveries and nobody else's, and takes no more than its share of
 //! time. The same code makes the first attempt inside a dispatch and every later one.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -13,23 +13,30 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::channel::Channel;
-use crate::delivery::{Delivery, DeliveryError, Verdict};
-use crate::dispatch::{Dispatcher, Inner};
+use crate::bulkhead::call;
+use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::dispatch::{Dispatcher, Inner, Remote};
 use crate::error::StoreError;
+use crate::lease::Hold;
 use crate::pauses::Allowance;
 use crate::preferences::{Weight, decide};
 use crate::report::Outcome;
-use crate::settlement::{Judged, Ruling};
-use crate::store::settle;
+use crate::settlement::{Judged, Ruling, past_says};
+use crate::store::claim::{self, Take};
+use crate::store::settle::{self, Lost, Settled};
+use crate::telemetry;
+use crate::trace_context;
 use crate::worker::Stop;
-
-/// How many batches of one channel are under way at once in one call.
-const CONCURRENT_BATCHES: usize = 8;
 
 /// Verdicts are recorded when there are this many, or when the first of them has waited this long, and at the end.
 const MOST_UNRECORDED: usize = 500;
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
+
+/// How many parked deliveries a worker looks at when it begins.
+const MOST_PARKED: usize = 10_000;
+
+/// How often a record that the database did not take is tried again, while the lease lasts.
+const RECORD_AGAIN: Duration = Duration::from_millis(200);
 
 /// What one call of [`Dispatcher::deliver_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,12 +68,16 @@ impl Dispatcher {
         let task = async move {
             let channels = inner.channels.keys();
             let never = Stop::default();
-            let shares = channels.map(|channel| inner.deliver_due_on(channel, at_most, &never));
+            let shares = channels.map(async |channel| {
+                let parked = inner
+                    .deliver_parked_on(channel, Parked::Known, &never)
+                    .await?;
+                let due = inner.deliver_due_on(channel, at_most, &never).await?;
+                Ok::<_, StoreError>(parked.and(due))
+            });
             let mut total = Attempted::default();
             for share in join_all(shares).await {
-                let share = share?;
-                total.claimed += share.claimed;
-                total.sent += share.sent;
+                total = total.and(share?);
             }
             Ok(total)
         };
@@ -78,18 +89,25 @@ impl Dispatcher {
     }
 }
 
+impl Attempted {
+    fn and(self, other: Self) -> Self {
+        Self {
+            claimed: self.claimed + other.claimed,
+            sent: self.sent + other.sent,
+        }
+    }
+}
+
+/// Which parked deliveries are looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// Those whose event and channel are known here.
+    Known,
+    /// Those that could not be read, too.
+    All,
+}
+
 impl Inner {
-    /// A share of deliveries has half a time-out until its last batch starts, and that batch a whole one; the rest is for
-    /// recording. So an attempt ends before its lease does, which is 30 seconds unless the time-out was changed.
-    pub(crate) fn lease_time(&self) -> Duration {
-        self.limits.attempt_timeout * 2 + Duration::from_secs(10)
-    }
-
-    /// After this much of a lease no batch may begin: it could not end in time, and another worker would try the same.
-    fn last_start(&self) -> Duration {
-        self.limits.attempt_timeout + Duration::from_secs(5)
-    }
-
     /// Claims what is due on one channel, and tries it.
     pub(crate) async fn deliver_due_on(
         self: &Arc<Self>,
@@ -97,63 +115,163 @@ impl Inner {
         at_most: usize,
         stop: &Stop,
     ) -> Result<Attempted, StoreError> {
-        let allowance = self.allowance(channel).await?;
-        let at_most = match allowance {
-            Allowance::Open => at_most,
-            Allowance::OneProbe => at_most.min(1),
-            Allowance::Nothing => return Ok(Attempted::default()),
-        };
-        // The lease begins in the claim, a little later than this.
-        let leased_at = Instant::now();
-        let due = settle::claim(
-            &self.database,
-            channel,
-            at_most,
-            self.lease_time(),
-            self.worker,
-        );
-        let due = due.await?;
-        let claimed = due.len();
-        let mut deliveries = Vec::with_capacity(claimed);
-        let mut settled = Vec::new();
-        for delivery in due {
-            match delivery {
-                Ok(delivery) => deliveries.push(delivery),
-                Err(undecodable) => settled.push(undecodable),
-            }
+        let attempted = self.take(channel, Take::Due, at_most, stop).await?;
+        if attempted.claimed > 0 || self.allowance(channel).await? != Allowance::OneProbe {
+            return Ok(attempted);
         }
-        let muted = match self.take_muted(channel, &mut deliveries).await {
-            Ok(muted) => muted,
-            Err(error) => {
-                let given_back = Judged::not_begun(deliveries);
-                settled.extend(given_back.iter().map(Judged::settled));
-                self.record(channel, settled).await;
-                return Err(error);
-            }
-        };
-        settled.extend(muted.iter().map(Judged::settled));
-        self.record(channel, settled).await;
-        let outcomes = self
-            .attempt(
-                deliveries.into_iter().map(|its| (channel, its)).collect(),
-                leased_at,
-                stop,
-            )
-            .await;
-        let sent = outcomes.values().filter(|its| **its == Outcome::Sent);
-        let sent = sent.count();
-        if allowance == Allowance::OneProbe && claimed > 0 {
-            self.judge_probe(channel, outcomes.values()).await;
-        }
-        Ok(Attempted { claimed, sent })
+        self.take(channel, Take::Probe, 1, stop).await
     }
 
-    /// Tries every leased delivery once and records what came of it.
+    /// Claims what was parked on one channel and is known here, and tries it.
+    pub(crate) async fn deliver_parked_on(
+        self: &Arc<Self>,
+        channel: &'static str,
+        parked: Parked,
+        stop: &Stop,
+    ) -> Result<Attempted, StoreError> {
+        let types = self.registry.event_types();
+        let take = match parked {
+            Parked::Known => Take::Known(&types),
+            Parked::All => {
+                return self
+                    .take(channel, Take::Parked(&types), MOST_PARKED, stop)
+                    .await;
+            }
+        };
+        let at_most = self.channels[channel].policy.batch;
+        let mut total = Attempted::default();
+        // Each that is known leaves what is parked, so that this ends.
+        loop {
+            let some = self.take(channel, take, at_most, stop).await?;
+            total = total.and(some);
+            if some.claimed < at_most || stop.is_asked() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Claims, and tries what its past and the recipient's preferences allow.
+    async fn take(
+        self: &Arc<Self>,
+        channel: &'static str,
+        take: Take<'_>,
+        at_most: usize,
+        stop: &Stop,
+    ) -> Result<Attempted, StoreError> {
+        // The leases begin in the claim, a little later than this.
+        let leased_at = Instant::now();
+        let claimed = claim::claim(
+            &self.database,
+            channel,
+            take,
+            at_most,
+            self.limits.lease,
+            self.worker,
+        );
+        let claimed = claimed.await?;
+        if claimed.is_empty() {
+            return Ok(Attempted::default());
+        }
+        let count = claimed.len();
+        let (mut deliveries, mut settled) = (Vec::with_capacity(count), Vec::new());
+        for delivery in claimed {
+            match delivery {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(unreadable) => settled.push(unreadable),
+            }
+        }
+        self.log_rescued(channel, &deliveries).await;
+        let hold = Hold::new(self, channel, &deliveries, leased_at);
+        let mut judged = self.take_settled(channel, &mut deliveries);
+        let failure = match self.take_muted(channel, &mut deliveries).await {
+            Ok(muted) => {
+                judged.extend(muted);
+                None
+            }
+            Err(error) => {
+                judged.extend(Judged::not_begun(std::mem::take(&mut deliveries)));
+                Some(error)
+            }
+        };
+        settled.extend(
+            judged
+                .iter()
+                .map(|its| its.settled(&self.channels[channel].policy)),
+        );
+        self.record(channel, &settled, &hold).await;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let outcomes = self.attempt_share(channel, deliveries, hold, stop).await;
+        if matches!(take, Take::Probe) {
+            let outcomes = outcomes.iter().map(|(_, outcome)| outcome);
+            self.judge_probe(channel, outcomes).await;
+        }
+        let sent = outcomes.iter().filter(|its| its.1 == Outcome::Sent).count();
+        Ok(Attempted {
+            claimed: count,
+            sent,
+        })
+    }
+
+    /// Takes out what its past has decided about, and whose event is not known here.
+    fn take_settled(&self, channel: &str, deliveries: &mut Vec<Delivery>) -> Vec<Judged> {
+        let policy = &self.channels[channel].policy;
+        let is_strange = |its: &Delivery| self.registry.event(&its.event_type).is_none();
+        // A batch comes again as it was, or not yet.
+        let strange = deliveries.iter().filter(|its| is_strange(its));
+        let strange: HashSet<Uuid> = strange.filter_map(|its| its.batch_id).collect();
+        let mut judged = Vec::new();
+        for delivery in std::mem::take(deliveries) {
+            let goes_with_one = delivery.batch_id.is_some_and(|its| strange.contains(&its));
+            let ruling = if goes_with_one || is_strange(&delivery) {
+                Some(Ruling::Stranger)
+            } else {
+                past_says(&delivery, policy)
+            };
+            match ruling {
+                Some(ruling) => judged.push(Judged::new(delivery, ruling)),
+                None => deliveries.push(delivery),
+            }
+        }
+        judged
+    }
+
+    /// Logs the attempts of workers whose leases had run out.
+    async fn log_rescued(&self, channel: &'static str, deliveries: &[Delivery]) {
+        let lost = deliveries.iter().filter_map(|its| {
+            Some(Lost {
+                delivery: its.id,
+                attempt: its.attempt - 1,
+                worker: its.past.lost_worker?,
+            })
+        });
+        let lost: Vec<_> = lost.collect();
+        if lost.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            target: "campanile",
+            channel,
+            deliveries = lost.len(),
+            "deliveries of a worker that was lost are taken over"
+        );
+        telemetry::leases_rescued(channel, lost.len());
+        if let Err(error) = settle::log_lost(&self.database, &lost).await {
+            tracing::error!(
+                target: "campanile",
+                channel,
+                error = &error as &dyn std::error::Error,
+                "lost attempts were not logged"
+            );
+        }
+    }
+
+    /// Tries every delivery that the write has leased once, and records what came of it.
     pub(crate) async fn attempt(
         self: &Arc<Self>,
         leased: Vec<(&'static str, Delivery)>,
         leased_at: Instant,
-        stop: &Stop,
     ) -> HashMap<Uuid, Outcome> {
         let mut by_channel: HashMap<&'static str, Vec<Delivery>> = HashMap::new();
         let mut outcomes = HashMap::with_capacity(leased.len());
@@ -164,16 +282,13 @@ impl Inner {
         }
         let mut shares = JoinSet::new();
         for (channel, deliveries) in by_channel {
-            let (inner, stop) = (Arc::clone(self), stop.clone());
-            let span = tracing::info_span!(
-                target: "campanile", "deliver", channel, deliveries = deliveries.len()
-            );
+            let inner = Arc::clone(self);
+            let hold = Hold::new(self, channel, &deliveries, leased_at);
             let share = async move {
-                inner
-                    .attempt_share(channel, deliveries, leased_at, &stop)
-                    .await
+                let never = Stop::default();
+                inner.attempt_share(channel, deliveries, hold, &never).await
             };
-            shares.spawn(share.instrument(span));
+            shares.spawn(share.in_current_span());
         }
         while let Some(done) = shares.join_next().await {
             match done {
@@ -186,31 +301,33 @@ impl Inner {
         outcomes
     }
 
-    /// One channel's share: addresses in one look-up, batches side by side until the time to start is over, the
-    /// worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded together. What was not begun is given back without having used an attempt.
+    /// One channel's share: addresses in one look-up, calls side by side until the time to start is over, the leases are no
+    /// longer surely held, the worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded
+    /// together. What was not begun is given back without having used an attempt.
     async fn attempt_share(
         self: &Arc<Self>,
         channel: &'static str,
         deliveries: Vec<Delivery>,
-        leased_at: Instant,
+        hold: Hold,
         stop: &Stop,
     ) -> Vec<(Uuid, Outcome)> {
-        let (sink, timeout) = (&self.channels[channel], self.limits.attempt_timeout);
-        let started = Instant::now();
+        if deliveries.is_empty() {
+            return Vec::new();
+        }
+        let remote = &self.channels[channel];
         let (reachable, mut judged) = self.address(channel, deliveries).await;
-        let size = sink.max_batch().max(1);
-        let batches: Vec<Vec<Delivery>> = reachable.chunks(size).map(<[_]>::to_vec).collect();
+        let batches = match self.batches(remote, reachable).await {
+            Ok(batches) => batches,
+            Err(not_begun) => {
+                judged.extend(not_begun);
+                Vec::new()
+            }
+        };
         let wrong = Stop::default();
-        let too_late =
-            || started.elapsed() > timeout / 2 || leased_at.elapsed() > self.last_start();
+        let last_start = Instant::now() + self.limits.attempt_timeout / 2;
         let mut batches = stream::iter(batches)
-            .map(async |batch| {
-                if too_late() || stop.is_asked() || wrong.is_asked() {
-                    return Judged::not_begun(batch);
-                }
-                judge(Arc::clone(sink), batch, timeout).await
-            })
-            .buffer_unordered(CONCURRENT_BATCHES);
+            .map(|batch| self.begin(channel, remote, batch, &hold, last_start, [stop, &wrong]))
+            .buffer_unordered(remote.policy.concurrency);
         let mut outcomes = Vec::new();
         let mut recorded = Instant::now();
         while let Some(more) = batches.next().await {
@@ -219,19 +336,70 @@ impl Inner {
             }
             judged.extend(more);
             if judged.len() >= MOST_UNRECORDED || recorded.elapsed() > LONGEST_UNRECORDED {
-                outcomes.extend(self.conclude(channel, std::mem::take(&mut judged)).await);
+                let judged = std::mem::take(&mut judged);
+                outcomes.extend(self.conclude(channel, judged, &hold).await);
                 recorded = Instant::now();
             }
         }
-        outcomes.extend(self.conclude(channel, judged).await);
+        outcomes.extend(self.conclude(channel, judged, &hold).await);
         outcomes
+    }
+
+    /// One call of the channel, as soon as its bulkhead gives leave, unless it must not begin any more.
+    async fn begin(
+        &self,
+        channel: &'static str,
+        remote: &Remote,
+        batch: Vec<Delivery>,
+        hold: &Hold,
+        last_start: Instant,
+        stops: [&Stop; 2],
+    ) -> Vec<Judged> {
+        let too_late = || {
+            Instant::now() > last_start
+                || !hold.covers(&batch)
+                || stops.iter().any(|stop| stop.is_asked())
+        };
+        if too_late() {
+            return Judged::not_begun(batch);
+        }
+        let entered = tokio::time::timeout_at(last_start.into(), remote.bulkhead.enter()).await;
+        let Ok(leave) = entered else {
+            return Judged::not_begun(batch);
+        };
+        // It may have waited for its leave.
+        if too_late() {
+            return Judged::not_begun(batch);
+        }
+        let span = tracing::info_span!(
+            target: "campanile",
+            "attempt",
+            channel,
+            deliveries = batch.len(),
+        );
+        trace_context::link(&span, &batch);
+        let trace_id = trace_context::trace_id(&span);
+        let timeout = self.limits.attempt_timeout;
+        let call = call(Arc::clone(&remote.channel), batch.clone(), timeout, leave);
+        let (verdicts, took) = call.instrument(span).await;
+        telemetry::call(channel, took);
+        let pairs = batch.into_iter().zip(verdicts);
+        pairs
+            .map(|(delivery, verdict)| Judged {
+                delivery,
+                ruling: Ruling::Verdict(verdict),
+                took,
+                trace_id: trace_id.clone(),
+            })
+            .collect()
     }
 
     /// Logs and records what was judged, and says what the report says of it. A channel that is set up wrongly is paused.
     async fn conclude(
-        self: &Arc<Self>,
+        &self,
         channel: &'static str,
         judged: Vec<Judged>,
+        hold: &Hold,
     ) -> Vec<(Uuid, Outcome)> {
         for its in &judged {
             its.log(channel);
@@ -239,23 +407,60 @@ impl Inner {
         if let Some(error) = judged.iter().find_map(Judged::misconfigured) {
             self.pause_misconfigured(channel, &error.to_string()).await;
         }
-        let outcomes = judged.iter().map(Judged::outcome).collect();
-        self.record(channel, judged.iter().map(Judged::settled).collect())
-            .await;
-        outcomes
+        let policy = &self.channels[channel].policy;
+        let settled: Vec<_> = judged.iter().map(|its| its.settled(policy)).collect();
+        self.record(channel, &settled, hold).await;
+        let pairs = judged.iter().zip(&settled);
+        pairs
+            .map(|(judged, settled)| judged.outcome(settled.state))
+            .collect()
     }
 
-    async fn record(&self, channel: &'static str, settled: Vec<settle::Settled>) {
+    /// Records, and while the leases last records again if the database does not take it.
+    async fn record(&self, channel: &'static str, settled: &[Settled], hold: &Hold) {
         if settled.is_empty() {
             return;
         }
-        if let Err(error) = settle::settle(&self.database, self.worker, &settled).await {
-            tracing::error!(
-                target: "campanile",
-                channel,
-                error = &error as &dyn std::error::Error,
-                "verdicts were not recorded; their deliveries come again after the lease"
-            );
+        let last_try = Instant::now() + hold.left().saturating_sub(RECORD_AGAIN);
+        let still_ours = hold.release(settled.iter().map(|its| its.id));
+        let recorded = loop {
+            match settle::settle(&self.database, self.worker, settled).await {
+                Ok(recorded) => break recorded,
+                Err(error) if error.is_transient() && Instant::now() < last_try => {
+                    tracing::warn!(
+                        target: "campanile",
+                        channel,
+                        error = &error as &dyn std::error::Error,
+                        "verdicts are not recorded yet; they are recorded again"
+                    );
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        target: "campanile",
+                        channel,
+                        error = &error as &dyn std::error::Error,
+                        "verdicts were not recorded; their deliveries come again after the lease"
+                    );
+                    return;
+                }
+            }
+        };
+        // What the heartbeat has missed before is counted already.
+        self.unreleased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(recorded.held);
+        let recorded = recorded.ours;
+        let lost = still_ours.iter().filter(|its| !recorded.contains(its));
+        telemetry::leases_lost(channel, lost.count());
+        for its in settled.iter().filter(|its| recorded.contains(&its.id)) {
+            telemetry::delivery(channel, its.state.as_str());
+        }
+        for its in settled {
+            if let Some(outcome) = its.outcome {
+                telemetry::attempt(channel, outcome, its.error_class);
+            }
         }
     }
 
@@ -270,21 +475,14 @@ impl Inner {
         }
         let choices = self.choices_of(deliveries).await?;
         let muted = |delivery: &mut Delivery| {
-            let weight = match self.registry.event(&delivery.event_type) {
-                Some(event) => event.weight(channel),
-                // An event of another version of the app: its plan was made there.
-                None => Weight::Critical,
-            };
+            let event = self.registry.event(&delivery.event_type);
+            let weight = event.map_or(Weight::Critical, |event| event.weight(channel));
             let choice = choices.of(&delivery.user_id, &delivery.category, channel);
             !decide(weight, choice).sends()
         };
         Ok(deliveries
             .extract_if(.., muted)
-            .map(|delivery| Judged {
-                delivery,
-                ruling: Ruling::Muted,
-                took: Duration::ZERO,
-            })
+            .map(|delivery| Judged::new(delivery, Ruling::Muted))
             .collect())
     }
 
@@ -303,11 +501,13 @@ impl Inner {
             Ok(Ok(book)) => book,
             // The cause may hold an address; it stays with the book.
             Ok(Err(error)) => {
-                let verdict = Verdict::retry(error.to_string());
+                let error = DeliveryError::new(error.to_string());
+                let verdict = Verdict::retry(error.with_class(ErrorClass::Internal));
                 return (Vec::new(), Judged::all(deliveries, &verdict, patience));
             }
             Err(_) => {
-                let verdict = Verdict::retry("the address book did not answer in time");
+                let error = DeliveryError::new("the address book did not answer in time");
+                let verdict = Verdict::retry(error.with_class(ErrorClass::Internal));
                 return (Vec::new(), Judged::all(deliveries, &verdict, patience));
             }
         };
@@ -320,36 +520,4 @@ impl Inner {
         let judged = Judged::all(unreachable, &Verdict::Unreachable, Duration::ZERO);
         (reachable, judged)
     }
-}
-
-/// One batch in a task of its own: a panic or a hang becomes a verdict.
-async fn judge(channel: Arc<dyn Channel>, batch: Vec<Delivery>, timeout: Duration) -> Vec<Judged> {
-    let started = Instant::now();
-    let given = batch.clone();
-    let mut task = JoinSet::new();
-    task.spawn(async move { channel.deliver(&given).await }.in_current_span());
-    let verdict = match tokio::time::timeout(timeout, task.join_next()).await {
-        Ok(Some(Ok(verdicts))) if verdicts.len() == batch.len() => {
-            let took = started.elapsed();
-            let pairs = batch.into_iter().zip(verdicts);
-            return pairs
-                .map(|(delivery, verdict)| Judged {
-                    delivery,
-                    ruling: Ruling::Verdict(verdict),
-                    took,
-                })
-                .collect();
-        }
-        Ok(Some(Ok(verdicts))) => Verdict::unknown(DeliveryError::new(format!(
-            "the channel gave {} verdicts for {} deliveries",
-            verdicts.len(),
-            batch.len()
-        ))),
-        Ok(Some(Err(error))) if error.is_panic() => Verdict::retry("the channel panicked"),
-        Ok(_) => Verdict::unknown("the channel's task was stopped"),
-        Err(_) => Verdict::unknown(DeliveryError::new(format!(
-            "the channel did not answer within {timeout:?}"
-        ))),
-    };
-    Judged::all(batch, &verdict, started.elapsed())
 }

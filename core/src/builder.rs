@@ -2,20 +2,24 @@
 //! notification.
 
 use std::any::Any;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::address::{AddressBook, AddressTable};
-use crate::channel::{Channel, ChannelDeclaration, RegisteredChannel, Transport};
+use crate::bulkhead::Bulkhead;
+use crate::channel::{ChannelDeclaration, RegisteredChannel, Transport};
 use crate::database::Database;
-use crate::dispatch::{Dispatcher, Inner, Limits};
+use crate::dispatch::{Dispatcher, Inner, Limits, Remote};
+use crate::policy::Policy;
 use crate::registry::{Registry, RegistryError, how_to_link};
 use crate::render::HttpLinks;
 use crate::setup::{Settings, Setup};
 use crate::store::{LocalInsert, Statements};
+use crate::wake::{Bell, WakeUp};
+use crate::write::Remotes;
 
 /// Collects what a dispatcher needs; see [`Dispatcher::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -25,8 +29,13 @@ pub struct Builder {
     required: Vec<&'static ChannelDeclaration>,
     settings: Settings,
     address_book: Option<Arc<dyn AddressBook>>,
+    tunings: Vec<(&'static ChannelDeclaration, Tuning)>,
+    wake_up: WakeUp,
     limits: Limits,
 }
+
+/// What a host makes of a channel's policy.
+type Tuning = Box<dyn Fn(Policy) -> Policy + Send + Sync>;
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,11 +53,14 @@ impl Builder {
             required: Vec::new(),
             settings: Settings::default(),
             address_book: None,
+            tunings: Vec::new(),
+            wake_up: WakeUp::default(),
             limits: Limits {
                 max_recipients: 100_000,
                 chunk: 10_000,
                 inline_deliveries: 100,
                 attempt_timeout: Duration::from_secs(10),
+                lease: Duration::from_secs(30),
                 lock_wait: Duration::from_secs(5),
                 http_links: HttpLinks::default(),
             },
@@ -114,6 +126,31 @@ impl Builder {
         self
     }
 
+    /// How long a process that works on a delivery may be silent before another takes over: 30 seconds unless said otherwise,
+    /// and renewed three times in that while it works.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.limits.lease = lease.clamp(Duration::from_millis(100), Duration::from_hours(1));
+        self
+    }
+
+    /// Changes how a channel's deliveries are retried, and how much of the process they may take:
+    /// `.tune(&EMAIL, |its| its.calls_per_second(2))`. It begins with the channel's own policy; several are applied in order.
+    pub fn tune(
+        mut self,
+        channel: &'static ChannelDeclaration,
+        tuning: impl Fn(Policy) -> Policy + Send + Sync + 'static,
+    ) -> Self {
+        self.tunings.push((channel, Box::new(tuning)));
+        self
+    }
+
+    /// How workers in other processes hear of what is queued: by looking, unless said otherwise. A worker over this dispatcher or
+    /// a clone of it always hears.
+    pub fn wake_up(mut self, how: WakeUp) -> Self {
+        self.wake_up = how;
+        self
+    }
+
     /// How long a dispatch waits, on Postgres, for a window that somebody's open transaction holds, before it fails with an
     /// error that says try again: 5 seconds unless said otherwise. Inside a transaction of the host's its own
     /// `lock_timeout` counts. The wait is part of the window.
@@ -160,16 +197,22 @@ impl Builder {
             database: &database,
             address_book: &address_book,
         };
-        let (locals, channels) = build_channels(&linked, setup, &mut problems);
+        let (locals, mut channels) = build_channels(&linked, setup, &mut problems);
+        problems.extend(tune(&mut channels, &self.tunings));
         let Some(registry) = registry.filter(|_| problems.is_empty()) else {
             return Err(RegistryError::from_problems(problems));
         };
-        let erasing = channels.values().flat_map(|channel| channel.forget());
+        let erasing = channels.values().flat_map(|its| its.channel.forget());
         let inner = Inner {
             forget_statements: locals
                 .iter()
                 .flat_map(|local| local.statement.forget)
                 .chain(erasing)
+                .copied()
+                .collect(),
+            prune_statements: locals
+                .iter()
+                .flat_map(|local| local.statement.prune)
                 .copied()
                 .collect(),
             statements: Statements::compose(&locals),
@@ -179,6 +222,10 @@ impl Builder {
             address_book,
             limits: self.limits,
             worker: Uuid::now_v7(),
+            unreleased: Mutex::default(),
+            running: AtomicUsize::new(0),
+            bell: Arc::new(Bell::new(self.wake_up)),
+            commits: tokio::sync::watch::Sender::new(()),
         };
         Ok(Dispatcher {
             inner: Arc::new(inner),
@@ -204,20 +251,24 @@ fn unlinked(required: &[&'static ChannelDeclaration], linked: &[RegisteredChanne
         .collect()
 }
 
-type Channels = BTreeMap<&'static str, Arc<dyn Channel>>;
-
 fn build_channels(
     linked: &[RegisteredChannel],
     setup: Setup<'_>,
     problems: &mut Vec<String>,
-) -> (Vec<LocalInsert>, Channels) {
-    let (mut locals, mut remotes) = (Vec::new(), Channels::new());
+) -> (Vec<LocalInsert>, Remotes) {
+    let (mut locals, mut remotes) = (Vec::new(), Remotes::new());
     for registered in linked {
         let channel = registered.declaration.name();
         match registered.transport {
             Transport::Local(statement) => locals.push(LocalInsert { channel, statement }),
             Transport::Remote(build) => match build(&setup) {
                 Ok(remote) => {
+                    let policy = remote.policy();
+                    let remote = Remote {
+                        bulkhead: Bulkhead::new(&policy),
+                        channel: remote,
+                        policy,
+                    };
                     remotes.insert(channel, remote);
                 }
                 Err(error) => {
@@ -230,4 +281,28 @@ fn build_channels(
         }
     }
     (locals, remotes)
+}
+
+/// Applies what the host says to the channels' policies, and gives what is wrong with them.
+fn tune(channels: &mut Remotes, tunings: &[(&ChannelDeclaration, Tuning)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (channel, tuning) in tunings {
+        match channels.get_mut(channel.name()) {
+            Some(remote) => remote.policy = tuning(remote.policy),
+            None => problems.push(format!(
+                "the channel `{}` is tuned, but no remote channel of this name could be built",
+                channel.name()
+            )),
+        }
+    }
+    for (name, remote) in channels {
+        let wrong = remote.policy.problems();
+        problems.extend(
+            wrong
+                .iter()
+                .map(|problem| format!("channel `{name}`: {problem}")),
+        );
+        remote.bulkhead = Bulkhead::new(&remote.policy);
+    }
+    problems
 }

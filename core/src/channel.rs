@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::delivery::{Delivery, Verdict};
 use crate::event::Location;
+use crate::policy::Policy;
 use crate::setup::{Setup, SetupError};
 
 /// Rows in the app's own database: a feed, an unread badge, mark as read. Registered by `campanile-inbox`.
@@ -229,10 +230,12 @@ impl Part {
 ///
 /// * A batch holds between one and [`max_batch`](Channel::max_batch) deliveries, each admitted, not muted, with rendered
 ///   and frozen parts, and with at least one address.
-/// * Batches run in a task of their own under a time-out. A panic or a hang of yours is a failed attempt of your
-///   deliveries and of no other channel's.
+/// * A call runs on a thread of its own under a time-out, and no more calls at once than your policy says. A panic or a hang
+///   of yours is a failed attempt of your deliveries and of no other channel's.
 /// * A delivery may come again (with the same id, the same parts and a higher attempt) when your verdict asked for it,
 ///   or when the process died before the verdict was recorded.
+/// * If your [`policy`](Channel::policy) says that keys are honoured, a batch of several has a
+///   [key of its own](Delivery::batch_key), and what may have gone out together comes again together, under that key.
 ///
 /// # What you promise
 ///
@@ -262,6 +265,11 @@ pub trait Channel: Send + Sync + 'static {
     /// How many deliveries one call takes at the most. Channels whose provider takes batches say more than one.
     fn max_batch(&self) -> usize {
         1
+    }
+
+    /// How deliveries are retried, and how much of a process they may take. A host may [tune](crate::Builder::tune) it.
+    fn policy(&self) -> Policy {
+        Policy::new()
     }
 
     /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
@@ -300,6 +308,11 @@ pub struct LocalChannel {
     /// The statements that erase the user `$1` from the channel's tables, with the placeholders of
     /// [`Database::sql`](crate::Database::sql).
     pub forget: &'static [&'static str],
+    /// The statements that remove rows the user has been done with for more than `$1` microseconds, at most `$2` of them,
+    /// with the placeholders of [`Database::sql`](crate::Database::sql). Each is run by
+    /// [`Dispatcher::prune`](crate::Dispatcher::prune), by itself, until it removes nothing; so it finds its rows by an
+    /// index, and passes over those that somebody holds: `{skip_locked}`.
+    pub prune: &'static [&'static str],
 }
 
 /// How a channel delivers.

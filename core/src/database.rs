@@ -4,6 +4,7 @@
 //! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 #[cfg(feature = "postgres")]
@@ -200,12 +201,13 @@ impl Database {
     /// |---|---|---|
     /// | `{campanile}` | `campanile.` | |
     /// | `{now}` | `clock_timestamp()` | microseconds since 1970 |
+    /// | `{now_micros}` | microseconds since 1970 | the same |
     /// | `{later(x)}`, `{earlier(x)}` | the clock plus, minus microseconds | the same |
     /// | `{micros(x)}` | microseconds of a `timestamptz` | `x` |
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
     /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
-    /// | `{for_update}`, `{skip_locked}` | `for update`, `for update skip locked` | |
+    /// | `{for_update}`, `{skip_locked}`, `{key_share}` | `for update`, `for update skip locked`, `for key share` | |
     ///
     /// # Panics
     ///
@@ -270,15 +272,113 @@ macro_rules! each_database {
     };
 }
 
-pub use crate::each_database;
+/// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
+/// value is a `Result` with an `sqlx::Error`.
+///
+/// For what runs by itself, without a caller who would give up: within ten seconds it ends or is an error, and a connection
+/// that does not answer is closed and not given back. The code is a block of its own, which `return` leaves.
+#[macro_export]
+macro_rules! each_connection {
+    ($database:expr, |$connection:ident| $body:expr) => {
+        $crate::database::outcome($crate::each_database!($database, |pool| {
+            $crate::database::in_time(async {
+                let mut held = $crate::database::Held::of(pool).await?;
+                let $connection = held.connection();
+                let result: ::core::result::Result<_, $crate::sqlx::Error> = async { $body }.await;
+                held.give_back();
+                result
+            })
+            .await
+        }))
+    };
+}
 
-type Dialect = [(&'static str, &'static str, &'static str); 15];
+pub use crate::{each_connection, each_database};
+
+/// How long a statement of a worker's may take, with the wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to show that it is in order when it is given back.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// Not public API: what [`each_connection!`] gives, also where there is no database.
+#[doc(hidden)]
+pub fn outcome<T>(result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    result
+}
+
+/// Not public API: see [`each_connection!`].
+#[doc(hidden)]
+pub async fn in_time<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result,
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "the database did not answer in time",
+        ))),
+    }
+}
+
+/// Not public API: a connection of [`each_connection!`]. Dropped in the middle of a statement it is closed; the pool would wait
+/// for its answer, and where none comes be smaller by one for good.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Held<DB: sqlx::Database>(Option<sqlx::pool::PoolConnection<DB>>);
+
+impl<DB: sqlx::Database> Held<DB> {
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// When none comes free in the pool's own time.
+    pub async fn of(pool: &sqlx::Pool<DB>) -> Result<Self, sqlx::Error> {
+        Ok(Self(Some(pool.acquire().await?)))
+    }
+
+    /// The connection.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is there until it is given back.
+    pub fn connection(&mut self) -> &mut DB::Connection {
+        self.0.as_mut().expect("it is there until it is given back")
+    }
+
+    /// Nothing is under way on it any more.
+    pub fn give_back(mut self) {
+        if let Some(mut connection) = self.0.take() {
+            tokio::spawn(tokio::time::timeout(LAST_WORD, async move {
+                connection.return_to_pool().await;
+            }));
+        }
+    }
+}
+
+impl<DB: sqlx::Database> Drop for Held<DB> {
+    fn drop(&mut self) {
+        // SQLite is in this process and always answers; and a database in memory is gone with its connection.
+        if let Some(connection) = &mut self.0
+            && DB::NAME != "SQLite"
+        {
+            connection.close_on_drop();
+        }
+    }
+}
+
+type Dialect = [(&'static str, &'static str, &'static str); 17];
 
 /// Placeholder, what stands before its argument, what stands after.
 #[cfg(feature = "postgres")]
 pub(crate) const POSTGRES: Dialect = [
     ("campanile", "campanile.", ""),
     ("now", "clock_timestamp()", ""),
+    (
+        "now_micros",
+        "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+        "",
+    ),
     (
         "later",
         "clock_timestamp() + (",
@@ -299,6 +399,7 @@ pub(crate) const POSTGRES: Dialect = [
     ("rows", "jsonb_array_elements(", "::jsonb)"),
     ("skip_locked", "for update skip locked", ""),
     ("for_update", "for update", ""),
+    ("key_share", "for key share", ""),
     ("json", "(", ")::jsonb"),
 ];
 
@@ -307,6 +408,11 @@ pub(crate) const POSTGRES: Dialect = [
 pub(crate) const SQLITE: Dialect = [
     ("campanile", "", ""),
     ("now", "cast(unixepoch('subsec') * 1000000 as integer)", ""),
+    (
+        "now_micros",
+        "cast(unixepoch('subsec') * 1000000 as integer)",
+        "",
+    ),
     (
         "later",
         "cast(unixepoch('subsec') * 1000000 as integer) + (",
@@ -327,6 +433,7 @@ pub(crate) const SQLITE: Dialect = [
     ("rows", "json_each(", ")"),
     ("skip_locked", "", ""),
     ("for_update", "", ""),
+    ("key_share", "", ""),
     ("json", "(", ")"),
 ];
 

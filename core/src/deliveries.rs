@@ -40,12 +40,14 @@ pub enum DeliveryState {
     Dead,
     /// Nobody knows whether it went out.
     Unknown,
-    /// It cannot be read, and waits for an operator.
+    /// Its event or its channel is not known to any running worker, until one knows it; or it cannot be read, and waits for an
+    /// operator.
     Blocked,
 }
 
 impl DeliveryState {
-    const ALL: [Self; 10] = [
+    /// Every state, in the order of a delivery's life.
+    pub const ALL: &'static [Self] = &[
         Self::Pending,
         Self::Running,
         Self::Delivered,
@@ -76,8 +78,10 @@ impl DeliveryState {
     }
 
     fn read(text: &str) -> Result<Self, sqlx::Error> {
-        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        known.ok_or_else(|| sqlx::Error::Decode(format!("no state `{text}` is known").into()))
+        let known = Self::ALL.iter().find(|state| state.as_str() == text);
+        known
+            .copied()
+            .ok_or_else(|| sqlx::Error::Decode(format!("no state `{text}` is known").into()))
     }
 }
 
@@ -124,7 +128,8 @@ pub struct Attempt {
     /// How long it took.
     #[serde(rename = "tookMicros", serialize_with = "as_micros")]
     pub took: Duration,
-    /// What came of it: `accepted`, `retry`, `unknown`, `misconfigured`, `permanent`, `suppressed`, `unreachable`, `muted`.
+    /// What came of it: `accepted`, `retry`, `unknown`, `misconfigured`, `permanent`, `suppressed`, `unreachable`, `muted`,
+    /// `expired`; `lost`, if its worker stopped or was cut off before it could say so.
     pub outcome: String,
     /// The provider's status, an HTTP or SMTP code.
     pub status: Option<u16>,
@@ -132,6 +137,10 @@ pub struct Attempt {
     pub provider_id: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
+    /// The kind of what went wrong, in one word; see [`ErrorClass`](crate::delivery::ErrorClass).
+    pub error_class: Option<String>,
+    /// The trace of the attempt, where the app traces with OpenTelemetry.
+    pub trace_id: Option<String>,
     /// The process that tried it.
     pub worker: Uuid,
 }
@@ -201,21 +210,22 @@ pub enum DeliveryChangeError {
 
 const SUMMARY: &str = "\
     select {text(its.id)} as id, {text(its.notification_id)} as notification_id, its.user_id, its.channel, \
-        dispatch.event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
+        coalesce(dispatch.event_type, '') as event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
         {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at \
     from {campanile}notification_deliveries as its \
-    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
+    left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
 
-/// A fresh set of attempts: those so far no longer count.
+/// A fresh set of attempts: those so far no longer count, and neither does the time it was worth sending in.
 const RETRY: &str = "\
     update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
-        finished_at = null";
+        first_attempt_at = null, expires_at = null, batch_id = null, blocked_as = null, finished_at = null";
 
-const RETRIABLE: &str = "('pending', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
+const RETRIABLE: &str =
+    "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
 
-const CANCEL: &str = "\
-    update {campanile}notification_deliveries set state = 'cancelled', finished_at = {now} \
-    where id = {uuid($1)} and state in ('pending', 'blocked')";
+/// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
+const NOW: &str = "\
+    update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = 'pending'";
 
 impl Dispatcher {
     /// How many deliveries there are, by channel and state.
@@ -299,7 +309,16 @@ impl Dispatcher {
     /// One statement: it is due or it is as before.
     pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
         let statement = format!("{RETRY} where id = {{uuid($1)}} and state in {RETRIABLE}");
-        self.change(id, &statement, "tried again").await
+        let id_text = id.to_string();
+        let mut changed = write(self.database(), &statement, Some(&id_text)).await;
+        if let Ok(0) = changed {
+            changed = write(self.database(), NOW, Some(&id_text)).await;
+        }
+        if changed.map_err(StoreError::from)? == 1 {
+            self.inner.bell.ring(self.database());
+            return Ok(());
+        }
+        Err(self.refusal(id, "tried again").await)
     }
 
     /// Cancels a delivery that waits. If nobody was reached on any channel, its window is released.
@@ -310,17 +329,19 @@ impl Dispatcher {
     ///
     /// # Cancel safety
     ///
-    /// It is cancelled or it is not; a future dropped in between may leave its window as it is.
+    /// Once polled it goes on in a task of its own: it is cancelled and its window released, or neither.
     pub async fn cancel_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
-        self.change(id, CANCEL, "cancelled").await?;
-        settle::release_windows_of(self.database(), &[id])
-            .await
-            .map_err(StoreError::from)?;
-        Ok(())
+        let database = self.database().clone();
+        let cancelling = tokio::spawn(async move { settle::cancel(&database, id).await });
+        let cancelled = cancelling.await.map_err(|_| StoreError::interrupted())?;
+        if cancelled.map_err(StoreError::from)? {
+            return Ok(());
+        }
+        Err(self.refusal(id, "cancelled").await)
     }
 
-    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many. As
-    /// [`Dispatcher::retry_delivery`], it opens no window.
+    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many: a
+    /// thousand in one statement. As [`Dispatcher::retry_delivery`], it opens no window.
     ///
     /// # Errors
     ///
@@ -328,37 +349,44 @@ impl Dispatcher {
     ///
     /// # Cancel safety
     ///
-    /// One statement: all of them or none.
+    /// A future dropped in between leaves some of them dead; call it again.
     pub async fn redrive_dead(&self, channel: Option<&str>) -> Result<u64, StoreError> {
-        let statement = format!("{RETRY} where state = 'dead' and ($1 is null or channel = $1)");
-        Ok(write(self.database(), &statement, channel).await?)
+        let statement = format!(
+            "{RETRY} where id in (select id from {{campanile}}notification_deliveries \
+             where state = 'dead' and ($1 is null or channel = $1) limit 1000 {{skip_locked}})"
+        );
+        let mut redriven = 0;
+        loop {
+            match write(self.database(), &statement, channel).await? {
+                0 => break,
+                some => redriven += some,
+            }
+        }
+        if redriven > 0 {
+            self.inner.bell.ring(self.database());
+        }
+        Ok(redriven)
     }
 
-    async fn change(
-        &self,
-        id: Uuid,
-        statement: &str,
-        change: &'static str,
-    ) -> Result<(), DeliveryChangeError> {
-        let id_text = id.to_string();
-        let changed = write(self.database(), statement, Some(&id_text))
-            .await
-            .map_err(StoreError::from)?;
-        if changed == 1 {
-            return Ok(());
-        }
+    /// Why a delivery was not changed.
+    async fn refusal(&self, id: Uuid, change: &'static str) -> DeliveryChangeError {
         let condition = "where its.id = {uuid($1)} and $2 is null and $3 is null";
-        let found = summaries(self.database(), condition, [Some(id_text), None, None])
-            .await
-            .map_err(StoreError::from)?;
-        Err(match found.first() {
-            None => DeliveryChangeError::NotFound(id),
-            Some(its) => DeliveryChangeError::WrongState {
-                id,
-                state: its.state,
-                change,
+        let found = summaries(
+            self.database(),
+            condition,
+            [Some(id.to_string()), None, None],
+        );
+        match found.await.map_err(StoreError::from) {
+            Err(error) => error.into(),
+            Ok(found) => match found.first() {
+                None => DeliveryChangeError::NotFound(id),
+                Some(its) => DeliveryChangeError::WrongState {
+                    id,
+                    state: its.state,
+                    change,
+                },
             },
-        })
+        }
     }
 }
 
@@ -414,7 +442,8 @@ async fn summaries(
 async fn attempts(database: &Database, notification: Uuid) -> Result<Vec<Attempt>, sqlx::Error> {
     let statement = database.sql(
         "select {text(its.delivery_id)} as delivery_id, its.attempt, {micros(its.started_at)} as started_at, \
-         its.took_micros, its.outcome, its.status, its.provider_id, its.error, {text(its.worker)} as worker \
+         its.took_micros, its.outcome, its.status, its.provider_id, its.error, its.error_class, its.trace_id, \
+         {text(its.worker)} as worker \
          from {campanile}notification_attempts as its \
          join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
          where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt",
@@ -437,6 +466,8 @@ async fn attempts(database: &Database, notification: Uuid) -> Result<Vec<Attempt
                     .and_then(|status| u16::try_from(status).ok()),
                 provider_id: row.try_get("provider_id")?,
                 error: row.try_get("error")?,
+                error_class: row.try_get("error_class")?,
+                trace_id: row.try_get("trace_id")?,
                 worker: id(row.try_get("worker")?)?,
             })
         });

@@ -36,8 +36,13 @@ pub struct Delivery {
     pub category: String,
     /// The first attempt is 1. It rises with every attempt in which the channel was called.
     pub attempt: u32,
-    /// How many attempts do not count against it, because the channel was set up wrongly.
-    pub(crate) uncounted: u32,
+    /// Whether an earlier attempt may have gone out: its answer was lost, or the process that made it. Where the provider
+    /// recognizes [`idempotency_key`](Delivery::idempotency_key), trying again is safe all the same.
+    pub maybe_sent: bool,
+    /// The batch in which it goes out, if its channel takes batches and its provider recognizes keys.
+    pub(crate) batch_id: Option<Uuid>,
+    /// What of its past decides about its future.
+    pub(crate) past: Past,
     /// Where to, from the address book: never empty. Push tokens may be several.
     pub addresses: Vec<String>,
     /// The rendered parts.
@@ -46,7 +51,38 @@ pub struct Delivery {
     pub payload: Arc<serde_json::Value>,
 }
 
+/// What of a delivery's past decides about its future.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    /// How many attempts do not count against it, because the channel was set up wrongly.
+    pub(crate) uncounted: u32,
+    /// How long ago its first attempt that counts was begun.
+    pub(crate) age: Duration,
+    /// Whether it is no longer worth sending.
+    pub(crate) is_expired: bool,
+    /// Whether its notification has a row of a local channel, and so has reached its recipient anyway.
+    pub(crate) has_local: bool,
+    /// The worker whose lease has just run out over it.
+    pub(crate) lost_worker: Option<Uuid>,
+    /// The trace of its dispatch, as a W3C `traceparent`.
+    #[cfg_attr(
+        not(feature = "opentelemetry"),
+        allow(dead_code, reason = "it is linked where there are traces")
+    )]
+    pub(crate) trace_context: Option<String>,
+}
+
 impl Delivery {
+    /// How many attempts count against it, with the present one.
+    pub(crate) fn counted(&self) -> u32 {
+        self.attempt - self.past.uncounted.min(self.attempt)
+    }
+
+    /// Whether it is in no batch any more: then it is its own.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.batch_id == Some(self.id)
+    }
+
     /// The text of a part; empty if the event does not fill it.
     #[must_use]
     pub fn part(&self, name: &str) -> &str {
@@ -59,6 +95,15 @@ impl Delivery {
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         format!("cmp_{}", self.id)
+    }
+
+    /// The key of the batch it goes out in, `cmp_batch_{batch id}`: the same for all deliveries of one call. A batch of which
+    /// nobody knows whether it arrived comes again under the same key, with the same deliveries in the same order but for
+    /// those that must not be sent any more. `None`: it goes out under its own key.
+    #[must_use]
+    pub fn batch_key(&self) -> Option<String> {
+        let batch = self.batch_id.filter(|_| !self.is_alone());
+        batch.map(|id| format!("cmp_batch_{id}"))
     }
 }
 
@@ -149,6 +194,20 @@ impl Verdict {
         }
     }
 
+    /// The class of what went wrong: the channel's word, else what follows from the verdict and a status of 429.
+    #[must_use]
+    pub fn error_class(&self) -> Option<ErrorClass> {
+        let error = self.error()?;
+        let by_verdict = match self {
+            Self::Retry { .. } if error.status() == Some(429) => ErrorClass::RateLimited,
+            Self::Retry { .. } => ErrorClass::Unavailable,
+            Self::Misconfigured { .. } => ErrorClass::Misconfigured,
+            Self::Unknown { .. } => ErrorClass::Timeout,
+            _ => ErrorClass::Rejected,
+        };
+        Some(error.class().unwrap_or(by_verdict))
+    }
+
     /// The error, where there is one.
     #[must_use]
     pub fn error(&self) -> Option<&DeliveryError> {
@@ -162,12 +221,66 @@ impl Verdict {
     }
 }
 
-/// What went wrong in an attempt: a text without secrets, addresses or payload, and the provider's status if it gave one.
+/// The kind of a failure, as metrics and the delivery log name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// No connection, no name, no TLS: the request was not written.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// The provider asked for fewer calls (429).
+    RateLimited,
+    /// The provider is in trouble (5xx, 4xx in SMTP).
+    Unavailable,
+    /// The channel is set up wrongly (401, 403, a bad sender).
+    Misconfigured,
+    /// The provider refused this message for good.
+    Rejected,
+    /// The provider refused a batch as a whole. With [`Verdict::Retry`] its deliveries come again one by one.
+    Refused,
+    /// The provider knows the key with another content: an earlier attempt was taken. With [`Verdict::Permanent`] the
+    /// delivery ends as unknown.
+    Conflict,
+    /// The receiving side says that there is no such address.
+    Bounced,
+    /// The answer cannot be understood.
+    Protocol,
+    /// The channel panicked.
+    Panic,
+    /// Something of the app's own did not work: its database, its address book.
+    Internal,
+}
+
+impl ErrorClass {
+    /// The class in one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured => "misconfigured",
+            Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::Conflict => "conflict",
+            Self::Bounced => "bounced",
+            Self::Protocol => "protocol",
+            Self::Panic => "panic",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What went wrong in an attempt: a text without secrets, addresses or payload, its class, and the provider's status if it
+/// gave one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DeliveryError {
     message: String,
     status: Option<u16>,
+    class: Option<ErrorClass>,
 }
 
 impl DeliveryError {
@@ -179,7 +292,21 @@ impl DeliveryError {
             // Provider texts may hold a NUL, which Postgres cannot store, and may be long.
             message: message.replace('\0', " ").chars().take(500).collect(),
             status: None,
+            class: None,
         }
+    }
+
+    /// The same with its class. Without one the class follows from the verdict.
+    #[must_use]
+    pub const fn with_class(mut self, class: ErrorClass) -> Self {
+        self.class = Some(class);
+        self
+    }
+
+    /// The class, if the channel gave one.
+    #[must_use]
+    pub const fn class(&self) -> Option<ErrorClass> {
+        self.class
     }
 
     /// The same with the provider's status, an HTTP or SMTP code.

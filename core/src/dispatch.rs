@@ -4,9 +4,10 @@
 //! name and no channel's table.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::Serialize;
 use tracing::Instrument as _;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::account::empty_report;
 use crate::address::{AddressBook, AddressTable};
 use crate::builder::Builder;
+use crate::bulkhead::Bulkhead;
 use crate::channel::Channel;
 use crate::database::{Database, Pool, each_database};
 use crate::dedup;
@@ -23,6 +25,7 @@ use crate::event::EventDeclaration;
 use crate::notice::{Content as NoticeContent, Notice};
 use crate::payload::{Payload, PayloadError};
 use crate::plan::Plan;
+use crate::policy::Policy;
 use crate::preferences::UserPreferences;
 use crate::recipient::{self, InvalidInput};
 use crate::registry::Registry;
@@ -30,8 +33,9 @@ use crate::render::{Content, HttpLinks};
 use crate::report::DispatchReport;
 use crate::store::{Lease, Statements};
 use crate::suggest::shown;
+use crate::trace_context;
 use crate::transaction::InTransaction;
-use crate::worker::Stop;
+use crate::wake::Bell;
 use crate::write::{Checked, Planned, Written};
 
 /// Decides who hears of an event, where, and whether it is a repeat. Cheap to clone.
@@ -50,13 +54,30 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) statements: Statements,
     /// The remote channels, by name.
-    pub(crate) channels: BTreeMap<&'static str, Arc<dyn Channel>>,
+    pub(crate) channels: BTreeMap<&'static str, Remote>,
     pub(crate) address_book: Arc<dyn AddressBook>,
     pub(crate) limits: Limits,
     /// What erases a user from the channels' own tables.
     pub(crate) forget_statements: Vec<&'static str>,
+    /// What removes read items from the local channels' own tables.
+    pub(crate) prune_statements: Vec<&'static str>,
     /// This process, in leases and in the delivery log.
     pub(crate) worker: Uuid,
+    /// Deliveries that reached nobody, and whose window somebody held: a worker's sweep releases it.
+    pub(crate) unreleased: Mutex<HashSet<Uuid>>,
+    /// How many workers run over this dispatcher: they are one to others.
+    pub(crate) running: AtomicUsize,
+    /// What wakes workers.
+    pub(crate) bell: Arc<Bell>,
+    /// What tells of commits.
+    pub(crate) commits: tokio::sync::watch::Sender<()>,
+}
+
+/// A remote channel, with what its deliveries may take.
+pub(crate) struct Remote {
+    pub(crate) channel: Arc<dyn Channel>,
+    pub(crate) policy: Policy,
+    pub(crate) bulkhead: Bulkhead,
 }
 
 /// The numbers a host may set on the [`Builder`].
@@ -66,6 +87,7 @@ pub(crate) struct Limits {
     pub(crate) chunk: usize,
     pub(crate) inline_deliveries: usize,
     pub(crate) attempt_timeout: Duration,
+    pub(crate) lease: Duration,
     pub(crate) lock_wait: Duration,
     pub(crate) http_links: HttpLinks,
 }
@@ -298,6 +320,7 @@ impl Dispatcher {
             org_id: notice.org_id,
             recipients,
             repeated_ids,
+            trace_context: trace_context::current(),
         })
     }
 
@@ -351,10 +374,8 @@ impl Dispatcher {
                 FirstAttempt::Here => inner.limits.inline_deliveries,
                 FirstAttempt::ByWorker => 0,
             });
-            // The leases begin in the write, a little later than this.
-            let leased_at = Instant::now();
             let written = inner.write(checked, lease).await?;
-            Ok(inner.deliver_and_report(written, leased_at).await)
+            Ok(inner.deliver_and_report(written).await)
         };
         match tokio::spawn(task.instrument(span)).await {
             Ok(result) => result,
@@ -368,7 +389,7 @@ impl Inner {
     pub(crate) fn lease(&self, at_most: usize) -> Lease {
         Lease {
             at_most,
-            time: self.lease_time(),
+            time: self.limits.lease,
             worker: self.worker,
             lock_wait: Some(self.limits.lock_wait),
         }
@@ -383,14 +404,13 @@ impl Inner {
     }
 
     /// Steps 7 and 8.
-    async fn deliver_and_report(
-        self: &Arc<Self>,
-        written: Written,
-        leased_at: Instant,
-    ) -> Vec<DispatchReport> {
-        let outcomes = self
-            .attempt(written.leased(), leased_at, &Stop::default())
-            .await;
+    async fn deliver_and_report(self: &Arc<Self>, written: Written) -> Vec<DispatchReport> {
+        self.commits.send_replace(());
+        let leased = written.leased(&self.channels);
+        if written.has_queued(&self.channels, leased.len()) {
+            self.bell.ring(&self.database);
+        }
+        let outcomes = self.attempt(leased, written.leased_at).await;
         self.report(&written, &outcomes)
     }
 }

@@ -15,7 +15,7 @@ use crate::preferences::Weight;
 /// The window of an event that declares none.
 pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
 
-/// The longest window an event may declare: a year.
+/// The longest window an event may declare, and the longest time until it expires: a year.
 pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
 
 /// A declared type of thing worth telling a user.
@@ -89,6 +89,8 @@ pub struct EventDeclaration {
     pub aliases: &'static [&'static str],
     /// In which time, and by what, two dispatches are one notification.
     pub dedup: Dedup,
+    /// How long after its dispatch a remote delivery is still worth sending; `None` means however late it is.
+    pub expires_after: Option<Duration>,
     /// The channels it goes to, each with its templates.
     pub channels: &'static [ChannelUse],
     /// The channel that preferences cannot remove.

@@ -20,7 +20,9 @@ pub enum ForgetError {
 }
 
 /// Core's own tables, in an order in which each statement still finds what it needs.
-const STATEMENTS: [&str; 6] = [
+const STATEMENTS: [&str; 7] = [
+    // Whoever records an attempt at one of them has done so before this, or finds nothing afterwards.
+    "select id from {campanile}notification_deliveries where user_id = $1 order by id {for_update}",
     "delete from {campanile}notification_attempts where delivery_id in \
      (select id from {campanile}notification_deliveries where user_id = $1)",
     // A dispatch to this user alone goes with its content; one to others too is theirs as well.

@@ -29,9 +29,19 @@ pub mod setup;
 mod dispatch;
 mod transaction;
 mod write;
+pub mod policy;
+mod bulkhead;
+mod lease;
+mod batch;
 mod attempt;
 mod settlement;
 mod worker;
+mod sweep;
+mod wake;
+mod commits;
+pub mod fleet;
+mod telemetry;
+mod trace_context;
 pub mod pauses;
 pub mod deliveries;
 pub mod prune;
@@ -54,6 +64,7 @@ pub use uuid;
 
 pub use crate::attempt::Attempted;
 pub use crate::builder::Builder;
+pub use crate::commits::Commits;
 pub use crate::database::Database;
 pub use crate::dispatch::{Dispatcher, Explanation};
 pub use crate::error::{DispatchError, StoreError};
@@ -63,6 +74,7 @@ pub use crate::notice::{EventRequest, Notice};
 pub use crate::registry::{Registry, RegistryError};
 pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};
 pub use crate::transaction::InTransaction;
+pub use crate::wake::WakeUp;
 pub use crate::worker::Worker;
 
 /// Not public API: what the macros write.

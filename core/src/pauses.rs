@@ -1,7 +1,6 @@
 //! A **pause** keeps a channel's deliveries waiting: by an operator's word, or because the channel said that it is set up
 //! wrongly. The others go on, no attempt is used up, and everybody can see it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -127,6 +126,7 @@ impl Dispatcher {
         pauses::resume(&self.inner.database, channel)
             .await
             .map_err(StoreError::from)?;
+        self.inner.bell.ring(self.database());
         tracing::info!(target: "campanile", channel, "a channel was resumed");
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Inner {
     }
 
     /// A channel said that it is set up wrongly.
-    pub(crate) async fn pause_misconfigured(self: &Arc<Self>, channel: &str, reason: &str) {
+    pub(crate) async fn pause_misconfigured(&self, channel: &str, reason: &str) {
         tracing::error!(
             target: "campanile",
             channel,

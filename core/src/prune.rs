@@ -1,7 +1,10 @@
-//! **Prunes** what nobody needs any more: deliveries that ended long ago with their log and content, and windows that are over.
+//! **Prunes** what nobody needs any more: deliveries that ended long ago with their log and content, windows that are over,
+//! and, if the host says so, what its users have read.
 //!
-//! In small batches, each a transaction of its own, so that dispatches go on in between. Inbox items are the inbox's.
+//! In small batches, each a transaction of its own, so that dispatches go on in between. Which rows are read is said by the
+//! local channel that owns them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -27,6 +30,9 @@ pub struct Retention {
     pub deliveries: Duration,
     /// Windows that are over. A day unless said otherwise.
     pub windows: Duration,
+    /// Items of local channels, an inbox for example, since the user read them. Kept for good unless said otherwise; what
+    /// was never read is kept in any case.
+    pub read_items: Option<Duration>,
 }
 
 impl Default for Retention {
@@ -34,6 +40,7 @@ impl Default for Retention {
         Self {
             deliveries: Duration::from_hours(30 * 24),
             windows: Duration::from_hours(24),
+            read_items: None,
         }
     }
 }
@@ -51,6 +58,8 @@ pub struct Pruned {
     pub dispatches: u64,
     /// Windows.
     pub windows: u64,
+    /// Items that were read.
+    pub read_items: u64,
 }
 
 const FINISHED: &str = "\
@@ -90,11 +99,17 @@ impl Dispatcher {
     ///
     /// Once polled it goes on in a task of its own; each batch is removed whole or not at all.
     pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let database = self.database().clone();
+        let inner = Arc::clone(&self.inner);
         let pruning = tokio::spawn(async move {
+            let database = &inner.database;
             let mut pruned = Pruned::default();
-            while prune_deliveries(&database, retention.deliveries, &mut pruned).await? > 0 {}
-            while prune_windows(&database, retention.windows, &mut pruned).await? > 0 {}
+            while prune_deliveries(database, retention.deliveries, &mut pruned).await? > 0 {}
+            pruned.windows = prune_by(database, WINDOWS, retention.windows).await?;
+            if let Some(older_than) = retention.read_items {
+                for statement in &inner.prune_statements {
+                    pruned.read_items += prune_by(database, statement, older_than).await?;
+                }
+            }
             Ok::<_, sqlx::Error>(pruned)
         });
         let pruned = pruning.await.map_err(|_| StoreError::interrupted())?;
@@ -146,19 +161,26 @@ async fn prune_deliveries(
     })
 }
 
-async fn prune_windows(
+/// Runs a statement until it removes nothing more, and says how much that was.
+async fn prune_by(
     database: &Database,
+    statement: &str,
     older_than: Duration,
-    pruned: &mut Pruned,
 ) -> Result<u64, sqlx::Error> {
-    let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        let done = sqlx::query(database.sql(WINDOWS))
-            .bind(micros(older_than))
-            .bind(BATCH)
-            .execute(pool)
-            .await?;
-        pruned.windows += done.rows_affected();
-        Ok(done.rows_affected())
-    })
+    let mut removed = 0;
+    loop {
+        let _turn = database.turn_to_write().await;
+        let batch: u64 = each_database!(database, |pool| {
+            sqlx::query(database.sql(statement))
+                .bind(micros(older_than))
+                .bind(BATCH)
+                .execute(pool)
+                .await?
+                .rows_affected()
+        });
+        if batch == 0 {
+            return Ok(removed);
+        }
+        removed += batch;
+    }
 }

@@ -97,7 +97,7 @@ impl Registry {
     ///
     /// All problems at once: two events of one type or alias, an event whose channel is not among the channels, two
     /// channels of one name, a required part without a template or a template of no part, a template that does not parse,
-    /// a malformed type, category or window.
+    /// a malformed type, category, window or time until an event expires.
     pub fn new(
         events: impl IntoIterator<Item = &'static EventDeclaration>,
         channels: impl IntoIterator<Item = RegisteredChannel>,
@@ -150,6 +150,15 @@ impl Registry {
         self.events.get(event_type).or_else(by_alias).copied()
     }
 
+    /// Every event type and alias.
+    pub(crate) fn event_types(&self) -> Vec<&'static str> {
+        self.events
+            .keys()
+            .chain(self.aliases.keys())
+            .copied()
+            .collect()
+    }
+
     /// The event type most like one that is not registered.
     #[must_use]
     pub fn suggest(&self, event_type: &str) -> Option<&'static str> {
@@ -193,6 +202,7 @@ fn entry(event: &'static EventDeclaration) -> impl Serialize {
         "channels": event.channels.iter().map(|used| used.channel.name()).collect::<Vec<_>>(),
         "criticalChannel": event.critical.map(ChannelDeclaration::name),
         "dedup": { "windowSeconds": event.dedup.window.as_secs_f64(), "by": event.dedup.by },
+        "expiresAfterSeconds": event.expires_after.map(|after| after.as_secs_f64()),
         "fields": event.fields,
         "declaredAt": event.location,
     })
@@ -307,6 +317,12 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
     }
     if event.dedup.window > LONGEST_WINDOW {
         problem("its dedup window is longer than a year".into());
+    }
+    if event.expires_after.is_some_and(|after| after.is_zero()) {
+        problem("it expires at once, so nothing would ever be sent; `None` means never".into());
+    }
+    if event.expires_after > Some(LONGEST_WINDOW) {
+        problem("it expires after more than a year; `None` means never".into());
     }
     for name in event.dedup.by {
         if *name != "subject" && !event.fields.contains(name) {

@@ -1,24 +1,16 @@
 //! What follows from a verdict: the state the delivery goes to, when it is tried again, what the report and the log say.
 //!
-//! Pure but for the dice of the jitter. The one table of what follows from what is [`Judged::settled`].
+//! Pure but for the dice of the jitter. The one table of what follows from what is [`Judged::fate`].
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 use uuid::Uuid;
 
-use crate::delivery::{Delivery, DeliveryError, Verdict};
+use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::policy::{AfterUnknown, Policy};
 use crate::report::{Outcome, Retry};
-use crate::store::settle::{Settled, State};
-
-/// After this many attempts a delivery is dead.
-pub(crate) const MOST_ATTEMPTS: u32 = 12;
-
-/// The first pause is up to this long, and doubles.
-const BACKOFF_BASE: Duration = Duration::from_secs(10);
-
-/// The longest pause.
-const BACKOFF_CAP: Duration = Duration::from_hours(2);
+use crate::store::settle::{BlockedAs, Settled, State};
 
 /// A delivery, and what was said of it.
 #[derive(Debug)]
@@ -26,6 +18,8 @@ pub(crate) struct Judged {
     pub(crate) delivery: Delivery,
     pub(crate) ruling: Ruling,
     pub(crate) took: Duration,
+    /// The trace of the attempt, for the delivery log.
+    pub(crate) trace_id: Option<String>,
 }
 
 /// What was said of a delivery.
@@ -35,33 +29,51 @@ pub(crate) enum Ruling {
     Verdict(Verdict),
     /// The recipient has muted the channel since the dispatch.
     Muted,
+    /// It is no longer worth sending.
+    Expired,
+    /// It has used up its attempts or its time without a word that was recorded.
+    UsedUp,
+    /// This binary does not know its event.
+    Stranger,
     /// There was no time to begin.
     NotBegun,
 }
 
 impl Judged {
+    pub(crate) fn new(delivery: Delivery, ruling: Ruling) -> Self {
+        Self {
+            delivery,
+            ruling,
+            took: Duration::ZERO,
+            trace_id: None,
+        }
+    }
+
     /// The same verdict for all of them.
     pub(crate) fn all(deliveries: Vec<Delivery>, verdict: &Verdict, took: Duration) -> Vec<Self> {
-        Self::ruled(deliveries, &Ruling::Verdict(verdict.clone()), took)
+        let judged = deliveries.into_iter().map(|delivery| Self {
+            took,
+            ..Self::new(delivery, Ruling::Verdict(verdict.clone()))
+        });
+        judged.collect()
     }
 
     pub(crate) fn not_begun(deliveries: Vec<Delivery>) -> Vec<Self> {
-        Self::ruled(deliveries, &Ruling::NotBegun, Duration::ZERO)
-    }
-
-    fn ruled(deliveries: Vec<Delivery>, ruling: &Ruling, took: Duration) -> Vec<Self> {
-        let judged = deliveries.into_iter().map(|delivery| Self {
-            delivery,
-            ruling: ruling.clone(),
-            took,
-        });
-        judged.collect()
+        let judged = deliveries.into_iter();
+        judged.map(|its| Self::new(its, Ruling::NotBegun)).collect()
     }
 
     fn error(&self) -> Option<&DeliveryError> {
         match &self.ruling {
             Ruling::Verdict(verdict) => verdict.error(),
-            Ruling::Muted | Ruling::NotBegun => None,
+            _ => None,
+        }
+    }
+
+    fn error_class(&self) -> Option<ErrorClass> {
+        match &self.ruling {
+            Ruling::Verdict(verdict) => verdict.error_class(),
+            _ => None,
         }
     }
 
@@ -73,78 +85,132 @@ impl Judged {
         }
     }
 
-    /// What is recorded.
-    pub(crate) fn settled(&self) -> Settled {
-        let attempt = self.delivery.attempt;
-        let counted = attempt - self.delivery.uncounted.min(attempt);
-        let again = if counted < MOST_ATTEMPTS {
-            State::Pending
+    /// What the delivery log says of the attempt; `None` if there was none.
+    pub(crate) const fn outcome_in_log(&self) -> Option<&'static str> {
+        match &self.ruling {
+            Ruling::Verdict(verdict) => Some(match verdict {
+                Verdict::Accepted { .. } => "accepted",
+                Verdict::Retry { .. } => "retry",
+                Verdict::Unknown { .. } => "unknown",
+                Verdict::Misconfigured { .. } => "misconfigured",
+                Verdict::Permanent { .. } => "permanent",
+                Verdict::SuppressedAddress => "suppressed",
+                Verdict::Unreachable => "unreachable",
+            }),
+            Ruling::Muted => Some("muted"),
+            Ruling::Expired => Some("expired"),
+            Ruling::UsedUp | Ruling::Stranger | Ruling::NotBegun => None,
+        }
+    }
+
+    /// Where the delivery goes, and after which pause: the table of what follows from what.
+    ///
+    /// What may have gone out and ended in any other way ends as unknown, except where the provider recognizes keys and has
+    /// refused this one for good: then it never went out.
+    fn fate(&self, policy: &Policy) -> (State, Duration) {
+        let maybe_sent = self.maybe_sent();
+        let or_unknown = |state| if maybe_sent { State::Unknown } else { state };
+        let ended = |state| (or_unknown(state), Duration::ZERO);
+        let verdict = match &self.ruling {
+            Ruling::Verdict(verdict) => verdict,
+            Ruling::Muted => return ended(State::Suppressed),
+            Ruling::Expired => return ended(State::Expired),
+            Ruling::UsedUp => return ended(State::Dead),
+            Ruling::Stranger => return (State::Blocked(BlockedAs::Event), Duration::ZERO),
+            Ruling::NotBegun => return (State::Released, Duration::ZERO),
+        };
+        match verdict {
+            Verdict::Accepted { .. } => (State::Delivered, Duration::ZERO),
+            Verdict::Misconfigured { .. } => (State::Waiting, jitter(policy, 1)),
+            Verdict::Permanent { error } if error.class() == Some(ErrorClass::Conflict) => {
+                (State::Unknown, Duration::ZERO)
+            }
+            Verdict::Permanent { .. } if policy.honours_keys() => (State::Dead, Duration::ZERO),
+            Verdict::Permanent { .. } => ended(State::Dead),
+            Verdict::SuppressedAddress => ended(State::Suppressed),
+            Verdict::Unreachable => ended(State::Unreachable),
+            Verdict::Unknown { .. }
+                if !policy.honours_keys() && policy.after_unknown == AfterUnknown::Stop =>
+            {
+                ended(State::Unknown)
+            }
+            Verdict::Retry { after, .. } => self.again(policy, *after, or_unknown(State::Dead)),
+            Verdict::Unknown { .. } => self.again(policy, None, State::Unknown),
+        }
+    }
+
+    /// Whether it may have gone out by now.
+    fn maybe_sent(&self) -> bool {
+        self.delivery.maybe_sent || matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }))
+    }
+
+    /// Back to pending, if there is an attempt left and it falls before the horizon.
+    fn again(&self, policy: &Policy, after: Option<Duration>, else_: State) -> (State, Duration) {
+        let counted = self.delivery.counted();
+        let pause = jitter(policy, counted)
+            .max(after.unwrap_or_default())
+            .min(policy.backoff_cap);
+        let past = self.delivery.past.age.saturating_add(self.took);
+        let then = past.saturating_add(pause);
+        if counted < policy.most_attempts && then < policy.horizon {
+            (State::Pending, pause)
         } else {
-            State::Dead
-        };
-        let (state, outcome) = match &self.ruling {
-            Ruling::Verdict(Verdict::Accepted { .. }) => (State::Delivered, Some("accepted")),
-            Ruling::Verdict(Verdict::Retry { .. }) => (again, Some("retry")),
-            Ruling::Verdict(Verdict::Unknown { .. }) if again == State::Dead => {
-                (State::Unknown, Some("unknown"))
-            }
-            Ruling::Verdict(Verdict::Unknown { .. }) => (again, Some("unknown")),
-            Ruling::Verdict(Verdict::Misconfigured { .. }) => {
-                (State::Waiting, Some("misconfigured"))
-            }
-            Ruling::Verdict(Verdict::Permanent { .. }) => (State::Dead, Some("permanent")),
-            Ruling::Verdict(Verdict::SuppressedAddress) => (State::Suppressed, Some("suppressed")),
-            Ruling::Verdict(Verdict::Unreachable) => (State::Unreachable, Some("unreachable")),
-            Ruling::Muted => (State::Suppressed, Some("muted")),
-            Ruling::NotBegun => (State::Released, None),
-        };
-        let delay = match &self.ruling {
-            Ruling::Verdict(Verdict::Retry {
-                after: Some(after), ..
-            }) => (*after).max(backoff(counted)).min(BACKOFF_CAP),
-            Ruling::NotBegun => Duration::ZERO,
-            Ruling::Verdict(Verdict::Misconfigured { .. }) => backoff(1),
-            _ => backoff(counted),
-        };
+            (else_, Duration::ZERO)
+        }
+    }
+
+    /// What is recorded.
+    pub(crate) fn settled(&self, policy: &Policy) -> Settled {
+        let (state, delay) = self.fate(policy);
         let provider_id = match &self.ruling {
             Ruling::Verdict(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
             _ => None,
         };
+        let never_sent = policy.honours_keys()
+            && matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
+        let error = match &self.ruling {
+            Ruling::Stranger => Some("this worker does not know its event".to_owned()),
+            Ruling::UsedUp => Some("it has used up its attempts or its time".to_owned()),
+            _ => self.error().map(ToString::to_string),
+        };
         Settled {
             id: self.delivery.id,
-            attempt,
+            attempt: self.delivery.attempt,
             state,
             delay,
-            outcome,
+            maybe_sent: self.maybe_sent() && !never_sent,
+            alone: self.delivery.is_alone() || self.error_class() == Some(ErrorClass::Refused),
+            has_local: self.delivery.past.has_local,
+            outcome: self.outcome_in_log(),
             status: self.error().and_then(DeliveryError::status),
             // A provider's text may hold a NUL, which Postgres cannot store, and may be long.
             provider_id: provider_id.map(|id| id.replace('\0', " ").chars().take(200).collect()),
-            error: self.error().map(ToString::to_string),
+            error,
+            error_class: self.error_class().map(ErrorClass::as_str),
+            trace_id: self.trace_id.clone(),
             took: self.took,
         }
     }
 
-    /// What the report says.
-    pub(crate) fn outcome(&self) -> (Uuid, Outcome) {
+    /// What the report says of what was recorded.
+    pub(crate) fn outcome(&self, recorded: State) -> (Uuid, Outcome) {
         let outcome = match &self.ruling {
             Ruling::Verdict(Verdict::Accepted { .. }) => Outcome::Sent,
             Ruling::Verdict(Verdict::SuppressedAddress) => Outcome::SuppressedAddress,
             Ruling::Verdict(Verdict::Unreachable) => Outcome::Unreachable,
-            Ruling::Verdict(
-                Verdict::Retry { error, .. }
-                | Verdict::Permanent { error }
-                | Verdict::Misconfigured { error }
-                | Verdict::Unknown { error },
-            ) => Outcome::Failed {
-                reason: error.to_string(),
-                retry: if matches!(self.settled().state, State::Dead | State::Unknown) {
+            Ruling::Muted => Outcome::SuppressedByPrefs,
+            Ruling::Stranger | Ruling::NotBegun => Outcome::Queued,
+            Ruling::Verdict(_) | Ruling::Expired | Ruling::UsedUp => Outcome::Failed {
+                reason: match self.error() {
+                    Some(error) => error.to_string(),
+                    None => "it is no longer tried".to_owned(),
+                },
+                retry: if recorded.is_end() {
                     Retry::Never
                 } else {
                     Retry::Scheduled
                 },
             },
-            Ruling::Muted => Outcome::SuppressedByPrefs,
-            Ruling::NotBegun => Outcome::Queued,
         };
         (self.delivery.id, outcome)
     }
@@ -160,7 +226,8 @@ impl Judged {
             channel,
             delivery_id = %self.delivery.id,
             attempt = self.delivery.attempt,
-            outcome = self.settled().outcome,
+            outcome = self.outcome_in_log(),
+            error_class = self.error_class().map(ErrorClass::as_str),
             status = error.status(),
             %error,
             "a delivery failed"
@@ -168,30 +235,141 @@ impl Judged {
     }
 }
 
-/// Full jitter: anywhere between nothing and the doubled pause, so that a crowd spreads out.
-fn backoff(attempt: u32) -> Duration {
-    rand::rng().random_range(Duration::ZERO..=longest_pause(attempt))
+/// What is to become of a delivery that was just claimed, if it is not to be tried: its past says so.
+pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> {
+    let past = &delivery.past;
+    let was_lost = past.lost_worker.is_some();
+    if past.is_expired {
+        Some(Ruling::Expired)
+    } else if delivery.counted() > policy.most_attempts
+        || (delivery.maybe_sent && past.age > policy.horizon)
+        || (was_lost && !policy.honours_keys() && policy.after_unknown == AfterUnknown::Stop)
+    {
+        Some(Ruling::UsedUp)
+    } else {
+        None
+    }
 }
 
-fn longest_pause(attempt: u32) -> Duration {
-    BACKOFF_BASE
-        .saturating_mul(1 << attempt.saturating_sub(1).min(20))
-        .min(BACKOFF_CAP)
+/// Full jitter: anywhere between nothing and the doubled pause, so that a crowd spreads out.
+fn jitter(policy: &Policy, attempts: u32) -> Duration {
+    rand::rng().random_range(Duration::ZERO..=policy.longest_pause(attempts))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
-    #[test]
-    fn pauses_double_up_to_the_cap_and_are_spread() {
-        assert_eq!(longest_pause(1), Duration::from_secs(10));
-        assert_eq!(longest_pause(4), Duration::from_secs(80));
-        assert_eq!(longest_pause(40), Duration::from_hours(2));
-        for attempt in 0..40 {
-            assert!((0..100).all(|_| backoff(attempt) <= longest_pause(attempt)));
+    const A_DAY: Duration = Duration::from_hours(24);
+
+    fn delivery(attempt: u32) -> Delivery {
+        Delivery {
+            id: Uuid::nil(),
+            notification_id: Uuid::nil(),
+            dispatch_id: Uuid::nil(),
+            user_id: "u".into(),
+            org_id: None,
+            event_type: "a.b.c".into(),
+            subject_id: None,
+            category: "a".into(),
+            attempt,
+            maybe_sent: false,
+            batch_id: None,
+            past: crate::delivery::Past::default(),
+            addresses: Vec::new(),
+            parts: Arc::default(),
+            payload: Arc::default(),
         }
-        let pauses: std::collections::HashSet<_> = (0..20).map(|_| backoff(5)).collect();
+    }
+
+    fn state(delivery: Delivery, ruling: Ruling, policy: &Policy) -> State {
+        Judged::new(delivery, ruling).settled(policy).state
+    }
+
+    fn retry() -> Ruling {
+        Ruling::Verdict(Verdict::retry("busy"))
+    }
+
+    #[test]
+    fn pauses_are_spread() {
+        let policy = Policy::new();
+        for attempt in 0..40 {
+            let longest = policy.longest_pause(attempt);
+            assert!((0..100).all(|_| jitter(&policy, attempt) <= longest));
+        }
+        let pauses: std::collections::HashSet<_> = (0..20).map(|_| jitter(&policy, 5)).collect();
         assert!(pauses.len() > 10);
+    }
+
+    #[test]
+    fn a_provider_that_asks_for_a_pause_gets_it_up_to_the_cap() {
+        let policy = Policy::new();
+        let asked = |seconds| {
+            Ruling::Verdict(Verdict::Retry {
+                after: Some(Duration::from_secs(seconds)),
+                error: "busy".into(),
+            })
+        };
+        let pause = |ruling| Judged::new(delivery(1), ruling).settled(&policy).delay;
+        assert_eq!(pause(asked(600)), Duration::from_mins(10));
+        assert_eq!(pause(asked(1_000_000)), policy.backoff_cap);
+    }
+
+    #[test]
+    fn it_is_tried_until_its_attempts_or_its_time_are_used_up() {
+        let policy = Policy::new().most_attempts(3);
+        assert_eq!(state(delivery(2), retry(), &policy), State::Pending);
+        assert_eq!(state(delivery(3), retry(), &policy), State::Dead);
+        let mut late = delivery(2);
+        late.past.age = policy.horizon;
+        assert_eq!(state(late, retry(), &policy), State::Dead);
+        let mut uncounted = delivery(9);
+        uncounted.past.uncounted = 8;
+        assert_eq!(state(uncounted, retry(), &policy), State::Pending);
+    }
+
+    #[test]
+    fn what_may_have_gone_out_ends_as_unknown_unless_the_provider_denies_it() {
+        let plain = Policy::new();
+        let keyed = Policy::new().key_lifetime(A_DAY);
+        let maybe = || Delivery {
+            maybe_sent: true,
+            ..delivery(30)
+        };
+        let refused = || Ruling::Verdict(Verdict::permanent("no"));
+        for ruling in [
+            retry(),
+            refused(),
+            Ruling::Muted,
+            Ruling::Expired,
+            Ruling::UsedUp,
+        ] {
+            assert_eq!(state(maybe(), ruling, &plain), State::Unknown);
+        }
+        assert_eq!(state(maybe(), refused(), &keyed), State::Dead);
+        assert_eq!(state(delivery(1), refused(), &plain), State::Dead);
+        // The same key with another content: the content that went first was taken.
+        let conflict = DeliveryError::new("another body").with_class(ErrorClass::Conflict);
+        let conflict = Ruling::Verdict(Verdict::permanent(conflict));
+        assert_eq!(state(delivery(2), conflict, &keyed), State::Unknown);
+    }
+
+    #[test]
+    fn a_channel_that_would_rather_send_nothing_than_twice_stops() {
+        let careful = Policy::new().after_unknown(AfterUnknown::Stop);
+        let unknown = || Ruling::Verdict(Verdict::unknown("no answer"));
+        assert_eq!(state(delivery(1), unknown(), &careful), State::Unknown);
+        assert_eq!(
+            state(delivery(1), unknown(), &Policy::new()),
+            State::Pending
+        );
+        let keyed = careful.key_lifetime(A_DAY);
+        assert_eq!(state(delivery(1), unknown(), &keyed), State::Pending);
+        let mut lost = delivery(2);
+        lost.past.lost_worker = Some(Uuid::nil());
+        assert!(matches!(past_says(&lost, &careful), Some(Ruling::UsedUp)));
+        assert!(past_says(&lost, &keyed).is_none());
     }
 }

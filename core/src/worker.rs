@@ -6,15 +6,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::attempt::Attempted;
+use crate::attempt::{Attempted, Parked};
 use crate::dispatch::{Dispatcher, Inner};
+use crate::error::StoreError;
+use crate::sweep::{SWEEP_EVERY, Sweep};
 
 /// How long running attempts may take to end after a worker was told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -37,7 +39,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Worker {
     dispatcher: Dispatcher,
     poll_interval: Duration,
-    batch: usize,
+    tasks: usize,
 }
 
 impl Worker {
@@ -46,7 +48,7 @@ impl Worker {
         Self {
             dispatcher,
             poll_interval: Duration::from_secs(1),
-            batch: 100,
+            tasks: 2,
         }
     }
 
@@ -57,9 +59,10 @@ impl Worker {
         self
     }
 
-    /// How many deliveries of one channel it takes at a time: 100 unless said otherwise.
-    pub fn batch(mut self, deliveries: usize) -> Self {
-        self.batch = deliveries.max(1);
+    /// How many tasks work on each channel side by side: 2 unless said otherwise, so that one claims while the other records.
+    /// How many calls of a channel they make together is its [`Policy`](crate::policy::Policy)'s.
+    pub fn tasks(mut self, tasks: usize) -> Self {
+        self.tasks = tasks.max(1);
         self
     }
 
@@ -70,24 +73,29 @@ impl Worker {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future stops at once; what it had taken is tried again by any worker, after its lease.
+    /// A dropped future takes nothing more; calls that are under way end by themselves, unrecorded. What it had taken is
+    /// tried again by any worker, after its lease.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        let inner = &self.dispatcher.inner;
         let (stopping, _) = watch::channel(());
         let stopped = Stop::default();
         let mut rounds = JoinSet::new();
-        for channel in self.dispatcher.inner.channels.keys().copied() {
-            let inner = Arc::clone(&self.dispatcher.inner);
-            let round = Rounds {
-                inner,
-                channel,
-                poll_interval: self.poll_interval,
-                batch: self.batch,
-                stop: stopped.clone(),
-                stopping: stopping.subscribe(),
-            };
-            let span = tracing::info_span!(target: "campanile", "worker", channel);
-            rounds.spawn(round.run().instrument(span));
+        for channel in inner.channels.keys().copied() {
+            for task in 0..self.tasks {
+                let round = Rounds {
+                    inner: Arc::clone(inner),
+                    channel,
+                    poll_interval: self.poll_interval,
+                    // One of them looks after what is parked.
+                    parked: (task == 0).then_some((Parked::All, Instant::now())),
+                    stop: stopped.clone(),
+                    stopping: stopping.subscribe(),
+                };
+                let span = tracing::info_span!(target: "campanile", "worker", channel);
+                rounds.spawn(round.run().instrument(span));
+            }
         }
+        let sweep = Sweep::start(inner);
         stop.await;
         stopped.now();
         let _ = stopping.send(());
@@ -98,6 +106,7 @@ impl Worker {
                 "attempts did not end in time; their deliveries come again after the lease"
             );
         }
+        sweep.end().await;
     }
 }
 
@@ -115,12 +124,13 @@ impl Stop {
     }
 }
 
-/// One channel's rounds.
+/// The rounds of one task on one channel.
 struct Rounds {
     inner: Arc<Inner>,
     channel: &'static str,
     poll_interval: Duration,
-    batch: usize,
+    /// Which parked deliveries it looks at next, and when.
+    parked: Option<(Parked, Instant)>,
     stop: Stop,
     stopping: watch::Receiver<()>,
 }
@@ -128,11 +138,11 @@ struct Rounds {
 impl Rounds {
     async fn run(mut self) {
         let mut failures = 0;
+        let inner = Arc::clone(&self.inner);
         while !self.stop.is_asked() {
-            let round = self
-                .inner
-                .deliver_due_on(self.channel, self.batch, &self.stop);
-            let wait = match round.await {
+            // Before the look, so that nothing falls between the two.
+            let heard = inner.bell.heard();
+            let wait = match self.round().await {
                 // There may be more.
                 Ok(Attempted { claimed: 1.., .. }) => {
                     failures = 0;
@@ -155,7 +165,40 @@ impl Rounds {
                 }
             };
             let wait = rand::rng().random_range(wait / 2..=wait + wait / 2);
-            let _ = tokio::time::timeout(wait, self.stopping.changed()).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = self.stopping.changed() => {}
+                // A database that does not answer is not asked more often for that.
+                () = heard, if failures == 0 => {}
+            }
+        }
+    }
+
+    /// One round, in a task of its own: one that panics is logged, and the next one begins.
+    async fn round(&mut self) -> Result<Attempted, StoreError> {
+        let parked = self.parked.filter(|(_, at)| *at <= Instant::now());
+        if parked.is_some() {
+            self.parked = Some((Parked::Known, Instant::now() + SWEEP_EVERY));
+        }
+        let (inner, channel, stop) = (Arc::clone(&self.inner), self.channel, self.stop.clone());
+        let mut round = JoinSet::new();
+        let work = async move {
+            if let Some((parked, _)) = parked {
+                inner.deliver_parked_on(channel, parked, &stop).await?;
+            }
+            let policy = &inner.channels[channel].policy;
+            let max_batch = inner.channels[channel].channel.max_batch().max(1);
+            let at_most = policy.claimable(inner.limits.attempt_timeout / 2, max_batch);
+            inner.deliver_due_on(channel, at_most, &stop).await
+        };
+        round.spawn(work.in_current_span());
+        match round.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => {
+                tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
+                Err(StoreError::interrupted())
+            }
+            None => Err(StoreError::interrupted()),
         }
     }
 }

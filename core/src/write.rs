@@ -1,14 +1,15 @@
 //! Steps 3 to 6 of a dispatch: preferences are read once, the plan is made, content is rendered once, and everything is
 //! written at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::database::each_database;
-use crate::delivery::{Delivery, Parts};
-use crate::dispatch::Inner;
+use crate::database::{each_connection, each_database};
+use crate::delivery::{Delivery, Parts, Past};
+use crate::dispatch::{Inner, Remote};
 use crate::error::{DispatchError, StoreError};
 use crate::event::EventDeclaration;
 use crate::payload::Payload;
@@ -28,6 +29,8 @@ pub(crate) struct Checked {
     pub(crate) org_id: Option<String>,
     pub(crate) recipients: Vec<String>,
     pub(crate) repeated_ids: usize,
+    /// The trace in which it was fired.
+    pub(crate) trace_context: Option<String>,
 }
 
 /// A notice with its plan and its content: steps 3 to 5 are behind it.
@@ -37,11 +40,16 @@ pub(crate) struct Planned {
     pub(crate) content: Content,
 }
 
+/// The remote channels, by name.
+pub(crate) type Remotes = BTreeMap<&'static str, Remote>;
+
 /// What was written: every notice with its plan, the candidates, and the database's decisions.
 pub(crate) struct Written {
     pub(crate) planned: Vec<Planned>,
     pub(crate) chunks: Vec<Batch>,
     pub(crate) admission: Admission,
+    /// The leases begin in the write, a little later than this.
+    pub(crate) leased_at: Instant,
 }
 
 impl Inner {
@@ -82,11 +90,11 @@ impl Inner {
         let categories: Vec<_> = categories.into_iter().collect();
         let users: BTreeSet<_> = deliveries.iter().map(|its| its.user_id.clone()).collect();
         let users: Vec<_> = users.into_iter().collect();
-        each_database!(&self.database, |pool| {
-            let mut connection = pool.acquire().await?;
+        let read = each_connection!(&self.database, |connection| {
             let read = connection.read_choices(&self.database, &categories, &users);
-            Ok(read.await?)
-        })
+            read.await
+        });
+        Ok(read?)
     }
 
     /// One query for each chunk of users.
@@ -165,6 +173,7 @@ impl Inner {
     ) -> Result<Written, DispatchError> {
         let planned = self.plan(connection, checked).await?;
         let chunks = self.candidates(&planned);
+        let leased_at = Instant::now();
         let admission = connection
             .write(&self.statements, &chunks, lease, around)
             .await
@@ -173,6 +182,7 @@ impl Inner {
             planned,
             chunks,
             admission,
+            leased_at,
         })
     }
 
@@ -213,6 +223,8 @@ impl Planned {
             content: serde_json::json!(self.content).to_string(),
             dedup_key: self.checked.dedup_key.clone(),
             window: self.checked.event.dedup.window,
+            expires_after: self.checked.event.expires_after,
+            trace_context: self.checked.trace_context.clone(),
         }
     }
 
@@ -229,7 +241,7 @@ impl Planned {
 
 impl Written {
     /// The deliveries that this process leased in the write, with the content it still holds.
-    pub(crate) fn leased(&self) -> Vec<(&'static str, Delivery)> {
+    pub(crate) fn leased(&self, remotes: &Remotes) -> Vec<(&'static str, Delivery)> {
         let mut leased = Vec::with_capacity(self.admission.leased.len());
         if self.admission.leased.is_empty() {
             return leased;
@@ -243,6 +255,10 @@ impl Written {
             for candidate in &chunk.candidates {
                 let row = &chunk.dispatches[candidate.dispatch];
                 let (parts, payload) = &contents[&row.id];
+                let has_local = candidate
+                    .deliveries
+                    .iter()
+                    .any(|its| !remotes.contains_key(its.1));
                 for (id, channel) in &candidate.deliveries {
                     if self.admission.leased.contains(id) {
                         let delivery = Delivery {
@@ -255,7 +271,13 @@ impl Written {
                             subject_id: row.subject_id.clone(),
                             category: row.category.to_owned(),
                             attempt: 1,
-                            uncounted: 0,
+                            maybe_sent: false,
+                            batch_id: None,
+                            past: Past {
+                                has_local,
+                                trace_context: row.trace_context.clone(),
+                                ..Past::default()
+                            },
                             addresses: Vec::new(),
                             parts: Arc::clone(&parts[channel]),
                             payload: Arc::clone(payload),
@@ -266,5 +288,14 @@ impl Written {
             }
         }
         leased
+    }
+
+    /// Whether there is more to deliver than what was leased.
+    pub(crate) fn has_queued(&self, remotes: &Remotes, leased: usize) -> bool {
+        let candidates = self.chunks.iter().flat_map(|chunk| &chunk.candidates);
+        let admitted =
+            candidates.filter(|its| self.admission.admitted.contains(&its.notification_id));
+        let deliveries = admitted.flat_map(|its| &its.deliveries);
+        deliveries.filter(|its| remotes.contains_key(its.1)).count() > leased
     }
 }

@@ -55,6 +55,9 @@ const draft = (example) => ({
 function choice(event, index) {
   const tags = event.channels.map((channel) =>
     el("span", { class: "tag" }, channel === event.criticalChannel ? `${channel}, critical` : channel));
+  if (event.expiresAfterSeconds !== null) {
+    tags.push(el("span", { class: "tag" }, `expires after ${event.expiresAfterSeconds} s`));
+  }
   return el("label", { class: "choice" },
     el("input", { type: "radio", name: "event", value: event.eventType, checked: index === 0 }),
     el("span", { class: "choice-name" }, event.eventType),

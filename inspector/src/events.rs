@@ -33,6 +33,8 @@ pub enum Role {
     "org.invitation.sent",
     category = "team",
     dedup(window = "60s", by(subject)),
+    // A mail that is a day late tells a wrong number of days.
+    expires_after = "1d",
     channels(
         INBOX(
             title = "{{ inviter_name }} invites you to {{ org_name }}",

@@ -82,6 +82,19 @@ impl Inspector {
     ///
     /// A database that does not answer or is another app's, a mail sender that is not set up.
     pub async fn start(database: Database, settings: Settings) -> Result<Self, StartError> {
+        let inspector = Self::open(database.clone(), settings).await?;
+        database.migrate().await?;
+        people::seed(&inspector.dispatcher().addresses()).await?;
+        Ok(inspector)
+    }
+
+    /// As [`Inspector::start`], for the command line of operations: the tables stay as they are, and the people's addresses
+    /// are written if there are tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::start`].
+    pub async fn open(database: Database, settings: Settings) -> Result<Self, StartError> {
         if settings.foreign_rows == ForeignRows::Refused && guard::is_foreign(&database).await {
             return Err(StartError::ForeignRows);
         }
@@ -89,13 +102,13 @@ impl Inspector {
         let (email, capture) = settings.mail.settings(&outages).map_err(StartError::Mail)?;
         let push = PushSettings::new(outages.around(PUSH.name(), recorder.clone()));
         let dispatcher = Dispatcher::builder()
-            .database(database.clone())
+            .database(database)
             .with(email)
             .with(push)
             .require([&campanile_inbox::INBOX])
             .build()?;
-        database.migrate().await?;
-        people::seed(&dispatcher.addresses()).await?;
+        // Without them what is dispatched now would be another app's at the next start. Without tables nothing is.
+        let _ = people::seed(&dispatcher.addresses()).await;
         Ok(Self {
             inner: Arc::new(Inner {
                 dispatcher,

@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use campanile::{Database, each_database};
+use campanile::{Database, Dispatcher, each_database};
 use campanile_inspector::{Inspector, StartError, serve};
 use clap::Parser as _;
 use tokio::net::TcpListener;
@@ -27,8 +27,13 @@ async fn main() -> ExitCode {
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .init();
-    match run(&Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let mut options = Options::parse();
+    let ended = match options.command.take() {
+        None => open_page(&options).await,
+        Some(command) => operate(&options, command).await,
+    };
+    match ended {
+        Ok(exit) => exit,
         Err(error) => {
             eprintln!("campanile inspector: {}", with_causes(&*error));
             ExitCode::FAILURE
@@ -36,11 +41,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+/// Serves the page until it is told to stop.
+async fn open_page(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let address = options.address()?;
-    let database = Database::connect(&options.database)
-        .await
-        .map_err(StartError::from)?;
+    let database = connect(options).await?;
     let inspector = Inspector::start(database.clone(), options.settings()).await?;
     let listener = TcpListener::bind(address)
         .await
@@ -56,10 +60,46 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         options::shown(&options.database),
     ));
     serve(listener, inspector, access, asked_to_stop()).await?;
-    // SQLite writes its log back into the file with the last connection.
-    let closed = async { each_database!(&database, |pool| pool.close().await) };
+    close(&database).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command of operations, without a page.
+async fn operate(
+    options: &Options,
+    command: campanile_cli::Command,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let database = connect(options).await?;
+    let settings = options.settings();
+    let inspector = if options::is_in_memory(&options.database) {
+        // It has no tables that anybody could have made before.
+        Inspector::start(database.clone(), settings).await
+    } else {
+        Inspector::open(database.clone(), settings).await
+    };
+    let dispatcher = match inspector {
+        Ok(inspector) => Ok(inspector.dispatcher().clone()),
+        Err(StartError::Registry(problems)) => Err(problems),
+        // The channel says so itself, beside everything else that is wrong; unless the environment names another sender.
+        Err(StartError::Mail(error)) => {
+            let plain = Dispatcher::builder().database(database.clone()).build();
+            Err(plain.err().ok_or(StartError::Mail(error))?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let exit = command.run(&database, dispatcher, options.output).await;
+    close(&database).await;
+    Ok(exit)
+}
+
+async fn connect(options: &Options) -> Result<Database, StartError> {
+    Ok(Database::connect(&options.database).await?)
+}
+
+/// SQLite writes its log back into the file with the last connection.
+async fn close(database: &Database) {
+    let closed = async { each_database!(database, |pool| pool.close().await) };
     let _ = timeout(CLOSING, closed).await;
-    Ok(())
 }
 
 #[allow(

@@ -10,6 +10,8 @@ use clap::builder::FalseyValueParser;
 ///
 /// Starts a web page on this machine. Without options nothing is left behind: the database is in memory, and mails are
 /// captured and shown instead of sent.
+///
+/// With a command it does that instead, on the database of `--database`, and opens no page.
 #[derive(Parser)]
 #[command(name = "campanile-inspector", version, max_term_width = 100)]
 pub(crate) struct Options {
@@ -28,6 +30,7 @@ pub(crate) struct Options {
     /// campanile's tables are created or brought up to date at the start.
     #[arg(
         long,
+        global = true,
         value_name = "URL",
         env = "CAMPANILE_DATABASE",
         default_value = "sqlite::memory:",
@@ -50,6 +53,12 @@ pub(crate) struct Options {
         default_value = "capture"
     )]
     mail: MailSender,
+
+    #[command(flatten)]
+    pub(crate) output: campanile_cli::Output,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<campanile_cli::Command>,
 }
 
 impl Options {
@@ -97,6 +106,12 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|error| format!("write it as `127.0.0.1:4700`: {error}"))?
         .next()
         .ok_or_else(|| "it names no address".to_owned())
+}
+
+/// Whether the database ends with this process, so that it holds nothing before it begins.
+pub(crate) fn is_in_memory(database: &str) -> bool {
+    database.starts_with("sqlite")
+        && (database.contains(":memory:") || database.contains("mode=memory"))
 }
 
 /// The database in words that may be shown: no password, and no parameters, which can hold one.

@@ -40,7 +40,18 @@ const STEPS: &[Step] = &[
     step!(3, "channels", "0003_channels.sql"),
     step!(4, "pauses", "0004_pauses.sql"),
     step!(5, "prune", "0005_prune.sql"),
+    step!(6, "durable", "0006_durable.sql"),
+    step!(7, "prune_read", "0007_prune_read.sql"),
+    step!(8, "inbox_views", "0008_inbox_views.sql"),
 ];
+
+/// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.
+pub const TABLE: &str = "_campanile_migrations";
+
+/// The version and the name of every migration this version knows, in the order they are applied.
+pub fn known() -> impl Iterator<Item = (i64, &'static str)> {
+    STEPS.iter().map(|step| (step.version, step.name))
+}
 
 fn migrator(table: &'static str, sql: impl Fn(&Step) -> &'static str) -> Migrator {
     let migrations = STEPS
@@ -86,7 +97,7 @@ pub async fn postgres(pool: &sqlx::PgPool) -> Result<(), sqlx::migrate::MigrateE
 #[cfg(feature = "sqlite")]
 pub async fn sqlite(pool: &sqlx::SqlitePool) -> Result<(), sqlx::migrate::MigrateError> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    migrator("_campanile_migrations", |step| step.sqlite)
+    migrator(TABLE, |step| step.sqlite)
         .run_direct(None, &mut *transaction, false)
         .await?;
     transaction.commit().await?;

@@ -10,6 +10,7 @@ use syn::LitStr;
 use syn::ext::IdentExt as _;
 
 use crate::channel::{Channel, Part, Template, last_name};
+use crate::duration::{EXPIRES_AFTER, Purpose, WINDOW, milliseconds};
 use crate::file::{self, SourceFile};
 use crate::identity::{refuse_category, refuse_event_type};
 use crate::item::Item;
@@ -17,7 +18,6 @@ use crate::parse::Attribute;
 use crate::problem::Problems;
 use crate::suggest::{did_you_mean, list};
 use crate::template::{Vocabulary, mistakes};
-use crate::window::milliseconds;
 
 /// The part of a dedup key that is no field: what the event is about.
 pub(crate) const SUBJECT: &str = "subject";
@@ -27,6 +27,8 @@ pub(crate) const SUBJECT: &str = "subject";
 pub(crate) struct Checked {
     /// The window in milliseconds, if one is declared.
     pub(crate) window: Option<u64>,
+    /// After how many milliseconds it is no longer worth sending, if that is declared.
+    pub(crate) expires_after: Option<u64>,
     /// The template files that can be read: a change of theirs means to build again.
     pub(crate) files: Vec<LitStr>,
 }
@@ -42,7 +44,8 @@ pub(crate) fn check(
     check_key(attribute, item, problems);
     check_repeated_channels(attribute, problems);
     let mut checked = Checked {
-        window: check_window(attribute, problems),
+        window: check_duration(attribute.window.as_ref(), WINDOW, problems),
+        expires_after: check_duration(attribute.expires_after.as_ref(), EXPIRES_AFTER, problems),
         ..Checked::default()
     };
     let event = item.input.ident.unraw().to_string();
@@ -83,9 +86,13 @@ fn check_identity(attribute: &Attribute, problems: &mut Problems) {
     }
 }
 
-fn check_window(attribute: &Attribute, problems: &mut Problems) -> Option<u64> {
-    let literal = attribute.window.as_ref()?;
-    milliseconds(&literal.value())
+fn check_duration(
+    literal: Option<&LitStr>,
+    purpose: Purpose,
+    problems: &mut Problems,
+) -> Option<u64> {
+    let literal = literal?;
+    milliseconds(&literal.value(), purpose)
         .map_err(|message| problems.at(literal, message))
         .ok()
 }
@@ -213,6 +220,7 @@ mod tests {
             "org.member.role_changed",
             category = "team",
             dedup(window = "60s", by(subject, new_role)),
+            expires_after = "15m",
             channels(INBOX(title = "{{ org_name }}", body = "{{ new_role }}"), EMAIL),
             aliases("org.member.role_updated")
         };
@@ -222,11 +230,11 @@ mod tests {
     #[test]
     fn every_mistake_is_noted_once() {
         let declared = quote! {
-            "org.member", category = "Team", dedup(window = "60", by(new_rol, new_rol)),
+            "org.member", category = "Team", dedup(window = "60", by(new_rol, new_rol)), expires_after = "0s",
             channels(INBOX(title = "{{ org }}{{ org }}", body = "{{"), INBOX), aliases("a.b.c", "a.b.c")
         };
         let refusals = refusals(declared, role_changed());
-        assert_eq!(refusals.len(), 9, "{refusals:#?}");
+        assert_eq!(refusals.len(), 10, "{refusals:#?}");
     }
 
     #[test]

@@ -43,6 +43,10 @@ impl Declaration<'_> {
             || quote!(#campanile::event::DEFAULT_WINDOW),
             |window| quote!(::core::time::Duration::from_millis(#window)),
         );
+        let expires_after = self.checked.expires_after.map_or_else(
+            || quote!(::core::option::Option::None),
+            |after| quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#after))),
+        );
         let by = by.as_ref().map_or_else(
             || vec![SUBJECT.to_owned()],
             |by| by.iter().map(|word| word.unraw().to_string()).collect(),
@@ -60,6 +64,7 @@ impl Declaration<'_> {
                 category: #category,
                 aliases: &[#(#aliases),*],
                 dedup: #campanile::event::Dedup { window: #window, by: &[#(#by),*] },
+                expires_after: #expires_after,
                 channels: &[#(#channels),*],
                 critical: #critical,
                 fields: &[#(#fields),*],

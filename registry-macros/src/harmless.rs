@@ -38,6 +38,7 @@ impl Declaration<'_> {
                             window: #campanile::event::DEFAULT_WINDOW,
                             by: &[],
                         },
+                        expires_after: ::core::option::Option::None,
                         channels: &[],
                         critical: ::core::option::Option::None,
                         fields: &[],

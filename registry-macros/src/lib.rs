@@ -12,7 +12,7 @@ mod item;
 mod serde_attributes;
 mod check;
 mod identity;
-mod window;
+mod duration;
 mod file;
 mod template;
 mod names;
@@ -43,6 +43,7 @@ use crate::problem::Problems;
 ///     "org.member.role_changed",
 ///     category = "team",
 ///     dedup(window = "60s", by(subject, new_role)),
+///     expires_after = "2d",
 ///     channels(
 ///         INBOX(
 ///             title = "Your role in {{ org_name }} changed",
@@ -92,6 +93,7 @@ use crate::problem::Problems;
 /// | `category = "team"` | required | what a user mutes as a bundle: one word |
 /// | `channels(..)` | required | the channels it goes to, each with its templates |
 /// | `dedup(window = "60s", by(subject))` | optional, and both in it are | when two are one notification |
+/// | `expires_after = "15m"` | optional | how long after its dispatch it is still worth sending |
 /// | `critical = EMAIL` | optional | the channel that preferences cannot remove |
 /// | `aliases("former.event.type", ..)` | optional | types it had before, which the untyped door still accepts |
 ///
@@ -116,6 +118,12 @@ use crate::problem::Problems;
 /// The window is a whole number and a unit, `ms`, `s`, `m`, `h` or `d`, at most `"366d"`; `"0s"` means that nothing is ever
 /// a repeat. Left out, the window is 60 seconds and the key the subject. `by()` names nothing: one notification for each
 /// recipient and window, whatever it is about.
+///
+/// ## `expires_after`
+///
+/// How long after its dispatch a delivery over a remote channel is still worth sending: a one-time code is not, after ten
+/// minutes. Written like a window, from `"1ms"` to `"366d"`. Left out, a delivery is worth sending however late it is.
+/// Inbox rows do not expire.
 ///
 /// # Errors while compiling
 ///

@@ -16,6 +16,7 @@ pub(crate) struct Attribute {
     pub(crate) category: Option<LitStr>,
     pub(crate) window: Option<LitStr>,
     pub(crate) by: Option<Vec<Ident>>,
+    pub(crate) expires_after: Option<LitStr>,
     pub(crate) channels: Vec<Channel>,
     /// Whether `channels` is everything that was meant, or lacks what could not be read.
     pub(crate) channels_are_complete: bool,
@@ -23,9 +24,10 @@ pub(crate) struct Attribute {
     pub(crate) aliases: Vec<LitStr>,
 }
 
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("category", "category = \"team\""),
     ("dedup", "dedup(window = \"60s\", by(subject))"),
+    ("expires_after", "expires_after = \"15m\""),
     ("channels", "channels(INBOX(title = \"..\", body = \"..\"))"),
     ("critical", "critical = EMAIL"),
     ("aliases", "aliases(\"former.event.type\")"),
@@ -111,6 +113,10 @@ impl Attribute {
             "critical" => self.critical = path(input, problems)?,
             "aliases" => self.aliases.extend(aliases(input, problems)?),
             "dedup" => self.dedup(input, problems)?,
+            "expires_after" => {
+                let wanted = "a time is a string with its unit: \"15m\", \"2h\"";
+                self.expires_after = text(input, problems, wanted)?;
+            }
             _ => self.channels(input, problems)?,
         }
         Ok(())
@@ -261,6 +267,7 @@ mod tests {
             "org.member.role_changed",
             category = "team",
             dedup(window = "60s", by(subject, r#type)),
+            expires_after = "15m",
             channels(INBOX(title = "a", body = file("b")), ::my::PIGEON(), EMAIL),
             critical = crate::EMAIL,
             aliases("a.b.c", "d.e.f"),
@@ -279,6 +286,10 @@ mod tests {
             Some("60s")
         );
         assert_eq!(attribute.by.map(|by| by.len()), Some(2));
+        assert_eq!(
+            attribute.expires_after.map(|text| text.value()).as_deref(),
+            Some("15m")
+        );
         let channels: Vec<String> = attribute
             .channels
             .iter()
@@ -304,10 +315,16 @@ mod tests {
 
     #[test]
     fn a_misspelled_key_is_one_mistake_and_read_as_what_was_meant() {
-        let (attribute, problems) = read(quote!("a.b.c", categry = "team", chanels(INBOX)));
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let (attribute, problems) = read(quote!(
+            "a.b.c",
+            categry = "team",
+            expire_after = "15m",
+            chanels(INBOX)
+        ));
+        assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].ends_with("did you mean `category`?"));
-        assert!(attribute.category.is_some());
+        assert!(problems[1].ends_with("did you mean `expires_after`?"));
+        assert!(attribute.category.is_some() && attribute.expires_after.is_some());
         assert_eq!(attribute.channels.len(), 1);
     }
 

@@ -1,9 +1,11 @@
 //! Deliveries under several workers, and the log they leave.
 
 use campanile::NotifiableEvent as _;
+use campanile::database::Pool;
 use campanile::preferences::Choice;
-use campanile_tests::events::PigeonExpected;
-use campanile_tests::{App, both_databases};
+use campanile_tests::database::run;
+use campanile_tests::events::{PigeonAlone, PigeonExpected};
+use campanile_tests::{App, Kind, Running, both_databases};
 
 both_databases! {
     async fn workers_side_by_side_deliver_each_delivery_once(app: App) {
@@ -71,6 +73,7 @@ both_databases! {
             .builder()
             .with(hanging)
             .attempt_timeout(std::time::Duration::from_secs(2))
+            .tune(&campanile_pigeon::PIGEON, |its| its.concurrency(8))
             .build()
             .unwrap();
         let report = dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();
@@ -79,6 +82,10 @@ both_databases! {
              where state = 'pending' and attempt = 0 and lease_until is null";
         assert_eq!(app.database.number(given_back).await, 32);
         assert_eq!(app.database.count("notification_attempts").await, 8);
+        // The pause of a failed one may be none at all.
+        app.database.execute(
+            "update {campanile}notification_deliveries set run_at = {later(3600000000)} where state = 'pending' and attempt = 1",
+        ).await;
         assert_eq!(app.dispatcher.deliver_due(100).await.unwrap().sent, 32);
     }
 
@@ -163,7 +170,8 @@ both_databases! {
         let lost = campanile_pigeon::PigeonSettings::new(|_| {
             campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::unknown("no answer"))
         });
-        let dispatcher = app.builder().with(lost).build().unwrap();
+        let builder = app.builder().with(lost).tune(&campanile_pigeon::PIGEON, |its| its.most_attempts(12));
+        let dispatcher = builder.build().unwrap();
         let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
         dispatcher.dispatch(alone()).await.unwrap();
         for _ in 0..11 {
@@ -177,4 +185,32 @@ both_databases! {
         // It may have arrived: the next fire is a repeat.
         assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
     }
+}
+
+/// On Postgres, where somebody else's transaction may hold the window's row.
+#[test]
+fn a_window_that_somebody_holds_is_released_when_they_let_go() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let Pool::Postgres(pool) = app.database.database.pool() else {
+            panic!("this is Postgres");
+        };
+        let notice = PigeonAlone { text: "x".into() };
+        let notice = notice.about("a").to(["u_nowhere"]);
+        app.dispatcher.enqueue(notice).await.unwrap();
+        let mut holder = pool.begin_with("begin").await.unwrap();
+        sqlx::query("select 1 from campanile.notification_dedup for update")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+        app.dispatcher.deliver_due(10).await.unwrap();
+        let unreachable = app.database.deliveries("state = 'unreachable'").await;
+        assert_eq!(unreachable, 1);
+        assert_eq!(app.database.count("notification_dedup").await, 1);
+        holder.rollback().await.unwrap();
+        let worker = Running::start(&app.dispatcher);
+        app.eventually(async || app.database.count("notification_dedup").await == 0)
+            .await;
+        worker.stop().await;
+    });
 }

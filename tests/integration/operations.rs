@@ -119,10 +119,10 @@ both_databases! {
         app.database.advance_windows(3 * 3_600).await;
         app.dispatcher.dispatch(alone("new")).await.unwrap();
         let hour = std::time::Duration::from_hours(1);
-        let retention = Retention { deliveries: hour, windows: hour };
+        let retention = Retention { deliveries: hour, windows: hour, read_items: None };
         let pruned = serde_json::to_value(app.dispatcher.prune(retention).await.unwrap()).unwrap();
         // The four windows fired first are over for two hours; the new one is open.
-        assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4 }));
+        assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4, "readItems": 0 }));
         assert_eq!(app.database.count("notification_deliveries").await, 3);
         assert_eq!(app.database.count("notification_dispatches").await, 3);
         assert_eq!(app.database.count("notification_dedup").await, 1);
@@ -139,7 +139,37 @@ both_databases! {
         ).await;
         app.database.advance_windows(100).await;
         let now = std::time::Duration::ZERO;
-        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now }).await.unwrap();
+        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now, read_items: None }).await.unwrap();
         assert_eq!((pruned.deliveries, pruned.dispatches, pruned.windows), (2_500, 1, 2_500));
+    }
+
+    async fn read_items_are_kept_unless_the_host_says_otherwise_and_unread_ones_always(app: App) {
+        for subject in ["long ago", "just now", "never"] {
+            app.dispatcher.dispatch(app.past_due().about(subject).to(["u_ada"])).await.unwrap();
+        }
+        app.database.execute(
+            "update {campanile}notifications set created_at = {earlier(7200000000)}, read_at = case subject_id \
+             when 'long ago' then {earlier(7200000000)} when 'just now' then {now} end",
+        ).await;
+        let pruned = app.dispatcher.prune(Retention::default()).await.unwrap();
+        assert_eq!((pruned.read_items, app.database.count("notifications").await), (0, 3));
+        let hour = Some(std::time::Duration::from_hours(1));
+        let pruned = app.dispatcher.prune(Retention { read_items: hour, ..Retention::default() }).await.unwrap();
+        assert_eq!((pruned.read_items, pruned.deliveries), (1, 0));
+        let kept: Vec<_> = app.inbox("u_ada").await.into_iter().map(|item| item.subject_id.unwrap()).collect();
+        assert_eq!(kept, ["never", "just now"]);
+    }
+
+    async fn many_read_items_are_pruned_batch_by_batch_by_two_at_once(app: App) {
+        let users = (0..2_500).map(|n| format!("u_{n}"));
+        app.dispatcher.enqueue(app.past_due().to(users)).await.unwrap();
+        app.database.execute("update {campanile}notifications set read_at = {earlier(1000)} where user_id <> 'u_7'").await;
+        let now = Some(std::time::Duration::ZERO);
+        let retention = Retention { read_items: now, ..Retention::default() };
+        // Two at once share the work: neither waits for the other, and nothing is counted twice.
+        let (one, other) = tokio::join!(app.dispatcher.prune(retention), app.dispatcher.prune(retention));
+        assert_eq!(one.unwrap().read_items + other.unwrap().read_items, 2_499);
+        assert_eq!(app.inbox("u_7").await.len(), 1);
+        assert_eq!(app.database.count("notifications").await, 1);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use campanile::delivery::Verdict;
 use campanile::pauses::PauseError;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Outcome};
-use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
 
@@ -32,7 +32,9 @@ fn loft(app: &App) -> Loft {
             Verdict::misconfigured("no licence")
         })
     });
-    let dispatcher = app.builder().with(pigeons).build().unwrap();
+    let builder = app.builder().with(pigeons);
+    let builder = builder.tune(&PIGEON, |its| its.concurrency(8));
+    let dispatcher = builder.build().unwrap();
     Loft {
         dispatcher,
         licensed,

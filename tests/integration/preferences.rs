@@ -101,4 +101,25 @@ both_databases! {
         );
         assert!(app.dispatcher.preferences_of("").is_err());
     }
+
+    async fn a_change_that_names_its_version_is_made_to_that_version_only(app: App) {
+        let preferences = app.dispatcher.preferences_of("u_ada").unwrap();
+        let seen = preferences.matrix().await.unwrap();
+        let mut change = CellChange { category: "team".into(), channel: "email".into(), enabled: false };
+        let after = preferences.set_at(&seen.version(), &change).await.unwrap();
+        assert_eq!(after, preferences.matrix().await.unwrap());
+        assert_ne!(after.version(), seen.version());
+        let stale = preferences.set_at(&seen.version(), &change).await;
+        assert!(matches!(stale, Err(PreferenceError::Changed)));
+        change = CellChange { category: "billing".into(), ..change };
+        let locked = preferences.set_at(&after.version(), &change).await.unwrap_err();
+        assert_eq!(
+            locked.to_string(),
+            "the channel `email` of the category `billing` cannot be muted: always sent, because it is critical: org.billing.past_due"
+        );
+        change.enabled = true;
+        preferences.set_at(&after.version(), &change).await.unwrap();
+        let other = app.dispatcher.preferences_of("u_bob").unwrap();
+        assert_eq!(other.matrix().await.unwrap(), seen, "nobody else's have changed");
+    }
 }

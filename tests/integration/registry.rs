@@ -10,6 +10,7 @@ const NOWHERE: LocalChannel = LocalChannel {
     postgres: "",
     sqlite: "",
     forget: &[],
+    prune: &[],
 };
 
 fn linked() -> Vec<RegisteredChannel> {
@@ -52,6 +53,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
             "channels": ["inbox", "email"],
             "criticalChannel": "email",
             "dedup": { "windowSeconds": 60.0, "by": ["subject"] },
+            "expiresAfterSeconds": null,
             "fields": ["amount", "due", "pay_url"],
         })
     );
@@ -126,6 +128,7 @@ fn copy(event: &'static campanile::event::EventDeclaration) -> campanile::event:
         category: event.category,
         aliases: event.aliases,
         dedup: event.dedup,
+        expires_after: event.expires_after,
         channels: event.channels,
         critical: event.critical,
         fields: event.fields,
@@ -144,6 +147,7 @@ fn a_declaration_made_by_hand_is_checked_like_one_by_the_attribute() {
             window: std::time::Duration::from_hours(400 * 24),
             by: &["no_field"],
         },
+        expires_after: Some(std::time::Duration::from_hours(367 * 24)),
         channels: Box::leak(Box::new([ChannelUse {
             channel: &campanile::channel::INBOX,
             templates: Box::leak(Box::new([
@@ -160,11 +164,19 @@ fn a_declaration_made_by_hand_is_checked_like_one_by_the_attribute() {
         critical: Some(&campanile::channel::EMAIL),
         ..copy(RoleChanged::DECLARATION)
     }));
-    let text = Registry::new([bad], linked()).unwrap_err().to_string();
+    let at_once: &'static EventDeclaration = Box::leak(Box::new(EventDeclaration {
+        expires_after: Some(std::time::Duration::ZERO),
+        ..copy(PastDue::DECLARATION)
+    }));
+    let text = Registry::new([bad, at_once], linked())
+        .unwrap_err()
+        .to_string();
     for part in [
         "is not of the form `domain.entity.action`",
         "`Bad Category`",
-        "longer than a year",
+        "dedup window is longer than a year",
+        "expires after more than a year",
+        "expires at once",
         "names `no_field`, which is no field",
         "needs a template for `title`",
         "no part `titel`; did you mean `title`?",

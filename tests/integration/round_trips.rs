@@ -83,8 +83,8 @@ fn the_first_attempts_add_a_constant_number_of_round_trips_for_each_channel() {
             assert_eq!(report.sent, 2 * recipients);
             assert_eq!(
                 proxy.take(),
-                2 + 3,
-                "{recipients} recipients: addresses, log and verdicts"
+                2 + 2,
+                "{recipients} recipients: addresses, and verdicts with their log"
             );
         }
     });

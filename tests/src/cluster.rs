@@ -1,5 +1,7 @@
-//! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process.
+//! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process. And
+//! servers of one test's own, which it may crash and whose clock it may set.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ pub fn url() -> &'static str {
     &SERVER
         .get_or_init(|| match std::env::var("DATABASE_URL") {
             Ok(url) if url.starts_with("postgres") => Server { url, _keeper: None },
-            _ => Cluster::start(),
+            _ => Cluster::start(THROW_AWAY, &[]).1,
         })
         .url
 }
@@ -27,16 +29,86 @@ struct Server {
     _keeper: Option<Child>,
 }
 
+/// Fast, and nothing outlives a crash.
+const THROW_AWAY: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off";
+
+/// As a host's server is set up: what is committed outlives a crash.
+const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on";
+
+/// A server that one test has for itself, durable as a host's. It ends when this is dropped, or with the process.
+pub struct OwnServer {
+    /// The URL of a database on the server, in which other databases may be created.
+    pub url: String,
+    cluster: Cluster,
+    _server: Server,
+}
+
+impl OwnServer {
+    /// Starts one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no PostgreSQL on this machine; the message says how to get one.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with variables of its environment.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(environment: &[(&str, OsString)]) -> Self {
+        let (cluster, server) = Cluster::start(DURABLE, environment);
+        Self {
+            url: server.url.clone(),
+            cluster,
+            _server: server,
+        }
+    }
+
+    /// Crashes it, as a loss of power would, and starts it again. It answers when this returns.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start again.
+    pub fn crash_and_restart(&self) {
+        let status = self
+            .cluster
+            .command("pg_ctl")
+            .args(["restart", "--mode=immediate", "--wait", "--silent"])
+            .arg("--log")
+            .arg(self.cluster.folder.join("log"))
+            .arg("--pgdata")
+            .arg(self.cluster.data())
+            .stdout(Stdio::null())
+            .status()
+            .expect("pg_ctl was found before");
+        assert!(status.success(), "the server did not come back");
+    }
+}
+
+impl std::fmt::Debug for OwnServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnServer")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A private server in a temporary folder.
 struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
     /// The servers refuse to run as root; then they run as this user.
     user: Option<(u32, u32)>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Cluster {
-    fn start() -> Server {
+    fn start(durability: &str, environment: &[(&str, OsString)]) -> (Self, Server) {
         let folder = tempfile::Builder::new()
             .prefix("campanile-postgres-")
             .tempdir()
@@ -46,12 +118,16 @@ impl Cluster {
             programs: programs(),
             user: unprivileged_user(),
             folder,
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
         };
         if let Some((user, group)) = cluster.user {
             std::os::unix::fs::chown(&cluster.folder, Some(user), Some(group))
                 .expect("root may give away a folder");
         }
-        let data = cluster.folder.join("data");
+        let data = cluster.data();
         // A language's order, where the server has one: it is not the order of bytes, as on a host's server.
         let language = ["--locale-provider=icu", "--icu-locale=en-US"];
         if !cluster.init(&data, &language) {
@@ -64,15 +140,20 @@ impl Cluster {
         }
         // Another process may take a free port before the server does.
         let port = (0..5)
-            .find_map(|_| cluster.serve(&data))
+            .find_map(|_| cluster.serve(&data, durability))
             .unwrap_or_else(|| {
                 let log = std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
                 panic!("the private PostgreSQL did not start:\n{log}")
             });
-        Server {
+        let server = Server {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             _keeper: Some(cluster.keeper(&data)),
-        }
+        };
+        (cluster, server)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     fn init(&self, data: &Path, language: &[&str]) -> bool {
@@ -88,14 +169,14 @@ impl Cluster {
         output.status.success()
     }
 
-    fn serve(&self, data: &Path) -> Option<u16> {
+    fn serve(&self, data: &Path, durability: &str) -> Option<u16> {
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
             .expect("a loopback port is free")
             .port();
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
-             -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
+             {durability} -c max_connections=400"
         );
         let status = self
             .command("pg_ctl")
@@ -105,6 +186,7 @@ impl Cluster {
             .arg("--pgdata")
             .arg(data)
             .stdout(Stdio::null())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .status()
             .expect("pg_ctl was found before");
         status.success().then_some(port)

@@ -1,5 +1,6 @@
 //! A fresh, migrated database for each test: a SQLite file, or a Postgres database copied from a template.
 
+use std::ffi::OsString;
 use std::panic::resume_unwind;
 
 use campanile::Database;
@@ -7,10 +8,11 @@ use campanile::database::each_database;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::cluster;
+use crate::cluster::{self, OwnServer};
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,29 @@ impl Fixture for TestDatabase {
     }
 }
 
+/// Runs a story on a server of its own, which it may crash.
+///
+/// # Panics
+///
+/// When the story does, or when there is no PostgreSQL.
+pub fn run_on_own_server<S>(environment: &[(&str, OsString)], story: S)
+where
+    S: AsyncFnOnce(TestDatabase, &OwnServer),
+{
+    let server = OwnServer::start_with(environment);
+    let runtime = runtime();
+    runtime.block_on(async { story(TestDatabase::on(&server).await, &server).await });
+    runtime.shutdown_background();
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime can be built")
+}
+
 /// Runs a story on a database of its own and removes the database, also when the story fails.
 ///
 /// # Panics
@@ -53,11 +78,7 @@ pub fn run<S>(kind: Kind, story: S)
 where
     S: AsyncFnOnce(TestDatabase),
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+    let runtime = runtime();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (name, database) = runtime.block_on(async {
         match kind {
@@ -96,6 +117,28 @@ async fn sqlite(folder: &std::path::Path) -> TestDatabase {
         kind: Kind::Sqlite,
         database,
         url,
+    }
+}
+
+impl TestDatabase {
+    /// A fresh, migrated database on a server of the test's own.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub async fn on(server: &OwnServer) -> Self {
+        let database = Database::connect(&server.url)
+            .await
+            .expect("the server answers");
+        database
+            .migrate()
+            .await
+            .expect("an empty database can be migrated");
+        Self {
+            kind: Kind::Postgres,
+            database,
+            url: server.url.clone(),
+        }
     }
 }
 
@@ -194,6 +237,25 @@ impl TestDatabase {
         });
     }
 
+    /// Whether a statement can be run at once: nobody holds the lock of an SQLite file.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be opened.
+    pub async fn accepts(&self, statement: &str) -> bool {
+        if self.kind == Kind::Postgres {
+            self.execute(statement).await;
+            return true;
+        }
+        let options: SqliteConnectOptions = self.url.parse().expect("a valid URL");
+        let options = options.busy_timeout(std::time::Duration::from_millis(100));
+        let connection = sqlx::SqliteConnection::connect_with(&options).await;
+        let mut connection = connection.expect("the file is there");
+        let done = connection.execute(self.database.sql(statement)).await;
+        connection.close().await.expect("it can be closed");
+        done.is_ok()
+    }
+
     /// One number, asked with the placeholders of [`Database::sql`].
     ///
     /// # Panics
@@ -204,6 +266,21 @@ impl TestDatabase {
         each_database!(&self.database, |pool| {
             sqlx::query_scalar(statement)
                 .fetch_one(pool)
+                .await
+                .expect("the statement is valid")
+        })
+    }
+
+    /// The rows of one column of text, asked with the placeholders of [`Database::sql`].
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it.
+    pub async fn lines(&self, statement: &str) -> Vec<String> {
+        let statement = self.database.sql(statement);
+        each_database!(&self.database, |pool| {
+            sqlx::query_scalar(statement)
+                .fetch_all(pool)
                 .await
                 .expect("the statement is valid")
         })
@@ -230,8 +307,17 @@ impl TestDatabase {
         rows
     }
 
-    /// Adds this many items to the inboxes of a hundred other users.
+    /// Adds this many items to the inboxes of a hundred other users: a fifth of them are archived, a fifth read, a fifth seen.
     pub async fn fill_inbox(&self, items: u32) {
+        self.fill("'other_' || (n % 100)", items).await;
+    }
+
+    /// Adds this many items to one user's inbox: a fifth of them are archived, a fifth read, a fifth seen.
+    pub async fn fill_inbox_of(&self, user: &str, items: u32) {
+        self.fill(&format!("'{user}'"), items).await;
+    }
+
+    async fn fill(&self, user: &str, items: u32) {
         let (id, series) = match self.kind {
             Kind::Postgres => (
                 "gen_random_uuid()",
@@ -247,36 +333,40 @@ impl TestDatabase {
         };
         self.execute(&format!(
             "insert into {{campanile}}notifications \
-             (id, user_id, event_type, category, title, body, payload, created_at) \
-             select {id}, 'other_' || (n % 100), 'a.b.c', 'a', 't', 'b', {{json('[]')}}, {{now}} from {series}"
+             (id, user_id, event_type, category, title, body, payload, created_at, archived_at, read_at, seen_at) \
+             select {id}, {user}, 'a.b.c', 'a', n, 'b', {{json('[]')}}, {{now}}, \
+             case when n / 7 % 5 = 0 then {{now}} end, case when n / 7 % 5 = 1 then {{now}} end, \
+             case when n / 7 % 5 = 2 then {{now}} end from {series}"
         ))
         .await;
         self.execute("analyze").await;
     }
 
-    /// How the database would run a query of one user's (`$1` is `u_ada`, `$2` and `$3` are null).
+    /// How the database would run a statement of the inbox for a user: of any organization and category, at these places.
     ///
     /// # Panics
     ///
     /// When the database refuses it.
-    pub async fn plan_of(&self, query: &str) -> String {
+    pub async fn plan_for(&self, user: &str, statement: &str, places: &[Option<Uuid>]) -> String {
         let explain = match self.kind {
             Kind::Postgres => "explain",
             Kind::Sqlite => "explain query plan",
         };
-        let statement = self.database.sql(&format!("{explain} {query}"));
+        let statement = self.database.sql(&format!("{explain} {statement}"));
         let column = match self.kind {
             Kind::Postgres => 0,
             Kind::Sqlite => 3,
         };
         each_database!(&self.database, |pool| {
-            let rows = sqlx::query(statement)
-                .bind("u_ada")
-                .bind(None::<String>)
-                .bind(None::<String>)
-                .fetch_all(pool)
-                .await
-                .expect("the query is valid");
+            let anywhere = None::<String>;
+            let mut query = sqlx::query(statement)
+                .bind(user)
+                .bind(&anywhere)
+                .bind(&anywhere);
+            for place in places {
+                query = query.bind(place.map(|place| place.to_string()));
+            }
+            let rows = query.fetch_all(pool).await.expect("the statement is valid");
             let lines = rows
                 .iter()
                 .map(|row| sqlx::Row::get::<String, _>(row, column));
@@ -295,6 +385,48 @@ impl TestDatabase {
              set fired_at = fired_at - {by}, window_ends_at = window_ends_at - {by}"
         ))
         .await;
+    }
+
+    /// Moves everything that waits for a time - windows, pauses of deliveries and of channels, leases, horizons - as if so
+    /// many microseconds had gone by; as if they had not, if they are negative.
+    pub async fn advance_clock(&self, micros: i64) {
+        let by = self.span_of(micros);
+        let tables = [
+            ("notification_dedup", &["fired_at", "window_ends_at"][..]),
+            (
+                "notification_deliveries",
+                &["run_at", "lease_until", "first_attempt_at", "expires_at"],
+            ),
+            ("notification_channel_pauses", &["paused_at", "probe_at"]),
+        ];
+        let statements = tables.map(|(table, columns)| {
+            let moved = columns
+                .iter()
+                .map(|column| format!("{column} = {column} - {by}"));
+            let moved = moved.collect::<Vec<_>>().join(", ");
+            format!("update {{campanile}}{table} set {moved}")
+        });
+        self.execute(&statements.join("; ")).await;
+    }
+
+    /// A span of so many microseconds, in SQL.
+    #[must_use]
+    pub fn span_of(&self, micros: i64) -> String {
+        match self.kind {
+            Kind::Postgres => format!("{micros} * interval '1 microsecond'"),
+            Kind::Sqlite => format!("({micros})"),
+        }
+    }
+
+    /// The point in time that is so many microseconds after 1970, in SQL.
+    #[must_use]
+    pub fn time_of(&self, micros: &str) -> String {
+        match self.kind {
+            Kind::Postgres => {
+                format!("timestamptz 'epoch' + cast({micros} as bigint) * interval '1 microsecond'")
+            }
+            Kind::Sqlite => format!("cast({micros} as integer)"),
+        }
     }
 
     /// Makes every delivery due, as if its pause or lease were over.

@@ -177,6 +177,19 @@ pub struct PigeonAlone {
     pub text: String,
 }
 
+/// A pigeon brings it within the hour, or not at all.
+#[notifiable_event(
+    "loft.seed.offered",
+    category = "loft",
+    expires_after = "1h",
+    channels(PIGEON(scroll = "{{ text }}"))
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct SeedOffered {
+    pub text: String,
+}
+
 /// By mail and on every device.
 #[notifiable_event(
     "loft.door.opened",

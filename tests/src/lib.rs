@@ -9,13 +9,19 @@ struct Readme;
 pub mod app;
 pub mod cluster;
 pub mod database;
+pub mod ask;
+pub mod running;
 pub mod events;
 pub mod proxy;
+pub mod fault_proxy;
+pub mod provider;
+pub mod outside;
 
 use campanile_inbox as _;
 
 pub use crate::app::App;
 pub use crate::database::{Kind, TestDatabase};
+pub use crate::running::Running;
 
 /// Runs one story on a fresh SQLite file and on a fresh Postgres database.
 #[macro_export]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use campanile::channel::Channel;
 use campanile::delivery::{Delivery, DeliveryError, Verdict};
+use campanile::policy::Policy;
 use campanile::setup::{Setup, SetupError};
 
 use crate::EMAIL;
@@ -68,6 +69,10 @@ impl Channel for Email {
 
     fn max_batch(&self) -> usize {
         self.mailer.max_batch().max(1)
+    }
+
+    fn policy(&self) -> Policy {
+        self.mailer.policy()
     }
 
     fn forget(&self) -> &'static [&'static str] {

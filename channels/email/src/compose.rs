@@ -65,6 +65,7 @@ impl Composer {
         let key = delivery.idempotency_key();
         let subject = delivery.part("subject");
         Mail {
+            batch_key: delivery.batch_key(),
             attempt: delivery.attempt,
             composed_at: admitted_at(delivery),
             reply_to: self.reply_to.clone(),

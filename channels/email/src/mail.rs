@@ -16,6 +16,9 @@ use crate::mailbox::{Mailbox, one_line};
 pub struct Mail {
     /// The same in every attempt of one delivery and different for every other: `cmp_{delivery id}`.
     pub idempotency_key: String,
+    /// The key of the request, if it goes out together with others; the same for all mails of one call, and the same when the
+    /// batch comes again.
+    pub batch_key: Option<String>,
     /// The first attempt is 1.
     pub attempt: u32,
     /// When the notification was admitted; the same in every attempt.
@@ -79,6 +82,7 @@ impl Mail {
         let subject = one_line(subject);
         Self {
             idempotency_key,
+            batch_key: None,
             attempt: 1,
             composed_at: SystemTime::now(),
             from,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use campanile::delivery::{DeliveryError, Verdict};
+use campanile::policy::Policy;
 
 use crate::mail::Mail;
 
@@ -15,12 +16,14 @@ use crate::mail::Mail;
 ///
 /// * Between one and [`max_batch`](Mailer::max_batch) mails, none of them to a suppressed address, each with text that
 ///   can stand in a header.
-/// * A mail may come again with the same key and content and a higher [`attempt`](Mail::attempt).
+/// * A mail may come again with the same key and content and a higher [`attempt`](Mail::attempt); what may have gone out
+///   together comes again together, with the same [`batch_key`](Mail::batch_key), if your [`policy`](Mailer::policy) says
+///   that keys are honoured.
 ///
 /// # What you promise
 ///
 /// * One [`Answer`] for each mail, in order, and within eight seconds: the channel's attempt has ten.
-/// * You hand [`Mail::idempotency_key`] to a provider that honours such keys.
+/// * You hand [`Mail::batch_key`], and where there is none [`Mail::idempotency_key`], to a provider that honours such keys.
 /// * Errors hold no secret, no address and no content.
 ///
 /// # Cancel safety
@@ -64,6 +67,12 @@ pub trait Mailer: Send + Sync + 'static {
     fn max_batch(&self) -> usize {
         1
     }
+
+    /// How mails are retried, and how many calls are made at once: pauses of 10 seconds to 2 hours for 20 hours unless said
+    /// otherwise. A provider that honours [`Mail::idempotency_key`] says for how long.
+    fn policy(&self) -> Policy {
+        Policy::new()
+    }
 }
 
 #[async_trait]
@@ -74,6 +83,10 @@ impl<M: Mailer + ?Sized> Mailer for Arc<M> {
 
     fn max_batch(&self) -> usize {
         (**self).max_batch()
+    }
+
+    fn policy(&self) -> Policy {
+        (**self).policy()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use campanile::database::{Database, each_database};
+use campanile::database::{Database, each_connection, each_database};
 use campanile::error::StoreError;
 use campanile::sqlx::{self, Row as _};
 
@@ -156,15 +156,14 @@ impl Suppressions {
             "select address from {campanile}email_suppressions where address in (select {texts($1)})",
         );
         let addresses = serde_json::Value::from(addresses).to_string();
-        Ok(each_database!(&self.database, |pool| {
-            sqlx::query(statement)
+        let listed = each_connection!(&self.database, |connection| {
+            let rows = sqlx::query(statement)
                 .bind(addresses)
-                .fetch_all(pool)
-                .await?
-                .iter()
-                .map(|row| row.get("address"))
-                .collect()
-        }))
+                .fetch_all(&mut *connection)
+                .await?;
+            rows.iter().map(|row| row.try_get("address")).collect()
+        });
+        Ok(listed?)
     }
 }
 

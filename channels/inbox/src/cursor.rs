@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::inbox::InboxError;
+use crate::error::InboxError;
 
 /// A place in a feed. Written with `to_string`, read with `parse`.
 ///
@@ -15,6 +15,20 @@ pub struct Cursor(pub(crate) Uuid);
 
 /// The version of the format; an older or newer cursor is refused, not misread.
 const VERSION: &str = "c1";
+
+impl Cursor {
+    /// The place of an item, for a host that keeps places in a form of its own.
+    #[must_use]
+    pub const fn at(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The item whose place it is.
+    #[must_use]
+    pub const fn id(self) -> Uuid {
+        self.0
+    }
+}
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

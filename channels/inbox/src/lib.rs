@@ -4,16 +4,32 @@
 //! statement itself, so there is exactly one for each admitted notification, and none for an action that rolled back.
 //!
 //! [`Inbox::for_user`] is the only way in: no call takes a row without its owner.
+//!
+//! Seen, read and archived are three things: an item is *seen* when a list that held it was opened, *read* when it was opened
+//! itself, *archived* when it was put away. What is read counts as seen; what is archived is in no count.
 
-mod cursor;
 mod inbox;
+mod item;
+mod cursor;
+mod feed;
+mod counts;
+mod mark;
+mod error;
+mod statement;
 
 use campanile::channel::{LocalChannel, Transport};
 
 pub use campanile::channel::INBOX;
 
+pub use crate::counts::Counts;
 pub use crate::cursor::Cursor;
-pub use crate::inbox::{Feed, Filter, Inbox, InboxError, Item, Page};
+pub use crate::error::InboxError;
+pub use crate::feed::{Feed, Filter, Page};
+pub use crate::inbox::Inbox;
+pub use crate::item::Item;
+pub use crate::mark::Change;
+#[doc(hidden)]
+pub use crate::statement::{Served, every_statement};
 
 campanile::register_channel!(
     INBOX,
@@ -28,6 +44,16 @@ campanile::register_channel!(
             (id, user_id, org_id, event_type, category, subject_id, title, body, payload, action_url, created_at) \
             select notification_id, user_id, org_id, event_type, category, subject_id, \
             parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at from admitted",
-        forget: &["delete from {campanile}notifications where user_id = $1"],
+        // Each by its own index: there is none that holds both.
+        forget: &[
+            "delete from {campanile}notifications where user_id = $1 and archived_at is null",
+            "delete from {campanile}notifications where user_id = $1 and archived_at is not null",
+        ],
+        // Read is what has a time of reading: an item that was archived unread stays. The sub-query asks the clock once,
+        // which lets the index on that time be used; the `with` is carried out once, so that the limit is one.
+        prune: &["\
+            with old as (select id from {campanile}notifications \
+            where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \
+            delete from {campanile}notifications where id in (select id from old)"],
     }),
 );

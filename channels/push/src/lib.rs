@@ -7,11 +7,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use campanile::address::AddressBook;
 use campanile::async_trait;
 use campanile::channel::{Channel, Transport};
 use campanile::delivery::{Delivery, DeliveryError, Verdict};
+use campanile::policy::Policy;
 use campanile::setup::{Setup, SetupError};
 use sha2::{Digest as _, Sha256};
 
@@ -139,6 +141,12 @@ impl Channel for Push {
             verdicts.push(self.deliver_one(delivery).await);
         }
         verdicts
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::new()
+            .backoff(Duration::from_secs(5), Duration::from_mins(10))
+            .horizon(Duration::from_hours(1))
     }
 }
 

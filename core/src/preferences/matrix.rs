@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row as _;
+use sqlx::{ColumnIndex, Decode, Row, Type};
 
+use super::error::PreferenceError;
 use super::{Choice, Choices};
 use crate::database::{Database, each_database};
 use crate::error::StoreError;
 use crate::event::EventDeclaration;
 use crate::recipient::{self, InvalidInput};
 use crate::registry::Registry;
-use crate::suggest::did_you_mean;
 
 /// The settings of one user: read the matrix, switch cells.
 ///
 /// Got from [`Dispatcher::preferences_of`](crate::Dispatcher::preferences_of).
 #[derive(Debug, Clone)]
 pub struct UserPreferences<'a> {
-    database: &'a Database,
+    pub(super) database: &'a Database,
     registry: &'a Registry,
-    user: String,
+    pub(super) user: String,
 }
 
 /// Everything a settings page shows of one user: the categories, in alphabetical order.
@@ -81,36 +81,6 @@ pub struct CellChange {
     pub enabled: bool,
 }
 
-/// Why preferences were not read or changed. Nothing was written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PreferenceError {
-    /// The user id cannot be stored.
-    #[error(transparent)]
-    InvalidInput(#[from] InvalidInput),
-    /// No registered event is of this category.
-    #[error("no event is of the category `{category}`; the categories are {}{}", known.join(", "), did_you_mean(category, known.iter().copied()))]
-    UnknownCategory {
-        /// What was asked for.
-        category: String,
-        /// The categories there are.
-        known: Vec<&'static str>,
-    },
-    /// No event of the category goes to this channel.
-    #[error("no event of the category `{category}` goes to the channel `{channel}`; it goes to {}{}", known.join(", "), did_you_mean(channel, known.iter().copied()))]
-    UnknownChannel {
-        /// The category.
-        category: String,
-        /// What was asked for.
-        channel: String,
-        /// The channels of the category.
-        known: Vec<&'static str>,
-    },
-    /// The database refused or did not answer.
-    #[error("the preferences were not read or written")]
-    Store(#[from] StoreError),
-}
-
 impl<'a> UserPreferences<'a> {
     pub(crate) fn new(
         database: &'a Database,
@@ -131,32 +101,43 @@ impl<'a> UserPreferences<'a> {
     ///
     /// When the database does not answer.
     pub async fn matrix(&self) -> Result<Matrix, PreferenceError> {
-        let statement = self.database.sql(
-            "select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1",
-        );
-        let mut choices = Choices::default();
-        each_database!(self.database, |pool| {
-            for row in sqlx::query(statement)
+        Ok(each_database!(self.database, |pool| {
+            let rows = sqlx::query(self.read())
                 .bind(&self.user)
                 .fetch_all(pool)
                 .await
-                .map_err(StoreError::from)?
-            {
-                choices.insert(
-                    &self.user,
-                    row.get("category"),
-                    row.get("channel"),
-                    Choice::from_enabled(row.get("enabled")),
-                );
-            }
-        });
-        Ok(Matrix {
+                .map_err(StoreError::from)?;
+            self.matrix_of(&rows)
+        }))
+    }
+
+    pub(super) fn read(&self) -> sqlx::AssertSqlSafe<String> {
+        self.database.sql(
+            "select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1",
+        )
+    }
+
+    pub(super) fn matrix_of<R: Row>(&self, rows: &[R]) -> Matrix
+    where
+        for<'r> &'r str: Decode<'r, R::Database> + Type<R::Database> + ColumnIndex<R>,
+        for<'r> bool: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let mut choices = Choices::default();
+        for row in rows {
+            choices.insert(
+                &self.user,
+                row.get("category"),
+                row.get("channel"),
+                Choice::from_enabled(row.get("enabled")),
+            );
+        }
+        Matrix {
             categories: self
                 .registry
                 .categories()
                 .map(|category| self.row(category, &choices))
                 .collect(),
-        })
+        }
     }
 
     /// Switches one cell. Muting a critical channel is kept, and does not apply to the events for which it is critical.
@@ -192,17 +173,7 @@ impl<'a> UserPreferences<'a> {
     ///
     /// One statement: all are written or none.
     pub async fn set_many(&self, changes: &[CellChange]) -> Result<(), PreferenceError> {
-        // One upsert may not touch a row twice, and sorted rows do not deadlock.
-        let mut cells = BTreeMap::new();
-        for change in changes {
-            let (category, channel) = self.known(&change.category, &change.channel)?;
-            cells.insert((category, channel), change.enabled);
-        }
-        let cells: Vec<_> = cells
-            .into_iter()
-            .map(|((category, channel), enabled)| serde_json::json!([category, channel, enabled]))
-            .collect();
-        let cells = serde_json::Value::Array(cells).to_string();
+        let cells = self.upsert(changes)?;
         each_database!(self.database, |pool| {
             sqlx::query(self.database.sql(UPSERT))
                 .bind(&self.user)
@@ -212,6 +183,20 @@ impl<'a> UserPreferences<'a> {
                 .map_err(StoreError::from)?;
         });
         Ok(())
+    }
+
+    /// The cells as [`UPSERT`] takes them. One upsert may not touch a row twice, and sorted rows do not deadlock.
+    pub(super) fn upsert(&self, changes: &[CellChange]) -> Result<String, PreferenceError> {
+        let mut cells = BTreeMap::new();
+        for change in changes {
+            let (category, channel) = self.known(&change.category, &change.channel)?;
+            cells.insert((category, channel), change.enabled);
+        }
+        let cells: Vec<_> = cells
+            .into_iter()
+            .map(|((category, channel), enabled)| serde_json::json!([category, channel, enabled]))
+            .collect();
+        Ok(serde_json::Value::Array(cells).to_string())
     }
 
     fn known(
@@ -296,7 +281,7 @@ fn channels_of(registry: &Registry, category: &str) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const UPSERT: &str = "\
+pub(super) const UPSERT: &str = "\
     insert into {campanile}user_notification_preferences (user_id, category, channel, enabled, updated_at) \
     select $1, cell.value ->> 0, cell.value ->> 1, {flag(cell.value ->> 2)}, {now} \
     from {rows($2)} as cell where true \

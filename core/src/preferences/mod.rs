@@ -11,13 +11,16 @@
 //! | no | off | is suppressed: [`Rule::OptedOut`] |
 
 mod matrix;
+mod version;
+mod error;
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
+pub use crate::preferences::error::PreferenceError;
 pub use crate::preferences::matrix::{
-    CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError, UserPreferences,
+    CategoryRow, Cell, CellChange, EventRow, Matrix, UserPreferences,
 };
 
 /// What a user chose for a (category, channel) cell.

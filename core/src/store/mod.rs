@@ -7,8 +7,10 @@
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+pub(crate) mod claim;
 pub(crate) mod settle;
 pub(crate) mod pauses;
+pub(crate) mod workers;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -40,11 +42,18 @@ pub(crate) struct DispatchRow {
     pub(crate) dedup_key: String,
     /// Zero: nothing is a repeat, and no window is opened.
     pub(crate) window: Duration,
+    /// How long its remote deliveries are worth sending.
+    pub(crate) expires_after: Option<Duration>,
+    pub(crate) trace_context: Option<String>,
 }
 
 impl DispatchRow {
     pub(crate) fn window_micros(&self) -> i64 {
         i64::try_from(self.window.as_micros()).expect("a window is at most a year")
+    }
+
+    pub(crate) fn expires_after_micros(&self) -> Option<i64> {
+        self.expires_after.map(micros)
     }
 }
 

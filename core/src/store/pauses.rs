@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 
 use super::micros;
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection};
 
 /// A pause, as its row.
 #[derive(Debug)]
@@ -31,15 +31,15 @@ pub(crate) async fn pause(
     probe: Option<Duration>,
 ) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         sqlx::query(database.sql(PAUSE))
             .bind(channel)
             .bind(reason)
             .bind(probe.map(micros))
-            .execute(pool)
+            .execute(&mut *connection)
             .await?;
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 const RESUME: &str = "delete from {campanile}notification_channel_pauses where channel = $1";
@@ -67,13 +67,13 @@ pub(crate) async fn probe_now(database: &Database, channel: &str) -> Result<(), 
 
 async fn write(database: &Database, statement: &str, channel: &str) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         sqlx::query(database.sql(statement))
             .bind(channel)
-            .execute(pool)
+            .execute(&mut *connection)
             .await?;
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 const LIST: &str = "\
@@ -83,8 +83,10 @@ const LIST: &str = "\
 
 /// Every pause, and whether its probe is due.
 pub(crate) async fn list(database: &Database) -> Result<Vec<(PauseRow, Probe)>, sqlx::Error> {
-    each_database!(database, |pool| {
-        let rows = sqlx::query(database.sql(LIST)).fetch_all(pool).await?;
+    each_connection!(database, |connection| {
+        let rows = sqlx::query(database.sql(LIST))
+            .fetch_all(&mut *connection)
+            .await?;
         rows.iter()
             .map(|row| {
                 let pause = PauseRow {
@@ -122,11 +124,11 @@ pub(crate) async fn take_probe(
     next: Duration,
 ) -> Result<bool, sqlx::Error> {
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         let taken = sqlx::query(database.sql(TAKE_PROBE))
             .bind(channel)
             .bind(micros(next))
-            .execute(pool)
+            .execute(&mut *connection)
             .await?;
         Ok(taken.rows_affected() == 1)
     })

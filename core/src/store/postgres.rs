@@ -27,9 +27,10 @@ pub(super) const BEGIN: &str = "BEGIN";
 const HEAD: &str = "\
 with dispatch as materialized (
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload::jsonb as payload,
-        d.content::jsonb as content, d.dedup_key, d.window_micros, d.n
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
-        with ordinality as d(dispatch_id, event_type, category, subject_id, org_id, payload, content, dedup_key, window_micros, n)
+        d.content::jsonb as content, d.dedup_key, d.window_micros, d.expires_micros, d.trace_context, d.n
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+            $22::bigint[], $23::text[]) with ordinality as d(dispatch_id, event_type, category, subject_id, org_id, payload,
+            content, dedup_key, window_micros, expires_micros, trace_context, n)
     cross join (select case when $19::text is not null then set_config('lock_timeout', $19, true) end) as bounded
 ),
 candidate as materialized (
@@ -71,8 +72,9 @@ admitted_delivery as materialized (
 ),
 dispatched as (
     insert into campanile.notification_dispatches
-        (id, event_type, category, subject_id, org_id, dedup_key, payload, content, created_at)
-    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, clock_timestamp()
+        (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, created_at)
+    select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content,
+        d.trace_context, clock_timestamp()
     from dispatch d
     where (d.n in (select p.n from admitted_delivery p where p.channel not in ({locals}))) is true
     on conflict (id) do nothing
@@ -82,7 +84,8 @@ dispatched as (
 const TAIL: &str = "\
 delivery as (
     insert into campanile.notification_deliveries
-        (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
+        (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker,
+            first_attempt_at, expires_at, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
         (r.notification_id in (select l.notification_id from planned l where l.channel in ({locals}))) is true,
         case when r.leased then 'running' else 'pending' end,
@@ -90,9 +93,11 @@ delivery as (
         r.created_at,
         case when r.leased then r.created_at + $17 * interval '1 microsecond' end,
         case when r.leased then $18::uuid end,
+        case when r.leased then r.created_at end,
+        r.created_at + r.expires_micros * interval '1 microsecond',
         r.created_at
     from (
-        select p.*, d.dispatch_id, pause.channel is null
+        select p.*, d.dispatch_id, d.expires_micros, pause.channel is null
             and row_number() over (partition by pause.channel is null order by p.delivery_id) <= $16 as leased
         from admitted_delivery p join dispatch d on d.n = p.n
         left join campanile.notification_channel_pauses as pause on pause.channel = p.channel
@@ -181,6 +186,8 @@ pub(crate) async fn write(
         )
         .bind(column(&deliveries, |delivery| delivery.3))
         .bind(column(&deliveries, |delivery| delivery.4))
+        .bind(column(dispatches, super::DispatchRow::expires_after_micros))
+        .bind(column(dispatches, |row| row.trace_context.as_deref()))
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();

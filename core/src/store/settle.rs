@@ -1,47 +1,79 @@
-//! Deliveries after the write: claim what is due, and record the verdict of an attempt.
+//! Records what came of attempts, and releases the windows of notifications that reached nobody.
 //!
-//! Every transition is guarded by state and attempt number, so that whoever lost its lease changes nothing.
+//! Every transition is guarded by state, attempt number and worker, so that whoever lost its lease changes nothing.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::Row as _;
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::micros;
-use crate::database::{Database, each_database};
-use crate::delivery::{Delivery, Parts};
-use crate::settlement::MOST_ATTEMPTS;
+#[cfg(feature = "postgres")]
+use crate::database::Pool;
+use crate::database::{Database, each_connection};
+use crate::error::StoreError;
 
-/// The state a delivery goes to after an attempt.
+/// The state a delivery goes to after it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Pending,
     Delivered,
     Suppressed,
     Unreachable,
+    Expired,
     Dead,
     /// Nobody will ever know whether it went out.
     Unknown,
-    /// It cannot be read: parked, without using an attempt.
-    Blocked,
+    /// Parked, without having used an attempt.
+    Blocked(BlockedAs),
     /// Back to pending, without having been begun.
     Released,
     /// Back to pending; the attempt does not count, because the channel was set up wrongly.
     Waiting,
 }
 
+/// Why a delivery is parked. The third reason, its channel, is found before any claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockedAs {
+    /// This worker does not know its event.
+    Event,
+    /// Its content cannot be read.
+    Content,
+}
+
 impl State {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pending | Self::Released | Self::Waiting => "pending",
             Self::Delivered => "delivered",
             Self::Suppressed => "suppressed",
             Self::Unreachable => "unreachable",
+            Self::Expired => "expired",
             Self::Dead => "dead",
             Self::Unknown => "unknown",
-            Self::Blocked => "blocked",
+            Self::Blocked(_) => "blocked",
+        }
+    }
+
+    /// Whether the delivery ends with it.
+    pub(crate) const fn is_end(self) -> bool {
+        self.reached_nobody() || matches!(self, Self::Delivered | Self::Unknown)
+    }
+
+    /// Whether it ends without having reached anybody.
+    const fn reached_nobody(self) -> bool {
+        matches!(
+            self,
+            Self::Suppressed | Self::Unreachable | Self::Expired | Self::Dead
+        )
+    }
+
+    const fn blocked_as(self) -> Option<&'static str> {
+        match self {
+            Self::Blocked(BlockedAs::Event) => Some("event"),
+            Self::Blocked(BlockedAs::Content) => Some("content"),
+            _ => None,
         }
     }
 }
@@ -52,46 +84,117 @@ pub(crate) struct Settled {
     pub(crate) id: Uuid,
     pub(crate) attempt: u32,
     pub(crate) state: State,
-    /// When to try again, for [`State::Pending`].
+    /// When to try again, for what goes back to pending.
     pub(crate) delay: Duration,
-    /// What the delivery log says; `None` if there was no attempt.
+    pub(crate) maybe_sent: bool,
+    /// Whether it is to be in no batch any more.
+    pub(crate) alone: bool,
+    /// Whether its notification reached its recipient anyway, and keeps its window.
+    pub(crate) has_local: bool,
+    /// What the delivery log says; `None` if there was no attempt, and then none is used.
     pub(crate) outcome: Option<&'static str>,
     pub(crate) status: Option<u16>,
     pub(crate) provider_id: Option<String>,
     pub(crate) error: Option<String>,
+    pub(crate) error_class: Option<&'static str>,
+    pub(crate) trace_id: Option<String>,
     pub(crate) took: Duration,
 }
 
-/// `$1` is `[id, attempt, state, delay, outcome, status, provider id, error, took, attempts given back,
-/// attempts that do not count]` rows, `$2` the worker.
+/// A row that cannot be read keeps no other from being delivered.
+pub(crate) fn unreadable(id: Uuid, attempt: u32, maybe_sent: bool) -> Settled {
+    Settled {
+        id,
+        attempt,
+        state: State::Blocked(BlockedAs::Content),
+        delay: Duration::ZERO,
+        maybe_sent,
+        alone: false,
+        has_local: false,
+        outcome: None,
+        status: None,
+        provider_id: None,
+        error: Some("its content cannot be read".to_owned()),
+        error_class: None,
+        trace_id: None,
+        took: Duration::ZERO,
+    }
+}
+
+/// What stands at which place of a row in [`SETTLE`] and [`LOG`].
+fn row(its: &Settled) -> serde_json::Value {
+    serde_json::json!([
+        its.id,
+        its.attempt,
+        its.state.as_str(),
+        micros(its.delay),
+        its.outcome,
+        its.status,
+        its.provider_id,
+        its.error,
+        micros(its.took),
+        i32::from(its.outcome.is_none()),
+        i32::from(its.state == State::Waiting),
+        its.maybe_sent,
+        its.state.blocked_as(),
+        its.error_class,
+        its.trace_id,
+        its.maybe_sent && !its.state.is_end() && its.state != State::Blocked(BlockedAs::Content),
+        its.alone && !its.state.is_end(),
+    ])
+}
+
+/// `$1` is the rows, `$2` the worker. A delivery no attempt of which counts begins its time anew.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
-        state = verdict.value ->> 2, attempt = delivery.attempt - {int(verdict.value ->> 9)}, \
-        uncounted = delivery.uncounted + {int(verdict.value ->> 10)}, lease_until = null, worker = null, last_error = verdict.value ->> 7, \
-        run_at = case when verdict.value ->> 2 = 'pending' \
-            then {later(verdict.value ->> 3)} else delivery.run_at end, \
-        finished_at = case when verdict.value ->> 2 = 'pending' then null else {now} end \
-    from {rows($1)} as verdict \
-    where delivery.id = {uuid(verdict.value ->> 0)} and delivery.state = 'running' \
-        and delivery.attempt = {int(verdict.value ->> 1)}";
+        state = its.value ->> 2, attempt = delivery.attempt - {int(its.value ->> 9)}, \
+        uncounted = delivery.uncounted + {int(its.value ->> 10)}, \
+        maybe_sent = {flag(its.value ->> 11)}, blocked_as = its.value ->> 12, \
+        batch_id = case when {flag(its.value ->> 16)} then delivery.id \
+            when {flag(its.value ->> 15)} then delivery.batch_id end, \
+        lease_until = null, worker = null, lost_worker = null, last_error = its.value ->> 7, \
+        first_attempt_at = case when delivery.attempt - {int(its.value ->> 9)} \
+            > delivery.uncounted + {int(its.value ->> 10)} then delivery.first_attempt_at end, \
+        run_at = case when its.value ->> 2 = 'pending' \
+            then {later(its.value ->> 3)} else delivery.run_at end, \
+        finished_at = case when its.value ->> 2 not in ('pending', 'blocked') then {now} end \
+    from {rows($1)} as its \
+    where delivery.id = {uuid(its.value ->> 0)} and delivery.state = 'running' \
+        and delivery.attempt = {int(its.value ->> 1)} and delivery.worker = {uuid($2)} \
+    returning {text(id)} as id";
 
+/// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
 const LOG: &str = "\
-    insert into {campanile}notification_attempts \
-        (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker) \
-    select {uuid(verdict.value ->> 0)}, {int(verdict.value ->> 1)}, {earlier(verdict.value ->> 8)}, \
-        {int(verdict.value ->> 8)}, verdict.value ->> 4, {int(verdict.value ->> 5)}, verdict.value ->> 6, \
-        verdict.value ->> 7, {uuid($2)} \
-    from {rows($1)} as verdict \
-    where verdict.value ->> 4 is not null and exists (select 1 from {campanile}notification_deliveries where id = {uuid(verdict.value ->> 0)}) \
-    on conflict (delivery_id, attempt) do nothing";
+    insert into {campanile}notification_attempts as attempts \
+        (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
+    select {uuid(its.value ->> 0)}, {int(its.value ->> 1)}, {earlier(its.value ->> 8)}, \
+        {int(its.value ->> 8)}, its.value ->> 4, {int(its.value ->> 5)}, its.value ->> 6, \
+        its.value ->> 7, {uuid($2)}, its.value ->> 13, its.value ->> 14 \
+    from {rows($1)} as its \
+    where its.value ->> 4 is not null and {whose} \
+    on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
+        took_micros = excluded.took_micros, outcome = excluded.outcome, status = excluded.status, \
+        provider_id = excluded.provider_id, error = excluded.error, error_class = excluded.error_class, \
+        trace_id = excluded.trace_id \
+    where attempts.outcome = 'lost'";
+
+/// Of a user who is forgotten in the same moment nothing is logged any more.
+const STILL_THERE: &str = "\
+    {text(its.value ->> 0)} in (select {text(id)} from {campanile}notification_deliveries \
+        where id in (select {uuids($3)}) {key_share})";
+
+/// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
+/// one sees both.
+const LOCK_SIBLINGS: &str = "\
+    select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
+    (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
+    order by id {for_update}";
 
 /// Releases the windows of notifications that ended without having reached anybody on any channel, so that the caller's
 /// next fire is no repeat. `$1` is the deliveries that have just ended.
 ///
-/// Whoever holds a window is renewing, pruning or forgetting it, so that there is nothing to wait for.
-///
-/// Two channels of one notification may end at the same time: each looks only after its own end is committed, so the later
-/// one sees both.
+/// It waits for nobody: whoever holds a window is renewing, pruning or forgetting it, or has just been told that it is a repeat.
+/// The last may stay open for long; such a window is [released later](release).
 const RELEASE: &str = "\
     delete from {campanile}notification_dedup \
     where (event_type, dedup_key, recipient_user_id, notification_id) in (\
@@ -100,222 +203,266 @@ const RELEASE: &str = "\
             select dispatch.event_type, dispatch.dedup_key, its.user_id, its.notification_id \
             from {campanile}notification_deliveries as its \
             join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-            where its.id in (select {uuids($1)}) and not its.has_local and not exists (\
-                select 1 from {campanile}notification_deliveries as other \
-                where other.notification_id = its.notification_id \
-                and other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))) \
+            where {unreached}) \
         {skip_locked})";
 
-async fn release_windows(database: &Database, verdicts: &[Settled]) -> Result<(), sqlx::Error> {
-    let unreached = |its: &&Settled| {
-        matches!(
-            its.state,
-            State::Suppressed | State::Unreachable | State::Dead
-        )
-    };
-    let ended: Vec<_> = verdicts
-        .iter()
-        .filter(unreached)
-        .map(|its| its.id)
-        .collect();
-    if ended.is_empty() {
-        return Ok(());
-    }
-    release_windows_of(database, &ended).await
+/// Of these deliveries those whose notification reached nobody and has its window still.
+const HELD: &str = "\
+    select {text(its.id)} as id from {campanile}notification_deliveries as its \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+    join {campanile}notification_dedup as held on held.event_type = dispatch.event_type \
+        and held.dedup_key = dispatch.dedup_key and held.recipient_user_id = its.user_id \
+        and held.notification_id = its.notification_id \
+    where {unreached}";
+
+const UNREACHED: &str = "\
+    its.id in (select {uuids($1)}) and not its.has_local and not exists (\
+        select 1 from {campanile}notification_deliveries as other \
+        where other.notification_id = its.notification_id and (other.maybe_sent \
+        or other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked')))";
+
+fn of_unreached(statement: &str) -> String {
+    statement.replace("{unreached}", UNREACHED)
 }
 
-/// The same for deliveries that have just ended without an attempt.
-pub(crate) async fn release_windows_of(
+/// Releases the windows of deliveries that ended before, and says which are still held by somebody.
+pub(crate) async fn release(
     database: &Database,
     ended: &[Uuid],
-) -> Result<(), sqlx::Error> {
+) -> Result<HashSet<Uuid>, sqlx::Error> {
     let ended = serde_json::json!(ended).to_string();
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        sqlx::query(database.sql(RELEASE))
-            .bind(ended)
-            .execute(pool)
+    let held: Vec<String> = each_connection!(database, |connection| {
+        sqlx::query(database.sql(&of_unreached(RELEASE)))
+            .bind(&ended)
+            .execute(&mut *connection)
             .await?;
-    });
-    Ok(())
+        sqlx::query_scalar(database.sql(&of_unreached(HELD)))
+            .bind(&ended)
+            .fetch_all(&mut *connection)
+            .await
+    })?;
+    Ok(uuids(&held))
 }
 
-/// Records the verdicts: one update and one log line each, in two statements for any number of them. If the database
-/// refuses them together, one by one, so that one that cannot be stored keeps none of the others.
+fn uuids(texts: &[String]) -> HashSet<Uuid> {
+    let uuids = texts.iter().filter_map(|id| Uuid::parse_str(id).ok());
+    uuids.collect()
+}
+
+/// What was recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// The deliveries whose lease was still this worker's.
+    pub(crate) ours: HashSet<Uuid>,
+    /// Those that reached nobody, and whose window somebody holds.
+    pub(crate) held: HashSet<Uuid>,
+}
+
+/// Records what came of attempts: one update and one log line each, in one statement on Postgres and one transaction on
+/// SQLite, for any number of them; and in a transaction where a window may have to be released.
 ///
+/// If the database refuses them together it is asked one by one, so that one that cannot be stored keeps none of the others.
 /// A delivery whose lease was lost in between is left as it is; its attempt is logged all the same, because it happened.
 pub(crate) async fn settle(
     database: &Database,
     worker: Uuid,
-    verdicts: &[Settled],
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = verdicts.iter().map(row).collect();
-    match record(database, worker, &rows).await {
-        Err(sqlx::Error::Database(_)) if rows.len() > 1 => {
-            let mut result = Ok(());
-            for row in rows {
-                result = record(database, worker, &[row]).await.and(result);
+    settled: &[Settled],
+) -> Result<Recorded, StoreError> {
+    let all: Vec<&Settled> = settled.iter().collect();
+    match record(database, worker, &all).await {
+        Err(error) if settled.len() > 1 && !error.is_transient() => {
+            let mut recorded = Recorded::default();
+            for its in all {
+                let one = record(database, worker, &[its]).await?;
+                recorded.ours.extend(one.ours);
+                recorded.held.extend(one.held);
             }
-            result?;
+            Ok(recorded)
         }
-        together => together?,
+        together => together,
     }
-    release_windows(database, verdicts).await
 }
 
 async fn record(
     database: &Database,
     worker: Uuid,
-    rows: &[serde_json::Value],
-) -> Result<(), sqlx::Error> {
+    settled: &[&Settled],
+) -> Result<Recorded, StoreError> {
+    // In one order everywhere, so that two statements wait for each other as seldom as can be.
+    let mut settled = settled.to_vec();
+    settled.sort_unstable_by_key(|its| its.id);
+    let rows: Vec<_> = settled.iter().map(|its| row(its)).collect();
     let rows = serde_json::json!(rows).to_string();
-    let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        // The state first: a delivery that went out and was not logged is better than one that goes out again.
-        sqlx::query(database.sql(SETTLE))
-            .bind(&rows)
-            .execute(pool)
-            .await?;
-        sqlx::query(database.sql(LOG))
-            .bind(&rows)
-            .bind(worker.to_string())
-            .execute(pool)
-            .await?;
-    });
-    Ok(())
-}
-
-fn row(verdict: &Settled) -> serde_json::Value {
-    let given_back = matches!(verdict.state, State::Released | State::Blocked);
-    serde_json::json!([
-        verdict.id,
-        verdict.attempt,
-        verdict.state.as_str(),
-        micros(verdict.delay),
-        verdict.outcome,
-        verdict.status,
-        verdict.provider_id,
-        verdict.error,
-        micros(verdict.took),
-        i32::from(given_back),
-        i32::from(verdict.state == State::Waiting),
-    ])
-}
-
-/// `$1` the channel, `$2` how many, `$3` the lease, `$4` the worker, `$5` the most attempts. Leases that ran out come
-/// first. Whatever has used up its attempts because its verdicts could never be recorded may have gone out or not. The clock
-/// is asked once (`select {now}`), or no index would serve the comparison.
-const CLAIM: &str = "\
-    with lost as materialized (\
-        select id from {campanile}notification_deliveries \
-        where channel = $1 and state = 'running' and lease_until <= (select {now}) \
-        order by lease_until limit $2 {skip_locked}), \
-    due as materialized (\
-        select id from {campanile}notification_deliveries \
-        where channel = $1 and state = 'pending' and run_at <= (select {now}) \
-        order by run_at limit $2 {skip_locked}) \
-    update {campanile}notification_deliveries set \
-        state = case when attempt - uncounted >= $5 then 'unknown' else 'running' end, \
-        attempt = case when attempt - uncounted >= $5 then attempt else attempt + 1 end, \
-        finished_at = case when attempt - uncounted >= $5 then {now} end, \
-        lease_until = case when attempt - uncounted >= $5 then null else {later($3)} end, \
-        worker = case when attempt - uncounted >= $5 then null else {uuid($4)} end \
-    where id in (select id from (select id from lost union all select id from due) as taken limit $2) \
-    returning {text(id)} as id";
-
-const READ: &str = "\
-    select {text(delivery.id)} as id, {text(delivery.notification_id)} as notification_id, \
-        {text(delivery.dispatch_id)} as dispatch_id, delivery.user_id, delivery.attempt, delivery.uncounted, \
-        dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, \
-        {text(dispatch.payload)} as payload, {text(dispatch.content)} as content \
-    from {campanile}notification_deliveries as delivery \
-    left join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
-    where delivery.id in (select {uuids($1)}) and delivery.state = 'running' \
-    order by delivery.run_at, delivery.id";
-
-/// Leases up to `at_most` due deliveries of a channel to this worker. One that cannot be read comes back as what is to be
-/// recorded of it.
-pub(crate) async fn claim(
-    database: &Database,
-    channel: &str,
-    at_most: usize,
-    lease: Duration,
-    worker: Uuid,
-) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
-    let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        let ids: Vec<String> = sqlx::query_scalar(database.sql(CLAIM))
-            .bind(channel)
-            .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
-            .bind(micros(lease))
-            .bind(worker.to_string())
-            .bind(i64::from(MOST_ATTEMPTS))
-            .fetch_all(pool)
-            .await?;
-        if ids.is_empty() {
-            return Ok(Vec::new());
+    let ended = settled
+        .iter()
+        .filter(|its| its.state.reached_nobody() && !its.has_local);
+    let ended: Vec<Uuid> = ended.map(|its| its.id).collect();
+    let ids: Vec<Uuid> = settled.iter().map(|its| its.id).collect();
+    let (ours, held): (Vec<String>, Vec<String>) = match database.pool() {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) if ended.is_empty() => {
+            let log = LOG.replace(
+                "{whose}",
+                "{text(its.value ->> 0)} in (select id from settled)",
+            );
+            let statement =
+                format!("with settled as ({SETTLE}), logged as ({log}) select id from settled");
+            let ours = each_connection!(database, |connection| {
+                sqlx::query_scalar(database.sql(&statement))
+                    .bind(&rows)
+                    .bind(worker.to_string())
+                    .fetch_all(&mut *connection)
+                    .await
+            })?;
+            (ours, Vec::new())
         }
-        sqlx::query(database.sql(READ))
-            .bind(serde_json::json!(ids).to_string())
-            .fetch_all(pool)
-            .await?
-            .iter()
-            .map(|row| {
-                let id = |column| -> Result<Uuid, sqlx::Error> {
-                    let text: &str = row.try_get(column)?;
-                    Uuid::parse_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
-                };
-                let attempt: i32 = row.try_get("attempt")?;
-                let attempt = u32::try_from(attempt).unwrap_or(1);
-                let uncounted: i32 = row.try_get("uncounted")?;
-                let uncounted = u32::try_from(uncounted).unwrap_or(0);
-                let delivery_id = id("id")?;
-                let read = || -> Result<Delivery, sqlx::Error> {
-                    Ok(Delivery {
-                        id: delivery_id,
-                        notification_id: id("notification_id")?,
-                        dispatch_id: id("dispatch_id")?,
-                        user_id: row.try_get("user_id")?,
-                        org_id: row.try_get("org_id")?,
-                        event_type: row.try_get("event_type")?,
-                        subject_id: row.try_get("subject_id")?,
-                        category: row.try_get("category")?,
-                        attempt,
-                        uncounted,
-                        addresses: Vec::new(),
-                        parts: Arc::new(parts_of(channel, row.try_get("content")?)?),
-                        payload: Arc::new(json(row.try_get("payload")?)?),
-                    })
-                };
-                Ok(read().map_err(|_| blocked(delivery_id, attempt)))
-            })
-            .collect()
-    })
+        _ => record_and_release(database, worker, &rows, &ids, &ended).await?,
+    };
+    let recorded = Recorded {
+        ours: uuids(&ours),
+        held: uuids(&held),
+    };
+    let lost = settled
+        .iter()
+        .filter(|its| !recorded.ours.contains(&its.id));
+    let lost: Vec<_> = lost.map(|its| row(its)).collect();
+    log(database, worker, &lost).await?;
+    Ok(recorded)
 }
 
-/// A row that cannot be read keeps no other from being delivered.
-fn blocked(id: Uuid, attempt: u32) -> Settled {
-    Settled {
-        id,
-        attempt,
-        state: State::Blocked,
-        delay: Duration::ZERO,
-        outcome: None,
-        status: None,
-        provider_id: None,
-        error: Some("its content cannot be read".to_owned()),
-        took: Duration::ZERO,
+async fn record_and_release(
+    database: &Database,
+    worker: Uuid,
+    rows: &str,
+    ids: &[Uuid],
+    ended: &[Uuid],
+) -> Result<(Vec<String>, Vec<String>), sqlx::Error> {
+    let (database, rows) = (database.clone(), rows.to_owned());
+    let ids = serde_json::json!(ids).to_string();
+    let ended_ids = serde_json::json!(ended).to_string();
+    let releases = !ended.is_empty();
+    // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+    let recording = tokio::spawn(async move {
+        let _turn = database.turn_to_write().await;
+        let log = LOG.replace("{whose}", STILL_THERE);
+        each_connection!(&database, |connection| {
+            let mut transaction = connection.begin_with(database.begin()).await?;
+            if releases {
+                sqlx::query(database.sql(LOCK_SIBLINGS))
+                    .bind(&ended_ids)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+            }
+            let recorded = sqlx::query_scalar(database.sql(SETTLE))
+                .bind(&rows)
+                .bind(worker.to_string())
+                .fetch_all(&mut *transaction)
+                .await?;
+            sqlx::query(database.sql(&log))
+                .bind(&rows)
+                .bind(worker.to_string())
+                .bind(ids)
+                .execute(&mut *transaction)
+                .await?;
+            let mut held = Vec::new();
+            if releases {
+                sqlx::query(database.sql(&of_unreached(RELEASE)))
+                    .bind(&ended_ids)
+                    .execute(&mut *transaction)
+                    .await?;
+                held = sqlx::query_scalar(database.sql(&of_unreached(HELD)))
+                    .bind(&ended_ids)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            Ok((recorded, held))
+        })
+    });
+    match recording.await {
+        Ok(recorded) => recorded,
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
     }
 }
 
-/// The channel's part of the content. It is taken apart here and not by the database, where one row that is no JSON would
-/// fail the others.
-fn parts_of(channel: &str, content: &str) -> Result<Parts, sqlx::Error> {
-    let mut content: HashMap<String, serde_json::Value> = json(content)?;
-    let parts = content.remove(channel).unwrap_or_default();
-    serde_json::from_value(parts).map_err(|error| sqlx::Error::Decode(error.into()))
+/// An attempt that is over without having been recorded: its worker died, or lost its lease.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) delivery: Uuid,
+    pub(crate) attempt: u32,
+    pub(crate) worker: Uuid,
 }
 
-fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
-    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+/// Logs the attempts of workers that were lost.
+pub(crate) async fn log_lost(database: &Database, lost: &[Lost]) -> Result<(), sqlx::Error> {
+    let mut by_worker: std::collections::HashMap<Uuid, Vec<serde_json::Value>> =
+        std::collections::HashMap::new();
+    for its in lost {
+        let row = serde_json::json!([
+            its.delivery,
+            its.attempt,
+            null,
+            0,
+            "lost",
+            null,
+            null,
+            "its worker stopped or was cut off",
+            0
+        ]);
+        by_worker.entry(its.worker).or_default().push(row);
+    }
+    for (worker, rows) in by_worker {
+        log(database, worker, &rows).await?;
+    }
+    Ok(())
+}
+
+async fn log(
+    database: &Database,
+    worker: Uuid,
+    rows: &[serde_json::Value],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+    let statement = database.sql(&LOG.replace("{whose}", STILL_THERE));
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        sqlx::query(statement)
+            .bind(serde_json::json!(rows).to_string())
+            .bind(worker.to_string())
+            .bind(serde_json::json!(ids).to_string())
+            .execute(&mut *connection)
+            .await?;
+        Ok(())
+    })
+}
+
+const CANCEL: &str = "\
+    update {campanile}notification_deliveries set state = 'cancelled', batch_id = null, blocked_as = null, finished_at = {now} \
+    where id = {uuid($1)} and state in ('pending', 'blocked')";
+
+/// Cancels a delivery that waits, and releases the window if nobody was reached; `false` if it does not wait.
+pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        let ids = serde_json::json!([id]).to_string();
+        let mut transaction = connection.begin_with(database.begin()).await?;
+        sqlx::query(database.sql(LOCK_SIBLINGS))
+            .bind(&ids)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let cancelled = sqlx::query(database.sql(CANCEL))
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(database.sql(&of_unreached(RELEASE)))
+            .bind(ids)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(cancelled.rows_affected() == 1)
+    })
 }

@@ -31,7 +31,8 @@ with dispatch as materialized (
     select key as n, value ->> 'dispatch_id' as dispatch_id, value ->> 'event_type' as event_type,
         value ->> 'category' as category, value ->> 'subject_id' as subject_id, value ->> 'org_id' as org_id,
         value ->> 'payload' as payload, value ->> 'content' as content, value ->> 'dedup_key' as dedup_key,
-        value ->> 'window_micros' as window_micros
+        value ->> 'window_micros' as window_micros, value ->> 'expires_micros' as expires_micros,
+        value ->> 'trace_context' as trace_context
     from json_each($1)
 ),
 given as materialized (
@@ -52,17 +53,20 @@ where held.window_ends_at <= excluded.fired_at
 returning notification_id";
 
 const DISPATCH: &str = "\
-insert into notification_dispatches (id, event_type, category, subject_id, org_id, dedup_key, payload, content, created_at)
-select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, {now}
+insert into notification_dispatches
+    (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, created_at)
+select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, d.trace_context, {now}
 from dispatch d where d.n in (select n from given)
 on conflict (id) do nothing";
 
 const DELIVER: &str = "\
 insert into notification_deliveries
-    (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at)
+    (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker,
+        first_attempt_at, expires_at, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
     iif(g.leased, 'running', 'pending'), g.leased, {now},
-    iif(g.leased, {now} + $3, null), iif(g.leased, $4, null), {now}
+    iif(g.leased, {now} + $3, null), iif(g.leased, $4, null),
+    iif(g.leased, {now}, null), {now} + d.expires_micros, {now}
 from given g join dispatch d on d.n = g.n where true";
 
 impl WriteStatements {
@@ -240,6 +244,7 @@ fn dispatches(batch: &Batch) -> String {
             "dispatch_id": row.id, "event_type": row.event_type, "category": row.category,
             "subject_id": row.subject_id, "org_id": row.org_id, "payload": row.payload, "content": row.content,
             "dedup_key": row.dedup_key, "window_micros": row.window_micros(),
+            "expires_micros": row.expires_after_micros(), "trace_context": row.trace_context,
         })
     }))
 }

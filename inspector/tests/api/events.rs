@@ -19,6 +19,7 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
                 event["criticalChannel"],
                 event["dedup"]["by"],
                 event["dedup"]["windowSeconds"],
+                event["expiresAfterSeconds"],
             ])
         })
         .collect();
@@ -31,7 +32,8 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
                 ["inbox", "email", "push"],
                 "email",
                 ["subject"],
-                60.0
+                60.0,
+                null
             ],
             [
                 "org.billing.past_due",
@@ -39,7 +41,8 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
                 ["inbox", "email"],
                 "email",
                 ["subject"],
-                60.0
+                60.0,
+                null
             ],
             [
                 "org.invitation.sent",
@@ -47,7 +50,8 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
                 ["inbox", "email"],
                 null,
                 ["subject"],
-                60.0
+                60.0,
+                86400.0
             ],
             [
                 "org.member.role_changed",
@@ -55,7 +59,8 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
                 ["inbox", "email"],
                 null,
                 ["subject", "new_role"],
-                60.0
+                60.0,
+                null
             ],
         ])
     );

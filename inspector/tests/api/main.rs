@@ -12,3 +12,4 @@ mod outages;
 mod page;
 mod access;
 mod start;
+mod operations;

@@ -2,6 +2,7 @@
 //!
 //! How its pigeons behave is a setting, so that tests can have them fail, panic or hang.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use campanile::async_trait;
 use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
 use campanile::delivery::{Delivery, Verdict};
 use campanile::setup::{Setup, SetupError};
+use tokio::sync::Semaphore;
 
 /// The channel's name and parts.
 pub const PIGEON: ChannelDeclaration = ChannelDeclaration::new(
@@ -32,6 +34,8 @@ pub enum Flight {
     Ends(Verdict),
     /// With a verdict, after a while.
     EndsAfter(Duration, Verdict),
+    /// With a verdict, once the gate has let it through. Each permit lets one pass.
+    WaitsAt(Arc<Semaphore>, Verdict),
     /// In a panic.
     Crashes,
     /// Not at all.
@@ -47,6 +51,44 @@ pub struct PigeonSettings {
     pub loft: usize,
     /// Every scroll that arrived: the recipient and the text.
     pub arrived: Arc<Mutex<Vec<(String, String)>>>,
+    /// How many lofts are at work.
+    pub aloft: Arc<Aloft>,
+}
+
+/// How many lofts are at work, and how many were at once at the most.
+#[derive(Debug, Default)]
+pub struct Aloft {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Aloft {
+    /// How many are at work now.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    /// How many were at work at once at the most.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    fn begin(&self) -> Landing<'_> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Landing(self)
+    }
+}
+
+/// One fewer is at work when it is dropped, however the flight ends.
+struct Landing<'a>(&'a Aloft);
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl PigeonSettings {
@@ -56,6 +98,7 @@ impl PigeonSettings {
             habit: Arc::new(habit),
             loft: 1,
             arrived: Arc::default(),
+            aloft: Arc::default(),
         }
     }
 
@@ -90,12 +133,19 @@ struct Loft(PigeonSettings);
 #[async_trait]
 impl Channel for Loft {
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+        let _landing = self.0.aloft.begin();
         let mut verdicts = Vec::with_capacity(batch.len());
         for delivery in batch {
             let verdict = match (self.0.habit)(delivery) {
                 Flight::Ends(verdict) => verdict,
                 Flight::EndsAfter(flight, verdict) => {
                     tokio::time::sleep(flight).await;
+                    verdict
+                }
+                Flight::WaitsAt(gate, verdict) => {
+                    if let Ok(permit) = gate.acquire().await {
+                        permit.forget();
+                    }
                     verdict
                 }
                 Flight::Crashes => panic!("the pigeon flew into a tower"),

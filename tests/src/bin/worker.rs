@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use campanile::delivery::Verdict;
 use campanile::{Database, Dispatcher, Worker};
-use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::app::capture;
 
 #[tokio::main]
@@ -35,13 +35,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .database(Database::connect(url).await?)
         .with(capture().0)
         .with(pigeons)
+        .tune(&PIGEON, |its| its.batch(10).concurrency(8))
         .build()?;
     let stop = async move {
         terminated.recv().await;
     };
     Worker::new(dispatcher)
         .poll_interval(Duration::from_millis(50))
-        .batch(10)
         .run(stop)
         .await;
     Ok(())

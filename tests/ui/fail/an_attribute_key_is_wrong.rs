@@ -8,6 +8,7 @@ use campanile::notifiable_event;
     "a.b.c",
     categry = "team",
     dedupe(windw = "60"),
+    expires_afer = "0s",
     chanels(INBOX(title = "{{ b }}", body = ".."))
 )]
 pub struct Misspelled;

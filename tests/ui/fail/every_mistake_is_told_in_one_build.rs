@@ -7,6 +7,7 @@ use campanile::notifiable_event;
     "Org.Member.RoleChanged",
     categry = "My Team",
     dedup(window = "60", by(subject, new_rol, score)),
+    expires_after = "0s",
     channels(
         INBOX(
             title = "{{ org_nam }}",

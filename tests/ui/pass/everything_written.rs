@@ -12,6 +12,7 @@ use campanile::notifiable_event;
     "org.member.role_changed",
     category = "team",
     dedup(window = "15m", by(subject, new_role)),
+    expires_after = "2h",
     channels(
         INBOX(
             title = "Your role in {{ org_name }} changed",
@@ -38,6 +39,7 @@ pub struct RoleChanged {
     "user.account.created",
     category = "account",
     dedup(window = "366d"),
+    expires_after = "366d",
     channels(INBOX(title = "Hello", body = "Hello!"))
 )]
 pub struct Welcome;
@@ -65,6 +67,7 @@ fn main() {
     );
     assert_eq!(declared.dedup.window, Duration::from_secs(15 * 60));
     assert_eq!(declared.dedup.by, ["subject", "new_role"]);
+    assert_eq!(declared.expires_after, Some(Duration::from_hours(2)));
     assert_eq!(declared.fields, ["org_name", "actor_name", "new_role"]);
     assert_eq!(declared.critical, Some(&EMAIL));
     assert!(declared.is_critical("email") && !declared.is_critical("inbox"));
@@ -81,8 +84,10 @@ fn main() {
 
     assert_eq!(Welcome::DECLARATION.dedup.window, LONGEST_WINDOW);
     assert_eq!(Welcome::DECLARATION.dedup.by, ["subject"]);
+    assert_eq!(Welcome::DECLARATION.expires_after, Some(LONGEST_WINDOW));
     assert!(Pinged::DECLARATION.dedup.window.is_zero());
     assert!(Pinged::DECLARATION.dedup.by.is_empty());
+    assert_eq!(Pinged::DECLARATION.expires_after, None);
 
     let read = |json| (declared.read)(json).is_ok();
     assert!(read(

@@ -5,19 +5,17 @@
 //! # Batches and repeated mails
 //!
 //! The API remembers an `Idempotency-Key` for 24 hours: the same key with the same body is answered from memory and sends
-//! nothing. A mail that goes alone has its delivery's own key, so however often it is tried, it is sent once. A batch needs
-//! a key of its own, made of its members' keys, and a later batch would have other members and another key. Therefore:
+//! nothing, and with another body it is refused. A mail alone has its delivery's own key; a batch has the key that the
+//! dispatcher wrote down with its members before it went out. So however often a mail is tried, from whichever process, it is
+//! sent once.
 //!
-//! * A mail goes in a batch on its first attempt, and again only while this process knows that the provider refused it.
-//! * When a batch's answer is lost, the same request is made once more, at once, if there is time: now its members are
-//!   still together.
-//! * If that answer is lost too, or the process ends before the verdict is recorded, each mail comes again **alone**.
+//! * A batch that comes again has lost those who have opted out meanwhile. If the provider never took it, the rest goes out
+//!   now; if it did, it refuses the other body, and everybody is left as unknown, which is true.
+//! * The mails of a batch that is refused as a whole come again one by one, so that each shows whether it was the reason.
 //!
-//! The bound: a mail goes out twice at the most, and only if the provider took a batch whose answer never arrived. A refusal
-//! is taken at its word: 429, 500 and 503 mean that nothing was sent, while a gateway's 502 and 504 count as lost.
+//! A refusal is taken at its word: 429, 500 and 503 mean that nothing was sent, while a gateway's 502 and 504 count as lost.
 
 mod client;
-mod refused;
 mod request;
 mod retry_after;
 mod verdict;
@@ -27,12 +25,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use campanile::delivery::Verdict;
+use campanile::policy::Policy;
 use campanile::setup::SetupError;
 use secrecy::SecretString;
 
 use self::client::Client;
-use self::refused::Refused;
-use self::request::{MOST_MAILS, Request, group};
+use self::request::{MOST_BYTES, MOST_MAILS, Members, Request, group};
 use self::verdict::{Outcome, judge};
 use crate::mail::Mail;
 use crate::mailer::{Answer, Mailer};
@@ -43,14 +41,17 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// A request that has less time left is not begun.
 const LEAST_TIME: Duration = Duration::from_millis(500);
 
+/// How long the API remembers a key (<https://resend.com/docs/dashboard/emails/idempotency-keys>).
+const KEY_LIFETIME: Duration = Duration::from_hours(24);
+
 const API: &str = "https://api.resend.com";
 const API_KEY: &str = "CAMPANILE_RESEND_API_KEY";
 const API_URL: &str = "CAMPANILE_RESEND_URL";
 
 /// Sends over Resend's API: one request for up to 100 mails, with idempotency keys.
 ///
-/// A mail goes in a batch on its first attempt and alone, under its own key, once a batch's answer was lost; so it goes
-/// out twice at the most, and only if the provider took a batch whose answer never arrived.
+/// What may have gone out comes again under the key it had, alone or with its batch: the API recognizes it, and nobody hears
+/// twice.
 ///
 /// The key gets into no log, error or `Debug`. Redirects are not followed, proxy variables are not read. A call takes at
 /// most 8 seconds.
@@ -67,7 +68,6 @@ const API_URL: &str = "CAMPANILE_RESEND_URL";
 pub struct Resend {
     client: Client,
     timeout: Duration,
-    refused: Refused,
 }
 
 impl Resend {
@@ -89,7 +89,6 @@ impl Resend {
         Ok(Self {
             client: Client::new(url, api_key.into())?,
             timeout: TIMEOUT,
-            refused: Refused::default(),
         })
     }
 
@@ -115,23 +114,11 @@ impl Resend {
         }
     }
 
-    /// One request for one or more mails, made twice if the answer to a batch is lost.
-    async fn request(&self, mails: &[&Mail], deadline: Instant) -> Outcome {
-        let request = Request::of(mails);
-        let first = self.ask(&request, mails.len(), deadline).await;
-        if !matches!(first, Outcome::Lost(_)) || left(deadline) < LEAST_TIME {
-            return first;
-        }
-        match self.ask(&request, mails.len(), deadline).await {
-            Outcome::Each(verdicts) => Outcome::Each(verdicts),
-            // Whatever it says now, the first request may have been taken.
-            _ => first,
-        }
-    }
-
-    async fn ask(&self, request: &Request, mails: usize, deadline: Instant) -> Outcome {
-        let reply = self.client.ask(request, left(deadline)).await;
-        judge(&reply, mails, |text| self.client.redact(text))
+    async fn ask(&self, members: &Members, mails: &[Mail], deadline: Instant) -> Outcome {
+        let request = Request::of(members, mails);
+        let reply = self.client.ask(&request, left(deadline)).await;
+        let redact = |text: &str| self.client.redact(text);
+        judge(&reply, members.form, members.mails.len(), redact)
     }
 }
 
@@ -139,45 +126,39 @@ impl Resend {
 impl Mailer for Resend {
     async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
         let deadline = Instant::now() + self.timeout;
-        let together: Vec<bool> = mails
-            .iter()
-            .map(|mail| mail.attempt == 1 || self.refused.take(&mail.idempotency_key))
-            .collect();
         let mut verdicts = vec![Verdict::retry("not begun: the time was up"); mails.len()];
-        // What one request learned, a rate limit or a bad key, the next ones need not ask again.
-        let mut learned = None;
-        for members in group(mails, &together) {
-            let group: Vec<&Mail> = members.iter().map(|index| &mails[*index]).collect();
-            let outcome = match learned.take() {
-                Some(verdict) => Outcome::NoneTaken(verdict),
-                None if left(deadline) < LEAST_TIME => {
-                    Outcome::NoneTaken(verdicts[members[0]].clone())
-                }
-                None => self.request(&group, deadline).await,
-            };
-            match outcome {
+        let mut requests = group(mails);
+        while let Some(members) = requests.pop_front() {
+            if left(deadline) < LEAST_TIME {
+                break;
+            }
+            match self.ask(&members, mails, deadline).await {
                 Outcome::Each(each) => {
-                    for (index, verdict) in members.into_iter().zip(each) {
+                    for (index, verdict) in members.mails.into_iter().zip(each) {
                         verdicts[index] = verdict;
                     }
                 }
+                // What one request learned, a rate limit or a bad key, the next ones need not ask again.
                 Outcome::NoneTaken(verdict) => {
-                    for index in members {
-                        if together[index] {
-                            self.refused.remember(&mails[index].idempotency_key);
-                        }
+                    let rest = requests.drain(..).flat_map(|its| its.mails);
+                    for index in members.mails.into_iter().chain(rest) {
                         verdicts[index] = verdict.clone();
                     }
-                    learned = Some(verdict);
                 }
                 Outcome::Refused(verdict) | Outcome::Lost(verdict) => {
-                    for index in members {
+                    for index in members.mails {
                         verdicts[index] = verdict.clone();
                     }
                 }
             }
         }
         verdicts.into_iter().map(Answer::from).collect()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::new()
+            .key_lifetime(KEY_LIFETIME)
+            .batch_bytes(MOST_BYTES)
     }
 
     fn max_batch(&self) -> usize {

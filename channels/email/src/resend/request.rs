@@ -2,10 +2,9 @@
 //!
 //! <https://resend.com/docs/api-reference/emails/send-email> and `send-batch-emails`.
 
-use std::fmt::Write as _;
+use std::collections::VecDeque;
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::mail::Mail;
 use crate::mime::AUTO_SUBMITTED;
@@ -13,8 +12,9 @@ use crate::mime::AUTO_SUBMITTED;
 /// How many mails one request takes.
 pub(super) const MOST_MAILS: usize = 100;
 
-/// How much content one request takes, in bytes. Ours, not the provider's: it keeps the request within its time.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// How much content of events one request takes, in bytes; with the text that is derived from it twice as much. Ours, not
+/// the provider's: it keeps the request within its time.
+pub(super) const MOST_BYTES: usize = 2 * 1024 * 1024;
 
 /// One request, frozen.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,24 +63,21 @@ impl<'a> From<&'a Mail> for Email<'a> {
 }
 
 impl Request {
-    /// One mail under its own key, or several under a key made of theirs.
-    pub(super) fn of(mails: &[&Mail]) -> Self {
-        match mails {
-            [mail] => Self {
-                path: "emails",
-                key: mail.idempotency_key.clone(),
-                body: json(&Email::from(*mail)),
-            },
-            mails => Self {
-                path: "emails/batch",
-                key: batch_key(mails),
-                body: json(
-                    &mails
-                        .iter()
-                        .map(|mail| Email::from(*mail))
-                        .collect::<Vec<_>>(),
-                ),
-            },
+    /// Mails that go together under one key, or one under its own.
+    pub(super) fn of(members: &Members, mails: &[Mail]) -> Self {
+        let emails = members
+            .mails
+            .iter()
+            .map(|index| Email::from(&mails[*index]));
+        let emails: Vec<Email<'_>> = emails.collect();
+        let (path, body) = match (members.form, &emails[..]) {
+            (Form::Alone, [email]) => ("emails", json(email)),
+            _ => ("emails/batch", json(&emails)),
+        };
+        Self {
+            path,
+            key: members.key.clone(),
+            body,
         }
     }
 }
@@ -89,38 +86,41 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("text serializes")
 }
 
-/// `cmp_batch_` and a hash of the members' keys in their order: other members, another key.
-fn batch_key(mails: &[&Mail]) -> String {
-    let mut hash = Sha256::new();
-    for mail in mails {
-        hash.update(mail.idempotency_key.as_bytes());
-        hash.update(b"\n");
-    }
-    let mut key = String::from("cmp_batch_");
-    for byte in hash.finalize() {
-        write!(key, "{byte:02x}").expect("a string takes everything");
-    }
-    key
+/// Which mails go into one request, and under which key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Members {
+    pub(super) key: String,
+    pub(super) form: Form,
+    /// Their places in the call.
+    pub(super) mails: Vec<usize>,
 }
 
-/// Groups mails into requests: those that may go together do, up to the limits of one request; then the others, alone.
-pub(super) fn group(mails: &[Mail], together: &[bool]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut room = 0;
-    let may_join = |index: &usize| together[*index];
-    for index in (0..mails.len()).filter(may_join) {
-        let size = mails[index].size();
-        match groups.last_mut() {
-            Some(group) if group.len() < MOST_MAILS && size <= room => group.push(index),
-            _ => {
-                groups.push(vec![index]);
-                room = MOST_BYTES;
-            }
+/// The form of a request, and of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One mail.
+    Alone,
+    /// A list of mails, also of one.
+    Batch,
+}
+
+/// Groups the mails of one call into requests: those with a batch key go together, and the others alone.
+pub(super) fn group(mails: &[Mail]) -> VecDeque<Members> {
+    let mut groups: VecDeque<Members> = VecDeque::new();
+    for (index, mail) in mails.iter().enumerate() {
+        let (key, form) = match &mail.batch_key {
+            Some(key) => (key, Form::Batch),
+            None => (&mail.idempotency_key, Form::Alone),
+        };
+        match groups.iter_mut().find(|group| group.key == *key) {
+            Some(group) => group.mails.push(index),
+            None => groups.push_back(Members {
+                key: key.clone(),
+                form,
+                mails: vec![index],
+            }),
         }
-        room = room.saturating_sub(size);
     }
-    let alone = (0..mails.len()).filter(|index| !may_join(index));
-    groups.extend(alone.map(|index| vec![index]));
     groups
 }
 
@@ -142,7 +142,9 @@ mod tests {
     fn one_mail_goes_under_its_own_key() {
         let mut mail = mail("cmp_1", "<p>Hi</p>");
         mail.reply_to = Some("support@acme.example".parse().unwrap());
-        let request = Request::of(&[&mail]);
+        let mails = [mail];
+        let request = Request::of(&group(&mails)[0], &mails);
+        let [mail] = mails;
         assert_eq!((request.path, request.key.as_str()), ("emails", "cmp_1"));
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
@@ -159,33 +161,36 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_key_of_a_batch_is_its_members_in_their_order() {
-        let (one, two, three) = (mail("cmp_1", "x"), mail("cmp_2", "x"), mail("cmp_3", "x"));
-        let request = Request::of(&[&one, &two]);
-        assert_eq!(request.path, "emails/batch");
-        assert!(request.key.starts_with("cmp_batch_"));
-        assert_eq!(request.key.len(), 74);
-        assert_eq!(request, Request::of(&[&one, &two]));
-        for other in [&[&two, &one][..], &[&one, &three], &[&one, &two, &three]] {
-            assert_ne!(request.key, Request::of(other).key);
+    fn batch(mails: &mut [Mail]) {
+        for mail in mails {
+            mail.batch_key = Some("cmp_batch_1".into());
         }
     }
 
     #[test]
-    fn mails_are_grouped_up_to_the_limits_of_a_request() {
-        let mails: Vec<Mail> = (0..205)
+    fn a_batch_goes_together_under_its_key() {
+        let mut mails: Vec<Mail> = (0..100)
             .map(|index| mail(&format!("cmp_{index}"), "x"))
             .collect();
-        let sizes = |mails: &[Mail], together: &[bool]| -> Vec<usize> {
-            group(mails, together).iter().map(Vec::len).collect()
-        };
-        let mut all: Vec<usize> = group(&mails, &[true; 205]).concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..205).collect::<Vec<_>>());
-        assert_eq!(sizes(&mails, &[true; 205]), [100, 100, 5]);
-        assert_eq!(sizes(&mails[..3], &[true, false, true]), [2, 1]);
-        let large = vec![mail("cmp_l", &"x ".repeat(400_000)); 3];
-        assert_eq!(sizes(&large, &[true; 3]), [2, 1]);
+        batch(&mut mails);
+        let groups = group(&mails);
+        assert_eq!((groups.len(), groups[0].mails.len()), (1, 100));
+        let request = Request::of(&groups[0], &mails);
+        assert_eq!(
+            (request.path, request.key.as_str()),
+            ("emails/batch", "cmp_batch_1")
+        );
+    }
+
+    #[test]
+    fn one_that_is_left_of_a_batch_still_goes_under_its_key() {
+        let mut mails = [mail("cmp_1", "x")];
+        batch(&mut mails);
+        let request = Request::of(&group(&mails)[0], &mails);
+        assert_eq!(
+            (request.path, request.key.as_str()),
+            ("emails/batch", "cmp_batch_1")
+        );
+        assert!(request.body.starts_with(b"["));
     }
 }

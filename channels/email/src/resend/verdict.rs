@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use campanile::delivery::{DeliveryError, Verdict};
+use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
 use serde::Deserialize;
+
+use super::request::Form;
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ enum Class {
     Accepted,
     Retry,
     Permanent,
+    /// The same key with another body.
+    Conflict,
     Misconfigured,
     Unknown,
 }
@@ -81,9 +85,9 @@ fn class(status: u16, name: &str) -> Class {
     match status {
         200..=299 => Class::Accepted,
         _ if SET_UP.contains(&name) => Class::Misconfigured,
-        // `concurrent_idempotent_requests`: an earlier attempt under this key is still under way.
-        409 if name != "invalid_idempotent_request" => Class::Retry,
-        408 | 425 | 429 | 500..=599 => Class::Retry,
+        409 if name == "invalid_idempotent_request" => Class::Conflict,
+        // Another 409, `concurrent_idempotent_requests`: an earlier attempt under this key is still under way.
+        408 | 409 | 425 | 429 | 500..=599 => Class::Retry,
         // A bad key, an account that may not send, a sender that is not verified; a wrong address of the API.
         300..=399 | 401..=405 => Class::Misconfigured,
         400..=499 => Class::Permanent,
@@ -105,15 +109,29 @@ fn took_nothing(reply: &Reply) -> bool {
 
 /// What came of a request for `mails` mails; `redact` cleans what the provider says.
 ///
-/// Alone, a mail comes again under the same key, and nothing is lost by saying "retry". A batch does not.
-pub(super) fn judge(reply: &Reply, mails: usize, redact: impl Fn(&str) -> String) -> Outcome {
+/// A mail in a request of its own comes again under the same key, and nothing is lost by saying "retry".
+pub(super) fn judge(
+    reply: &Reply,
+    form: Form,
+    mails: usize,
+    redact: impl Fn(&str) -> String,
+) -> Outcome {
     let verdict = verdict(reply, &redact);
-    let took_nothing = took_nothing(reply);
-    if mails == 1 {
+    // Of a batch less is believed: it comes again as it was, which costs nothing, and made anew it would go out twice.
+    let says_little = matches!(
+        reply,
+        Reply::Answered {
+            status: 408 | 500,
+            ..
+        }
+    );
+    let took_nothing = took_nothing(reply) && !(form == Form::Batch && says_little);
+    if form == Form::Alone {
         return match verdict {
             Verdict::Retry { .. } | Verdict::Misconfigured { .. } if took_nothing => {
                 Outcome::NoneTaken(verdict)
             }
+            Verdict::Retry { error, .. } => Outcome::Each(vec![Verdict::unknown(error)]),
             _ => Outcome::Each(vec![verdict]),
         };
     }
@@ -126,15 +144,19 @@ pub(super) fn judge(reply: &Reply, mails: usize, redact: impl Fn(&str) -> String
         ) => each(body, mails, redact).map_or_else(|| Outcome::Lost(unreadable()), Outcome::Each),
         (Verdict::Accepted { .. }, _) => Outcome::Lost(unreadable()),
         (Verdict::Permanent { error }, _) if took_nothing => {
-            Outcome::Refused(Verdict::retry(error))
+            Outcome::Refused(Verdict::retry(error.with_class(ErrorClass::Refused)))
         }
         (verdict, _) if took_nothing => Outcome::NoneTaken(verdict),
+        (verdict, _) if verdict.error_class() == Some(ErrorClass::Conflict) => {
+            Outcome::Each(vec![verdict; mails])
+        }
         (verdict, _) => Outcome::Lost(verdict.error().cloned().map_or(verdict, Verdict::unknown)),
     }
 }
 
 fn unreadable() -> Verdict {
-    Verdict::unknown("the answer of Resend to a batch is not readable")
+    let error = DeliveryError::new("the answer of Resend to a batch is not readable");
+    Verdict::unknown(error.with_class(ErrorClass::Protocol))
 }
 
 /// The verdict on a mail that is alone in its request.
@@ -146,7 +168,8 @@ fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
             body,
         } => (*status, *retry_after, body.as_deref()),
         Reply::NotConnected(reason) => {
-            return Verdict::retry(format!("no connection to Resend: {reason}"));
+            let error = DeliveryError::new(format!("no connection to Resend: {reason}"));
+            return Verdict::retry(error.with_class(ErrorClass::Connect));
         }
         Reply::Lost(reason) => return Verdict::unknown(format!("no answer from Resend: {reason}")),
     };
@@ -163,6 +186,7 @@ fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
             error: error(),
         },
         Class::Permanent => Verdict::permanent(error()),
+        Class::Conflict => Verdict::permanent(error().with_class(ErrorClass::Conflict)),
         Class::Misconfigured => Verdict::misconfigured(error()),
         Class::Unknown => Verdict::unknown(error()),
     }
@@ -219,10 +243,11 @@ mod tests {
 
     fn word(outcome: &Outcome) -> &'static str {
         match outcome {
+            Outcome::Each(each) if matches!(each[..], [Verdict::Unknown { .. }]) => "unknown",
             Outcome::Each(_) => "each",
             Outcome::NoneTaken(Verdict::Retry { .. }) => "none taken, retry",
             Outcome::NoneTaken(_) => "none taken, misconfigured",
-            Outcome::Refused(Verdict::Retry { .. }) => "refused, retry",
+            Outcome::Refused(Verdict::Retry { .. }) => "refused",
             Outcome::Lost(Verdict::Unknown { .. }) => "lost, unknown",
             _ => "another",
         }
@@ -242,25 +267,30 @@ mod tests {
                 "none taken, misconfigured",
                 "none taken, misconfigured",
             ),
-            (answered(409, ""), "each", "lost, unknown"),
-            (answered(422, ""), "each", "refused, retry"),
+            (answered(409, ""), "unknown", "lost, unknown"),
+            (
+                answered(409, r#"{"name": "invalid_idempotent_request"}"#),
+                "each",
+                "each",
+            ),
+            (answered(422, ""), "each", "refused"),
             (answered(429, ""), "none taken, retry", "none taken, retry"),
-            (answered(500, ""), "none taken, retry", "none taken, retry"),
-            (answered(502, ""), "each", "lost, unknown"),
+            (answered(500, ""), "none taken, retry", "lost, unknown"),
+            (answered(502, ""), "unknown", "lost, unknown"),
             (answered(503, ""), "none taken, retry", "none taken, retry"),
-            (answered(504, ""), "each", "lost, unknown"),
-            (answered(522, ""), "each", "lost, unknown"),
-            (answered(700, ""), "each", "lost, unknown"),
+            (answered(504, ""), "unknown", "lost, unknown"),
+            (answered(522, ""), "unknown", "lost, unknown"),
+            (answered(700, ""), "unknown", "lost, unknown"),
             (
                 Reply::NotConnected("x".into()),
                 "none taken, retry",
                 "none taken, retry",
             ),
-            (Reply::Lost("x".into()), "each", "lost, unknown"),
+            (Reply::Lost("x".into()), "unknown", "lost, unknown"),
         ] {
-            let judged = |mails| judge(&reply, mails, ToOwned::to_owned);
-            assert_eq!(word(&judged(1)), alone, "alone: {reply:?}");
-            assert_eq!(word(&judged(2)), batch, "batch: {reply:?}");
+            let judged = |form, mails| word(&judge(&reply, form, mails, ToOwned::to_owned));
+            assert_eq!(judged(Form::Alone, 1), alone, "alone: {reply:?}");
+            assert_eq!(judged(Form::Batch, 2), batch, "batch: {reply:?}");
         }
     }
 }

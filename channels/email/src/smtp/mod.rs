@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use campanile::delivery::Verdict;
+use campanile::policy::Policy;
 use campanile::setup::SetupError;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
@@ -171,6 +172,10 @@ impl Mailer for Smtp {
             answers.push(self.send_one(mail).await);
         }
         answers
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::new().concurrency(MOST_SESSIONS)
     }
 }
 

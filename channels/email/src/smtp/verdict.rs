@@ -3,7 +3,7 @@
 //! The same reply means different things at different steps: `550` to `RCPT TO` is a bounce, to `MAIL FROM` a sender that
 //! the server does not accept, after the message a refused content.
 
-use campanile::delivery::{DeliveryError, Verdict};
+use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
 
 use crate::mailer::Answer;
 
@@ -49,14 +49,15 @@ pub(super) fn judge(step: Step, failure: &Failure) -> Answer {
     let error = describe(step, failure);
     match (step, failure) {
         (Step::Message, Failure::Broken(_) | Failure::TimedOut) => Verdict::unknown(error).into(),
-        (_, Failure::Broken(_) | Failure::TimedOut) => Verdict::retry(error).into(),
+        (_, Failure::Broken(_)) => Verdict::retry(error.with_class(ErrorClass::Connect)).into(),
+        (_, Failure::TimedOut) => Verdict::retry(error.with_class(ErrorClass::Timeout)).into(),
         (Step::Recipient, Failure::Unsupported(_)) => Verdict::permanent(error).into(),
         (_, Failure::Unsupported(_)) => Verdict::misconfigured(error).into(),
         (_, Failure::Reply { code, text }) => match reply(step, *code, text) {
             Class::Retry => Verdict::retry(error).into(),
             Class::Permanent => Verdict::permanent(error).into(),
             Class::Misconfigured => Verdict::misconfigured(error).into(),
-            Class::Bounced => Answer::Bounced(error),
+            Class::Bounced => Answer::Bounced(error.with_class(ErrorClass::Bounced)),
         },
     }
 }

@@ -24,6 +24,15 @@ pub(crate) fn mails(numbers: std::ops::Range<usize>) -> Vec<Mail> {
     numbers.map(mail).collect()
 }
 
+/// The same as one batch.
+pub(crate) fn batch(numbers: std::ops::Range<usize>) -> Vec<Mail> {
+    let mut mails = mails(numbers);
+    for mail in &mut mails {
+        mail.batch_key = Some("cmp_batch_1".into());
+    }
+    mails
+}
+
 pub(crate) fn resend(url: &str) -> Resend {
     Resend::at(url, "re_key").unwrap()
 }
@@ -92,7 +101,7 @@ async fn a_slow_answer_is_unknown() {
     let slow = ResponseTemplate::new(200).set_delay(Duration::from_mins(1));
     let server = answering(slow).await;
     let resend = resend(&server.uri()).with_timeout(Duration::from_secs(1));
-    for mails in [mails(0..1), mails(1..3)] {
+    for mails in [mails(0..1), batch(1..3)] {
         let verdicts = send(&resend, &mails).await;
         assert_eq!(words(&verdicts), vec!["unknown"; mails.len()]);
         let error = verdicts[0].error().unwrap().to_string();
@@ -140,7 +149,7 @@ async fn each_answer_has_its_class() {
         (403, "validation_error", "misconfigured"),
         (404, "not_found", "misconfigured"),
         (408, "", "retry"),
-        (409, "concurrent_idempotent_requests", "retry"),
+        (409, "concurrent_idempotent_requests", "unknown"),
         (409, "invalid_idempotent_request", "permanent"),
         (413, "", "permanent"),
         (422, "invalid_from_address", "misconfigured"),

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::delivery::{ErrorClass, Verdict};
 use campanile_email::{Mail, Mailer as _};
 use serde_json::{Value, json};
-use wiremock::matchers::path;
-use wiremock::{Mock, Request, ResponseTemplate};
+use wiremock::{Request, ResponseTemplate};
 
-use crate::resend::{answering, mails, resend, send, words};
+use crate::resend::{answering, batch, mails, resend, send, words};
 use crate::wire::{Act, serve};
 
 fn ids(mails: usize) -> Value {
@@ -37,7 +36,7 @@ async fn a_hundred_mails_are_one_request() {
     let resend = resend(&server.uri());
     assert_eq!(resend.max_batch(), 100);
 
-    let verdicts = send(&resend, &mails(0..100)).await;
+    let verdicts = send(&resend, &batch(0..100)).await;
 
     for (number, verdict) in verdicts.iter().enumerate() {
         let Verdict::Accepted { provider_id } = verdict else {
@@ -49,7 +48,7 @@ async fn a_hundred_mails_are_one_request() {
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].url.path(), "/emails/batch");
     assert_eq!(requests[0].headers["x-batch-validation"], "permissive");
-    assert!(key(&requests[0]).starts_with("cmp_batch_"));
+    assert_eq!(key(&requests[0]), "cmp_batch_1");
     let body: Value = requests[0].body_json().unwrap();
     assert_eq!(body[99]["to"], json!(["user99@example.com"]));
 }
@@ -62,7 +61,7 @@ async fn an_invalid_mail_does_not_spoil_its_batch() {
     });
     let server = answering(ResponseTemplate::new(200).set_body_json(answer)).await;
 
-    let verdicts = send(&resend(&server.uri()), &mails(0..3)).await;
+    let verdicts = send(&resend(&server.uri()), &batch(0..3)).await;
 
     assert_eq!(words(&verdicts), ["accepted", "permanent", "accepted"]);
     assert_eq!(
@@ -76,97 +75,78 @@ async fn an_invalid_mail_does_not_spoil_its_batch() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_refused_is_tried_one_by_one() {
+async fn the_mails_of_a_refused_batch_come_again_one_by_one() {
     let server = answering(ResponseTemplate::new(422)).await;
-    let resend = resend(&server.uri());
-    let first = mails(0..3);
-    assert_eq!(words(&send(&resend, &first).await), ["retry"; 3]);
-    server.reset().await;
-    let answer = |request: &Request| {
-        let status = if key(request) == "cmp_1" { 422 } else { 200 };
-        ResponseTemplate::new(status).set_body_json(json!({"id": "x"}))
-    };
-    Mock::given(path("/emails"))
-        .respond_with(answer)
-        .mount(&server)
-        .await;
-
-    let verdicts = send(&resend, &again(&first)).await;
-
-    assert_eq!(words(&verdicts), ["accepted", "permanent", "accepted"]);
+    for verdict in send(&resend(&server.uri()), &batch(0..3)).await {
+        assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+        assert_eq!(verdict.error_class(), Some(ErrorClass::Refused));
+    }
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_batch_that_was_surely_not_taken_comes_again_as_a_batch() {
-    for answer in [
-        ResponseTemplate::new(429),
-        ResponseTemplate::new(503),
-        ResponseTemplate::new(401),
-    ] {
-        let server = answering(answer).await;
-        let resend = resend(&server.uri());
-        let first = mails(0..3);
-        send(&resend, &first).await;
-        server.reset().await;
-        let answer = ResponseTemplate::new(200).set_body_json(ids(4));
-        Mock::given(path("/emails/batch"))
-            .respond_with(answer)
-            .mount(&server)
-            .await;
-
-        let together = [again(&first), mails(3..4)].concat();
-        assert_eq!(words(&send(&resend, &together).await), ["accepted"; 4]);
-        assert_eq!(server.received_requests().await.unwrap().len(), 1);
+async fn what_a_gateway_lost_of_a_mail_alone_is_unknown() {
+    for status in [502, 504, 522, 409] {
+        let server = answering(ResponseTemplate::new(status)).await;
+        let verdicts = send(&resend(&server.uri()), &mails(0..1)).await;
+        assert_eq!(words(&verdicts), ["unknown"], "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_batch_is_asked_for_once_more() {
-    let reply = Act::Reply(200, "", ids(2).to_string());
-    let (url, requests) = serve(vec![Act::Close, reply]).await;
-
-    let verdicts = send(&resend(&url), &mails(0..2)).await;
-
-    assert_eq!(words(&verdicts), ["accepted"; 2]);
-    let requests = requests.all();
-    assert_eq!(requests.len(), 2);
-    assert_eq!(requests[0], requests[1]);
+async fn a_batch_that_comes_again_is_the_same_request() {
+    for lost in [
+        Act::Close,
+        Act::Reply(429, "", String::new()),
+        Act::Reply(502, "", String::new()),
+        Act::Reply(200, "", "{}".into()),
+        Act::Endless(200),
+    ] {
+        let reply = Act::Reply(200, "", ids(2).to_string());
+        let (url, requests) = serve(vec![lost, reply]).await;
+        send(&resend(&url), &batch(0..2)).await;
+        // From another process.
+        let verdicts = send(&resend(&url), &again(&batch(0..2))).await;
+        assert_eq!(words(&verdicts), ["accepted"; 2]);
+        let requests = requests.all();
+        assert_eq!(requests.len(), 2);
+        assert_eq!(requests[0], requests[1]);
+    }
 }
 
 #[tokio::test]
-async fn a_batch_whose_answer_stays_lost_comes_again_mail_by_mail() {
+async fn a_batch_whose_answer_is_lost_is_unknown() {
     for lost in [
-        vec![Act::Close, Act::Close],
-        vec![Act::Close, Act::Reply(429, "", String::new())],
-        vec![
-            Act::Reply(502, "", String::new()),
-            Act::Reply(504, "", String::new()),
-        ],
-        vec![Act::Reply(200, "", "{}".into()), Act::Endless(200)],
+        Act::Close,
+        Act::Reply(504, "", String::new()),
+        Act::Endless(200),
     ] {
-        let alone = || Act::Reply(200, "", r#"{"id": "x"}"#.into());
-        let script = [lost, vec![alone(), alone()]];
-        let (url, requests) = serve(script.into_iter().flatten().collect()).await;
-        let resend = resend(&url);
-        let first = mails(0..2);
+        let (url, _) = serve(vec![lost]).await;
+        assert_eq!(
+            words(&send(&resend(&url), &batch(0..2)).await),
+            ["unknown"; 2]
+        );
+    }
+}
 
-        assert_eq!(words(&send(&resend, &first).await), ["unknown"; 2]);
-        assert_eq!(words(&send(&resend, &again(&first)).await), ["accepted"; 2]);
-
-        let requests = requests.all();
-        assert_eq!(requests.len(), 4);
-        for (request, key) in requests[2..].iter().zip(["cmp_0", "cmp_1"]) {
-            assert!(request.starts_with("POST /emails HTTP/1.1"), "{request}");
-            assert!(
-                request.contains(&format!("idempotency-key: {key}\r\n")),
-                "{request}"
+#[tokio::test]
+async fn the_same_key_with_another_body_says_that_the_first_was_taken() {
+    let body = json!({"name": "invalid_idempotent_request", "message": "Same key, other payload"});
+    let server = answering(ResponseTemplate::new(409).set_body_json(body)).await;
+    for mails in [mails(0..1), batch(0..3)] {
+        for verdict in send(&resend(&server.uri()), &mails).await {
+            assert_eq!(
+                verdict.error_class(),
+                Some(ErrorClass::Conflict),
+                "{verdict:?}"
             );
         }
     }
+    assert_eq!(server.received_requests().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn another_process_tries_repeated_mails_alone() {
+async fn mails_without_a_batch_key_go_alone() {
     let server = answering(ResponseTemplate::new(200).set_body_json(json!({"id": "x"}))).await;
     let verdicts = send(&resend(&server.uri()), &again(&mails(0..3))).await;
     assert_eq!(words(&verdicts), ["accepted"; 3]);

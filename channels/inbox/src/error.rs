@@ -1,0 +1,27 @@
+//! Why an inbox was not read or changed.
+
+use campanile::StoreError;
+use campanile::recipient::InvalidInput;
+
+use crate::feed::LARGEST_PAGE;
+
+/// Why the inbox was not read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InboxError {
+    /// The user or organization id or the category is empty, too long or holds a control character.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
+    /// The page's limit is not from 1 to 100.
+    #[error("a page has from 1 to {LARGEST_PAGE} items, not {0}")]
+    InvalidLimit(usize),
+    /// The text is no cursor of this version.
+    #[error("the cursor is not one of this feed; start again without one")]
+    InvalidCursor,
+    /// There is no such item in this inbox. Another user's item looks the same.
+    #[error("there is no such notification in this inbox")]
+    NotFound,
+    /// The database refused or did not answer.
+    #[error("the inbox was not read or written")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,120 @@
+//! A **feed**: the items of an inbox, newest first, page by page.
+
+use campanile::StoreError;
+use campanile::database::each_database;
+
+use crate::cursor::Cursor;
+use crate::error::InboxError;
+use crate::inbox::Inbox;
+use crate::item::Item;
+use crate::statement;
+
+/// The most items of one page.
+pub(crate) const LARGEST_PAGE: usize = 100;
+
+/// Which items of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Filter {
+    /// All that are not archived.
+    #[default]
+    All,
+    /// Those of them that were not read yet.
+    Unread,
+    /// Those that are archived.
+    Archived,
+}
+
+/// Which page of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "made by callers with `..Page::default()`"
+)]
+pub struct Page {
+    /// From 1 to 100 items.
+    pub limit: usize,
+    /// The place to go on from, to older items; `None` is the head.
+    pub after: Option<Cursor>,
+    /// The place to go back from, to newer items: those nearest to it. With `after` too, what is between the two.
+    pub before: Option<Cursor>,
+    /// Which items.
+    pub filter: Filter,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            limit: 20,
+            after: None,
+            before: None,
+            filter: Filter::All,
+        }
+    }
+}
+
+/// A page of the feed, newest first.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Feed {
+    /// The items.
+    pub items: Vec<Item>,
+    /// The place of the next page, with older items, for `after`; `None` at the end.
+    pub next: Option<Cursor>,
+    /// The place of the previous page, with newer items, for `before`; `None` at the head.
+    pub previous: Option<Cursor>,
+}
+
+impl Inbox {
+    /// Reads a page of the feed, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxError::InvalidLimit`], [`InboxError::Store`].
+    pub async fn feed(&self, page: Page) -> Result<Feed, InboxError> {
+        if !(1..=LARGEST_PAGE).contains(&page.limit) {
+            return Err(InboxError::InvalidLimit(page.limit));
+        }
+        let statement = self.database.sql(&statement::feed(&page));
+        let items: Vec<Item> = each_database!(&self.database, |pool| {
+            sqlx::query(statement)
+                .bind(&self.user)
+                .bind(&self.org)
+                .bind(&self.category)
+                .bind(page.after.map(|cursor| cursor.0.to_string()))
+                .bind(page.before.map(|cursor| cursor.0.to_string()))
+                .fetch_all(pool)
+                .await
+                .map_err(StoreError::from)?
+                .iter()
+                .map(Item::of_row)
+                .collect::<Result<_, sqlx::Error>>()
+                .map_err(StoreError::from)?
+        });
+        Ok(Feed::of(items, page))
+    }
+}
+
+impl Feed {
+    /// Makes a page of what was read, one item more than asked for if there are more.
+    fn of(mut items: Vec<Item>, page: Page) -> Self {
+        let more = items.len() > page.limit;
+        items.truncate(page.limit);
+        let backwards = page.after.is_none() && page.before.is_some();
+        if backwards {
+            items.reverse();
+        }
+        // Whoever came from a place knows that there is something on its other side.
+        let (older, newer) = if backwards {
+            (true, more)
+        } else {
+            (more, page.after.is_some())
+        };
+        let cursor = |item: &Item| Cursor(item.id);
+        Self {
+            next: items.last().filter(|_| older).map(cursor),
+            previous: items.first().filter(|_| newer).map(cursor),
+            items,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! **Channels**: which are linked, which wait, and an operator's word to either.
+
+use campanile::channel::Transport;
+use campanile::deliveries::DeliveryFilter;
+use campanile::pauses::{ChannelStatus, PauseError};
+use campanile::{Dispatcher, Registry};
+use serde_json::json;
+
+use crate::error::CommandError;
+use crate::output::Answer;
+use crate::table::{Table, or_dash, short};
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Lists the remote channels, and whether they are paused
+    List,
+    /// Pauses a channel: its deliveries are committed and wait
+    Pause {
+        /// The channel
+        channel: String,
+        /// Why, for whoever looks next
+        #[arg(long)]
+        reason: String,
+    },
+    /// Resumes a channel
+    Resume {
+        /// The channel
+        channel: String,
+    },
+}
+
+pub(crate) async fn perform(
+    action: Action,
+    dispatcher: &Dispatcher,
+) -> Result<Answer, CommandError> {
+    match action {
+        Action::List => {
+            let channels = dispatcher.channels().await?;
+            Ok(Answer::new(table(&channels), &channels))
+        }
+        Action::Pause { channel, reason } => {
+            dispatcher.pause_channel(&channel, &reason).await?;
+            let text = format!("{channel} is paused; `channels resume {channel}` ends it");
+            let json = json!({ "channel": channel, "paused": true, "reason": reason });
+            Ok(Answer::new(text, &json))
+        }
+        Action::Resume { channel } => {
+            dispatcher.resume_channel(&channel).await?;
+            let text = format!("{channel} is open; a worker delivers what waited");
+            let json = json!({ "channel": channel, "paused": false });
+            Ok(Answer::new(text, &json))
+        }
+    }
+}
+
+/// The linked remote channels.
+pub(crate) fn remote(registry: &Registry) -> Vec<&'static str> {
+    let remote = registry
+        .channels()
+        .filter(|its| matches!(its.transport, Transport::Remote(_)));
+    remote.map(|its| its.declaration.name()).collect()
+}
+
+/// Whether a list is empty because of a slip of the pen: no such channel is linked, and no delivery of it is there.
+pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), CommandError> {
+    let known = remote(dispatcher.registry());
+    if known.contains(&channel) {
+        return Ok(());
+    }
+    let filter = DeliveryFilter {
+        channel: Some(channel),
+        limit: 1,
+        ..DeliveryFilter::default()
+    };
+    if dispatcher.deliveries(filter).await?.is_empty() {
+        let channel = short(channel);
+        return Err(PauseError::UnknownChannel { channel, known }.into());
+    }
+    Ok(())
+}
+
+fn table(channels: &[ChannelStatus]) -> String {
+    if channels.is_empty() {
+        return "no remote channel is linked".to_owned();
+    }
+    let mut table = Table::new(["CHANNEL", "STATE", "SINCE", "NEXT TRY", "REASON"]);
+    for its in channels {
+        let pause = its.pause.as_ref();
+        table.row([
+            its.channel.to_owned(),
+            pause.map_or("open", |_| "paused").to_owned(),
+            or_dash(pause.map(|pause| format!("{:.0}", pause.paused_at))),
+            or_dash(
+                pause
+                    .and_then(|pause| pause.probe_at)
+                    .map(|at| format!("{at:.0}")),
+            ),
+            or_dash(pause.map(|pause| short(&pause.reason))),
+        ]);
+    }
+    table.to_string()
+}

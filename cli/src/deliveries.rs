@@ -1,0 +1,151 @@
+//! **Deliveries** at hand: list them, show one, try it again, cancel it.
+
+use campanile::database::each_database;
+use campanile::deliveries::{DeliveryFilter, DeliveryState, DeliverySummary};
+use campanile::{Database, Dispatcher, StoreError};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::error::CommandError;
+use crate::output::Answer;
+use crate::table::{Table, or_dash, short};
+use crate::{channels, input, timeline};
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Lists deliveries, newest first
+    List {
+        #[command(flatten)]
+        page: Page,
+        /// In this state only
+        #[arg(long, value_parser = input::state())]
+        state: Option<DeliveryState>,
+    },
+    /// What happened to a delivery and to the others of its notification, in the order of time
+    Show {
+        /// The delivery
+        #[arg(value_parser = input::delivery_id)]
+        id: Uuid,
+    },
+    /// Makes a delivery due now, with a fresh set of attempts
+    Retry {
+        /// The delivery
+        #[arg(value_parser = input::delivery_id)]
+        id: Uuid,
+    },
+    /// Cancels a delivery that waits
+    Cancel {
+        /// The delivery
+        #[arg(value_parser = input::delivery_id)]
+        id: Uuid,
+    },
+}
+
+/// Which part of a long list.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Page {
+    /// Of this channel only
+    #[arg(long)]
+    channel: Option<String>,
+
+    /// Older than this delivery: the last of the page before
+    #[arg(long, value_name = "ID", value_parser = input::delivery_id)]
+    before: Option<Uuid>,
+
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    limit: u16,
+}
+
+pub(crate) async fn perform(
+    action: Action,
+    dispatcher: &Dispatcher,
+) -> Result<Answer, CommandError> {
+    match action {
+        Action::List { page, state } => list(dispatcher, &page, state).await,
+        Action::Show { id } => show(dispatcher, id).await,
+        Action::Retry { id } => {
+            dispatcher.retry_delivery(id).await?;
+            let text = format!("the delivery {id} is due now; a worker tries it");
+            Ok(Answer::new(text, &json!({ "id": id, "state": "pending" })))
+        }
+        Action::Cancel { id } => {
+            dispatcher.cancel_delivery(id).await?;
+            let text = format!("the delivery {id} is cancelled");
+            Ok(Answer::new(
+                text,
+                &json!({ "id": id, "state": "cancelled" }),
+            ))
+        }
+    }
+}
+
+/// One page of the list.
+pub(crate) async fn list(
+    dispatcher: &Dispatcher,
+    page: &Page,
+    state: Option<DeliveryState>,
+) -> Result<Answer, CommandError> {
+    let filter = DeliveryFilter {
+        channel: page.channel.as_deref(),
+        state,
+        before: page.before,
+        limit: page.limit.into(),
+    };
+    let deliveries = dispatcher.deliveries(filter).await?;
+    if deliveries.is_empty()
+        && let Some(channel) = &page.channel
+    {
+        channels::check(dispatcher, channel).await?;
+    }
+    let mut text = table(&deliveries);
+    if deliveries.len() == usize::from(page.limit)
+        && let Some(last) = deliveries.last()
+    {
+        text = format!("{text}\nolder ones: --before {}", last.id);
+    }
+    Ok(Answer::new(text, &deliveries))
+}
+
+fn table(deliveries: &[DeliverySummary]) -> String {
+    if deliveries.is_empty() {
+        return "no deliveries".to_owned();
+    }
+    let mut table = Table::new([
+        "DELIVERY", "CHANNEL", "STATE", "ATTEMPTS", "USER", "EVENT", "CREATED", "DUE", "ERROR",
+    ]);
+    for its in deliveries {
+        let waits = its.state == DeliveryState::Pending;
+        table.row([
+            its.id.to_string(),
+            short(&its.channel),
+            its.state.as_str().to_owned(),
+            its.attempts.to_string(),
+            short(&its.user_id),
+            short(&its.event_type),
+            format!("{:.0}", its.created_at),
+            or_dash(waits.then(|| format!("{:.0}", its.run_at))),
+            or_dash(its.last_error.as_deref().map(short)),
+        ]);
+    }
+    table.to_string()
+}
+
+async fn show(dispatcher: &Dispatcher, id: Uuid) -> Result<Answer, CommandError> {
+    let found = notification_of(dispatcher.database(), id).await?;
+    let notification = found.ok_or(CommandError::NoDelivery(id))?;
+    let trace = dispatcher.trace(notification).await?;
+    Ok(Answer::new(timeline::of(&trace), &trace))
+}
+
+async fn notification_of(database: &Database, id: Uuid) -> Result<Option<Uuid>, StoreError> {
+    let statement = database.sql(
+        "select {text(notification_id)} from {campanile}notification_deliveries where id = {uuid($1)}",
+    );
+    let found: Option<String> = each_database!(database, |pool| {
+        let found = sqlx::query_scalar(statement).bind(id.to_string());
+        found.fetch_optional(pool).await?
+    });
+    let parsed = found.map(|text| Uuid::parse_str(&text)).transpose();
+    Ok(parsed.map_err(|error| sqlx::Error::Decode(error.into()))?)
+}

@@ -1,0 +1,62 @@
+//! The **clocks** of the database and of this host. Only the database's decides anything, but this host's makes ids and logs.
+
+use std::time::Instant;
+
+use campanile::database::each_database;
+use campanile::{Database, StoreError};
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::Finding;
+
+const CHECK: &str = "clock";
+
+/// More than this is worth a word, in seconds.
+const LARGEST_OFFSET: f64 = 2.0;
+
+pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
+    let statement = database.sql("select {micros(now)} from (select {now} as now) as clock");
+    let (before, asked) = (Timestamp::now(), Instant::now());
+    let micros: i64 = each_database!(database, |pool| {
+        sqlx::raw_sql(statement).fetch_one(pool).await?.try_get(0)?
+    });
+    // The database looked at its clock somewhere in between.
+    let took = asked.elapsed().as_secs_f64();
+    let here = before.as_duration().as_secs_f64() + took / 2.0;
+    let there = std::time::Duration::from_micros(u64::try_from(micros).unwrap_or_default());
+    Ok(vec![judge(here - there.as_secs_f64(), took / 2.0)])
+}
+
+/// How far this host is ahead, give or take.
+fn judge(ahead: f64, give_or_take: f64) -> Finding {
+    if ahead.abs() - give_or_take <= LARGEST_OFFSET {
+        return Finding::ok(
+            CHECK,
+            format!("this host and the database differ by {:.3} s", ahead.abs()),
+        );
+    }
+    let direction = if ahead > 0.0 { "ahead of" } else { "behind" };
+    Finding::warning(
+        CHECK,
+        format!(
+            "this host is {:.1} s {direction} the database; inbox items of several hosts will be out of order",
+            ahead.abs()
+        ),
+        "run an NTP service on both, on systemd `timedatectl set-ntp true`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_wrong_clock() {
+        assert_eq!(judge(0.3, 0.001).status, Status::Ok);
+        assert_eq!(judge(-3.0, 2.0).status, Status::Ok);
+        assert_eq!(judge(7_200.0, 0.001).status, Status::Warning);
+        let behind = judge(-7_200.0, 0.001);
+        assert!(behind.message.contains("behind"), "{behind:?}");
+    }
+}

@@ -1,0 +1,129 @@
+//! What is **linked** into this binary, whether it fits together, and which channels are paused.
+
+use campanile::channel::Transport;
+use campanile::{Dispatcher, Registry, RegistryError, StoreError};
+
+use super::Finding;
+use crate::table::{counted, plain};
+
+/// The events and channels: what is wrong with them, or how many there are.
+pub(super) fn events_and_channels(
+    registry: Option<&Registry>,
+    error: Option<&RegistryError>,
+) -> Vec<Finding> {
+    let problems = error.map(RegistryError::problems).unwrap_or_default();
+    let mut checks: Vec<_> = problems.iter().flat_map(|text| problem(text)).collect();
+    let Some(registry) = registry else {
+        return checks;
+    };
+    let names: Vec<_> = registry
+        .channels()
+        .map(|its| match its.transport {
+            Transport::Local(_) => format!("{} (local)", its.declaration.name()),
+            Transport::Remote(_) => its.declaration.name().to_owned(),
+        })
+        .collect();
+    let events = registry.events().count() as u64;
+    let text = format!(
+        "{} over {}: {}",
+        counted(events, "event", "events"),
+        counted(names.len() as u64, "channel", "channels"),
+        names.join(", ")
+    );
+    if events == 0 {
+        checks.push(Finding::warning(
+            "registry",
+            "this binary links no event: nothing can be sent",
+            "name the crate of your events in the source of the binary: `use my_events as _;`",
+        ));
+    } else if problems.is_empty() {
+        checks.push(Finding::ok("registry", text));
+    }
+    checks
+}
+
+/// A problem of the registry's says what is wrong and, behind a semicolon, what to do; settings that are missing stand behind
+/// each other.
+fn problem(text: &str) -> Vec<Finding> {
+    const CHECK: &str = "registry";
+    const MISSING: &str = " is not set: ";
+    let whole = || Finding::problem(CHECK, text, "change it at the place that is named");
+    if text.contains(MISSING) {
+        let settings = text
+            .split("; ")
+            .map(|setting| match setting.split_once(MISSING) {
+                Some((what, how)) => Finding::problem(CHECK, format!("{what} is not set"), how),
+                None => whole(),
+            });
+        return settings.collect();
+    }
+    vec![match text.split_once("; ") {
+        Some((message, mend)) => Finding::problem(CHECK, message, mend),
+        None => whole(),
+    }]
+}
+
+/// The remote channels, and a line for each that is paused.
+pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, StoreError> {
+    let channels = dispatcher.channels().await?;
+    let mut checks = Vec::new();
+    for its in &channels {
+        let (Some(pause), channel) = (&its.pause, its.channel) else {
+            continue;
+        };
+        let (reason, since) = (plain(&pause.reason), pause.paused_at);
+        checks.push(if pause.probe_at.is_some() {
+            Finding::problem(
+                "channels",
+                format!("{channel} is set up wrongly, and waits since {since:.0}: {reason}"),
+                format!("set it up rightly; it is tried every minute, or at once after `channels resume {channel}`"),
+            )
+        } else {
+            Finding::warning(
+                "channels",
+                format!("{channel} was paused at {since:.0}: {reason}"),
+                format!("when it may go on: `channels resume {channel}`"),
+            )
+        });
+    }
+    if checks.is_empty() {
+        let text = match channels.len() {
+            0 => "no remote channel is linked".to_owned(),
+            _ => "no channel is paused".to_owned(),
+        };
+        checks.push(Finding::ok("channels", text));
+    }
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_mends_stands_by_itself() {
+        for (text, message, mend) in [
+            (
+                "two channels are named `a`: x and y; rename one",
+                "two channels are named `a`: x and y",
+                "rename one",
+            ),
+            (
+                "channel `email` (x): the sender is not set: give it in code",
+                "channel `email` (x): the sender is not set",
+                "give it in code",
+            ),
+            (
+                "event `a` (x): it goes to no channel",
+                "event `a` (x): it goes to no channel",
+                "change it at the place that is named",
+            ),
+        ] {
+            let check = problem(text).remove(0);
+            assert_eq!(
+                (check.message.as_str(), check.mend.as_deref()),
+                (message, Some(mend))
+            );
+        }
+    }
+}

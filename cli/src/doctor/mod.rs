@@ -1,0 +1,209 @@
+//! The **doctor** checks what a running app needs, and gives with each finding the line that mends it.
+//!
+//! It changes nothing, needs no tables, and works where the dispatcher cannot be built.
+
+mod links;
+mod tables;
+mod queue;
+mod workers;
+mod clock;
+mod server;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod process;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use campanile::database::each_database;
+use campanile::{Database, Dispatcher, Registry, RegistryError, StoreError};
+use serde::Serialize;
+
+use crate::error::with_causes;
+use crate::input;
+use crate::output::{Answer, Ended};
+use crate::table::{counted, plain};
+
+/// How long one check may take.
+const LONGEST_CHECK: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// How late a delivery may be
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = input::length_of_time)]
+    overdue: Duration,
+
+    /// How long a transaction may be open
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = input::length_of_time)]
+    open_transaction: Duration,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warning,
+    Problem,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    check: &'static str,
+    status: Status,
+    message: String,
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(check, Status::Ok, message.into(), None)
+    }
+
+    fn warning(check: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(check, Status::Warning, message.into(), Some(mend.into()))
+    }
+
+    fn problem(check: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(check, Status::Problem, message.into(), Some(mend.into()))
+    }
+
+    fn new(check: &'static str, status: Status, message: String, mend: Option<String>) -> Self {
+        Self {
+            check,
+            status,
+            message,
+            mend,
+        }
+    }
+}
+
+/// Makes every check that can be made.
+pub(crate) async fn examine(
+    arguments: &Arguments,
+    database: &Database,
+    dispatcher: Result<&Dispatcher, &RegistryError>,
+) -> Answer {
+    // A channel that is not set up keeps the dispatcher from being built; the events are known all the same.
+    let collected = dispatcher.err().and_then(|_| Registry::collect().ok());
+    let registry = match dispatcher {
+        Ok(dispatcher) => Some(dispatcher.registry()),
+        Err(_) => collected.as_ref(),
+    };
+    let mut checks = links::events_and_channels(registry, dispatcher.err());
+    let answered = in_time("database", answers(database)).await;
+    let is_there = answered.iter().all(|check| check.status == Status::Ok);
+    checks.extend(answered);
+    if is_there {
+        checks.extend(in_time("migrations", tables::check(database)).await);
+        // What else there is to say about tables that are missing follows from that.
+        if checks.iter().all(|check| !tables::are_missing(check)) {
+            checks.extend(of_the_tables(arguments, database, dispatcher.ok(), registry).await);
+        }
+        checks.extend(in_time("clock", clock::check(database)).await);
+        checks.extend(server::checks(arguments, database).await);
+    }
+    checks.push(process::panics());
+    answer(&checks)
+}
+
+async fn of_the_tables(
+    arguments: &Arguments,
+    database: &Database,
+    dispatcher: Option<&Dispatcher>,
+    registry: Option<&Registry>,
+) -> Vec<Finding> {
+    let mut checks = Vec::new();
+    if let Some(dispatcher) = dispatcher {
+        checks.extend(in_time("channels", links::pauses(dispatcher)).await);
+        checks.extend(in_time("workers", workers::check(dispatcher)).await);
+    }
+    let overdue = queue::overdue(database, registry, arguments.overdue);
+    checks.extend(in_time("queue", overdue).await);
+    checks.extend(in_time("parked", queue::parked(database, registry)).await);
+    checks
+}
+
+async fn answers(database: &Database) -> Result<Vec<Finding>, StoreError> {
+    let asked = Instant::now();
+    let statement = database.sql("select 1");
+    each_database!(database, |pool| {
+        sqlx::raw_sql(statement).execute(pool).await?;
+    });
+    let took = asked.elapsed().as_secs_f64() * 1_000.0;
+    let kind = database.kind();
+    Ok(vec![Finding::ok(
+        "database",
+        format!("{kind} answers in {took:.1} ms"),
+    )])
+}
+
+/// A check that the database refuses, or that does not end, is a problem of its own.
+async fn in_time(
+    name: &'static str,
+    check: impl Future<Output = Result<Vec<Finding>, StoreError>>,
+) -> Vec<Finding> {
+    const MEND: &str =
+        "see that the database is up, that its URL is right, and that its user may read";
+    const POOLER: &str = "a pooler does not keep prepared statements: see the check `pooler`";
+    match tokio::time::timeout(LONGEST_CHECK, check).await {
+        Ok(Ok(checks)) => checks,
+        Ok(Err(error)) => {
+            let message = plain(&with_causes(&error));
+            let mend = if message.contains("prepared statement") {
+                POOLER
+            } else {
+                MEND
+            };
+            vec![Finding::problem(name, message, mend)]
+        }
+        Err(_) => {
+            let seconds = LONGEST_CHECK.as_secs();
+            let message = format!("no answer within {seconds} seconds");
+            vec![Finding::problem(name, message, MEND)]
+        }
+    }
+}
+
+fn answer(checks: &[Finding]) -> Answer {
+    let count = |status| checks.iter().filter(|its| its.status == status).count() as u64;
+    let (problems, warnings) = (count(Status::Problem), count(Status::Warning));
+    let mut text = String::new();
+    for its in checks {
+        let status = match its.status {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Problem => "problem",
+        };
+        writeln!(text, "{status:<8} {:<12}  {}", its.check, its.message)
+            .expect("a string takes every line");
+        if let Some(mend) = &its.mend {
+            writeln!(text, "{:<23}-> {mend}", "").expect("a string takes every line");
+        }
+    }
+    let summary = format!(
+        "\n{}, {}",
+        counted(problems, "problem", "problems"),
+        counted(warnings, "warning", "warnings")
+    );
+    let ended = if problems == 0 {
+        Ended::Well
+    } else {
+        Ended::WithProblems
+    };
+    Answer::new(text + &summary, &checks).ended(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_is_refused_is_a_problem_with_its_cause() {
+        let refused = async { Err(StoreError::from(sqlx::Error::PoolClosed)) };
+        let checks = in_time("clock", refused).await;
+        assert_eq!(checks[0].status, Status::Problem);
+        assert!(checks[0].message.contains("closed"), "{checks:?}");
+    }
+}

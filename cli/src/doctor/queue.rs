@@ -1,0 +1,169 @@
+//! The **queue**: what is overdue, and what waits for somebody.
+
+use std::time::Duration;
+
+use campanile::database::each_database;
+use campanile::{Database, Registry, StoreError};
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::Finding;
+use crate::channels;
+use crate::table::{counted, plain};
+
+/// Deliveries that a worker should have taken, of channels that are not paused.
+const OVERDUE: &str = "\
+    select its.channel, count(*) as count, {micros(min(its.run_at))} as since \
+    from {campanile}notification_deliveries as its \
+    where its.state = 'pending' and its.run_at < {earlier(LATE)} and not exists \
+    (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
+    group by its.channel order by its.channel";
+
+/// Deliveries of workers that are gone, and that nobody took over.
+const ABANDONED: &str = "\
+    select its.channel, count(*) as count, {micros(min(its.lease_until))} as since \
+    from {campanile}notification_deliveries as its \
+    where its.state = 'running' and its.lease_until < {earlier(LATE)} and not exists \
+    (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
+    group by its.channel order by its.channel";
+
+const WAITING: &str = "\
+    select channel, count(*) as count, {micros(min(created_at))} as since \
+    from {campanile}notification_deliveries \
+    where state in ('pending', 'running', 'blocked') group by channel order by channel";
+
+const DEAD: &str = "\
+    select channel, count(*) as count, {micros(min(created_at))} as since \
+    from {campanile}notification_deliveries where state = 'dead' group by channel order by channel";
+
+const BLOCKED: &str = "\
+    select channel, count(*) as count, {micros(min(created_at))} as since \
+    from {campanile}notification_deliveries where state = 'blocked' group by channel order by channel";
+
+/// Some deliveries of one channel.
+struct Waiting {
+    channel: String,
+    count: u64,
+    since: Timestamp,
+}
+
+/// What should have gone out by now.
+pub(super) async fn overdue(
+    database: &Database,
+    registry: Option<&Registry>,
+    late: Duration,
+) -> Result<Vec<Finding>, StoreError> {
+    const CHECK: &str = "queue";
+    let mut checks = Vec::new();
+    for (statement, what) in [
+        (OVERDUE, "overdue"),
+        (ABANDONED, "left by a worker that is gone"),
+    ] {
+        for its in ask(database, statement, late).await? {
+            if !is_linked(registry, &its.channel) {
+                continue;
+            }
+            let channel = plain(&its.channel);
+            checks.push(Finding::problem(
+                CHECK,
+                format!(
+                    "{} over {channel} {what}, since {:.0}",
+                    counted(its.count, "delivery", "deliveries"),
+                    its.since
+                ),
+                format!(
+                    "see that a worker runs that links {channel}, and look at its log; to start one: `worker`"
+                ),
+            ));
+        }
+    }
+    if checks.is_empty() {
+        let seconds = late.as_secs();
+        checks.push(Finding::ok(
+            CHECK,
+            format!("nothing is overdue by more than {seconds} s"),
+        ));
+    }
+    Ok(checks)
+}
+
+/// What waits for a binary that links its channel, or for an operator.
+pub(super) async fn parked(
+    database: &Database,
+    registry: Option<&Registry>,
+) -> Result<Vec<Finding>, StoreError> {
+    const CHECK: &str = "parked";
+    let mut checks = Vec::new();
+    for its in ask(database, WAITING, Duration::ZERO).await? {
+        if !is_linked(registry, &its.channel) {
+            let channel = plain(&its.channel);
+            let text = told(&its, "waiting, and this binary does not link the channel");
+            let mend = format!(
+                "run a worker that links it: `use campanile_{channel} as _;` in the source of its binary, or the crate that registers `{channel}`"
+            );
+            checks.push(Finding::warning(CHECK, text, mend));
+        }
+    }
+    for its in ask(database, BLOCKED, Duration::ZERO).await? {
+        let (text, channel) = (
+            told(
+                &its,
+                "blocked: they cannot be read, or no running worker knows their event or channel",
+            ),
+            plain(&its.channel),
+        );
+        let mend = format!(
+            "deploy workers as new as the binary that dispatched; `deliveries list --channel {channel} --state blocked`"
+        );
+        checks.push(Finding::warning(CHECK, text, mend));
+    }
+    for its in ask(database, DEAD, Duration::ZERO).await? {
+        let (text, channel) = (told(&its, "dead"), plain(&its.channel));
+        let mend = format!(
+            "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel}`"
+        );
+        checks.push(Finding::warning(CHECK, text, mend));
+    }
+    if checks.is_empty() {
+        checks.push(Finding::ok(
+            CHECK,
+            "no delivery is dead, blocked, or of a channel that is not linked",
+        ));
+    }
+    Ok(checks)
+}
+
+fn told(its: &Waiting, what: &str) -> String {
+    format!(
+        "{} over {} {what}, the oldest of {:.0}",
+        counted(its.count, "delivery", "deliveries"),
+        plain(&its.channel),
+        its.since
+    )
+}
+
+/// Whether this binary could deliver it; without a registry nobody knows, and the registry's own problems are told.
+fn is_linked(registry: Option<&Registry>, channel: &str) -> bool {
+    registry.is_none_or(|registry| channels::remote(registry).contains(&channel))
+}
+
+async fn ask(
+    database: &Database,
+    statement: &str,
+    late: Duration,
+) -> Result<Vec<Waiting>, StoreError> {
+    let late = late.as_micros().to_string();
+    let statement = database.sql(&statement.replace("LATE", &late));
+    each_database!(database, |pool| {
+        let rows = sqlx::raw_sql(statement).fetch_all(pool).await?;
+        let rows = rows.iter().map(|row| {
+            let (count, since): (i64, i64) = (row.try_get("count")?, row.try_get("since")?);
+            Ok(Waiting {
+                channel: row.try_get("channel")?,
+                count: u64::try_from(count).unwrap_or_default(),
+                since: Timestamp::from_microsecond(since).unwrap_or(Timestamp::MAX),
+            })
+        });
+        Ok(rows.collect::<Result<_, sqlx::Error>>()?)
+    })
+}

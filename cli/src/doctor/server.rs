@@ -1,0 +1,48 @@
+//! What only a database **server** has: notifications, poolers in between, transactions of other sessions.
+
+use campanile::Database;
+
+use super::{Arguments, Finding};
+
+/// The checks and why a file has no need of them.
+const OF_SERVERS: [(&str, &str); 3] = [
+    (
+        "pooler",
+        "not applicable to SQLite: nothing stands in between",
+    ),
+    (
+        "listen",
+        "not applicable to SQLite: workers look every second",
+    ),
+    (
+        "transactions",
+        "not applicable to SQLite: one writer at a time, and the others wait",
+    ),
+];
+
+/// The checks of a server, or a word why there are none.
+pub(super) async fn checks(arguments: &Arguments, database: &Database) -> Vec<Finding> {
+    #[cfg(feature = "postgres")]
+    if let campanile::database::Pool::Postgres(pool) = database.pool() {
+        return super::postgres::checks(arguments, pool).await;
+    }
+    not_made(arguments, database).await
+}
+
+#[allow(
+    clippy::unused_async,
+    reason = "in the place of one that asks the server"
+)]
+async fn not_made(_: &Arguments, database: &Database) -> Vec<Finding> {
+    if database.kind() == "SQLite" {
+        let checks = OF_SERVERS.iter();
+        return checks
+            .map(|(check, why)| Finding::ok(check, *why))
+            .collect();
+    }
+    vec![Finding::warning(
+        "server",
+        "this binary was built without the checks that only Postgres has",
+        "in Cargo.toml: `campanile-cli = { version = \"0.1\", features = [\"postgres\"] }`",
+    )]
+}

@@ -1,0 +1,49 @@
+//! Whether the **tables** are those of this binary.
+
+use campanile::{Database, StoreError};
+
+use super::{Finding, Status};
+use crate::migrations::{names, state, versions};
+use crate::table::counted;
+
+const CHECK: &str = "migrations";
+const NONE: &str = "the database has no tables of campanile yet";
+
+pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
+    let state = state(database).await?;
+    let (pending, newer) = (state.pending(), state.newer());
+    let mut checks = Vec::new();
+    if !state.failed().is_empty() {
+        checks.push(Finding::problem(
+            CHECK,
+            format!("begun, and did not end well: {}", versions(state.failed())),
+            "look into the database's log, restore what is half done, then run `migrate`",
+        ));
+    }
+    if state.applied() == 0 {
+        checks.push(Finding::problem(CHECK, NONE, "run `migrate`"));
+    } else if !pending.is_empty() {
+        let text = format!("not applied yet: {}", names(&pending));
+        checks.push(Finding::problem(CHECK, text, "run `migrate`"));
+    }
+    if !newer.is_empty() {
+        checks.push(Finding::problem(
+            CHECK,
+            format!("applied by a newer campanile: {}", versions(&newer)),
+            "deploy a binary that is as new as the tables; an old one must not run beside them for long",
+        ));
+    }
+    if checks.is_empty() {
+        let applied = counted(state.applied() as u64, "migration is", "migrations are");
+        checks.push(Finding::ok(
+            CHECK,
+            format!("{applied} applied, none is pending"),
+        ));
+    }
+    Ok(checks)
+}
+
+/// Whether this finding says that there are no tables at all, or older ones, so that asking them would only fail.
+pub(super) fn are_missing(check: &Finding) -> bool {
+    check.check == CHECK && check.status == Status::Problem
+}

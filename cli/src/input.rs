@@ -1,0 +1,80 @@
+//! What is typed as one word: a **length of time**, a delivery's **id**, a **state**.
+
+use std::time::Duration;
+
+use campanile::deliveries::DeliveryState;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::{Span, SpanRelativeTo};
+use uuid::Uuid;
+
+/// The longest: no database reaches farther back.
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+
+/// A length of time as `30d` or `12h`; a day is 24 hours.
+pub(crate) fn length_of_time(text: &str) -> Result<Duration, String> {
+    let refusal = || "write a length of time as `30d`, `12h` or `5m`".to_owned();
+    let span: Span = text.parse().map_err(|_| refusal())?;
+    let age = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| format!("a month or a year has no fixed length: {}", refusal()))?;
+    let age = Duration::try_from(age).map_err(|_| "a length of time is not negative".to_owned())?;
+    if age > LONGEST {
+        return Err("a length of time is at most 100 years".into());
+    }
+    Ok(age)
+}
+
+/// A delivery's id.
+pub(crate) fn delivery_id(text: &str) -> Result<Uuid, String> {
+    Uuid::parse_str(text)
+        .map_err(|error| format!("it is no delivery's id: {error}; `deliveries list` shows them"))
+}
+
+/// One of the states, with the list of them for whoever typed another.
+pub(crate) fn state() -> impl TypedValueParser<Value = DeliveryState> {
+    let names = DeliveryState::ALL.iter().map(|state| state.as_str());
+    PossibleValuesParser::new(names).map(|name| {
+        let mut all = DeliveryState::ALL.iter().copied();
+        all.find(|state| state.as_str() == name)
+            .expect("it is one of the names")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90min", 5_400),
+            ("12h", 43_200),
+            ("30d", 2_592_000),
+            ("2w", 1_209_600),
+            ("1d 12h", 129_600),
+        ] {
+            assert_eq!(
+                length_of_time(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused_with_an_example() {
+        for (text, reason) in [
+            ("30", "`30d`"),
+            ("", "`30d`"),
+            ("soon", "`30d`"),
+            ("1mo", "no fixed length"),
+            ("-1h", "not negative"),
+            ("1h ago", "not negative"),
+            ("40000d", "100 years"),
+        ] {
+            let refusal = length_of_time(text).unwrap_err();
+            assert!(refusal.contains(reason), "{text}: {refusal}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The **command line** of operations: what an operator of an app with campanile does from a shell.
+//!
+//! The registry of events and channels is linked into the host's binary, so the commands are too: the host embeds them in
+//! its own command line, under names of its own.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use campanile::{Database, Dispatcher};
+//! use clap::Parser as _;
+//!
+//! #[derive(clap::Parser)]
+//! struct Cli {
+//!     #[command(flatten)]
+//!     output: campanile_cli::Output, // `--json`
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//!
+//! #[derive(clap::Subcommand)]
+//! enum Command {
+//!     /// Answers requests
+//!     Serve,
+//!     #[command(flatten)] // `app doctor`; with `#[command(subcommand)]` it is `app campanile doctor`
+//!     Campanile(campanile_cli::Command),
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+//!     let cli = Cli::parse();
+//!     let database = Database::connect("sqlite://app.db").await?;
+//!     let dispatcher = Dispatcher::builder().database(database.clone()).build();
+//!     match cli.command {
+//!         Command::Serve => todo!("with `dispatcher?`, and after `database.migrate()`"),
+//!         // The result as it is: `doctor` and `migrate` work also where the dispatcher cannot be built.
+//!         Command::Campanile(command) => Ok(command.run(&database, dispatcher, cli.output).await),
+//!     }
+//! }
+//! ```
+//!
+//! | command | |
+//! |---|---|
+//! | `events` | every event that this binary can send |
+//! | `migrate` | creates campanile's tables or brings them up to date |
+//! | `worker` | delivers what is due, until Ctrl-C or SIGTERM |
+//! | `dispatch` | tells somebody: `--type org.invitation.sent --to u_1,u_2 --payload '{..}'`, or a JSON document on standard input with `-` |
+//! | `deliveries list`, `show`, `retry`, `cancel` | remote deliveries, and what became of each attempt |
+//! | `dead list`, `redrive` | deliveries that used up their attempts or will never work |
+//! | `channels list`, `pause`, `resume` | channels that wait |
+//! | `prune` | removes what ended long ago |
+//! | `doctor` | checks the database, the channels and the workers; each line says what mends it |
+//!
+//! Exit codes: 0, it went well; 1, it failed, or the doctor found a problem; 2, the command line was not understood.
+//! Answers go to standard output, for people or with `--json` as JSON; what went wrong goes to standard error.
+//! Addresses and content of notifications are never printed.
+//!
+//! The feature `postgres` adds what the doctor checks on Postgres only.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod command;
+mod input;
+mod events;
+mod migrations;
+mod worker;
+mod dispatch;
+mod deliveries;
+mod timeline;
+mod dead;
+mod channels;
+mod prune;
+mod doctor;
+mod table;
+mod output;
+mod error;
+
+pub use clap;
+
+pub use crate::command::Command;
+pub use crate::error::CommandError;
+pub use crate::output::{Ended, Output};

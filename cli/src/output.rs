@@ -1,0 +1,93 @@
+//! The **output**: an answer, printed for people or as JSON.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// How a command answers: for people, or with `--json` as JSON. In the host's command line it is
+/// `#[command(flatten)] output: campanile_cli::Output`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
+#[non_exhaustive]
+pub struct Output {
+    /// Answer as JSON, keys in camelCase, times in RFC 3339
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "it decides the exit code"]
+pub enum Ended {
+    /// Well.
+    Well,
+    /// The doctor found a problem.
+    WithProblems,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Well => Self::SUCCESS,
+            Ended::WithProblems => Self::FAILURE,
+        }
+    }
+}
+
+/// What a command has to say.
+pub(crate) struct Answer {
+    text: String,
+    json: serde_json::Value,
+    ended: Ended,
+}
+
+impl Answer {
+    pub(crate) fn new(text: impl Into<String>, json: &impl Serialize) -> Self {
+        Self {
+            text: text.into(),
+            json: serde_json::to_value(json).expect("what we answer can be written as JSON"),
+            ended: Ended::Well,
+        }
+    }
+
+    pub(crate) fn ended(self, ended: Ended) -> Self {
+        Self { ended, ..self }
+    }
+}
+
+/// Prints answers where the host wants them.
+pub(crate) struct Printer<'a> {
+    out: &'a mut (dyn Write + Send),
+    output: Output,
+}
+
+impl<'a> Printer<'a> {
+    pub(crate) fn new(out: &'a mut (dyn Write + Send), output: Output) -> Self {
+        Self { out, output }
+    }
+
+    /// Prints an answer: the whole of it, at once.
+    pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<Ended> {
+        let text = if self.output.json {
+            format!("{:#}", answer.json)
+        } else {
+            answer.text.clone()
+        };
+        self.line(text.trim_end())?;
+        Ok(answer.ended)
+    }
+
+    /// Prints a step of what takes long: one line, also as JSON.
+    pub(crate) fn step(&mut self, answer: &Answer) -> io::Result<()> {
+        if self.output.json {
+            self.line(&answer.json.to_string())
+        } else {
+            self.line(&answer.text)
+        }
+    }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+}

@@ -1,0 +1,48 @@
+//! **Prunes** what ended long ago.
+
+use std::time::Duration;
+
+use campanile::Dispatcher;
+use campanile::prune::Retention;
+
+use crate::error::CommandError;
+use crate::input;
+use crate::output::Answer;
+use crate::table::counted;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// Deliveries that ended longer ago, with their attempts and content: `30d`, `12h`
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = input::length_of_time)]
+    deliveries: Duration,
+
+    /// Dedup windows that were over longer ago
+    #[arg(long, value_name = "AGE", default_value = "1d", value_parser = input::length_of_time)]
+    windows: Duration,
+
+    /// Inbox items that were read longer ago; they are kept unless you say so
+    #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
+    read_items: Option<Duration>,
+}
+
+pub(crate) async fn prune(
+    arguments: &Arguments,
+    dispatcher: &Dispatcher,
+) -> Result<Answer, CommandError> {
+    let pruned = dispatcher
+        .prune(Retention {
+            deliveries: arguments.deliveries,
+            windows: arguments.windows,
+            read_items: arguments.read_items,
+        })
+        .await?;
+    let text = format!(
+        "removed {}, {}, {}, {}, {}",
+        counted(pruned.deliveries, "delivery", "deliveries"),
+        counted(pruned.attempts, "attempt", "attempts"),
+        counted(pruned.dispatches, "dispatch", "dispatches"),
+        counted(pruned.windows, "window", "windows"),
+        counted(pruned.read_items, "read item", "read items"),
+    );
+    Ok(Answer::new(text, &pruned))
+}

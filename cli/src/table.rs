@@ -1,0 +1,94 @@
+//! A **table** for people: aligned columns, one line for each row, nothing that a terminal would obey.
+
+use std::fmt::{self, Display, Write as _};
+
+/// The longest text in a cell of a list.
+const LONGEST: usize = 72;
+
+/// Rows of cells under a heading.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(heading: [&str; N]) -> Self {
+        let heading = heading.map(str::to_owned);
+        Self {
+            rows: vec![heading.into()],
+        }
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or_default()
+        };
+        let widths: Vec<_> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                write!(line, "{cell:width$}  ")?;
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A text from the database, fit for a terminal: no control characters.
+pub(crate) fn plain(text: &str) -> String {
+    let visible = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    text.chars().map(visible).collect()
+}
+
+/// The same, cut to the width of a cell.
+pub(crate) fn short(text: &str) -> String {
+    let mut cut: String = text.chars().take(LONGEST).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    plain(&cut)
+}
+
+/// What there may be, or a dash.
+pub(crate) fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A number and its noun: `1 delivery`, `2 deliveries`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_without_blanks() {
+        let mut table = Table::new(["ID", "ERROR"]);
+        table.row(["äbc".into(), "-".into()]);
+        table.row(["d".into(), String::new()]);
+        assert_eq!(table.to_string(), "ID   ERROR\näbc  -\nd\n");
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_and_a_long_text_is_cut() {
+        assert_eq!(plain("a\u{1b}[2Jb\nc\0"), "a [2Jb c ");
+        assert_eq!(short(&"ä".repeat(100)).chars().count(), LONGEST + 1);
+    }
+}

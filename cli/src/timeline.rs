@@ -1,0 +1,96 @@
+//! The **time line** of a notification: committed, each attempt, how each delivery ended or when it is due.
+
+use std::time::Duration;
+
+use campanile::deliveries::{Attempt, DeliveryState, DeliverySummary, Trace};
+use jiff::Timestamp;
+
+use crate::table::{Table, counted, or_dash, plain};
+
+/// What happened at one time.
+struct Moment<'a> {
+    at: Timestamp,
+    channel: &'a str,
+    what: String,
+    took: Option<Duration>,
+    status: Option<u16>,
+    error: Option<&'a str>,
+}
+
+/// The time line, under a line for each delivery.
+pub(crate) fn of(trace: &Trace) -> String {
+    let mut text = String::new();
+    if let Some(first) = trace.deliveries.first() {
+        text = format!(
+            "notification {} of {} to {}\n",
+            first.notification_id,
+            plain(&first.event_type),
+            plain(&first.user_id)
+        );
+    }
+    for its in &trace.deliveries {
+        let attempts = counted(its.attempts.into(), "attempt", "attempts");
+        let line = format!(
+            "delivery {} over {}: {} after {attempts}\n",
+            its.id,
+            plain(&its.channel),
+            its.state.as_str()
+        );
+        text.push_str(&line);
+    }
+    let mut table = Table::new(["WHEN", "CHANNEL", "WHAT", "TOOK", "STATUS", "ERROR"]);
+    for moment in moments(trace) {
+        table.row([
+            format!("{:.3}", moment.at),
+            plain(moment.channel),
+            moment.what,
+            or_dash(moment.took.map(milliseconds)),
+            or_dash(moment.status),
+            or_dash(moment.error.map(plain)),
+        ]);
+    }
+    format!("{text}\n{table}")
+}
+
+fn moments(trace: &Trace) -> Vec<Moment<'_>> {
+    let mut moments = Vec::new();
+    for its in &trace.deliveries {
+        moments.push(moment(its, its.created_at, "committed".to_owned()));
+        let attempts = trace.attempts.iter().filter(|at| at.delivery_id == its.id);
+        moments.extend(attempts.map(|attempt| tried(its, attempt)));
+        if let Some(at) = its.finished_at {
+            moments.push(moment(its, at, its.state.as_str().to_owned()));
+        } else if its.state == DeliveryState::Pending {
+            moments.push(moment(its, its.run_at, "due".to_owned()));
+        }
+    }
+    // Stable: what is told of one delivery stays in its order.
+    moments.sort_by_key(|moment| moment.at);
+    moments
+}
+
+fn moment(its: &DeliverySummary, at: Timestamp, what: String) -> Moment<'_> {
+    Moment {
+        at,
+        channel: &its.channel,
+        what,
+        took: None,
+        status: None,
+        error: None,
+    }
+}
+
+fn tried<'a>(its: &'a DeliverySummary, attempt: &'a Attempt) -> Moment<'a> {
+    Moment {
+        at: attempt.started_at,
+        channel: &its.channel,
+        what: format!("attempt {}: {}", attempt.attempt, plain(&attempt.outcome)),
+        took: Some(attempt.took),
+        status: attempt.status,
+        error: attempt.error.as_deref(),
+    }
+}
+
+fn milliseconds(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1_000.0)
+}

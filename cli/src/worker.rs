@@ -1,0 +1,115 @@
+//! The **worker**, in a process of its own, until Ctrl-C or SIGTERM.
+
+use std::io;
+use std::time::Duration;
+
+use campanile::{Dispatcher, StoreError, Worker};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::error::CommandError;
+use crate::input;
+use crate::output::{Answer, Ended, Printer};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// How long it waits when nothing was due
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = input::length_of_time)]
+    poll_interval: Duration,
+
+    /// How many tasks work on each channel side by side
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    tasks: u16,
+}
+
+/// Works until it is told to stop, and then ends what it has begun; told twice, it stops at once.
+pub(crate) async fn work(
+    arguments: &Arguments,
+    dispatcher: Dispatcher,
+    printer: &mut Printer<'_>,
+) -> Result<Ended, CommandError> {
+    // Before anything is printed: whoever reads the line may tell it to stop at once.
+    let mut signals = Signals::listen()?;
+    let channels = channels(&dispatcher).await?;
+    let text = match &channels[..] {
+        [] => "worker: no remote channel is linked; it waits for Ctrl-C or SIGTERM".to_owned(),
+        channels => format!(
+            "worker: delivers {} until Ctrl-C or SIGTERM",
+            channels.join(", ")
+        ),
+    };
+    let started = json!({ "worker": "started", "channels": channels });
+    printer.step(&Answer::new(text, &started))?;
+
+    let (tell, told) = oneshot::channel();
+    let worker = Worker::new(dispatcher)
+        .poll_interval(arguments.poll_interval)
+        .tasks(arguments.tasks.into())
+        .run(async {
+            let _ = told.await;
+        });
+    let watch = async {
+        signals.asked_to_stop().await;
+        let stopping = Answer::new(
+            "worker: stopping; what is under way has 20 seconds, or stop it again",
+            &json!({ "worker": "stopping" }),
+        );
+        // Nobody may read any more; the deliveries end all the same.
+        let _ = printer.step(&stopping);
+        let _ = tell.send(());
+        signals.asked_to_stop().await;
+    };
+    tokio::select! {
+        () = worker => {}
+        () = watch => return Err(CommandError::Hurried),
+    }
+    let stopped = json!({ "worker": "stopped" });
+    printer.step(&Answer::new("worker: stopped", &stopped))?;
+    Ok(Ended::Well)
+}
+
+/// The channels it delivers. A database that will answer later is waited for; one without tables is not.
+async fn channels(dispatcher: &Dispatcher) -> Result<Vec<&'static str>, StoreError> {
+    match dispatcher.channels().await {
+        Err(error) if !error.is_transient() => Err(error),
+        _ => Ok(crate::channels::remote(dispatcher.registry())),
+    }
+}
+
+/// What tells a process to stop: Ctrl-C, and where there are signals SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    interrupted: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminated: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn asked_to_stop(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,104 @@
+//! A **bulkhead** keeps one channel's calls from taking the process: so many at once, so many a second, and none on a thread
+//! that others need.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Interval, MissedTickBehavior};
+use tracing::Instrument as _;
+
+use crate::channel::Channel;
+use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::policy::Policy;
+
+/// One channel's calls in this process, those of workers and those of dispatches together.
+pub(crate) struct Bulkhead {
+    calls: Arc<Semaphore>,
+    /// One tick for each call, if calls are limited. Made by the first of them: a timer needs a runtime.
+    pace: Option<(Duration, Mutex<Option<Interval>>)>,
+}
+
+/// Leave to make one call; given back when the call is really over.
+pub(crate) struct Leave(OwnedSemaphorePermit);
+
+impl Bulkhead {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            calls: Arc::new(Semaphore::new(
+                policy.concurrency.min(Semaphore::MAX_PERMITS),
+            )),
+            pace: policy
+                .calls_per_second
+                .map(|calls| (Duration::from_secs(1) / calls.max(1), Mutex::new(None))),
+        }
+    }
+
+    /// Waits for leave to make a call. Those who wait are served in order.
+    pub(crate) async fn enter(&self) -> Leave {
+        let calls = Arc::clone(&self.calls);
+        let permit = calls
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        if let Some((period, pace)) = &self.pace {
+            let mut pace = pace.lock().await;
+            let pace = pace.get_or_insert_with(|| {
+                let mut pace = tokio::time::interval(*period);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                pace
+            });
+            pace.tick().await;
+        }
+        Leave(permit)
+    }
+}
+
+/// One call of a channel: a panic, a hang or a wrong number of verdicts becomes a verdict.
+///
+/// It runs on a thread of its own, so that a channel that blocks it holds up nobody else; such a call keeps its leave until
+/// it really ends, so that a channel cannot take more threads than it may make calls.
+pub(crate) async fn call(
+    channel: Arc<dyn Channel>,
+    batch: Vec<Delivery>,
+    timeout: Duration,
+    leave: Leave,
+) -> (Vec<Verdict>, Duration) {
+    let started = Instant::now();
+    let deliveries = batch.len();
+    let is_frozen = batch.iter().any(|its| its.batch_id.is_some());
+    let runtime = tokio::runtime::Handle::current();
+    let call = async move { tokio::time::timeout(timeout, channel.deliver(&batch)).await };
+    let call = call.in_current_span();
+    let thread = tokio::task::spawn_blocking(move || {
+        let verdicts = runtime.block_on(call);
+        drop(leave.0);
+        verdicts
+    });
+    // A little longer than the call itself may take: it is over by then, unless it blocks its thread.
+    let patience = timeout + Duration::from_millis(100);
+    let verdict = match tokio::time::timeout(patience, thread).await {
+        Ok(Ok(Ok(verdicts))) if verdicts.len() == deliveries => {
+            return (verdicts, started.elapsed());
+        }
+        Ok(Ok(Ok(verdicts))) => Verdict::unknown(DeliveryError::new(format!(
+            "the channel gave {} verdicts for {deliveries} deliveries",
+            verdicts.len(),
+        ))),
+        Ok(Err(error)) if error.is_panic() => {
+            let error = DeliveryError::new("the channel panicked").with_class(ErrorClass::Panic);
+            if is_frozen {
+                // Its provider may have taken it: it must come again as it was.
+                Verdict::unknown(error)
+            } else {
+                Verdict::retry(error)
+            }
+        }
+        Ok(Err(_)) => Verdict::unknown("the channel's call was stopped"),
+        Ok(Ok(Err(_))) | Err(_) => Verdict::unknown(
+            DeliveryError::new(format!("the channel did not answer within {timeout:?}"))
+                .with_class(ErrorClass::Timeout),
+        ),
+    };
+    (vec![verdict; deliveries], started.elapsed())
+}

@@ -1,0 +1,430 @@
+//! Claims what is due, renews what is held, and parks what no worker can deliver.
+//!
+//! The delivery's row is the queue. A claim raises the attempt number, and every later transition is guarded by it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::micros;
+use super::settle::{Settled, unreadable};
+use crate::database::{Database, Pool, each_connection};
+use crate::delivery::{Delivery, Parts, Past};
+
+/// Which deliveries of a channel are claimed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Take<'a> {
+    /// Those that are due, and those whose lease has run out; none while the channel is paused.
+    Due,
+    /// The same, also while it is paused: to see whether it works again.
+    Probe,
+    /// Those that were parked because their channel was unknown, or their event, which is one of these now.
+    Known(&'a [&'a str]),
+    /// Those, and the ones that could not be read: another version may be able to.
+    Parked(&'a [&'a str]),
+}
+
+/// Leases that ran out come first. The clock is asked once (`select {now}`), or no index would serve the comparison.
+const DUE: &str = "\
+    with lost as materialized (\
+        select id, batch_id from {campanile}notification_deliveries as its \
+        where channel = $1 and state = 'running' and lease_until <= (select {now}) and {first_of_batch} and {open} \
+        order by lease_until limit $2 {skip_locked}), \
+    due as materialized (\
+        select id, batch_id from {campanile}notification_deliveries as its \
+        where channel = $1 and state = 'pending' and run_at <= (select {now}) and {first_of_batch} and {open} \
+        order by run_at limit $2 {skip_locked}), \
+    either as materialized (select * from (select * from lost union all select * from due) as all_of_them limit $2), \
+    {and_their_batches}";
+
+/// The rest of the batches of which one was chosen.
+const AND_THEIR_BATCHES: &str = "\
+    chosen as (select id from either union \
+        select id from {campanile}notification_deliveries where batch_id in \
+            (select batch_id from either where batch_id is not null) and state in ('pending', 'running', 'blocked'))";
+
+/// Of a batch the first that waits stands for all: whoever locks it has them all, and nobody else takes another of them.
+const FIRST_OF_BATCH: &str = "\
+    (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as other \
+        where other.batch_id = its.batch_id and other.id < its.id and other.state in ('pending', 'running', 'blocked')))";
+
+const OPEN: &str = "\
+    ($5 = 'probe' or not exists (select 1 from {campanile}notification_channel_pauses where channel = $1))";
+
+const PARKED: &str = "\
+    with either as materialized (\
+        select id, batch_id from {campanile}notification_deliveries as its \
+        where channel = $1 and state = 'blocked' and {first_of_batch} and {open} and (blocked_as = 'channel' \
+            or (blocked_as = 'event' and exists (select 1 from {campanile}notification_dispatches as dispatch \
+                where dispatch.id = its.dispatch_id and dispatch.event_type in (select {texts($6)}))) \
+            or ($5 = 'all' and blocked_as = 'content')) \
+        order by id limit $2 {skip_locked}), \
+    {and_their_batches}";
+
+/// `$3` is the lease, `$4` the worker. The state is looked at again when the row is locked: one of a batch may have ended.
+const LEASE: &str = "\
+    update {campanile}notification_deliveries set state = 'running', attempt = attempt + 1, \
+        lost_worker = case when state = 'running' then worker end, maybe_sent = maybe_sent or state = 'running', \
+        first_attempt_at = coalesce(first_attempt_at, {now}), blocked_as = null, \
+        lease_until = {later($3)}, worker = {uuid($4)} \
+    where id in (select id from chosen) and state in ('pending', 'running', 'blocked')";
+
+/// The content comes with the first delivery of each dispatch.
+const READ: &str = "\
+    select {text(its.id)} as id, {text(its.notification_id)} as notification_id, \
+        {text(its.dispatch_id)} as dispatch_id, its.user_id, its.attempt, its.uncounted, its.maybe_sent, its.has_local, \
+        {text(its.batch_id)} as batch_id, {text(its.lost_worker)} as lost_worker, {now_micros} - {micros(its.first_attempt_at)} as age, \
+        (its.expires_at is not null and its.expires_at <= {now}) as is_expired, \
+        dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, dispatch.trace_context, \
+        case when its.n = 1 then {text(dispatch.payload)} end as payload, \
+        case when its.n = 1 then {text(dispatch.content)} end as content \
+    from (select taken.*, row_number() over (partition by dispatch_id order by run_at, id) as n from {taken} as taken) as its \
+    left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+    order by its.run_at, its.id";
+
+/// A row of either database, as a [`Row`].
+macro_rules! row {
+    ($row:expr) => {
+        Ok(Row {
+            id: $row.try_get("id")?,
+            notification_id: $row.try_get("notification_id")?,
+            dispatch_id: $row.try_get("dispatch_id")?,
+            user_id: $row.try_get("user_id")?,
+            attempt: $row.try_get("attempt")?,
+            uncounted: $row.try_get("uncounted")?,
+            maybe_sent: $row.try_get("maybe_sent")?,
+            has_local: $row.try_get("has_local")?,
+            batch_id: $row.try_get("batch_id")?,
+            lost_worker: $row.try_get("lost_worker")?,
+            age: $row.try_get("age")?,
+            is_expired: $row.try_get("is_expired")?,
+            event_type: $row.try_get("event_type")?,
+            category: $row.try_get("category")?,
+            subject_id: $row.try_get("subject_id")?,
+            org_id: $row.try_get("org_id")?,
+            trace_context: $row.try_get("trace_context")?,
+            payload: $row.try_get("payload")?,
+            content: $row.try_get("content")?,
+        })
+    };
+}
+
+/// Leases up to `at_most` deliveries of a channel to this worker. One that cannot be read comes back as what is to be
+/// recorded of it.
+pub(crate) async fn claim(
+    database: &Database,
+    channel: &str,
+    take: Take<'_>,
+    at_most: usize,
+    lease: Duration,
+    worker: Uuid,
+) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
+    let (choice, word, events) = match take {
+        Take::Due => (complete(DUE), "due", &[][..]),
+        Take::Probe => (complete(DUE), "probe", &[][..]),
+        Take::Known(events) => (complete(PARKED), "known", events),
+        Take::Parked(events) => (complete(PARKED), "all", events),
+    };
+    let claim = Claim {
+        choice: &choice,
+        channel,
+        at_most: i64::try_from(at_most).unwrap_or(i64::MAX),
+        lease: micros(lease),
+        worker: worker.to_string(),
+        word,
+        events: serde_json::json!(events).to_string(),
+    };
+    let _turn = database.turn_to_write().await;
+    let rows = match database.pool() {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => claim_in_one(database, &claim).await?,
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(pool) => claim_in_two(database, pool, &claim).await?,
+        #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+        Pool::Missing(never) => match *never {},
+    };
+    read_each(channel, rows)
+}
+
+/// The parameters of a claim.
+struct Claim<'a> {
+    choice: &'a str,
+    channel: &'a str,
+    at_most: i64,
+    lease: i64,
+    worker: String,
+    word: &'a str,
+    events: String,
+}
+
+/// Binds them, on either database.
+macro_rules! bind {
+    ($query:expr, $claim:expr) => {
+        $query
+            .bind($claim.channel)
+            .bind($claim.at_most)
+            .bind($claim.lease)
+            .bind(&$claim.worker)
+            .bind($claim.word)
+            .bind(&$claim.events)
+    };
+}
+
+#[cfg(feature = "postgres")]
+async fn claim_in_one(database: &Database, claim: &Claim<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    let read = READ.replace("{taken}", "taken");
+    let statement = format!("{}, taken as ({LEASE} returning *) {read}", claim.choice);
+    each_connection!(database, |connection| {
+        let rows = bind!(sqlx::query(database.sql(&statement)), claim)
+            .fetch_all(&mut *connection)
+            .await?;
+        rows.iter().map(|row| row!(row)).collect()
+    })
+}
+
+#[cfg(feature = "sqlite")]
+async fn claim_in_two(
+    database: &Database,
+    pool: &sqlx::SqlitePool,
+    claim: &Claim<'_>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    use sqlx::Connection as _;
+    // A look that finds nothing must not take the file's lock.
+    let look = format!("{} select count(*) from chosen", claim.choice);
+    let found: i64 = bind!(sqlx::query_scalar(database.sql(&look)), claim)
+        .fetch_one(pool)
+        .await?;
+    if found == 0 {
+        return Ok(Vec::new());
+    }
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with(database.begin()).await?;
+    let statement = format!("{} {LEASE} returning id", claim.choice);
+    let ids: Vec<String> = bind!(sqlx::query_scalar(database.sql(&statement)), claim)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let taken =
+        "(select * from notification_deliveries where id in (select value from json_each($1)))";
+    let rows = sqlx::query(database.sql(&READ.replace("{taken}", taken)))
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(&mut *transaction)
+        .await?;
+    let rows = rows.iter().map(|row| row!(row)).collect();
+    transaction.commit().await?;
+    rows
+}
+
+fn complete(choice: &str) -> String {
+    choice
+        .replace("{first_of_batch}", FIRST_OF_BATCH)
+        .replace("{and_their_batches}", AND_THEIR_BATCHES)
+        .replace("{open}", OPEN)
+}
+
+/// What [`READ`] gives.
+struct Row {
+    id: String,
+    notification_id: String,
+    dispatch_id: String,
+    user_id: String,
+    attempt: i32,
+    uncounted: i32,
+    maybe_sent: bool,
+    has_local: bool,
+    batch_id: Option<String>,
+    lost_worker: Option<String>,
+    age: i64,
+    is_expired: bool,
+    event_type: Option<String>,
+    category: Option<String>,
+    subject_id: Option<String>,
+    org_id: Option<String>,
+    trace_context: Option<String>,
+    payload: Option<String>,
+    content: Option<String>,
+}
+
+/// What the deliveries of one dispatch share: its id, parts and payload; `None` if it cannot be read.
+type Shared = Option<(Uuid, Arc<Parts>, Arc<serde_json::Value>)>;
+
+fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
+    let mut contents: HashMap<String, Shared> = HashMap::new();
+    let deliveries = rows.into_iter().map(|mut row| {
+        let shared = contents
+            .entry(std::mem::take(&mut row.dispatch_id))
+            .or_insert_with_key(|dispatch| {
+                let (parts, payload) = shared(channel, row.payload.take(), row.content.take())?;
+                Some((id(dispatch).ok()?, parts, payload))
+            });
+        let (delivery_id, attempt) = (id(&row.id)?, number(row.attempt));
+        let Some((dispatch_id, parts, payload)) = shared.clone() else {
+            return Ok(Err(unreadable(delivery_id, attempt, row.maybe_sent)));
+        };
+        let delivery = Delivery {
+            id: delivery_id,
+            notification_id: id(&row.notification_id)?,
+            dispatch_id,
+            user_id: row.user_id,
+            org_id: row.org_id,
+            event_type: row.event_type.unwrap_or_default(),
+            subject_id: row.subject_id,
+            category: row.category.unwrap_or_default(),
+            attempt,
+            maybe_sent: row.maybe_sent,
+            batch_id: row.batch_id.as_deref().map(id).transpose()?,
+            past: Past {
+                uncounted: number(row.uncounted),
+                age: Duration::from_micros(u64::try_from(row.age).unwrap_or_default()),
+                is_expired: row.is_expired,
+                has_local: row.has_local,
+                lost_worker: row.lost_worker.as_deref().map(id).transpose()?,
+                trace_context: row.trace_context,
+            },
+            addresses: Vec::new(),
+            parts,
+            payload,
+        };
+        Ok(Ok(delivery))
+    });
+    deliveries.collect()
+}
+
+/// The content is taken apart here and not by the database, where one row that is no JSON would fail the others.
+fn shared(
+    channel: &str,
+    payload: Option<String>,
+    content: Option<String>,
+) -> Option<(Arc<Parts>, Arc<serde_json::Value>)> {
+    let mut content: HashMap<String, serde_json::Value> = serde_json::from_str(&content?).ok()?;
+    let parts = content.remove(channel)?;
+    let payload = serde_json::from_str(&payload?).ok()?;
+    Some((
+        Arc::new(serde_json::from_value(parts).ok()?),
+        Arc::new(payload),
+    ))
+}
+
+/// `$1` is `[delivery, attempt]` rows, `$2` the worker, `$3` the lease.
+const RENEW: &str = "\
+    update {campanile}notification_deliveries as its set lease_until = {later($3)} \
+    from {rows($1)} as mine \
+    where its.id = {uuid(mine.value ->> 0)} and its.attempt = {int(mine.value ->> 1)} \
+        and its.state = 'running' and its.worker = {uuid($2)} \
+    returning {text(id)} as id";
+
+/// Renews these leases, and says which were still this worker's.
+pub(crate) async fn renew(
+    database: &Database,
+    worker: Uuid,
+    held: &HashMap<Uuid, u32>,
+    lease: Duration,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let mut held: Vec<_> = held.iter().collect();
+    held.sort_unstable();
+    let _turn = database.turn_to_write().await;
+    let renewed: Vec<String> = each_connection!(database, |connection| {
+        sqlx::query_scalar(database.sql(RENEW))
+            .bind(serde_json::json!(held).to_string())
+            .bind(worker.to_string())
+            .bind(micros(lease))
+            .fetch_all(&mut *connection)
+            .await
+    })?;
+    renewed.iter().map(|text| id(text)).collect()
+}
+
+/// `$1` is `[delivery, attempt, batch]` rows, `$2` the worker.
+const FREEZE: &str = "\
+    update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)} \
+    from {rows($1)} as mine \
+    where its.id = {uuid(mine.value ->> 0)} and its.attempt = {int(mine.value ->> 1)} \
+        and its.state = 'running' and its.worker = {uuid($2)}";
+
+/// Notes which deliveries go out in which batch, before they do; `false` if a lease was lost.
+pub(crate) async fn freeze(
+    database: &Database,
+    worker: Uuid,
+    batches: &[&[Delivery]],
+) -> Result<bool, sqlx::Error> {
+    let rows: Vec<_> = batches
+        .iter()
+        .flat_map(|batch| batch.iter())
+        .map(|its| (its.id, its.attempt, its.batch_id))
+        .collect();
+    let _turn = database.turn_to_write().await;
+    let frozen: u64 = each_connection!(database, |connection| {
+        let frozen = sqlx::query(database.sql(FREEZE))
+            .bind(serde_json::json!(rows).to_string())
+            .bind(worker.to_string())
+            .execute(&mut *connection)
+            .await?;
+        Ok(frozen.rows_affected())
+    })?;
+    Ok(frozen == rows.len() as u64)
+}
+
+/// The channels that have something pending, by hopping from one to the next in the index.
+const WAITING_CHANNELS: &str = "\
+    with recursive waiting(channel) as (\
+        select min(channel) from {campanile}notification_deliveries where state = '{state}' \
+        union all \
+        select (select min(channel) from {campanile}notification_deliveries \
+            where state = '{state}' and channel > waiting.channel) \
+        from waiting where waiting.channel is not null) \
+    select channel from waiting where channel is not null and channel not in (select {texts($1)}) \
+        and channel not in (select channel from {campanile}notification_channel_pauses)";
+
+const PARK: &str = "\
+    update {campanile}notification_deliveries set state = 'blocked', blocked_as = 'channel', \
+        maybe_sent = maybe_sent or state = 'running', lease_until = null, worker = null, \
+        last_error = 'no running worker links its channel' \
+    where id in (select id from {campanile}notification_deliveries \
+        where channel = $1 and state = '{state}' and {due} <= (select {earlier($2)}) \
+        order by {due} limit 1000 {skip_locked})";
+
+/// The states that a delivery is parked from, and when it is due: it waits, or its worker was lost.
+const PARKED_FROM: [(&str, &str); 2] = [("pending", "run_at"), ("running", "lease_until")];
+
+/// Parks what has been due for a while on channels that are not among these, and says how much.
+pub(crate) async fn park_strangers(
+    database: &Database,
+    linked: &[String],
+    overdue: Duration,
+) -> Result<u64, sqlx::Error> {
+    let linked = serde_json::json!(linked).to_string();
+    // First the turn, then a connection, as everywhere.
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        let mut parked = 0;
+        for (state, due) in PARKED_FROM {
+            let in_state = |statement: &str| {
+                let statement = statement.replace("{state}", state).replace("{due}", due);
+                database.sql(&statement)
+            };
+            let strange: Vec<String> = sqlx::query_scalar(in_state(WAITING_CHANNELS))
+                .bind(&linked)
+                .fetch_all(&mut *connection)
+                .await?;
+            for channel in strange {
+                let done = sqlx::query(in_state(PARK))
+                    .bind(channel)
+                    .bind(micros(overdue))
+                    .execute(&mut *connection)
+                    .await?;
+                parked += done.rows_affected();
+            }
+        }
+        Ok(parked)
+    })
+}
+
+fn id(text: &str) -> Result<Uuid, sqlx::Error> {
+    Uuid::parse_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn number(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
+}

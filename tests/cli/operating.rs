@@ -1,0 +1,121 @@
+//! What an operator sees and does: deliveries, the dead, channels, pruning, migrations.
+
+use campanile::NotifiableEvent as _;
+use campanile::delivery::Verdict;
+use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_tests::events::PigeonAlone;
+use campanile_tests::{App, TestDatabase, both_databases};
+use serde_json::json;
+
+use crate::doctor::unmigrated;
+use crate::{ids, run, run_on};
+
+fn alone(subject: &str) -> campanile::Notice {
+    PigeonAlone {
+        text: "secret words".into(),
+    }
+    .about(subject)
+    .to(["u_ada"])
+}
+
+/// Deliveries that no pigeon will ever carry.
+async fn dead(app: &App, subjects: &[&str]) {
+    let pigeons =
+        PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such\u{1b}[31m tower")));
+    let hopeless = app.builder().with(pigeons).build().unwrap();
+    for subject in subjects {
+        hopeless.dispatch(alone(subject)).await.unwrap();
+    }
+}
+
+both_databases! {
+    async fn deliveries_are_listed_by_channel_and_state_page_by_page(app: App) {
+        dead(&app, &["a", "b"]).await;
+        app.dispatcher.enqueue(alone("c")).await.unwrap();
+        let all = run(&app.database, "deliveries list").await;
+        assert_eq!(all.text().lines().count(), 4, "{all:?}");
+        assert!(!all.out.contains("secret words"), "content: {all:?}");
+        assert!(!all.out.contains('\u{1b}'), "what a terminal obeys: {all:?}");
+        let ids = ids(&app).await;
+        let page = run(&app.database, "deliveries list --channel pigeon --limit 1").await;
+        assert!(page.text().contains(&format!("older ones: --before {}", ids[0])), "{page:?}");
+        let next = run(&app.database, &format!("deliveries list --limit 1 --before {} --json", ids[0])).await.json();
+        assert_eq!((&next[0]["id"], &next[0]["state"]), (&json!(ids[1]), &json!("dead")));
+        let pending = run(&app.database, "deliveries list --state pending --json").await.json();
+        assert_eq!(pending.as_array().unwrap().len(), 1);
+        assert_eq!(run(&app.database, "deliveries list --channel email").await.text(), "no deliveries\n");
+    }
+
+    async fn the_time_line_of_a_delivery_tells_each_attempt(app: App) {
+        dead(&app, &["a"]).await;
+        let id = ids(&app).await.remove(0);
+        let shown = run(&app.database, &format!("deliveries show {id}")).await;
+        for words in ["committed", "attempt 1: permanent", "no such [31m tower", "dead after 1 attempt", " ms "] {
+            assert!(shown.text().contains(words), "{words}: {shown:?}");
+        }
+        let json = run(&app.database, &format!("deliveries show {id} --json")).await.json();
+        assert_eq!(json["attempts"][0]["outcome"], "permanent");
+        assert_eq!(json["deliveries"][0]["id"], json!(id));
+    }
+
+    async fn a_delivery_is_tried_again_or_cancelled(app: App) {
+        dead(&app, &["a"]).await;
+        let id = ids(&app).await.remove(0);
+        let retried = run(&app.database, &format!("deliveries retry {id} --json")).await.json();
+        assert_eq!(retried, json!({ "id": id, "state": "pending" }));
+        let cancelled = run(&app.database, &format!("deliveries cancel {id}")).await;
+        assert_eq!(cancelled.text(), format!("the delivery {id} is cancelled\n"));
+        let refused = run(&app.database, &format!("deliveries cancel {id}")).await;
+        assert!(refused.refusal(1).contains("is cancelled, and cannot be cancelled"), "{refused:?}");
+    }
+
+    async fn the_dead_are_listed_and_redriven_and_counted(app: App) {
+        dead(&app, &["a", "b"]).await;
+        let listed = run(&app.database, "dead list --channel pigeon").await;
+        assert_eq!(listed.text().lines().count(), 3, "{listed:?}");
+        let none = run(&app.database, "dead redrive --channel email --json").await.json();
+        assert_eq!(none, json!({ "redriven": 0 }));
+        let both = run(&app.database, "dead redrive").await;
+        assert_eq!(both.text(), "2 deliveries are due now; a worker tries them\n");
+        assert_eq!(run(&app.database, "dead list --json").await.json(), json!([]));
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);
+    }
+
+    async fn a_channel_is_paused_with_a_reason_and_resumed(app: App) {
+        let url = &app.database.url;
+        let paused = run_on(url, &["channels", "pause", "email", "--reason", "the provider is down"]).await;
+        assert_eq!(paused.text(), "email is paused; `channels resume email` ends it\n");
+        let listed = run(&app.database, "channels list").await;
+        assert!(listed.text().contains("the provider is down"), "{listed:?}");
+        let json = run(&app.database, "channels list --json").await.json();
+        assert_eq!(json[0]["pause"]["reason"], "the provider is down");
+        assert_eq!(json[1], json!({ "channel": "pigeon", "pause": null }));
+        let resumed = run(&app.database, "channels resume email --json").await.json();
+        assert_eq!(resumed, json!({ "channel": "email", "paused": false }));
+        assert!(!run(&app.database, "channels list").await.text().contains("paused"));
+    }
+
+    async fn pruning_says_what_it_removed(app: App) {
+        dead(&app, &["a"]).await;
+        app.dispatcher.enqueue(alone("b")).await.unwrap();
+        let kept = run(&app.database, "prune").await;
+        assert_eq!(kept.text(), "removed 0 deliveries, 0 attempts, 0 dispatches, 0 windows, 0 read items\n");
+        let removed = run(&app.database, "prune --deliveries 0s --windows 12h --json").await.json();
+        assert_eq!(removed, json!({ "deliveries": 1, "attempts": 1, "dispatches": 1, "windows": 0, "readItems": 0 }));
+        assert_eq!(ids(&app).await.len(), 1);
+    }
+
+    async fn tables_are_made_once(database: TestDatabase) {
+        let url = unmigrated(&database).await;
+        let first = run_on(&url, &["migrate", "--json"]).await.json();
+        assert_eq!(first["applied"][0], json!({ "version": 1, "name": "dispatch" }));
+        let second = run_on(&url, &["migrate"]).await;
+        assert!(second.text().contains("were up to date"), "{second:?}");
+    }
+
+    async fn tables_are_made_where_the_dispatcher_cannot_be_built(database: TestDatabase) {
+        let url = unmigrated(&database).await;
+        let migrated = run_on(&url, &["--without-mail", "migrate"]).await;
+        assert!(migrated.text().starts_with("applied "), "{migrated:?}");
+    }
+}

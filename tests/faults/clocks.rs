@@ -1,0 +1,172 @@
+//! Clocks that are wrong: only the database's decides. They are bent with libfaketime, in workers and in the server.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use campanile_tests::database::{Fixture as _, run, run_on_own_server};
+use campanile_tests::provider::Behaviour;
+use campanile_tests::{Kind, both_databases};
+
+use crate::process::Process;
+use crate::stage::{Stage, bell, sign};
+
+/// Where the library is that bends clocks.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    libraries.into_iter().find(|library| library.exists()).expect(
+        "no libfaketime to bend clocks with: `sudo apt-get install faketime`; `./test.sh` installs all that is needed",
+    )
+}
+
+/// A process's clock is wrong by this, `+2h` for example; how time passes is not.
+fn wrong_by(offset: &str) -> [(&'static str, OsString); 3] {
+    [
+        ("LD_PRELOAD", faketime().into()),
+        ("FAKETIME", offset.into()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+    ]
+}
+
+/// F24. On SQLite the database's clock is the machine's, so that there is nothing to tell.
+#[test]
+fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(4).await;
+        // Somebody else's lease, and what waits for an hour.
+        stage.provider.always(Behaviour::AcceptThenHold);
+        stage.enqueue(bell("leased", 4)).await;
+        let right =
+            stage.worker_as(|its| (its.mail_millis, its.attempt_millis) = (120_000, 120_000));
+        stage.provider.asked(0, 4).await;
+        stage.stop(&right).await;
+        stage.provider.always(Behaviour::Accept);
+        stage.enqueue(bell("in an hour", 4)).await;
+        let later = "update {campanile}notification_deliveries set run_at = {later(3600000000)} where state = 'pending'";
+        stage.database.execute(later).await;
+        for offset in ["+2h", "-2h"] {
+            let mut worker = stage.worker_command(&stage.database.url, |_| {});
+            let worker = Process::start(worker.envs(wrong_by(offset)));
+            // Twice, so that it has looked at everything in between.
+            for time in ["due", "due again"] {
+                stage.enqueue(bell(&format!("{time} {offset}"), 4)).await;
+                let due = "select count(*) from {campanile}notification_deliveries where state = 'pending' and run_at <= {now}";
+                stage
+                    .eventually("what is due is taken", async || {
+                        stage.database.number(due).await == 0
+                    })
+                    .await;
+            }
+            let untouched = "select count(*) from {campanile}notification_deliveries as its \
+                join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+                where dispatch.subject_id = 'in an hour' and its.state = 'pending' and its.attempt = 0";
+            assert_eq!(stage.database.number(untouched).await, 8, "{offset}");
+            let leased = "select count(*) from {campanile}notification_deliveries as its \
+                join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+                where dispatch.subject_id = 'leased' and its.channel = 'email' and its.state = 'running' and its.attempt = 1";
+            assert_eq!(stage.database.number(leased).await, 4, "{offset}");
+            worker.terminate().await;
+        }
+        stage.provider.release();
+        right.signal("CONT").await;
+        right.terminate().await;
+        stage.ends_well().await;
+    });
+}
+
+/// F24. A dispatching process whose clock is wrong finds the same windows as everybody.
+#[test]
+fn a_dispatcher_whose_clock_is_wrong_by_hours_finds_the_same_windows() {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(3).await;
+        for (offset, admitted) in [("+2h", "3"), ("-2h", "0"), ("+2h", "0")] {
+            // The same name each time: its first dispatch has the same key.
+            let mut command = stage.dispatcher_command(&stage.database.url, "enqueue", "same", 3);
+            let mut teller = Process::start(command.envs(wrong_by(offset)));
+            assert_eq!(teller.line().await, "begun same_0");
+            assert_eq!(
+                teller.line().await,
+                format!("done same_0 {admitted}"),
+                "{offset}"
+            );
+            teller.kill().await;
+        }
+        stage.ends_well().await;
+    });
+}
+
+/// F25. The server's own clock is set back by an hour, and forth again.
+#[test]
+fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let offset = folder.path().join("offset");
+    let set_clock = |to: &str| std::fs::write(&offset, format!("{to}\n")).unwrap();
+    open(folder.path());
+    set_clock("+0");
+    let environment = [
+        ("LD_PRELOAD", faketime().into()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.clone().into()),
+        ("FAKETIME_NO_CACHE", "1".into()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+    ];
+    run_on_own_server(&environment, async |database, _| {
+        let stage = Stage::over(database).await;
+        stage.people(4).await;
+        let now = "select {micros(clock_timestamp())}";
+        stage.enqueue(bell("before", 4)).await;
+        let before = stage.database.number(now).await;
+        set_clock("-3600");
+        assert!(
+            stage.database.number(now).await < before,
+            "the clock was set back"
+        );
+        // Its window is open for an hour longer, and its deliveries wait for an hour longer.
+        assert_eq!(stage.enqueue(bell("before", 4)).await.deduped, 4);
+        stage.enqueue(bell("meanwhile", 4)).await;
+        let worker = stage.worker();
+        let delivered = async || stage.in_state("delivered").await == 8;
+        stage
+            .eventually("what is new is delivered at once", delivered)
+            .await;
+        assert_eq!(stage.in_state("pending").await, 8);
+        set_clock("+0");
+        stage.all_ended().await;
+        assert_eq!(stage.enqueue(bell("before", 4)).await.deduped, 4);
+        worker.terminate().await;
+        stage.ends_well().await;
+        assert_eq!(stage.provider.ledger().entries.len(), 8);
+    });
+}
+
+both_databases! {
+    /// F25 on both: the database's clock is left alone, and every time that it has stored is moved into the future.
+    async fn times_that_are_stored_in_the_future_repeat_nothing_and_lose_nothing(stage: Stage) {
+        stage.people(4).await;
+        stage.enqueue(bell("before", 4)).await;
+        stage.enqueue(sign("window", 4)).await;
+        stage.pass_time(-3_600).await;
+        assert_eq!(stage.enqueue(bell("before", 4)).await.deduped, 4);
+        assert_eq!(stage.enqueue(sign("window", 4)).await.deduped, 4);
+        stage.enqueue(bell("meanwhile", 4)).await;
+        let worker = stage.worker();
+        let delivered = async || stage.in_state("delivered").await == 8;
+        stage.eventually("what is new is delivered at once", delivered).await;
+        assert_eq!(stage.in_state("pending").await, 8);
+        stage.pass_time(3_600 + 30).await;
+        assert_eq!(stage.enqueue(sign("window", 4)).await.deduped, 4, "it is as long as it was");
+        stage.all_ended().await;
+        stage.pass_time(60).await;
+        assert_eq!(stage.enqueue(sign("window", 4)).await.admitted, 4);
+        worker.terminate().await;
+        stage.ends_well().await;
+        assert_eq!(stage.provider.ledger().entries.len(), 8);
+    }
+}
+
+/// The server may run as another user.
+fn open(folder: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+}

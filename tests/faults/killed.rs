@@ -1,0 +1,91 @@
+//! Workers that die: in the middle of a send, and between what the provider took and what the database knows.
+
+use std::time::Duration;
+
+use campanile_tests::database::{Fixture as _, run};
+use campanile_tests::fault_proxy::FaultProxy;
+use campanile_tests::outside::Mails;
+use campanile_tests::provider::{Answered, Behaviour};
+use campanile_tests::{Kind, both_databases};
+
+use crate::rounds::rounds;
+use crate::stage::{Stage, bell, letter};
+
+both_databases! {
+    /// F1.
+    async fn workers_that_are_killed_in_the_middle_of_a_send_lose_nothing(stage: Stage) {
+        stage.people(12).await;
+        for mut round in rounds("F1", &stage) {
+            stage.provider.always(Behaviour::AcceptAfter(Duration::from_millis(30)));
+            for kill in 0..3 {
+                let seen = stage.provider.ledger().entries.len();
+                stage.enqueue(bell(&round.text(&format!("kill {kill}")), 12)).await;
+                let mails = round.one_of(&[Mails::Alone, Mails::Together]);
+                let worker = stage.worker_as(|its| its.mails = mails);
+                let requests = if mails == Mails::Alone { round.between(1..=10) } else { 1 };
+                stage.provider.asked(seen, requests).await;
+                tokio::time::sleep(round.up_to(Duration::from_millis(60))).await;
+                stage.kill(worker).await;
+            }
+            stage.ends_well().await;
+            let notifications = i64::try_from((round.number + 1) * 3 * 12).unwrap();
+            assert_eq!(stage.in_state("delivered").await, 2 * notifications);
+        }
+    }
+
+    /// F2, with keys of their own: not even then is a mail sent twice.
+    async fn what_was_taken_before_its_worker_died_is_not_sent_again(stage: Stage) {
+        stage.people(10).await;
+        for mut round in rounds("F2 alone", &stage) {
+            stage.provider.always(Behaviour::AcceptThenHold);
+            stage.enqueue(letter(&round.text("alone"), 10)).await;
+            let (seen, repeated) = (stage.provider.ledger(), stage.provider.ledger().answered(Answered::Repeated));
+            let worker = stage.worker();
+            let held = round.between(1..=8);
+            stage.provider.asked(seen.entries.len(), held).await;
+            stage.kill(worker).await;
+            stage.ends_well().await;
+            let ledger = stage.provider.ledger();
+            assert!(ledger.answered(Answered::Repeated) >= repeated + held, "they came again under their keys");
+            assert_eq!(ledger.mails(), usize::try_from((round.number + 1) * 10).unwrap());
+        }
+    }
+
+    /// F2, in a batch: it comes again as it was, and the provider recognizes it.
+    async fn what_was_taken_in_a_batch_before_its_worker_died_is_sent_once(stage: Stage) {
+        stage.people(10).await;
+        for round in rounds("F2 together", &stage) {
+            stage.provider.always(Behaviour::AcceptThenHold);
+            stage.enqueue(letter(&round.text("together"), 10)).await;
+            let seen = stage.provider.ledger().entries.len();
+            let worker = stage.worker_as(|its| its.mails = Mails::Together);
+            stage.provider.asked(seen, 1).await;
+            stage.kill(worker).await;
+            stage.ends_well().await;
+        }
+        let ledger = stage.provider.ledger();
+        assert!(ledger.taken().values().all(|its| (its.in_batch, its.alone) == (1, 0)));
+        assert!(ledger.answered(Answered::Repeated) > 0);
+    }
+}
+
+/// F2, after the verdict: the network is so slow that the worker dies between the statement that records the verdict and
+/// the one that releases the window. Nobody was reached, so the next fire must not be a repeat.
+#[test]
+fn a_worker_that_dies_after_the_verdict_keeps_no_window_of_a_dead_delivery() {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(1).await;
+        let proxy = FaultProxy::before(&stage.database.url).await;
+        stage.provider.always(Behaviour::HoldThenRefuse(422));
+        stage.enqueue(letter("refused", 1)).await;
+        let worker = stage.worker_at(&proxy.url, |_| {});
+        stage.provider.asked(0, 1).await;
+        proxy.slow(Duration::from_millis(300), Duration::from_millis(300));
+        stage.provider.release();
+        let dead = async || stage.in_state("dead").await == 1;
+        stage.eventually("the verdict is recorded", dead).await;
+        stage.kill(worker).await;
+        stage.ends_well().await;
+    });
+}

@@ -1,0 +1,131 @@
+//! Transactions that meet at the same windows.
+
+use std::time::Duration;
+
+use campanile::database::{Pool, each_database};
+use campanile_tests::database::{Fixture as _, run};
+use campanile_tests::{Kind, both_databases};
+use sqlx::Executor as _;
+
+use crate::rounds::rounds;
+use crate::stage::{Stage, bell};
+
+both_databases! {
+    /// F20.
+    async fn two_callers_with_the_same_people_in_opposite_order_never_wait_crosswise(stage: Stage) {
+        stage.people(50).await;
+        for round in rounds("F20", &stage) {
+            let calls = (0..20).map(|n| {
+                let text = round.text(&format!("crosswise {}", n / 2));
+                let dispatcher = stage.dispatcher.clone();
+                let mut people = crate::stage::users(50);
+                if n % 2 == 0 {
+                    people.reverse();
+                }
+                let notice = bell(&text, 0).to(people);
+                tokio::spawn(async move { dispatcher.enqueue(notice).await.unwrap() })
+            });
+            let mut admitted = 0;
+            for call in calls.collect::<Vec<_>>() {
+                admitted += stage.keep(call.await.unwrap()).admitted;
+            }
+            assert_eq!(admitted, 10 * 50);
+            stage.ends_well().await;
+        }
+    }
+
+    /// F21.
+    async fn a_key_held_by_an_open_transaction_holds_up_its_own_repeats_and_nothing_else(stage: Stage) {
+        stage.people(2).await;
+        let dispatcher = stage.dispatcher_as(|_| {});
+        let begin = if stage.database.kind == Kind::Postgres { "begin" } else { "begin immediate" };
+        for (ends, admitted) in [("commit", 0), ("rollback", 2)] {
+            each_database!(stage.dispatcher.database(), |pool| {
+                let mut transaction = pool.begin_with(begin).await.unwrap();
+                let held = stage.dispatcher.enqueue_in(&mut transaction, bell(ends, 2)).await.unwrap();
+                let (repeat, again) = (dispatcher.clone(), bell(ends, 2));
+                let repeat = tokio::spawn(async move { repeat.enqueue(again).await.unwrap() });
+                if stage.database.kind == Kind::Postgres {
+                    // SQLite has one writer: there everybody waits for the transaction.
+                    let other = stage.enqueue(bell(&format!("not {ends}"), 2)).await;
+                    assert_eq!((other.admitted, repeat.is_finished()), (2, false));
+                }
+                if ends == "commit" {
+                    transaction.commit().await.unwrap();
+                    stage.keep(held);
+                } else {
+                    transaction.rollback().await.unwrap();
+                }
+                assert_eq!(stage.keep(repeat.await.unwrap()).admitted, admitted, "after {ends}");
+            });
+        }
+        stage.ends_well().await;
+    }
+}
+
+/// F21. Whoever holds a key for longer than one is ready to wait is not waited for; the error says try again.
+#[test]
+fn a_key_held_for_too_long_is_an_error_that_says_try_again() {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(2).await;
+        let impatient = stage.outside.builder(stage.database.database.clone());
+        let impatient = impatient
+            .lock_wait(Duration::from_millis(100))
+            .build()
+            .unwrap();
+        let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        let mut transaction = pool.begin_with("begin").await.unwrap();
+        let held = stage
+            .dispatcher
+            .enqueue_in(&mut transaction, bell("held", 2))
+            .await
+            .unwrap();
+        let error = impatient.enqueue(bell("held", 2)).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        transaction.commit().await.unwrap();
+        stage.keep(held);
+        assert_eq!(
+            stage
+                .keep(impatient.enqueue(bell("held", 2)).await.unwrap())
+                .deduped,
+            2
+        );
+        stage.ends_well().await;
+    });
+}
+
+/// F20.
+#[test]
+fn callers_at_repeatable_read_are_admitted_once_or_told_to_try_again() {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(2).await;
+        let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        let begin = "begin isolation level repeatable read";
+        let mut early = pool.begin_with(begin).await.unwrap();
+        early.execute("select 1").await.unwrap();
+        // After the other one's snapshot.
+        stage.enqueue(bell("same", 2)).await;
+        let error = stage
+            .dispatcher
+            .enqueue_in(&mut early, bell("same", 2))
+            .await
+            .unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        early.rollback().await.unwrap();
+        let mut late = pool.begin_with(begin).await.unwrap();
+        let report = stage
+            .dispatcher
+            .enqueue_in(&mut late, bell("same", 2))
+            .await
+            .unwrap();
+        late.commit().await.unwrap();
+        assert_eq!(stage.keep(report).deduped, 2);
+        stage.ends_well().await;
+    });
+}

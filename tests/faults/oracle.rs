@@ -1,0 +1,308 @@
+//! The **oracle**: what must be true when a scenario has run out, whatever happened in it.
+//!
+//! One check for each promise that can be read off the database and the ledgers of the outside world. All of them are
+//! made, and what is wrong is said at once.
+
+use std::collections::{HashMap, HashSet};
+
+use campanile::Outcome;
+use campanile::database::each_database;
+use campanile_tests::provider::{Answered, Keys, Mail};
+use sqlx::Row as _;
+
+use crate::ledgers::{Delivery, deliveries, scrolls};
+use crate::stage::{Stage, Told};
+
+/// What the oracle looked at.
+pub(crate) struct Found {
+    deliveries: usize,
+    mails: usize,
+    repeated: usize,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} deliveries, {} mails taken, {} requests repeated",
+            self.deliveries, self.mails, self.repeated
+        )
+    }
+}
+
+/// Makes every check, and says what it looked at.
+pub(crate) async fn oracle(stage: &Stage) -> Found {
+    let deliveries = deliveries(stage).await;
+    let wrong = what_is_wrong(stage, &deliveries).await;
+    assert!(wrong.is_empty(), "the oracle found:\n{}", wrong.join("\n"));
+    let ledger = stage.provider.ledger();
+    Found {
+        deliveries: deliveries.len(),
+        mails: ledger.mails(),
+        repeated: ledger.answered(Answered::Repeated),
+    }
+}
+
+/// Everything that is wrong, each in a line that begins with the name of the check.
+pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
+    let told = stage.told().clone();
+    let mut wrong = Vec::new();
+    wrong.extend(o1_recipients_are_partitioned(stage, &told).await);
+    wrong.extend(o2_an_inbox_row_for_each_notification(stage, &told).await);
+    wrong.extend(o3_admissions_are_a_window_apart(stage).await);
+    wrong.extend(o4_windows_and_notifications_match(stage).await);
+    wrong.extend(o5_what_was_delivered_is_in_a_ledger(stage, deliveries));
+    wrong.extend(o6_no_key_is_taken_twice(stage));
+    wrong.extend(o7_no_lease_is_dead(stage).await);
+    wrong.extend(o8_attempts_are_within_the_limit(stage).await);
+    wrong.extend(o9_what_was_taken_is_delivered_or_unknown(
+        stage, &told, deliveries,
+    ));
+    wrong
+}
+
+/// O1: every recipient of every dispatch is admitted, a repeat, or has muted everything; and the reports tell of the
+/// notifications there are.
+async fn o1_recipients_are_partitioned(stage: &Stage, told: &Told) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for report in &told.reports {
+        let sum = report.admitted + report.deduped + report.fully_suppressed;
+        if sum != report.recipients {
+            wrong.push(format!("O1: {sum} of {} recipients", report.recipients));
+        }
+    }
+    let admitted: usize = told.reports.iter().map(|report| report.admitted).sum();
+    let notifications = stage
+        .database
+        .number(
+            "select count(*) from (select id from {campanile}notifications \
+             union select notification_id from {campanile}notification_deliveries) as its",
+        )
+        .await;
+    if told.complete() && i64::try_from(admitted).unwrap() != notifications {
+        wrong.push(format!(
+            "O1: {admitted} were admitted, and there are {notifications} notifications"
+        ));
+    }
+    wrong
+}
+
+/// O2: a notification that goes to the inbox has one row there, and no other has any.
+async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Vec<String> {
+    let mut wrong = count(
+        stage,
+        "O2: notifications whose inbox row is missing, or should not be there",
+        "select count(*) from {campanile}notification_deliveries as its where its.has_local <> \
+         exists (select 1 from {campanile}notifications as item where item.id = its.notification_id)",
+    )
+    .await;
+    let lines = told.reports.iter().flat_map(|report| &report.outcomes);
+    let sent = lines.filter(|line| line.channel == "inbox" && line.outcome == Outcome::Sent);
+    let (sent, rows) = (sent.count(), stage.database.count("notifications").await);
+    if told.complete() && i64::try_from(sent).unwrap() != rows {
+        wrong.push(format!(
+            "O2: {sent} were sent to the inbox, which has {rows}"
+        ));
+    }
+    wrong
+}
+
+/// O3: two notifications of one key are at least its window apart, unless the first reached nobody. A row's time is read
+/// in the same statement as its window's, a little later.
+async fn o3_admissions_are_a_window_apart(stage: &Stage) -> Vec<String> {
+    const STATEMENT_MICROS: i64 = 5_000_000;
+    let gaps = format!(
+        "select event_type, min(gap) as gap from (\
+         select event_type, created_at - lag(created_at) over same_key as gap, lag(reached) over same_key as reached \
+         from ({NOTIFICATIONS}) as its \
+         window same_key as (partition by event_type, dedup_key, user_id order by created_at)) as pairs \
+         where reached = 1 group by event_type"
+    );
+    let statement = stage.database.database.sql(&gaps);
+    let gaps: Vec<(String, Option<i64>)> = each_database!(&stage.database.database, |pool| {
+        let rows = sqlx::query(statement).fetch_all(pool).await.unwrap();
+        rows.iter()
+            .map(|row| (row.get("event_type"), row.get("gap")))
+            .collect()
+    });
+    let mut wrong = Vec::new();
+    for (event_type, gap) in gaps {
+        let event = stage.dispatcher.registry().event(&event_type).unwrap();
+        let window = i64::try_from(event.dedup.window.as_micros()).unwrap();
+        if gap.is_some_and(|gap| gap + STATEMENT_MICROS < window) {
+            wrong.push(format!(
+                "O3: two `{event_type}` of one key are {gap:?} microseconds apart"
+            ));
+        }
+    }
+    wrong
+}
+
+/// Every notification with a remote delivery: its key, when it was admitted, and whether it reached, or may yet reach or
+/// have reached, its recipient.
+const NOTIFICATIONS: &str = "\
+    select its.notification_id, its.user_id, dispatch.event_type, dispatch.dedup_key, \
+        min({micros(its.created_at)}) as created_at, \
+        max(case when its.has_local or its.state in ('pending', 'running', 'delivered', 'unknown', 'blocked') \
+            then 1 else 0 end) as reached \
+    from {campanile}notification_deliveries as its \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+    group by its.notification_id, its.user_id, dispatch.event_type, dispatch.dedup_key";
+
+/// O4: no window without its notification, none of one that reached nobody, and no notification without a window.
+async fn o4_windows_and_notifications_match(stage: &Stage) -> Vec<String> {
+    let window_of = "from {campanile}notification_dedup as held \
+         where held.event_type = its.event_type and held.dedup_key = its.dedup_key and held.recipient_user_id = its.user_id";
+    let mut wrong = count(
+        stage,
+        "O4: windows without a notification",
+        "select count(*) from {campanile}notification_dedup as held \
+         where not exists (select 1 from {campanile}notifications as item where item.id = held.notification_id) \
+         and not exists (select 1 from {campanile}notification_deliveries as its where its.notification_id = held.notification_id)",
+    )
+    .await;
+    let released = format!(
+        "select count(*) from ({NOTIFICATIONS}) as its where its.reached = 0 \
+         and exists (select 1 {window_of} and held.notification_id = its.notification_id)"
+    );
+    wrong.extend(
+        count(
+            stage,
+            "O4: windows of notifications that reached nobody",
+            &released,
+        )
+        .await,
+    );
+    let missing = format!(
+        "select count(*) from ({NOTIFICATIONS}) as its where its.reached = 1 and not exists (select 1 {window_of})"
+    );
+    wrong.extend(count(stage, "O4: notifications without a window", &missing).await);
+    let local = "select count(*) from {campanile}notifications as item \
+         where not exists (select 1 from {campanile}notification_deliveries as its where its.notification_id = item.id) \
+         and not exists (select 1 from {campanile}notification_dedup as held \
+         where held.event_type = item.event_type and held.recipient_user_id = item.user_id)";
+    wrong.extend(count(stage, "O4: inbox rows without a window", local).await);
+    wrong
+}
+
+/// O5: what is delivered has reached the outside world.
+fn o5_what_was_delivered_is_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
+    let (ledger, scrolls) = (stage.provider.ledger(), scrolls(stage));
+    let taken = ledger.taken();
+    let arrived = |its: &&Delivery| match its.channel.as_str() {
+        "email" => taken.contains_key(&its.mail),
+        _ => scrolls.contains(&its.key),
+    };
+    let delivered = deliveries.iter().filter(|its| its.state == "delivered");
+    let missing = delivered.filter(|its| !arrived(its));
+    missing
+        .map(|its| format!("O5: delivered, and nobody got it: {its:?}"))
+        .collect()
+}
+
+/// O6: a provider that honours keys takes no key and no mail twice, and no provider sees one key with two bodies.
+fn o6_no_key_is_taken_twice(stage: &Stage) -> Vec<String> {
+    let ledger = stage.provider.ledger();
+    let mut bodies: HashMap<&str, HashSet<[u8; 32]>> = HashMap::new();
+    let mut taken: HashMap<&str, usize> = HashMap::new();
+    for entry in &ledger.entries {
+        bodies.entry(&entry.key).or_default().insert(entry.body);
+        *taken.entry(&entry.key).or_default() += usize::from(entry.answered.is_acceptance());
+    }
+    let mut wrong = Vec::new();
+    for (key, bodies) in bodies.iter().filter(|(_, bodies)| bodies.len() > 1) {
+        wrong.push(format!("O6: {key} came with {} bodies", bodies.len()));
+    }
+    if stage.provider.keys() == Keys::Honoured {
+        for (key, times) in taken.iter().filter(|(_, times)| **times > 1) {
+            wrong.push(format!("O6: {key} was taken {times} times"));
+        }
+        for (mail, its) in ledger.taken() {
+            if its.alone + its.in_batch > 1 {
+                wrong.push(format!("O6: {mail:?} went out more than once: {its:?}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// O7: nothing is under way, and nothing that has ended is leased.
+async fn o7_no_lease_is_dead(stage: &Stage) -> Vec<String> {
+    count(
+        stage,
+        "O7: deliveries that run, wait or are leased",
+        "select count(*) from {campanile}notification_deliveries \
+         where state in ('running', 'pending') or lease_until is not null or worker is not null",
+    )
+    .await
+}
+
+/// O8: no delivery was tried more often than the twelve times it may be, and the log has no attempt that was not begun.
+async fn o8_attempts_are_within_the_limit(stage: &Stage) -> Vec<String> {
+    let mut wrong = count(
+        stage,
+        "O8: deliveries with too many attempts, or an account of them that does not add up",
+        "select count(*) from {campanile}notification_deliveries \
+         where attempt - uncounted > 12 or uncounted > attempt or attempt < 0",
+    )
+    .await;
+    let log = "select count(*) from {campanile}notification_attempts as line where not exists \
+         (select 1 from {campanile}notification_deliveries as its where its.id = line.delivery_id and its.attempt >= line.attempt)";
+    wrong.extend(count(stage, "O8: lines of the log without their attempt", log).await);
+    wrong
+}
+
+/// O9: what was taken is delivered, or it is unknown whether it was. Nobody is told that it failed.
+fn o9_what_was_taken_is_delivered_or_unknown(
+    stage: &Stage,
+    told: &Told,
+    deliveries: &[Delivery],
+) -> Vec<String> {
+    let by_mail: HashMap<&Mail, &Delivery> = deliveries
+        .iter()
+        .filter(|its| its.channel == "email")
+        .map(|its| (&its.mail, its))
+        .collect();
+    let by_key: HashMap<&str, &Delivery> = deliveries
+        .iter()
+        .map(|its| (its.key.as_str(), its))
+        .collect();
+    let is_told = |its: &Delivery| matches!(its.state.as_str(), "delivered" | "unknown");
+    let is_forgotten = |to: &str| {
+        told.forgotten
+            .iter()
+            .any(|user| to == crate::stage::address(user))
+    };
+    let mut wrong = Vec::new();
+    for mail in stage.provider.ledger().taken().into_keys() {
+        match by_mail.get(mail) {
+            Some(its) if is_told(its) => {}
+            None if is_forgotten(&mail.to) => {}
+            its => wrong.push(format!(
+                "O9: {mail:?} was taken, and its delivery is {its:?}"
+            )),
+        }
+    }
+    for key in scrolls(stage) {
+        match by_key.get(key.as_str()) {
+            Some(its) if is_told(its) => {}
+            None if !told.forgotten.is_empty() => {}
+            its => wrong.push(format!("O9: {key} arrived, and its delivery is {its:?}")),
+        }
+    }
+    wrong
+}
+
+impl Told {
+    /// Whether the reports and the database tell of the same dispatches.
+    fn complete(&self) -> bool {
+        !self.unheard && self.forgotten.is_empty()
+    }
+}
+
+async fn count(stage: &Stage, what: &str, statement: &str) -> Vec<String> {
+    match stage.database.number(statement).await {
+        0 => Vec::new(),
+        some => vec![format!("{what}: {some}")],
+    }
+}

@@ -1,0 +1,121 @@
+//! The oracle is not blind: each of its checks finds what it is for.
+
+use campanile_tests::both_databases;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::ledgers::deliveries;
+use crate::oracle::what_is_wrong;
+use crate::stage::{Stage, bell, letter};
+
+/// A stage on which everything went well.
+async fn well(stage: &Stage) {
+    stage.people(2).await;
+    stage.enqueue(bell("a", 2)).await;
+    stage.enqueue(letter("b", 2)).await;
+    stage.ends_well().await;
+}
+
+/// The names of the checks that find something.
+async fn finders(stage: &Stage) -> Vec<String> {
+    let wrong = what_is_wrong(stage, &deliveries(stage).await).await;
+    let mut names: Vec<_> = wrong.iter().map(|line| line[..2].to_owned()).collect();
+    names.dedup();
+    names
+}
+
+/// Asks the provider for something under a key that it knows, with another body.
+async fn ask_with_another_body(stage: &Stage) {
+    let key = stage.provider.ledger().entries[0].key.clone();
+    let address = stage.provider.url.trim_start_matches("http://").to_owned();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /emails HTTP/1.1\r\nhost: x\r\nconnection: close\r\nidempotency-key: {key}\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+}
+
+/// Something that is wrong, and the check that finds it.
+const WRONG: [(&str, &str); 7] = [
+    (
+        "O2",
+        "update {campanile}notification_deliveries set has_local = not has_local where channel = 'pigeon'",
+    ),
+    (
+        "O3",
+        "update {campanile}notification_dispatches set dedup_key = 'b', event_type = 'faults.letter.came'",
+    ),
+    ("O4", "delete from {campanile}notification_dedup"),
+    (
+        "O7",
+        "update {campanile}notification_deliveries set state = 'running'",
+    ),
+    (
+        "O8",
+        "update {campanile}notification_deliveries set attempt = 13",
+    ),
+    (
+        "O9",
+        "update {campanile}notification_deliveries set state = 'cancelled' where channel = 'pigeon'",
+    ),
+    (
+        "O9",
+        "update {campanile}notification_deliveries set state = 'suppressed' where channel = 'email'",
+    ),
+];
+
+/// As it was.
+const RIGHT: [&str; 6] = [
+    "delete from {campanile}notification_deliveries",
+    "insert into {campanile}notification_deliveries select * from right_deliveries",
+    "delete from {campanile}notification_dispatches",
+    "insert into {campanile}notification_dispatches select * from right_dispatches",
+    "delete from {campanile}notification_dedup",
+    "insert into {campanile}notification_dedup select * from right_dedup",
+];
+
+both_databases! {
+    async fn each_check_finds_what_is_wrong_in_the_database(stage: Stage) {
+        well(&stage).await;
+        for table in ["deliveries", "dispatches", "dedup"] {
+            let copy = format!("create table right_{table} as select * from {{campanile}}notification_{table}");
+            stage.database.execute(&copy).await;
+        }
+        for (finder, wrong) in WRONG {
+            stage.database.execute(wrong).await;
+            assert!(finders(&stage).await.contains(&finder.to_owned()), "{finder} finds: {wrong}");
+            for right in RIGHT {
+                stage.database.execute(right).await;
+            }
+            assert_eq!(finders(&stage).await, Vec::<String>::new(), "after {finder}");
+        }
+    }
+
+    async fn a_report_of_what_is_not_there_is_found(stage: Stage) {
+        well(&stage).await;
+        let report = stage.told().reports[0].clone();
+        stage.keep(report);
+        assert_eq!(finders(&stage).await, ["O1", "O2"]);
+    }
+
+    async fn a_delivery_that_nobody_got_is_found(stage: Stage) {
+        well(&stage).await;
+        std::fs::File::create(stage.pigeons()).unwrap();
+        assert_eq!(finders(&stage).await, ["O5"]);
+    }
+
+    async fn a_scroll_of_no_delivery_is_found(stage: Stage) {
+        well(&stage).await;
+        std::fs::write(stage.pigeons(), format!("{}cmp_x\n", std::fs::read_to_string(stage.pigeons()).unwrap())).unwrap();
+        assert_eq!(finders(&stage).await, ["O9"]);
+    }
+
+    async fn a_key_with_two_bodies_is_found(stage: Stage) {
+        well(&stage).await;
+        ask_with_another_body(&stage).await;
+        assert_eq!(finders(&stage).await, ["O6"]);
+    }
+}

@@ -1,0 +1,78 @@
+//! A provider that refuses: too many requests, and an outage.
+
+use campanile::database::each_database;
+use campanile_tests::both_databases;
+use campanile_tests::outside::Mails;
+use campanile_tests::provider::Behaviour;
+
+use crate::stage::{Stage, bell, letter};
+
+/// How many mails wait for longer than the one number of seconds and no longer than the other.
+async fn waiting(stage: &Stage, longer: u64, no_longer: u64) -> i64 {
+    let count = format!(
+        "select count(*) from {{campanile}}notification_deliveries where channel = 'email' and state = 'pending' \
+         and run_at > {{later({longer}000000)}} and run_at <= {{later({no_longer}000000)}}"
+    );
+    stage.database.number(&count).await
+}
+
+both_databases! {
+    /// F8.
+    async fn too_many_requests_are_repeated_when_the_provider_says_and_not_before(stage: Stage) {
+        stage.people(3).await;
+        for (mails, retry_after, longer, no_longer) in [
+            (Mails::Alone, Some(600), 400, 600),
+            (Mails::Together, Some(600), 400, 600),
+            // Nobody waits for years.
+            (Mails::Together, Some(1_000_000_000), 7_000, 7_200),
+            // No word of when: the first pause of its own, ten seconds at the most.
+            (Mails::Alone, None, 0, 10),
+        ] {
+            stage.provider.always(Behaviour::Refuse { status: 429, retry_after });
+            let dispatcher = stage.dispatcher_as(|its| its.mails = mails);
+            let text = format!("{mails:?} {retry_after:?}");
+            let report = stage.keep(dispatcher.dispatch(bell(&text, 3)).await.unwrap());
+            assert_eq!((report.failed, report.sent), (3, 6), "the pigeons and the inbox are unaffected");
+            if retry_after.is_some() {
+                assert_eq!(waiting(&stage, longer, no_longer).await, 3, "{text}");
+                assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0, "not before");
+            } else {
+                assert_eq!(waiting(&stage, no_longer, 100_000).await, 0, "{text}");
+            }
+            stage.ends_well().await;
+        }
+        assert_eq!(stage.in_state("delivered").await, 4 * 6);
+    }
+
+    /// F9.
+    async fn after_a_long_outage_a_crowd_comes_back_spread_out(stage: Stage) {
+        stage.people(200).await;
+        stage.provider.always(Behaviour::refuse(503));
+        stage.enqueue(letter("outage", 200)).await;
+        let dispatcher = stage.dispatcher_as(|its| its.mails = Mails::Together);
+        for _ in 0..4 {
+            stage.end_pauses().await;
+            assert_eq!(dispatcher.deliver_due(200).await.unwrap().claimed, 200);
+        }
+        assert_eq!(stage.provider.ledger().entries.len(), 4 * 2, "a hundred to a request");
+        // After the fourth attempt they come back anywhere within 80 seconds.
+        let run_at = stage.database.database.sql("select {micros(run_at)} from {campanile}notification_deliveries");
+        let run_at: Vec<i64> = each_database!(&stage.database.database, |pool| {
+            sqlx::query_scalar(run_at).fetch_all(pool).await.unwrap()
+        });
+        let first = *run_at.iter().min().unwrap();
+        let mut tens = [0; 9];
+        for at in run_at {
+            tens[usize::try_from((at - first) / 10_000_000).unwrap()] += 1;
+        }
+        let (busy, fullest) = (tens.iter().filter(|crowd| **crowd > 0).count(), tens.iter().max().unwrap());
+        assert!(busy >= 7 && *fullest <= 50, "how many come in each ten seconds: {tens:?}");
+        stage.provider.always(Behaviour::Accept);
+        let worker = stage.worker_as(|its| its.mails = Mails::Together);
+        stage.end_pauses().await;
+        stage.all_ended().await;
+        worker.terminate().await;
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("delivered").await, 200);
+    }
+}

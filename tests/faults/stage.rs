@@ -1,0 +1,338 @@
+//! The **stage** of a scenario: a database, a provider, people with addresses, processes, and a clock that can be moved.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use campanile::database::each_database;
+use campanile::{DispatchReport, Dispatcher, Notice, NotifiableEvent as _};
+use campanile_tests::TestDatabase;
+use campanile_tests::database::Fixture;
+use campanile_tests::outside::{BellRang, LetterCame, Mails, Outside, Pigeons, SignUp};
+use campanile_tests::provider::{Behaviour, Keys, Provider};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::oracle::oracle;
+use crate::process::Process;
+
+/// Deliveries that have not ended.
+pub(crate) const UNDER_WAY: &str = "select count(*) from {campanile}notification_deliveries \
+    where state in ('pending', 'running')";
+
+/// What a scenario plays on.
+pub(crate) struct Stage {
+    pub(crate) database: TestDatabase,
+    pub(crate) provider: Provider,
+    /// How the processes are set up, unless a scenario says otherwise.
+    pub(crate) outside: Outside,
+    /// A dispatcher of this process.
+    pub(crate) dispatcher: Dispatcher,
+    told: Mutex<Told>,
+    _folder: TempDir,
+}
+
+/// What the oracle cannot read in the database.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Every report that was heard.
+    pub(crate) reports: Vec<DispatchReport>,
+    /// Some dispatches were made by processes whose reports nobody heard.
+    pub(crate) unheard: bool,
+    /// Some worker was killed, or lost its lease: what it had sent may have gone unrecorded.
+    pub(crate) killed: bool,
+    /// Users who were forgotten.
+    pub(crate) forgotten: Vec<String>,
+}
+
+impl Fixture for Stage {
+    async fn over(database: TestDatabase) -> Self {
+        Self::with_keys(database, Keys::Honoured).await
+    }
+}
+
+impl Stage {
+    /// A stage whose provider honours or ignores keys.
+    pub(crate) async fn with_keys(database: TestDatabase, keys: Keys) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let provider = Provider::start(keys).await;
+        let outside = Outside {
+            provider: provider.url.clone(),
+            ledger: folder.path().join("pigeons"),
+            mails: Mails::Alone,
+            pigeons: Pigeons::Arrive,
+            mail_millis: 3_000,
+            attempt_millis: 5_000,
+            batch: 20,
+            threads: 2,
+            unknown_events: Vec::new(),
+            unlinked: Vec::new(),
+        };
+        let dispatcher = outside.builder(database.database.clone()).build().unwrap();
+        Self {
+            database,
+            provider,
+            outside,
+            dispatcher,
+            told: Mutex::default(),
+            _folder: folder,
+        }
+    }
+
+    /// What the oracle is told.
+    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where pigeons write.
+    pub(crate) fn pigeons(&self) -> PathBuf {
+        self.outside.ledger.clone()
+    }
+
+    /// Gives `u_0`, `u_1`, .. a mail address and a perch.
+    pub(crate) async fn people(&self, many: usize) {
+        let rows: Vec<_> = users(many)
+            .iter()
+            .flat_map(|user| {
+                ["email", "pigeon"].map(|channel| [user.clone(), channel.into(), address(user)])
+            })
+            .collect();
+        let rows = serde_json::json!(rows);
+        let insert = format!(
+            "insert into {{campanile}}notification_addresses \
+             select its.value ->> 0, its.value ->> 1, its.value ->> 2, {{now}} from {{rows('{rows}')}} as its"
+        );
+        self.database.execute(&insert).await;
+    }
+
+    /// A dispatcher of this process that is set up differently.
+    pub(crate) fn dispatcher_as(&self, change: impl FnOnce(&mut Outside)) -> Dispatcher {
+        let mut outside = self.outside.clone();
+        change(&mut outside);
+        let database = self.database.database.clone();
+        outside.builder(database).build().unwrap()
+    }
+
+    /// Leaves a notice to workers, and keeps the report.
+    pub(crate) async fn enqueue(&self, notice: Notice) -> DispatchReport {
+        self.keep(self.dispatcher.enqueue(notice).await.unwrap())
+    }
+
+    /// Keeps a report for the oracle.
+    pub(crate) fn keep(&self, report: DispatchReport) -> DispatchReport {
+        self.told().reports.push(report.clone());
+        report
+    }
+
+    /// A worker in a process of its own.
+    pub(crate) fn worker(&self) -> Process {
+        self.worker_as(|_| {})
+    }
+
+    /// A worker that is set up differently.
+    pub(crate) fn worker_as(&self, change: impl FnOnce(&mut Outside)) -> Process {
+        self.worker_at(&self.database.url, change)
+    }
+
+    /// A worker that finds the database somewhere else, behind a proxy for example.
+    pub(crate) fn worker_at(&self, url: &str, change: impl FnOnce(&mut Outside)) -> Process {
+        Process::start(&mut self.worker_command(url, change))
+    }
+
+    /// What starts a worker.
+    pub(crate) fn worker_command(&self, url: &str, change: impl FnOnce(&mut Outside)) -> Command {
+        let mut outside = self.outside.clone();
+        change(&mut outside);
+        let (name, value) = outside.variable();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_campanile-fault-worker"));
+        command.arg(url).env(name, value);
+        command
+    }
+
+    /// What starts a process that tells `people` users one thing after the other until it is killed.
+    pub(crate) fn dispatcher_command(
+        &self,
+        url: &str,
+        way: &str,
+        name: &str,
+        people: usize,
+    ) -> Command {
+        self.told().unheard = true;
+        let (variable, value) = self.outside.variable();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_campanile-fault-dispatcher"));
+        command
+            .args([url, way, name, &people.to_string()])
+            .env(variable, value);
+        command
+    }
+
+    /// Kills a worker with `kill -9`.
+    pub(crate) async fn kill(&self, worker: Process) {
+        self.told().killed = true;
+        worker.kill().await;
+    }
+
+    /// Stops a worker with `SIGSTOP`, at a moment at which it does not hold the lock of an SQLite file: nobody could write
+    /// there until it goes on.
+    pub(crate) async fn stop(&self, worker: &Process) {
+        loop {
+            worker.signal("STOP").await;
+            let write = "delete from {campanile}notification_dedup where event_type = ''";
+            if self.database.accepts(write).await {
+                return;
+            }
+            worker.signal("CONT").await;
+        }
+    }
+
+    /// How many deliveries are in a state.
+    pub(crate) async fn in_state(&self, state: &str) -> i64 {
+        let count = format!(
+            "select count(*) from {{campanile}}notification_deliveries where state = '{state}'"
+        );
+        self.database.number(&count).await
+    }
+
+    /// Waits until a condition holds.
+    pub(crate) async fn eventually(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let wait = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_mins(1), wait).await;
+        assert!(waited.is_ok(), "not within a minute: {what}");
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) async fn all_ended(&self) {
+        let ended = async || self.database.number(UNDER_WAY).await == 0;
+        self.eventually("every delivery has ended", ended).await;
+    }
+
+    /// Ends every pause and every lease. A lease that is somebody's is lost by this, as if its worker had been away for
+    /// long.
+    pub(crate) async fn advance(&self) {
+        self.told().killed = true;
+        self.make_due().await;
+    }
+
+    async fn make_due(&self) {
+        self.database.advance_deliveries().await;
+        self.probe_now().await;
+    }
+
+    /// Makes the probe of a paused channel due.
+    pub(crate) async fn probe_now(&self) {
+        let probes = "update {campanile}notification_channel_pauses set probe_at = {earlier(1)} where probe_at is not null";
+        self.database.execute(probes).await;
+    }
+
+    /// Makes waiting deliveries due; leases stay.
+    pub(crate) async fn end_pauses(&self) {
+        let due = "update {campanile}notification_deliveries set run_at = {earlier(1)} where state = 'pending'";
+        self.database.execute(due).await;
+    }
+
+    /// Lets time pass in the database: every stored time is moved into the past.
+    pub(crate) async fn pass_time(&self, seconds: i64) {
+        for (table, columns) in TIMES {
+            let moved: Vec<_> = columns
+                .iter()
+                .map(|column| match self.database.kind {
+                    campanile_tests::Kind::Postgres => {
+                        format!("{column} = {column} - interval '{seconds} seconds'")
+                    }
+                    campanile_tests::Kind::Sqlite => {
+                        format!("{column} = {column} - {seconds} * 1000000")
+                    }
+                })
+                .collect();
+            let update = format!("update {{campanile}}{table} set {}", moved.join(", "));
+            self.database.execute(&update).await;
+        }
+    }
+
+    /// Lets everything run out, with a provider that works again: workers run until nothing is under way.
+    pub(crate) async fn run_out(&self) {
+        self.provider.always(Behaviour::Accept);
+        self.provider.release();
+        // Batches that are not known to have arrived come again as they were.
+        let dispatcher = self.dispatcher_as(|its| its.mails = Mails::Together);
+        for _ in 0..60 {
+            if self.database.number(UNDER_WAY).await == 0 {
+                return;
+            }
+            // No worker is left whose lease this could end.
+            self.make_due().await;
+            dispatcher.deliver_due(1_000).await.unwrap();
+        }
+        panic!("something never ends");
+    }
+
+    /// The end of every scenario, when its processes have ended: everything runs out, and the oracle finds nothing.
+    pub(crate) async fn ends_well(&self) {
+        self.run_out().await;
+        let found = oracle(self).await;
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("a scenario");
+        eprintln!("{test}: the oracle found nothing wrong with {found}");
+    }
+
+    /// One number out of the database, of a statement with one text parameter.
+    pub(crate) async fn number_of(&self, statement: &str, parameter: &str) -> i64 {
+        let statement = self.database.database.sql(statement);
+        each_database!(&self.database.database, |pool| {
+            let number = sqlx::query_scalar(statement).bind(parameter);
+            number.fetch_one(pool).await.unwrap()
+        })
+    }
+}
+
+/// Every time that is stored.
+const TIMES: [(&str, &[&str]); 6] = [
+    ("notification_dedup", &["fired_at", "window_ends_at"]),
+    ("notification_dispatches", &["created_at"]),
+    (
+        "notification_deliveries",
+        &[
+            "run_at",
+            "lease_until",
+            "first_attempt_at",
+            "expires_at",
+            "created_at",
+            "finished_at",
+        ],
+    ),
+    ("notification_attempts", &["started_at"]),
+    ("notifications", &["created_at"]),
+    ("notification_channel_pauses", &["paused_at", "probe_at"]),
+];
+
+/// `u_0`, `u_1`, ..
+pub(crate) fn users(many: usize) -> Vec<String> {
+    (0..many).map(|n| format!("u_{n}")).collect()
+}
+
+/// Where a user gets mail.
+pub(crate) fn address(user: &str) -> String {
+    format!("{user}@example.com")
+}
+
+/// A bell rang: in the inbox, by mail and by pigeon. The oracle tells mails by their texts, so that no two notices of a
+/// scenario that are admitted have the same.
+pub(crate) fn bell(text: &str, people: usize) -> Notice {
+    BellRang { text: text.into() }.about(text).to(users(people))
+}
+
+/// A letter came: by mail alone.
+pub(crate) fn letter(text: &str, people: usize) -> Notice {
+    LetterCame { text: text.into() }
+        .about(text)
+        .to(users(people))
+}
+
+/// A sign was put up: in the inbox alone.
+pub(crate) fn sign(text: &str, people: usize) -> Notice {
+    SignUp { text: text.into() }.about(text).to(users(people))
+}

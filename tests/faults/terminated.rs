@@ -1,0 +1,55 @@
+//! F26: a worker that is told to end while fifty sends are in flight.
+
+use campanile_tests::both_databases;
+use campanile_tests::outside::Mails;
+use campanile_tests::provider::{Answered, Behaviour};
+
+use crate::stage::{Stage, letter};
+
+const UNTOUCHED: &str = "select count(*) from {campanile}notification_deliveries \
+    where state = 'pending' and attempt = 0 and lease_until is null and worker is null";
+
+both_databases! {
+    /// F26.
+    async fn told_to_end_a_worker_ends_fifty_sends_in_flight_and_gives_back_the_rest(stage: Stage) {
+        stage.people(70).await;
+        stage.provider.always(Behaviour::AcceptThenHold);
+        stage.enqueue(letter("in flight", 50)).await;
+        let mut worker = stage.worker_as(|its| (its.mails, its.batch) = (Mails::Together, 50));
+        stage.provider.until(|ledger| ledger.mails() == 50).await;
+        stage.enqueue(letter("too late", 70)).await;
+        worker.tell_to_end().await;
+        stage.provider.release();
+        worker.ended().await;
+        assert_eq!((stage.in_state("delivered").await, stage.database.number(UNTOUCHED).await), (50, 70));
+        stage.ends_well().await;
+        assert_eq!(stage.provider.ledger().answered(Answered::Repeated), 0);
+    }
+
+    /// F26, one mail to a request: eight are under way, and the others of its fifty have not begun.
+    async fn what_was_leased_and_not_begun_is_given_back_without_having_used_an_attempt(stage: Stage) {
+        stage.people(50).await;
+        stage.provider.always(Behaviour::AcceptThenHold);
+        stage.enqueue(letter("leased", 50)).await;
+        let mut worker = stage.worker_as(|its| its.batch = 50);
+        stage.provider.until(|ledger| ledger.mails() == 8).await;
+        worker.tell_to_end().await;
+        stage.provider.release();
+        worker.ended().await;
+        assert_eq!((stage.in_state("delivered").await, stage.database.number(UNTOUCHED).await), (8, 42));
+        stage.ends_well().await;
+        assert_eq!(stage.provider.ledger().answered(Answered::Repeated), 0);
+    }
+
+    /// F26, and a provider that never answers: it ends all the same, and what it knows nothing of comes again.
+    async fn a_provider_that_hangs_does_not_keep_a_worker_from_ending(stage: Stage) {
+        stage.people(8).await;
+        stage.provider.always(Behaviour::Hang);
+        stage.enqueue(letter("hangs", 8)).await;
+        let worker = stage.worker_as(|its| its.mail_millis = 1_000);
+        stage.provider.asked(0, 8).await;
+        worker.terminate().await;
+        assert_eq!(stage.in_state("pending").await, 8);
+        stage.ends_well().await;
+    }
+}

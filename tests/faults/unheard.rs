@@ -1,0 +1,77 @@
+//! Mails that the provider took without our hearing of it: whatever comes after, nobody is told that they failed.
+
+use campanile::preferences::Choice;
+use campanile_tests::TestDatabase;
+use campanile_tests::both_databases;
+use campanile_tests::provider::{Behaviour, Keys};
+
+use crate::stage::{Stage, letter};
+
+/// The first request is taken and its answer is cut off; every later one is refused.
+fn take_one_unheard_and_refuse_ever_after(stage: &Stage) {
+    stage.provider.follows(|ask| match ask.number {
+        0 => Behaviour::AcceptThenCut,
+        _ => Behaviour::refuse(503),
+    });
+}
+
+/// Tries until there are no attempts left.
+async fn use_up_attempts(stage: &Stage) {
+    for _ in 0..12 {
+        stage.end_pauses().await;
+        stage.dispatcher.deliver_due(10).await.unwrap();
+    }
+}
+
+both_databases! {
+    /// F2 and F9 together. O9: it went out, so it is not dead; its window stays, so that the next fire is a repeat.
+    async fn a_mail_that_was_taken_unheard_and_refused_ever_after_ends_as_unknown(stage: Stage) {
+        stage.people(1).await;
+        take_one_unheard_and_refuse_ever_after(&stage);
+        stage.enqueue(letter("unheard", 1)).await;
+        use_up_attempts(&stage).await;
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("unknown").await, 1);
+    }
+
+    /// The same with a worker that died, whose attempt is in no log.
+    async fn a_mail_whose_worker_died_and_that_was_refused_ever_after_ends_as_unknown(stage: Stage) {
+        stage.people(1).await;
+        stage.provider.always(Behaviour::AcceptThenHold);
+        stage.enqueue(letter("died", 1)).await;
+        let worker = stage.worker();
+        stage.provider.asked(0, 1).await;
+        stage.kill(worker).await;
+        stage.provider.always(Behaviour::refuse(503));
+        stage.advance().await;
+        use_up_attempts(&stage).await;
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("unknown").await, 1);
+    }
+
+    /// The same with a user who opts out before the next attempt: it is honoured, and what went out before is not denied.
+    async fn a_mail_that_was_taken_unheard_before_its_user_opted_out_ends_as_unknown(stage: Stage) {
+        stage.people(1).await;
+        take_one_unheard_and_refuse_ever_after(&stage);
+        stage.enqueue(letter("opted out", 1)).await;
+        stage.dispatcher.deliver_due(10).await.unwrap();
+        let preferences = stage.dispatcher.preferences_of("u_0").unwrap();
+        preferences.set("loft", "email", Choice::Off).await.unwrap();
+        stage.end_pauses().await;
+        stage.dispatcher.deliver_due(10).await.unwrap();
+        assert_eq!(stage.provider.ledger().entries.len(), 1, "the opt-out is honoured");
+        stage.ends_well().await;
+    }
+
+    /// G6, where keys mean nothing: it goes out once more, because nobody can know.
+    async fn a_provider_that_ignores_keys_gets_twice_what_it_did_not_confirm_and_nothing_else(database: TestDatabase) {
+        let stage = Stage::with_keys(database, Keys::Ignored).await;
+        stage.people(5).await;
+        stage.provider.follows(|ask| if ask.number < 2 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
+        stage.enqueue(letter("ignored", 5)).await;
+        stage.dispatcher.deliver_due(10).await.unwrap();
+        stage.ends_well().await;
+        assert_eq!(stage.provider.ledger().entries.len(), 5 + 2);
+        assert_eq!(stage.in_state("delivered").await, 5);
+    }
+}

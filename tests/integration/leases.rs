@@ -1,0 +1,162 @@
+//! Leases: while a process works, nobody takes over what it has under way; when it is lost, anybody does, and whoever lost its
+//! lease begins nothing more and changes nothing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use campanile::deliveries::Trace;
+use campanile::delivery::Verdict;
+use campanile::{Attempted, Dispatcher, NotifiableEvent as _};
+use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, both_databases};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// A dispatcher whose pigeons wait at a gate, with a lease of this length.
+struct Gated {
+    dispatcher: Dispatcher,
+    pigeons: PigeonSettings,
+    gate: Arc<Semaphore>,
+    /// To whom a pigeon has set out.
+    begun: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gated {
+    fn over(app: &App, lease: Duration, verdict: Verdict) -> Self {
+        let gate = Arc::new(Semaphore::new(0));
+        let begun = Arc::default();
+        let (held, note) = (Arc::clone(&gate), Arc::clone(&begun));
+        let pigeons = PigeonSettings::new(move |delivery| {
+            let note: &Mutex<Vec<String>> = &note;
+            note.lock().unwrap().push(delivery.user_id.clone());
+            Flight::WaitsAt(Arc::clone(&held), verdict.clone())
+        });
+        let builder = app.builder().with(pigeons.clone()).lease(lease);
+        let builder = builder.attempt_timeout(Duration::from_mins(1));
+        let dispatcher = builder.tune(&PIGEON, |its| its.concurrency(1));
+        Self {
+            dispatcher: dispatcher.build().unwrap(),
+            pigeons,
+            gate,
+            begun,
+        }
+    }
+
+    /// Delivers what is due, in a task of its own, until the first pigeon is at the gate.
+    async fn take_off(&self, app: &App) -> JoinHandle<Attempted> {
+        let dispatcher = self.dispatcher.clone();
+        let task = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
+        app.eventually(async || self.pigeons.aloft.now() == 1).await;
+        task
+    }
+}
+
+async fn enqueue(app: &App, users: &[&str]) {
+    for user in users {
+        app.address(user, "pigeon", "tower").await;
+    }
+    let notice = PigeonExpected::default().to(users);
+    app.dispatcher.enqueue(notice).await.unwrap();
+}
+
+/// When the leases of what is under way end: one time for all of them that are renewed together.
+async fn latest_lease(app: &App) -> i64 {
+    app.database
+        .number("select coalesce(max({micros(lease_until)}), 0) from {campanile}notification_deliveries where worker is not null")
+        .await
+}
+
+async fn trace(app: &App) -> Trace {
+    let notifications = "select {text(notification_id)} from {campanile}notification_deliveries";
+    let notifications = app.database.texts(notifications).await;
+    let [Some(notification)] = &notifications[..] else {
+        panic!("{notifications:?}");
+    };
+    let notification = Uuid::parse_str(notification).unwrap();
+    app.dispatcher.trace(notification).await.unwrap()
+}
+
+both_databases! {
+    async fn an_attempt_that_outlasts_its_lease_is_not_taken_over_while_its_process_works(app: App) {
+        enqueue(&app, &["u_ada"]).await;
+        let slow = Gated::over(&app, Duration::from_millis(1_500), Verdict::accepted());
+        let share = slow.take_off(&app).await;
+        let first_lease = latest_lease(&app).await;
+        // The first lease is over, and was renewed in time.
+        let outlasted = format!("{{now_micros}} > {first_lease} and lease_until > {{now}}");
+        app.eventually(async || {
+            assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
+            app.database.deliveries(&outlasted).await == 1
+        }).await;
+        slow.gate.add_permits(1);
+        assert_eq!(share.await.unwrap().sent, 1);
+        assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1 and not maybe_sent").await, 1);
+        assert_eq!(app.database.count("notification_attempts").await, 1);
+    }
+
+    async fn a_process_that_lost_its_leases_begins_no_further_batch_of_its_share(app: App) {
+        enqueue(&app, &["u_1", "u_2", "u_3", "u_4"]).await;
+        let cut_off = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());
+        let share = cut_off.take_off(&app).await;
+        // Another worker takes over all but one, as if this process had been silent for longer than its lease.
+        let begun = cut_off.begun.lock().unwrap()[0].clone();
+        app.database.change_deliveries(&format!(
+            "attempt = attempt + 1, worker = null, lease_until = {{later(60000000)}} where user_id <> '{begun}'"
+        )).await;
+        // The second renewal after that comes when what the first one said has been heeded.
+        for _ in 0..2 {
+            let before = latest_lease(&app).await;
+            app.eventually(async || latest_lease(&app).await > before).await;
+        }
+        cut_off.gate.add_permits(10);
+        assert_eq!(share.await.unwrap().claimed, 4);
+        assert_eq!(*cut_off.begun.lock().unwrap(), [begun]);
+        assert_eq!(app.database.deliveries("state = 'running' and attempt = 2").await, 3);
+    }
+
+    async fn what_a_lost_worker_had_under_way_is_logged_as_lost_and_its_own_late_word_counts_more(app: App) {
+        enqueue(&app, &["u_ada"]).await;
+        let lost = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
+        let share = lost.take_off(&app).await;
+        let workers = app.database.texts("select {text(worker)} from {campanile}notification_deliveries").await;
+        app.database.change_deliveries("lease_until = {earlier(1)}").await;
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+
+        let log = trace(&app).await.attempts;
+        let [first, second] = &log[..] else { panic!("{log:?}") };
+        assert_eq!((first.attempt, first.outcome.as_str()), (1, "lost"));
+        assert_eq!(Some(first.worker.to_string()), workers[0]);
+        assert_eq!((second.attempt, second.outcome.as_str()), (2, "accepted"));
+        assert_ne!(second.worker, first.worker);
+
+        lost.gate.add_permits(1);
+        assert_eq!(share.await.unwrap().claimed, 1);
+        let log = trace(&app).await.attempts;
+        let outcomes: Vec<_> = log.iter().map(|its| (its.attempt, its.outcome.as_str(), its.worker)).collect();
+        assert_eq!(outcomes, [(1, "permanent", first.worker), (2, "accepted", second.worker)]);
+        assert_eq!(log[0].error.as_deref(), Some("no such tower"));
+        assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 2 and last_error is null").await, 1);
+    }
+
+    async fn what_is_taken_over_from_a_dead_worker_may_have_gone_out_and_its_channel_is_told(app: App) {
+        enqueue(&app, &["u_ada"]).await;
+        app.database.execute(
+            "update {campanile}notification_deliveries set state = 'running', attempt = 1, lease_until = {earlier(1)}, \
+             worker = {uuid('00000000-0000-0000-0000-00000000dead')}",
+        ).await;
+        enqueue(&app, &["u_bob"]).await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let pigeons = PigeonSettings::new(move |delivery| {
+            tell.lock().unwrap().push((delivery.user_id.clone(), delivery.attempt, delivery.maybe_sent));
+            Flight::Ends(Verdict::accepted())
+        });
+        let dispatcher = app.builder().with(pigeons).build().unwrap();
+        assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 2);
+        let mut told = std::mem::take(&mut *told.lock().unwrap());
+        told.sort();
+        assert_eq!(told, [("u_ada".to_owned(), 2, true), ("u_bob".to_owned(), 1, false)]);
+    }
+}

@@ -1,0 +1,193 @@
+//! A worker's **round**: what it claims, what it asks the channel, and what it records, in time or too late.
+
+use super::command::BRISK;
+use super::delivery::{Delivery, LEASE, State, Word};
+use super::event::{Channel, REMOTE};
+use super::reference::{Model, Name};
+
+/// How long a channel that is set up wrongly waits before it is probed, in seconds.
+const PROBE_EVERY: i64 = 60;
+
+/// Whether a share is to find out if a paused channel works again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    Yes,
+    No,
+}
+
+/// What a worker took of one channel and is to conclude.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) channel: Channel,
+    worker: usize,
+    probe: Probe,
+    tries: Vec<Try>,
+}
+
+/// An attempt, as its worker sees it.
+#[derive(Debug)]
+pub(super) struct Try {
+    name: Name,
+    delivery: Delivery,
+    /// What was known before the channel was asked.
+    known: Option<Word>,
+}
+
+impl Share {
+    pub(super) fn new(channel: Channel, worker: usize, probe: Probe, tries: Vec<Try>) -> Self {
+        Self {
+            channel,
+            worker,
+            probe,
+            tries,
+        }
+    }
+
+    /// How many calls of the channel hang in it.
+    pub(super) fn calls(&self) -> usize {
+        // Each goes alone; of batches `batches.rs` tells.
+        self.tries.iter().filter(|its| its.known.is_none()).count()
+    }
+}
+
+impl Model {
+    /// One round of a worker over every channel: how many it claimed, and how many it sent.
+    pub(super) fn deliver(&mut self, at_most: usize, worker: usize) -> (usize, usize) {
+        if worker != BRISK {
+            self.held.entry(worker).or_default().push_back(Vec::new());
+        }
+        let (mut claimed, mut sent) = (0, 0);
+        for channel in REMOTE {
+            let (at_most, probe) = match self.pauses.get_mut(&channel) {
+                None => (at_most, Probe::No),
+                Some(Some(at)) if *at <= self.now => {
+                    *at = self.now + PROBE_EVERY;
+                    (1, Probe::Yes)
+                }
+                Some(_) => continue,
+            };
+            let due = self.due(channel, at_most);
+            if due.is_empty() {
+                continue;
+            }
+            claimed += due.len();
+            sent += self.attempt(channel, &due, worker, probe);
+        }
+        (claimed, sent)
+    }
+
+    /// What is due on a channel: what was lost first, then what waits, each in turn.
+    fn due(&self, channel: Channel, at_most: usize) -> Vec<Name> {
+        let of = |state: State| {
+            let all = self.deliveries.iter().filter(move |(name, its)| {
+                name.2 == channel && its.state == state && its.turn.0 <= self.now
+            });
+            let mut names: Vec<_> = all.map(|(name, its)| (its.turn, *name)).collect();
+            names.sort_unstable();
+            names.into_iter().map(|(_, name)| name)
+        };
+        of(State::Running)
+            .chain(of(State::Pending))
+            .take(at_most)
+            .collect()
+    }
+
+    fn attempt(&mut self, channel: Channel, due: &[Name], worker: usize, probe: Probe) -> usize {
+        let mut tries = Vec::new();
+        for name in due {
+            let (turn, now) = (self.turn(self.now + LEASE), self.now);
+            let Some(delivery) = self.deliveries.get_mut(name) else {
+                continue;
+            };
+            let was_lost = delivery.state == State::Running;
+            delivery.claim(worker, now, turn);
+            let (event, is_used_up) = (delivery.event, delivery.is_used_up(was_lost));
+            let ended = if is_used_up {
+                Some(Word::UsedUp)
+            } else {
+                let is_muted = self.is_muted(name.1, event, channel);
+                is_muted.then_some(Word::Muted)
+            };
+            match (ended, self.deliveries.get_mut(name)) {
+                (Some(word), Some(delivery)) => delivery.settle(word, turn),
+                _ => tries.push(self.try_of(*name)),
+            }
+        }
+        let share = Share::new(channel, worker, probe, tries);
+        if worker != BRISK && share.calls() > 0 {
+            let rounds = self.held.entry(worker).or_default();
+            rounds.back_mut().expect("its round began").push(share);
+            return 0;
+        }
+        let outcomes = self.conclude(&share).into_iter();
+        outcomes.filter(|(_, outcome)| *outcome == "sent").count()
+    }
+
+    /// The attempt that was just claimed.
+    pub(super) fn try_of(&self, name: Name) -> Try {
+        Try {
+            name,
+            delivery: self.deliveries[&name].clone(),
+            known: self.known_before(name),
+        }
+    }
+
+    /// The channel answers and the worker records it, as far as it still holds what it took. Gives what each came to in the
+    /// worker's eyes.
+    pub(super) fn conclude(&mut self, share: &Share) -> Vec<(Name, &'static str)> {
+        let says = self.says.get(&share.channel).copied();
+        let mut outcomes = Vec::new();
+        for its in &share.tries {
+            let word = its.known.or(says).unwrap_or(Word::Accepted);
+            if word == Word::Accepted {
+                *self.accepted.entry(its.name).or_default() += 1;
+            }
+            let turn = self.turn(self.now + super::delivery::PAUSE);
+            let mut settled = its.delivery.clone();
+            settled.settle(word, turn);
+            outcomes.push((its.name, word.in_report(settled.state)));
+            if let Some(present) = self.deliveries.get_mut(&its.name) {
+                let is_held = present.state == State::Running
+                    && present.attempts == its.delivery.attempts
+                    && present.worker == share.worker;
+                if is_held {
+                    *present = Delivery {
+                        log: std::mem::take(&mut present.log),
+                        ..settled
+                    };
+                }
+                present.note(its.delivery.attempts, word);
+            }
+            if word == Word::Misconfigured {
+                let probe_at = Some(self.now + PROBE_EVERY);
+                // An operator's pause stays the operator's.
+                let pause = self.pauses.entry(share.channel).or_insert(probe_at);
+                *pause = pause.and(probe_at);
+            }
+        }
+        if share.probe == Probe::Yes {
+            self.judge_probe(share.channel, outcomes.iter().map(|its| its.1));
+        }
+        outcomes
+    }
+
+    /// A channel that took the probe, or refused it for good, works again; one that was not asked is probed again at once.
+    fn judge_probe<'o>(&mut self, channel: Channel, outcomes: impl Iterator<Item = &'o str>) {
+        let mut asked = false;
+        for outcome in outcomes {
+            match outcome {
+                "sent" | "failed never" => {
+                    if let Some(Some(_)) = self.pauses.get(&channel) {
+                        self.pauses.remove(&channel);
+                    }
+                    return;
+                }
+                "failed scheduled" => asked = true,
+                _ => {}
+            }
+        }
+        if let (false, Some(Some(at))) = (asked, self.pauses.get_mut(&channel)) {
+            *at = self.now;
+        }
+    }
+}

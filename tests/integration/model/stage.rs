@@ -1,0 +1,287 @@
+//! The **stage**: the real thing on a real database, with a brisk worker, workers that hang, and a carrier that does as told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use campanile::deliveries::DeliveryChangeError;
+use campanile::{Attempted, DispatchReport, Dispatcher, Notice, Outcome};
+use campanile_email::Suppressions;
+use campanile_tests::{App, Kind, TestDatabase};
+use tokio::task::JoinHandle;
+
+use super::carrier::Office;
+use super::command::{BRISK, Command, Entry, TICK, WORKERS, is_reachable};
+use super::event::{Channel, REMOTE, USERS};
+use super::reference::{Model, Name};
+use super::workers::build;
+
+/// In seconds.
+const A_DAY: i64 = 86_400;
+
+pub(super) struct Stage {
+    pub(super) app: App,
+    pub(super) office: Arc<Office>,
+    workers: Vec<Dispatcher>,
+    /// What each worker has under way.
+    rounds: Vec<VecDeque<Round>>,
+    /// The number of each dispatch, by its id.
+    pub(super) fires: HashMap<String, usize>,
+    /// Every delivery that was ever seen, by its id, also of people who are forgotten.
+    pub(super) names: HashMap<String, String>,
+    pub(super) still_since: Instant,
+}
+
+/// A round in which calls hang, so many of each channel.
+struct Round {
+    calls: [(Channel, usize); 3],
+    under_way: Vec<JoinHandle<Attempted>>,
+}
+
+impl Stage {
+    pub(super) async fn over(database: TestDatabase) -> Self {
+        let app = App::over_database(database).await;
+        let office = Arc::default();
+        let workers = (0..WORKERS).map(|worker| build(&app, &office, worker));
+        Self {
+            workers: workers.collect(),
+            app,
+            office,
+            rounds: (0..WORKERS).map(|_| VecDeque::new()).collect(),
+            fires: HashMap::new(),
+            names: HashMap::new(),
+            still_since: Instant::now(),
+        }
+    }
+
+    /// Empties the stage, as it was before the first command.
+    pub(super) async fn empty(&mut self) {
+        self.sweep().await;
+        // Whoever hangs goes on now, and finds nothing.
+        self.office.close();
+        for worker in 0..WORKERS {
+            while self.join(worker).await {}
+        }
+        self.sweep().await;
+        self.office.open();
+        self.fires.clear();
+        self.names.clear();
+        for user in 0..USERS.len() {
+            self.move_in(user).await;
+        }
+        self.still_since = Instant::now();
+    }
+
+    async fn sweep(&self) {
+        for table in [
+            "notification_attempts",
+            "notification_deliveries",
+            "notification_dispatches",
+            "notification_dedup",
+            "notification_channel_pauses",
+            "notifications",
+            "user_notification_preferences",
+            "notification_addresses",
+            "email_suppressions",
+        ] {
+            let statement = format!("delete from {{campanile}}{table}");
+            self.app.database.execute(&statement).await;
+        }
+    }
+
+    /// Carries out a command that the model has taken in already, and gives its answer.
+    pub(super) async fn perform(&mut self, command: &Command, model: &Model) -> Vec<String> {
+        let brisk = self.workers[BRISK].clone();
+        let app = &self.app;
+        let mut answer = Vec::new();
+        match command {
+            Command::Fire {
+                entry,
+                event,
+                subject,
+                recipients,
+            } => {
+                let notice = event.notice(app, *subject, recipients);
+                answer = self.fire(*entry, notice, model.fires).await;
+            }
+            Command::Choose {
+                user,
+                cell: (category, channel),
+                choice,
+            } => {
+                app.choose(USERS[*user], category, channel.name(), *choice)
+                    .await;
+            }
+            Command::Suppress(user) => app.suppress(&mail_address(*user)).await,
+            Command::Unsuppress(user) => {
+                let list = Suppressions::new(app.database.database.clone());
+                list.remove(&mail_address(*user)).await.unwrap();
+            }
+            Command::Move(user) => self.move_in(*user).await,
+            Command::Forget(user) => brisk.forget_user(USERS[*user]).await.unwrap(),
+            Command::Say(channel, word) => self.office.say(*channel, *word),
+            Command::Deliver(at_most) => {
+                let (claimed, sent) = self.deliver(*at_most).await;
+                answer.push(format!("claimed {claimed} sent {sent}"));
+            }
+            Command::Hang(worker) => self.hang(*worker, model).await,
+            Command::LetGo(worker) => {
+                self.join(*worker).await;
+            }
+            Command::Advance(ticks) => app.database.advance_clock(ticks * TICK * 1_000_000).await,
+            Command::Retry(_) | Command::Cancel(_) => {
+                answer.extend(self.change(command, model).await);
+            }
+            Command::Redrive(channel) => {
+                let redriven = brisk.redrive_dead(channel.map(Channel::name)).await;
+                answer.push(format!("redriven {}", redriven.unwrap()));
+            }
+            Command::Pause(channel) => {
+                brisk
+                    .pause_channel(channel.name(), "a story")
+                    .await
+                    .unwrap();
+            }
+            Command::Resume(channel) => brisk.resume_channel(channel.name()).await.unwrap(),
+        }
+        answer
+    }
+
+    async fn fire(&mut self, entry: Entry, notice: Notice, number: usize) -> Vec<String> {
+        let brisk = &self.workers[BRISK];
+        let report = match entry {
+            Entry::Dispatch => brisk.dispatch(notice).await.unwrap(),
+            Entry::Enqueue => brisk.enqueue(notice).await.unwrap(),
+        };
+        if let Some(id) = report.dispatch_id {
+            self.fires.insert(id.to_string(), number);
+        }
+        told(&report)
+    }
+
+    /// What an operator does of a delivery.
+    async fn change(&self, command: &Command, model: &Model) -> Option<String> {
+        let (Command::Retry(pick) | Command::Cancel(pick)) = command else {
+            return None;
+        };
+        let name = shown(model.pick(*pick)?);
+        let id = self.names.iter().find(|its| *its.1 == name)?.0;
+        let id = uuid::Uuid::parse_str(id).unwrap();
+        let changed = match command {
+            Command::Retry(_) => self.workers[BRISK].retry_delivery(id).await,
+            _ => self.workers[BRISK].cancel_delivery(id).await,
+        };
+        Some(match changed {
+            Ok(()) => "done".to_owned(),
+            Err(DeliveryChangeError::WrongState { state, .. }) => {
+                format!("refused {}", state.as_str())
+            }
+            Err(error) => panic!("{error}"),
+        })
+    }
+
+    /// The brisk worker does a round, channel by channel: they go on side by side else, and the claim of one passes over rows
+    /// that another has locked for a moment.
+    async fn deliver(&self, at_most: usize) -> (usize, usize) {
+        let (mut claimed, mut sent) = (0, 0);
+        for channel in REMOTE {
+            self.set_aside_all_but(channel, A_DAY).await;
+            let done = self.workers[BRISK].deliver_due(at_most).await.unwrap();
+            (claimed, sent) = (claimed + done.claimed, sent + done.sent);
+            self.set_aside_all_but(channel, -A_DAY).await;
+        }
+        (claimed, sent)
+    }
+
+    /// A worker does a round until all calls hang that hang in the model, and what was decided without a channel is recorded.
+    async fn hang(&mut self, worker: usize, model: &Model) {
+        let calls = REMOTE.map(|channel| (channel, model.hanging(worker, channel)));
+        let all =
+            calls.map(|(channel, calls)| (channel, self.office.came(worker, channel) + calls));
+        let settled = async || {
+            let hang = all
+                .iter()
+                .all(|its| self.office.came(worker, its.0) == its.1);
+            hang && self.picture().await == model.picture()
+        };
+        let mut under_way = vec![self.begin(worker)];
+        for look in 1..500 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            if settled().await {
+                break;
+            }
+            // What was passed over because it was locked for a moment is taken up by the worker's next round.
+            if look % 200 == 0 && self.app.database.kind == Kind::Postgres {
+                under_way.push(self.begin(worker));
+            }
+        }
+        self.rounds[worker].push_back(Round { calls, under_way });
+    }
+
+    fn begin(&self, worker: usize) -> JoinHandle<Attempted> {
+        let dispatcher = self.workers[worker].clone();
+        tokio::spawn(async move { dispatcher.deliver_due(1_000).await.unwrap() })
+    }
+
+    /// Lets a worker go on in its first round; `false` if it has none.
+    async fn join(&mut self, worker: usize) -> bool {
+        let Some(round) = self.rounds[worker].pop_front() else {
+            return false;
+        };
+        for (channel, calls) in round.calls {
+            self.office.let_go(worker, channel, calls);
+        }
+        for under_way in round.under_way {
+            under_way.await.expect("a round does not panic");
+        }
+        true
+    }
+
+    async fn move_in(&self, user: usize) {
+        let channels = REMOTE.into_iter();
+        for channel in channels.filter(|channel| is_reachable(user, *channel)) {
+            let address = mail_address(user);
+            self.app
+                .address(USERS[user], channel.name(), &address)
+                .await;
+        }
+    }
+}
+
+fn mail_address(user: usize) -> String {
+    format!("{}@example.com", USERS[user])
+}
+
+/// A delivery's name as pictures show it.
+pub(super) fn shown((fire, user, channel): Name) -> String {
+    format!("#{fire} {} {}", USERS[user], channel.name())
+}
+
+/// What a report says, as the model says it.
+fn told(report: &DispatchReport) -> Vec<String> {
+    let lines = report.outcomes.iter().map(|its| {
+        let outcome = match &its.outcome {
+            Outcome::Failed { retry, .. } => format!("failed {retry:?}").to_lowercase(),
+            outcome => outcome.as_str().to_owned(),
+        };
+        format!("{} {} {outcome}", its.recipient_user_id, its.channel)
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort();
+    lines.push(format!(
+        "sent {} queued {} failed {} suppressed {} unreachable {} addresses {} \
+         recipients {} admitted {} deduped {} fully {} repeated {}",
+        report.sent,
+        report.queued,
+        report.failed,
+        report.suppressed_by_prefs,
+        report.unreachable,
+        report.suppressed_addresses,
+        report.recipients,
+        report.admitted,
+        report.deduped,
+        report.fully_suppressed,
+        report.repeated_ids,
+    ));
+    lines
+}

@@ -1,0 +1,52 @@
+//! The **workers**: dispatchers over one database, with short patience, few attempts and a policy of each kind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile::Dispatcher;
+use campanile::channel::{EMAIL, PUSH};
+use campanile::policy::{AfterUnknown, Policy};
+use campanile_email::EmailSettings;
+use campanile_pigeon::PIGEON;
+use campanile_push::PushSettings;
+use campanile_tests::App;
+
+use super::carrier::{Carrier, Office};
+use super::command::BRISK;
+use super::delivery::{HORIZON, LEASE, MOST_ATTEMPTS, PAUSE};
+
+pub(super) fn build(app: &App, office: &Arc<Office>, worker: usize) -> Dispatcher {
+    let carrier = Carrier {
+        office: Arc::clone(office),
+        worker,
+    };
+    let day = Duration::from_hours(24);
+    let builder = app
+        .builder()
+        .with(EmailSettings::new(
+            "Tower <bells@example.com>",
+            carrier.clone(),
+        ))
+        .with(PushSettings::new(carrier.clone()))
+        .with(carrier.pigeons())
+        .tune(&EMAIL, move |its| short(its).key_lifetime(day))
+        .tune(&PIGEON, short)
+        .tune(&PUSH, |its| short(its).after_unknown(AfterUnknown::Stop));
+    let builder = if worker == BRISK {
+        builder
+    } else {
+        let lease = Duration::from_secs(LEASE.unsigned_abs());
+        builder.lease(lease).attempt_timeout(lease / 2)
+    };
+    builder.build().unwrap()
+}
+
+fn short(policy: Policy) -> Policy {
+    let pause = Duration::from_secs(PAUSE.unsigned_abs());
+    policy
+        .backoff(pause, pause)
+        .most_attempts(MOST_ATTEMPTS)
+        // No call waits for one that hangs.
+        .concurrency(400)
+        .horizon(Duration::from_secs(HORIZON.unsigned_abs()))
+}

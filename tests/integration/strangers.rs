@@ -1,0 +1,151 @@
+//! Strangers: an event or a channel that a worker does not know is parked, uses no attempt, and resumes when one knows it. And
+//! who runs.
+
+use campanile::event::EventDeclaration;
+use campanile::{Dispatcher, Notice, NotifiableEvent as _, Registry};
+use campanile_tests::events::{PastDue, PigeonAlone, PigeonExpected};
+use campanile_tests::{App, Running, both_databases};
+
+fn alone() -> Notice {
+    PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])
+}
+
+/// A dispatcher of another version, which knows these events and not these channels.
+fn version(app: &App, events: &[&'static EventDeclaration], unlinked: &[&str]) -> Dispatcher {
+    let linked = Registry::collect().unwrap();
+    let linked = linked.channels().copied();
+    let channels = linked.filter(|its| !unlinked.contains(&its.declaration.name()));
+    let registry = Registry::new(events.iter().copied(), channels).unwrap();
+    app.builder().registry(registry).build().unwrap()
+}
+
+/// One that links no pigeons.
+fn without_pigeons(app: &App) -> Dispatcher {
+    version(app, &[PastDue::DECLARATION], &["pigeon"])
+}
+
+/// As if everything had been due for longer than a fleet takes to restart.
+async fn overdue(app: &App) {
+    app.database
+        .change_deliveries("run_at = {earlier(61000000)}")
+        .await;
+}
+
+/// When this dispatcher's worker was last seen.
+async fn seen(dispatcher: &Dispatcher, channels: usize) -> Option<i64> {
+    let workers = dispatcher.workers().await.unwrap();
+    let its = workers.iter().find(|its| its.channels.len() == channels);
+    its.map(|its| its.seen_at.as_microsecond())
+}
+
+const PARKED: &str =
+    "state = 'blocked' and blocked_as = 'channel' and attempt = 0 and worker is null";
+
+both_databases! {
+    async fn an_event_that_is_not_known_is_parked_without_an_attempt_and_resumes_where_it_is(app: App) {
+        let old = version(&app, &[PigeonExpected::DECLARATION], &[]);
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        let attempted = old.deliver_due(10).await.unwrap();
+        assert_eq!((attempted.claimed, attempted.sent), (1, 0));
+        let parked = "state = 'blocked' and blocked_as = 'event' and attempt = 0 and first_attempt_at is null \
+             and worker is null and last_error is not null";
+        assert_eq!(app.database.deliveries(parked).await, 1);
+        assert_eq!(app.database.count("notification_attempts").await, 0);
+        // It waits, and its window with it.
+        assert_eq!(old.deliver_due(10).await.unwrap().claimed, 0);
+        assert_eq!(app.dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1 and blocked_as is null").await, 1);
+    }
+
+    async fn an_event_that_was_renamed_resumes_under_its_alias(app: App) {
+        let renamed: &'static EventDeclaration = Box::leak(Box::new(EventDeclaration {
+            event_type: "loft.pigeon.solo",
+            aliases: &["loft.pigeon.alone"],
+            ..*PigeonAlone::DECLARATION
+        }));
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        version(&app, &[], &[]).deliver_due(10).await.unwrap();
+        assert_eq!(app.database.deliveries("state = 'blocked'").await, 1);
+        assert_eq!(version(&app, &[renamed], &[]).deliver_due(10).await.unwrap().sent, 1);
+        assert_eq!(app.pigeons.arrived().len(), 1);
+    }
+
+    async fn what_no_running_worker_links_is_parked_and_resumes_when_one_does(app: App) {
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        overdue(&app).await;
+        let stranger = Running::start(&without_pigeons(&app));
+        app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
+        let worker = Running::start(&app.dispatcher);
+        app.eventually(async || app.pigeons.arrived().len() == 1).await;
+        worker.stop().await;
+        stranger.stop().await;
+        assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1 and blocked_as is null").await, 1);
+    }
+
+    async fn what_has_only_just_become_due_is_not_parked(app: App) {
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        let stranger = without_pigeons(&app);
+        let running = Running::start(&stranger);
+        app.eventually(async || seen(&stranger, 2).await.is_some()).await;
+        // When it is seen again its first sweep is over.
+        let first = seen(&stranger, 2).await;
+        app.eventually(async || seen(&stranger, 2).await > first).await;
+        running.stop().await;
+        assert_eq!(app.database.deliveries("state = 'pending' and attempt = 0").await, 1);
+    }
+
+    async fn what_a_worker_that_is_alive_links_is_not_parked_until_that_is_gone(app: App) {
+        // It is there, and its channel is paused.
+        app.dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        overdue(&app).await;
+        let worker = Running::start(&app.dispatcher);
+        app.eventually(async || seen(&app.dispatcher, 3).await.is_some()).await;
+        let stranger = Running::start(&without_pigeons(&app));
+        app.eventually(async || seen(&app.dispatcher, 2).await.is_some()).await;
+        let first = seen(&app.dispatcher, 2).await;
+        app.eventually(async || seen(&app.dispatcher, 2).await > first).await;
+        assert_eq!(app.database.deliveries("state = 'pending'").await, 1);
+        worker.stop().await;
+        // What is paused waits, and is not parked.
+        let first = seen(&app.dispatcher, 2).await;
+        app.eventually(async || seen(&app.dispatcher, 2).await > first).await;
+        assert_eq!(app.database.deliveries("state = 'pending'").await, 1);
+        app.dispatcher.resume_channel("pigeon").await.unwrap();
+        app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
+        stranger.stop().await;
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn a_running_worker_is_listed_with_its_channels_until_it_has_stopped(app: App) {
+        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+        let first = Running::start(&app.dispatcher);
+        let listed = async |count| app.dispatcher.workers().await.unwrap().len() == count;
+        app.eventually(async || listed(1).await).await;
+        let second = Running::start(&without_pigeons(&app));
+        app.eventually(async || listed(2).await).await;
+        let workers = app.dispatcher.workers().await.unwrap();
+        assert_eq!(workers[0].channels, ["email", "pigeon", "push"]);
+        assert_eq!(workers[1].channels, ["email", "push"]);
+        assert!(workers[0].started_at <= workers[1].started_at && workers[0].started_at <= workers[0].seen_at);
+        first.stop().await;
+        assert_eq!(app.dispatcher.workers().await.unwrap()[0].id, workers[1].id);
+        second.stop().await;
+        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+    }
+
+    async fn a_worker_that_was_not_seen_for_half_a_minute_is_not_listed(app: App) {
+        app.database.execute(
+            "insert into {campanile}notification_workers values \
+             ({uuid('00000000-0000-0000-0000-00000000dead')}, {earlier(60000000)}, {earlier(31000000)}, {json('[\"pigeon\"]')})",
+        ).await;
+        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+        // Nor does it keep anything from being parked.
+        app.dispatcher.enqueue(alone()).await.unwrap();
+        overdue(&app).await;
+        let stranger = Running::start(&without_pigeons(&app));
+        app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
+        stranger.stop().await;
+    }
+}

@@ -1,0 +1,156 @@
+//! Wake-ups: a worker hears of what is queued before its next look, in its own process always, in others on Postgres if the
+//! host asks for it.
+
+use std::time::Duration;
+
+use campanile::{Dispatcher, NotifiableEvent as _, WakeUp, Worker};
+use campanile_tests::database::{Fixture as _, run};
+use campanile_tests::events::PigeonAlone;
+use campanile_tests::{App, Kind, Running, both_databases, cluster};
+use sqlx::postgres::PgListener;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// A worker that looks once, and then in an hour.
+fn start(dispatcher: &Dispatcher) -> Running {
+    let worker = Worker::new(dispatcher.clone()).poll_interval(Duration::from_hours(1));
+    Running::start_as(worker)
+}
+
+/// Queues one after the other, each when the one before has arrived, so that the worker has nothing to do in between.
+async fn each_is_heard(app: &App, dispatcher: &Dispatcher, story: &str) {
+    let before = app.pigeons.arrived().len();
+    for n in 1..=5 {
+        let notice = PigeonAlone { text: "x".into() }.about(format!("{story} {n}"));
+        dispatcher.enqueue(notice.to(["u_ada"])).await.unwrap();
+        app.eventually(async || app.pigeons.arrived().len() == before + n)
+            .await;
+        app.eventually(async || app.database.deliveries("state <> 'delivered'").await == 0)
+            .await;
+    }
+}
+
+/// Two dispatchers that could be in two processes: they share the database and nothing else.
+async fn apart(app: &App) -> [Dispatcher; 2] {
+    let mut apart = Vec::new();
+    for _ in 0..2 {
+        let database = app.database.with_connections(5).await;
+        let builder = app.builder().database(database).wake_up(WakeUp::Notify);
+        apart.push(builder.build().unwrap());
+    }
+    apart.try_into().unwrap()
+}
+
+const LISTENING: &str = "select count(*) from pg_stat_activity \
+    where datname = current_database() and query ilike 'listen%'";
+
+const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+    where datname = current_database() and query ilike 'listen%'";
+
+both_databases! {
+    async fn a_worker_of_the_same_process_hears_of_what_is_queued_at_once(app: App) {
+        let worker = start(&app.dispatcher);
+        each_is_heard(&app, &app.dispatcher, "at once").await;
+        // Also of what a dispatch leaves to it.
+        let leaving = PigeonAlone { text: "x".into() }.to((0..150).map(|n| format!("u_{n}")));
+        for n in 0..150 {
+            app.address(&format!("u_{n}"), "pigeon", "tower").await;
+        }
+        assert_eq!(app.dispatcher.dispatch(leaving).await.unwrap().queued, 50);
+        app.eventually(async || app.pigeons.arrived().len() == 155).await;
+        worker.stop().await;
+    }
+}
+
+#[test]
+fn a_worker_of_another_process_hears_of_what_is_queued_on_postgres_if_both_sides_ask_for_it() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let [host, elsewhere] = apart(&app).await;
+        let worker = start(&elsewhere);
+        each_is_heard(&app, &host, "elsewhere").await;
+        worker.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_whose_listening_connection_was_lost_hears_again() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let [host, elsewhere] = apart(&app).await;
+        let worker = start(&elsewhere);
+        each_is_heard(&app, &host, "before").await;
+        for round in ["once", "twice"] {
+            app.eventually(async || app.database.number(LISTENING).await == 1)
+                .await;
+            assert_eq!(app.database.number(TERMINATE).await, 1);
+            each_is_heard(&app, &host, round).await;
+        }
+        worker.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_that_could_not_listen_again_at_once_hears_when_it_can() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let [host, elsewhere] = apart(&app).await;
+        let worker = start(&elsewhere);
+        each_is_heard(&app, &host, "before").await;
+        app.eventually(async || app.database.number(LISTENING).await == 1)
+            .await;
+        // Connections that there are go on; new ones are refused for a while.
+        let name = "select {text(current_database())}";
+        let name = app.database.texts(name).await.remove(0).unwrap();
+        let mut admin = PgConnection::connect(cluster::url()).await.unwrap();
+        let mut accept = async |accept: bool| {
+            let alter = format!("alter database {name} allow_connections {accept}");
+            admin.execute(AssertSqlSafe(alter)).await.unwrap();
+        };
+        accept(false).await;
+        app.database.number(TERMINATE).await;
+        app.eventually(async || app.database.number(LISTENING).await == 0)
+            .await;
+        accept(true).await;
+        app.eventually(async || app.database.number(LISTENING).await == 1)
+            .await;
+        each_is_heard(&app, &host, "after").await;
+        worker.stop().await;
+    });
+}
+
+#[test]
+fn a_dispatcher_that_polls_notifies_nobody_and_one_that_notifies_says_so_without_content() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let mut listener = PgListener::connect(&app.database.url).await.unwrap();
+        let topics = ["campanile_deliveries", "marker"];
+        listener.listen_all(topics).await.unwrap();
+        // One connection, which is served in order: what it would notify of would come before the marker.
+        let polling = app.database.with_connections(1).await;
+        let builder = app.builder().database(polling.clone());
+        let dispatcher = builder.wake_up(WakeUp::Polling).build().unwrap();
+        let queue = async |dispatcher: &Dispatcher, subject: String| {
+            let notice = PigeonAlone { text: "x".into() }
+                .about(subject)
+                .to(["u_ada"]);
+            assert_eq!(dispatcher.enqueue(notice).await.unwrap().queued, 1);
+        };
+        for n in 0..5 {
+            queue(&dispatcher, format!("polling {n}")).await;
+        }
+        let campanile::database::Pool::Postgres(pool) = polling.pool() else {
+            panic!("it is Postgres");
+        };
+        let marker = sqlx::query("select pg_notify('marker', '')");
+        marker.execute(pool).await.unwrap();
+        assert_eq!(listener.recv().await.unwrap().channel(), "marker");
+
+        let notifying = app.builder().wake_up(WakeUp::Notify).build().unwrap();
+        queue(&notifying, "notifying".to_owned()).await;
+        let heard = listener.recv().await.unwrap();
+        assert_eq!(
+            (heard.channel(), heard.payload()),
+            ("campanile_deliveries", "")
+        );
+    });
+}

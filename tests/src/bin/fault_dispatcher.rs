@@ -1,0 +1,78 @@
+//! A process that tells people things until it is killed, and writes a line before and after each: what it said was done
+//! must be done, and what was not done must not be there in part.
+//!
+//! `campanile-fault-dispatcher DATABASE_URL WAY NAME PEOPLE`, where the way is `dispatch`, `enqueue` or `enqueue_in`.
+//! `CAMPANILE_TEST_PACE` is how many milliseconds lie between one and the next.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use campanile::database::each_database;
+use campanile::{Database, Dispatcher, Notice, NotifiableEvent as _};
+use campanile_tests::outside::{BellRang, Outside};
+use sqlx::Executor as _;
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, way, name, people] = &arguments[..] else {
+        return Err("usage: campanile-fault-dispatcher DATABASE_URL WAY NAME PEOPLE".into());
+    };
+    let database = Database::connect(url).await?;
+    let dispatcher = Outside::from_environment()?.builder(database).build()?;
+    let people: Vec<String> = (0..people.parse::<usize>()?)
+        .map(|n| format!("u_{n}"))
+        .collect();
+    let pace = match std::env::var("CAMPANILE_TEST_PACE") {
+        Ok(pace) => Duration::from_millis(pace.parse()?),
+        Err(_) => Duration::ZERO,
+    };
+    for number in 0_u32.. {
+        let text = format!("{name}_{number}");
+        say(&format!("begun {text}"))?;
+        let bell = BellRang { text: text.clone() };
+        let told = tell(&dispatcher, way, bell.about(&text).to(&people), &text).await;
+        match told {
+            Ok(admitted) => say(&format!("done {text} {admitted}"))?,
+            // The database may be down: that is told, and the next one is tried.
+            Err(error) => say(&format!("failed {text} {error}"))?,
+        }
+        tokio::time::sleep(pace).await;
+    }
+    Ok(())
+}
+
+async fn tell(
+    dispatcher: &Dispatcher,
+    way: &str,
+    notice: Notice,
+    text: &str,
+) -> Result<usize, Failure> {
+    Ok(match way {
+        "dispatch" => dispatcher.dispatch(notice).await?.admitted,
+        "enqueue" => dispatcher.enqueue(notice).await?.admitted,
+        "enqueue_in" => each_database!(dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(begin(dispatcher)).await?;
+            let action = sqlx::query("insert into host_action values ($1)").bind(text);
+            transaction.execute(action).await?;
+            let report = dispatcher.enqueue_in(&mut transaction, notice).await?;
+            transaction.commit().await?;
+            report.admitted
+        }),
+        _ => return Err(format!("no way `{way}` is known").into()),
+    })
+}
+
+fn begin(dispatcher: &Dispatcher) -> &'static str {
+    match dispatcher.database().kind() {
+        "SQLite" => "begin immediate",
+        _ => "begin",
+    }
+}
+
+/// One write of one line, read by the test that started this process.
+fn say(line: &str) -> std::io::Result<()> {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes())
+}

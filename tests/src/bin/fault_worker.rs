@@ -1,0 +1,39 @@
+//! A worker in a process of its own, to be killed, stopped and lied to. How it is set up is in the environment: see
+//! `campanile_tests::outside`.
+//!
+//! `campanile-fault-worker DATABASE_URL`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use campanile::{Database, Worker};
+use campanile_tests::outside::Outside;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(url) = std::env::args().nth(1) else {
+        return Err("usage: campanile-fault-worker DATABASE_URL".into());
+    };
+    let outside = Outside::from_environment()?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(outside.threads)
+        .enable_all()
+        .build()?
+        .block_on(work(&url, &outside))
+}
+
+async fn work(url: &str, outside: &Outside) -> Result<(), Box<dyn std::error::Error>> {
+    // Before anything else: it may be told to stop at once.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let dispatcher = outside.builder(Database::connect(url).await?).build()?;
+    let stop = async move {
+        terminated.recv().await;
+        // Read by the test that told it.
+        let _ = std::io::stdout().write_all(b"told to end\n");
+    };
+    Worker::new(dispatcher)
+        .poll_interval(Duration::from_millis(50))
+        .run(stop)
+        .await;
+    Ok(())
+}

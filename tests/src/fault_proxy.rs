@@ -1,0 +1,146 @@
+//! A proxy before a server that makes the network bad: slow, cut, or **half-open**, where a connection stays and nothing
+//! passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What happens to what comes through.
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    to_server: Duration,
+    to_client: Duration,
+    /// Connections with a lower number pass nothing, ever.
+    stranded_below: usize,
+    /// Connections with a lower number are gone.
+    cut_below: usize,
+}
+
+/// A proxy in this process.
+#[derive(Debug)]
+pub struct FaultProxy {
+    /// Where clients connect, instead of the server.
+    pub url: String,
+    weather: watch::Sender<Weather>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl FaultProxy {
+    /// Starts a proxy before the database of this URL, `postgres://user@host:port/name`.
+    ///
+    /// # Panics
+    ///
+    /// When the URL has no host and port.
+    pub async fn before(url: &str) -> Self {
+        let (head, tail) = url.split_once('@').expect("the URL names a user");
+        let (server, path) = tail.split_once('/').expect("the URL names a database");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a loopback port is free");
+        let own = listener.local_addr().expect("a listener has an address");
+        let weather = watch::Sender::new(Weather {
+            to_server: Duration::ZERO,
+            to_client: Duration::ZERO,
+            stranded_below: 0,
+            cut_below: 0,
+        });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let proxy = Self {
+            url: format!("{head}@{own}/{path}"),
+            weather: weather.clone(),
+            connections: Arc::clone(&connections),
+        };
+        let server = server.to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                // A server that is down: the client finds out as it would without a proxy.
+                let Ok(server) = TcpStream::connect(&server).await else {
+                    continue;
+                };
+                let (client, server) = (client.into_split(), server.into_split());
+                let watch = || weather.subscribe();
+                let pass = pass((number, watch()), client, server);
+                let mut cut = watch();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = pass => {},
+                        _ = cut.wait_for(|weather| number < weather.cut_below) => {},
+                    }
+                });
+            }
+        });
+        proxy
+    }
+
+    /// From now on it takes this long in each direction.
+    pub fn slow(&self, to_server: Duration, to_client: Duration) {
+        self.weather.send_modify(|weather| {
+            weather.to_server = to_server;
+            weather.to_client = to_client;
+        });
+    }
+
+    /// Cuts every connection there is. New ones pass.
+    pub fn cut(&self) {
+        let connections = self.connections();
+        self.weather
+            .send_modify(|weather| weather.cut_below = connections);
+    }
+
+    /// Every connection there is stays and passes nothing more, ever: its other end has vanished without a word. New
+    /// ones pass.
+    pub fn strand(&self) {
+        let connections = self.connections();
+        self.weather
+            .send_modify(|weather| weather.stranded_below = connections);
+    }
+
+    /// How many connections there were.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+type Halves = (OwnedReadHalf, OwnedWriteHalf);
+
+/// Passes on in both directions until either ends.
+async fn pass(its: (usize, watch::Receiver<Weather>), client: Halves, server: Halves) {
+    let (from_client, to_client) = client;
+    let (from_server, to_server) = server;
+    tokio::select! {
+        () = one_way(its.clone(), from_client, to_server, |weather| weather.to_server) => {},
+        () = one_way(its, from_server, to_client, |weather| weather.to_client) => {},
+    }
+}
+
+async fn one_way(
+    (number, mut weather): (usize, watch::Receiver<Weather>),
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    latency: fn(&Weather) -> Duration,
+) {
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut piece).await;
+        let is_stranded = |weather: &Weather| number < weather.stranded_below;
+        let now = *weather.borrow_and_update();
+        if is_stranded(&now) {
+            return std::future::pending().await;
+        }
+        let Ok(length @ 1..) = read else { return };
+        tokio::time::sleep(latency(&now)).await;
+        if is_stranded(&weather.borrow_and_update()) {
+            return std::future::pending().await;
+        }
+        if to.write_all(&piece[..length]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A dispatcher whose outside world can be watched from another process: mails go to a [provider](crate::provider) over
+//! the real mailer, pigeons write their scrolls into a file.
+//!
+//! It travels to a process in one environment variable.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile::channel::{EMAIL, INBOX};
+use campanile::delivery::{Delivery, Verdict};
+use campanile::policy::Policy;
+use campanile::{Builder, Database, Dispatcher, Registry, async_trait, notifiable_event};
+use campanile_email::{Answer, EmailSettings, Mail, Mailer, Resend};
+use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
+use campanile_push::{PushSettings, Recorder};
+use serde::{Deserialize, Serialize};
+
+/// The environment variable that holds an [`Outside`] as JSON.
+const VARIABLE: &str = "CAMPANILE_TEST_OUTSIDE";
+
+/// A bell rang: in the inbox, by mail and by pigeon. The text tells one ringing from the next.
+#[notifiable_event(
+    "faults.bell.rang",
+    category = "loft",
+    channels(
+        INBOX(title = "{{ text }}", body = "It rang."),
+        EMAIL(subject = "{{ text }}", html = "<p>{{ text }}</p>"),
+        PIGEON(scroll = "{{ text }}"),
+    )
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct BellRang {
+    pub text: String,
+}
+
+/// A letter came, by mail and in no other way: whoever does not get the mail has not heard of it.
+#[notifiable_event(
+    "faults.letter.came",
+    category = "loft",
+    channels(EMAIL(subject = "{{ text }}", html = "<p>{{ text }}</p>"))
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct LetterCame {
+    pub text: String,
+}
+
+/// A sign was put up, in the inbox alone.
+#[notifiable_event(
+    "faults.sign.up",
+    category = "loft",
+    channels(INBOX(title = "{{ text }}", body = "It is up."))
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct SignUp {
+    pub text: String,
+}
+
+/// Whether mails share a request to the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_enums, reason = "made by tests")]
+pub enum Mails {
+    /// One mail in each request, under the delivery's own key.
+    Alone,
+    /// As many as fit.
+    Together,
+}
+
+/// What pigeons do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_enums, reason = "made by tests")]
+pub enum Pigeons {
+    /// They arrive.
+    Arrive,
+    /// They arrive after this many milliseconds.
+    TakeMillis(u64),
+    /// The channel panics.
+    Panic,
+    /// The channel never answers.
+    Hang,
+    /// They arrive, and the channel blocks its thread for this many milliseconds on the way.
+    BlockMillis(u64),
+}
+
+/// How a dispatcher is set up, in this process or in another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "made by tests")]
+pub struct Outside {
+    /// The URL of the provider.
+    pub provider: String,
+    /// Where pigeons write the key of each scroll that arrived.
+    pub ledger: PathBuf,
+    /// Whether mails share a request.
+    pub mails: Mails,
+    /// What pigeons do.
+    pub pigeons: Pigeons,
+    /// How long a call of the mailer may take.
+    pub mail_millis: u64,
+    /// How long an attempt may take.
+    pub attempt_millis: u64,
+    /// How many deliveries a worker takes at a time.
+    pub batch: usize,
+    /// How many threads the process has.
+    pub threads: usize,
+    /// Event types that this binary does not know, as one of an older version of the app.
+    pub unknown_events: Vec<String>,
+    /// Channels that this binary does not link.
+    pub unlinked: Vec<String>,
+}
+
+impl Outside {
+    /// What the process that started this one said.
+    ///
+    /// # Errors
+    ///
+    /// When it said nothing that can be read.
+    pub fn from_environment() -> Result<Self, Box<dyn std::error::Error>> {
+        Ok(serde_json::from_str(&std::env::var(VARIABLE)?)?)
+    }
+
+    /// The environment variable that tells another process the same.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    #[must_use]
+    pub fn variable(&self) -> (&'static str, String) {
+        (
+            VARIABLE,
+            serde_json::to_string(self).expect("text serializes"),
+        )
+    }
+
+    /// A dispatcher that is set up so, to vary.
+    ///
+    /// # Panics
+    ///
+    /// When the pigeons' ledger cannot be opened.
+    pub fn builder(&self, database: impl Into<Database>) -> Builder {
+        let resend = Resend::at(&self.provider, "re_of_a_test".to_owned())
+            .expect("the provider is on this machine")
+            .with_timeout(Duration::from_millis(self.mail_millis));
+        let mailer: Arc<dyn Mailer> = match self.mails {
+            Mails::Alone => Arc::new(OneByOne(resend)),
+            Mails::Together => Arc::new(resend),
+        };
+        let batch = self.batch;
+        let mut builder = Dispatcher::builder()
+            .database(database)
+            .with(EmailSettings::new("Tower <bells@example.com>", mailer))
+            .with(PushSettings::new(Recorder::default()))
+            .with(self.pigeon_settings())
+            .attempt_timeout(Duration::from_millis(self.attempt_millis));
+        for channel in [&EMAIL, &PIGEON] {
+            if !self.unlinked.iter().any(|its| its == channel.name()) {
+                builder = builder.tune(channel, move |its| {
+                    its.batch(batch).concurrency(8).most_attempts(12)
+                });
+            }
+        }
+        if !self.unknown_events.is_empty() || !self.unlinked.is_empty() {
+            builder = builder.registry(self.registry());
+        }
+        builder
+    }
+
+    /// The registry of a binary that lacks some events and channels.
+    fn registry(&self) -> Registry {
+        let all = Registry::collect().expect("this binary's events and channels fit together");
+        let unlinked = |name: &str| self.unlinked.iter().any(|its| its == name);
+        let events = all.events().filter(|event| {
+            !self
+                .unknown_events
+                .iter()
+                .any(|its| its == event.event_type)
+                && !event
+                    .channels
+                    .iter()
+                    .any(|its| unlinked(its.channel.name()))
+        });
+        let channels = all
+            .channels()
+            .filter(|its| !unlinked(its.declaration.name()));
+        Registry::new(events, channels.copied()).expect("fewer of them fit together as well")
+    }
+
+    fn pigeon_settings(&self) -> PigeonSettings {
+        let ledger = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.ledger)
+            .expect("the pigeons' ledger can be opened");
+        let pigeons = self.pigeons;
+        PigeonSettings::new(move |delivery| match pigeons {
+            Pigeons::Arrive => write(&ledger, delivery, Duration::ZERO),
+            Pigeons::TakeMillis(time) => write(&ledger, delivery, Duration::from_millis(time)),
+            Pigeons::Panic => Flight::Crashes,
+            Pigeons::Hang => Flight::NeverEnds,
+            Pigeons::BlockMillis(time) => {
+                std::thread::sleep(Duration::from_millis(time));
+                write(&ledger, delivery, Duration::ZERO)
+            }
+        })
+    }
+}
+
+/// One write of one line: the operating system does not mix it with another's.
+fn write(mut ledger: &std::fs::File, delivery: &Delivery, flight: Duration) -> Flight {
+    let line = format!("{}\n", delivery.idempotency_key());
+    match ledger.write_all(line.as_bytes()) {
+        Ok(()) => Flight::EndsAfter(flight, Verdict::accepted()),
+        Err(error) => Flight::Ends(Verdict::retry(error.to_string())),
+    }
+}
+
+/// The same mailer, one mail at a time.
+struct OneByOne<M>(M);
+
+#[async_trait]
+impl<M: Mailer> Mailer for OneByOne<M> {
+    async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
+        self.0.send(mails).await
+    }
+
+    fn policy(&self) -> Policy {
+        self.0.policy()
+    }
+}

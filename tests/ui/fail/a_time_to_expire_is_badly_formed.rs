@@ -1,0 +1,60 @@
+//! Some time and at most a year: what expires at once would never be sent.
+
+use campanile::channel::EMAIL;
+use campanile::notifiable_event;
+
+/// At once.
+#[notifiable_event(
+    "a.b.c",
+    category = "team",
+    expires_after = "0s",
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct AtOnce;
+
+/// Negative.
+#[notifiable_event(
+    "a.b.d",
+    category = "team",
+    expires_after = "-5m",
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct Negative;
+
+/// Too long.
+#[notifiable_event(
+    "a.b.e",
+    category = "team",
+    expires_after = "367d",
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct TooLong;
+
+/// A word for a unit.
+#[notifiable_event(
+    "a.b.f",
+    category = "team",
+    expires_after = "15 minutes",
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct Word;
+
+/// No number.
+#[notifiable_event(
+    "a.b.g",
+    category = "team",
+    expires_after = "soon",
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct NoNumber;
+
+/// No string.
+#[notifiable_event(
+    "a.b.h",
+    category = "team",
+    expires_after = 900,
+    channels(EMAIL(subject = "..", html = ".."))
+)]
+pub struct NoString;
+
+fn main() {}
