@@ -1,0 +1,105 @@
+//! What a client may get wrong, by mistake or not: queries, bodies, and too much of them.
+
+use axum::body::Body;
+use axum::http::Method;
+use campanile_tests::database::run;
+use campanile_tests::{Kind, both_databases};
+use campanile_web::Settings;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::site::{Site, request, with_json};
+
+fn takes_a_body() -> [(Method, String); 4] {
+    [
+        (Method::PATCH, format!("/inbox/{}", Uuid::nil())),
+        (Method::POST, "/inbox/seen".into()),
+        (Method::POST, "/inbox/read-all".into()),
+        (Method::PATCH, "/preferences".into()),
+    ]
+}
+
+both_databases! {
+    async fn a_query_that_cannot_be_used_is_refused(site: Site) {
+        for limit in ["0", "101", "-1", "1.5", "1e2", "", "ten", "18446744073709551616", "%00"] {
+            site.get("u_ada", &format!("/inbox?limit={limit}")).await.expect_problem(400, "invalid-limit");
+        }
+        for limit in ["1", "100"] {
+            site.get("u_ada", &format!("/inbox?limit={limit}")).await.expect(200);
+        }
+        let long = "A".repeat(5_000);
+        for cursor in ["", "x", "AQ", "c1018f", "%00", "%ff", "' or 1=1 --", "../..", &long] {
+            let cursor = cursor.replace(' ', "%20");
+            site.get("u_ada", &format!("/inbox?cursor={cursor}")).await.expect_problem(400, "invalid-cursor");
+        }
+        for query in ["status=new", "status=", "status=ALL", "limit=1&limit=2", "category=", "org=", "category=%00", "org=a%0Ab"] {
+            site.get("u_ada", &format!("/inbox?{query}")).await.expect_problem(400, "invalid-query");
+        }
+        site.get("u_ada", &format!("/inbox?category={}", &long[..256])).await.expect_problem(400, "invalid-query");
+        site.get("u_ada", "/inbox?category=%27%3B%20drop%20table%20x&utm_source=mail").await.expect(200);
+        site.get("u_ada", "/inbox/counts?org=").await.expect_problem(400, "invalid-query");
+    }
+
+    async fn a_body_that_cannot_be_used_is_refused(site: Site) {
+        for (method, path) in takes_a_body() {
+            let send = async |kind: &str, bytes: &[u8]| {
+                let request = request(method.clone(), &path)
+                    .header("x-session", "u_ada")
+                    .header("if-match", "*")
+                    .header("content-type", kind);
+                site.send(request.body(Body::from(bytes.to_vec())).unwrap()).await
+            };
+            let json = "application/json";
+            for broken in [&b""[..], b"{", b"{}{}", b"nul", &[b'['; 500], b"{\"read\":\"\xff\"}"] {
+                send(json, broken).await.expect_problem(400, "malformed-body");
+            }
+            for shape in ["[1]", "\"text\"", "1", "null", r#"{"surprise":1}"#, r#"{"read":"yes"}"#, r#"{"upTo":"x"}"#, r#"{"upTo":null}"#] {
+                send(json, shape.as_bytes()).await.expect_problem(422, "invalid-body");
+            }
+            send(json, " ".repeat(16 * 1024 + 1).as_bytes()).await.expect_problem(413, "body-too-large");
+            for kind in ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "", "application/jsonp"] {
+                send(kind, b"{}").await.expect_problem(415, "json-required");
+            }
+            assert_ne!(send("Application/JSON; charset=utf-8", b"{}").await.status, 415);
+            let without = request(method.clone(), &path).header("x-session", "u_ada");
+            let without = site.send(without.body(Body::from("{}")).unwrap()).await;
+            without.expect_problem(415, "json-required");
+        }
+        for part in [json!({ "upTo": Uuid::nil(), "category": "" }), json!({ "upTo": Uuid::nil(), "category": "a\u{0}" })] {
+            site.post("u_ada", "/inbox/seen", part).await.expect_problem(422, "invalid-body");
+        }
+    }
+
+    async fn who_asks_too_much_waits_and_nobody_else_does(site: Site) {
+        let slow = site.another(Settings::default().rate(1, 3));
+        for _ in 0..3 {
+            slow.get("u_ada", "/inbox/counts").await.expect(200);
+        }
+        // Unless the test is held up for a second, in which one more is fair.
+        let mut refused = slow.get("u_ada", "/inbox/counts").await;
+        while refused.status == 200 {
+            refused = slow.get("u_ada", "/preferences").await;
+        }
+        refused.expect_problem(429, "too-many-requests");
+        assert_eq!(refused.headers["retry-after"], "1");
+        slow.get("u_bob", "/inbox/counts").await.expect(200);
+    }
+}
+
+#[test]
+fn a_database_that_does_not_answer_shows_nothing_of_itself() {
+    run(Kind::Postgres, async |database| {
+        let site = Site::with(database, Settings::default()).await;
+        let campanile::database::Pool::Postgres(pool) = site.app.database.database.pool() else {
+            panic!("this is Postgres");
+        };
+        pool.close().await;
+        let body = json!({ "read": true });
+        let item = format!("/inbox/{}", Uuid::nil());
+        let change = with_json(Method::PATCH, "u_ada", &item, &body);
+        for answer in [site.get("u_ada", "/inbox").await, site.send(change).await] {
+            answer.expect_problem(500, "internal");
+            assert_eq!(answer.json["detail"], "the log of the app has the details");
+        }
+    });
+}

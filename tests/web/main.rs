@@ -1,0 +1,13 @@
+//! The end user's side over HTTP, on both databases.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod site;
+mod routes;
+mod feed;
+mod marks;
+mod counts;
+mod preferences;
+mod hostile;
+mod origins;
+mod document;

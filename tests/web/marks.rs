@@ -1,0 +1,63 @@
+//! Seen, read and archived: one item, or all up to the newest that was shown.
+
+use campanile_tests::both_databases;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::site::Site;
+
+fn counts(json: &Value) -> [u64; 3] {
+    ["unread", "unseen", "total"].map(|count| json["counts"][count].as_u64().unwrap())
+}
+
+both_databases! {
+    async fn an_item_is_read_archived_and_taken_back(site: Site) {
+        let id = site.tell("u_ada", "x").await;
+        let path = format!("/inbox/{id}");
+        let read = site.patch("u_ada", &path, json!({ "read": true })).await;
+        assert_eq!(counts(read.expect(200)), [0, 0, 1]);
+        assert!(read.json["item"]["readAt"].is_string() && read.json["item"]["seenAt"].is_string());
+        let again = site.patch("u_ada", &path, json!({ "read": true })).await;
+        assert_eq!(again.json, read.json, "doing it again changes nothing");
+        let nothing = site.patch("u_ada", &path, json!({ "read": null })).await;
+        assert_eq!(nothing.json, read.json);
+        let both = site.patch("u_ada", &path, json!({ "read": false, "archived": true })).await;
+        assert_eq!(counts(both.expect(200)), [0, 0, 0]);
+        let back = site.patch("u_ada", &path, json!({ "archived": false })).await;
+        assert_eq!(counts(back.expect(200)), [1, 0, 1], "it is unread, and was seen");
+    }
+
+    async fn what_arrives_after_the_first_page_stays_unread_and_unseen(site: Site) {
+        site.tell_many("u_ada", 0..3).await;
+        site.tell("u_bob", "his").await;
+        let page = site.get("u_ada", "/inbox").await;
+        let newest = page.json["items"][0]["id"].clone();
+        site.tell("u_ada", "meanwhile").await;
+        let seen = site.post("u_ada", "/inbox/seen", json!({ "upTo": newest })).await;
+        assert_eq!((counts(seen.expect(200)), &seen.json["changed"]), ([4, 1, 4], &json!(3)));
+        let read = site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await;
+        assert_eq!((counts(read.expect(200)), &read.json["changed"]), ([1, 1, 4], &json!(3)));
+        assert_eq!(site.get("u_ada", "/inbox?status=unread").await.titles(), ["meanwhile"]);
+        let again = site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await;
+        assert_eq!(again.json["changed"], 0);
+        assert_eq!(counts(&site.get("u_bob", "/inbox").await.json), [1, 1, 1]);
+    }
+
+    async fn all_of_a_part_are_marked_and_what_is_archived_is_not(site: Site) {
+        let archived = site.tell_in("u_ada", "archived", "org_1").await;
+        site.tell_in("u_ada", "here", "org_1").await;
+        site.tell_in("u_ada", "there", "org_2").await;
+        site.patch("u_ada", &format!("/inbox/{archived}"), json!({ "archived": true })).await.expect(200);
+        for (part, changed) in [
+            (json!({ "upTo": Uuid::nil() }), 0),
+            (json!({ "upTo": Uuid::max(), "category": "team" }), 0),
+            (json!({ "upTo": Uuid::max(), "org": "org_1", "category": "loft" }), 1),
+            (json!({ "upTo": Uuid::max() }), 1),
+        ] {
+            let answer = site.post("u_ada", "/inbox/read-all", part.clone()).await;
+            assert_eq!(answer.expect(200)["changed"], changed, "{part}");
+        }
+        let kept = site.get("u_ada", "/inbox?status=archived").await;
+        assert_eq!(kept.json["items"][0]["readAt"], Value::Null);
+    }
+}

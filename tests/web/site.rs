@@ -1,0 +1,187 @@
+//! Arranges: a host's app with the routes nested in it, and requests of signed-in people.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::FromRequestParts;
+use axum::http::request::{Builder, Parts};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use campanile::NotifiableEvent as _;
+use campanile_tests::database::Fixture;
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, TestDatabase};
+use campanile_web::{Settings, Viewer};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// Where the host has nested the routes. The path has a parameter of its own, which is none of theirs.
+const NEST: &str = "/{id}/notifications";
+
+/// Who is signed in: the host reads its session from a header.
+#[derive(Debug, Clone)]
+struct CurrentUser {
+    id: String,
+    org: Option<String>,
+}
+
+/// What the host's extractor needs and the routes know nothing of.
+#[derive(Debug, Clone)]
+struct HostState {
+    session: &'static str,
+}
+
+impl FromRequestParts<HostState> for CurrentUser {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, host: &HostState) -> Result<Self, StatusCode> {
+        let text = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
+        Ok(Self {
+            id: text(host.session).ok_or(StatusCode::UNAUTHORIZED)?,
+            org: text("x-org"),
+        })
+    }
+}
+
+impl Viewer for CurrentUser {
+    fn user_id(&self) -> &str {
+        &self.id
+    }
+
+    fn org_id(&self) -> Option<&str> {
+        self.org.as_deref()
+    }
+}
+
+/// An app of a host's, and its site.
+pub(crate) struct Site {
+    pub(crate) app: App,
+    router: Router,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Fixture for Site {
+    async fn over(database: TestDatabase) -> Self {
+        // Tests ask more than a person does.
+        Self::with(database, Settings::default().rate(10_000, 10_000)).await
+    }
+}
+
+impl Site {
+    pub(crate) async fn with(database: TestDatabase, settings: Settings) -> Self {
+        let app = App::over_database(database).await;
+        let router = router(&app, settings);
+        Self { app, router }
+    }
+
+    /// A second site over the same database, as another process would be.
+    pub(crate) fn another(&self, settings: Settings) -> Self {
+        let app = App::without_addresses(self.app.database.clone());
+        let router = router(&app, settings);
+        Self { app, router }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&bytes).unwrap_or_default(),
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
+        let request = request(Method::GET, path).header("x-session", user);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, user: &str, path: &str, body: Value) -> Answer {
+        self.send(with_json(Method::POST, user, path, &body)).await
+    }
+
+    pub(crate) async fn patch(&self, user: &str, path: &str, body: Value) -> Answer {
+        self.send(with_json(Method::PATCH, user, path, &body)).await
+    }
+
+    /// Tells a user something, and gives the id of the item.
+    pub(crate) async fn tell(&self, user: &str, title: &str) -> String {
+        self.tell_in(user, title, "org_1").await
+    }
+
+    pub(crate) async fn tell_in(&self, user: &str, title: &str, org: &str) -> String {
+        let event = PigeonExpected {
+            title: title.into(),
+            text: "-".into(),
+        };
+        let notice = event.about(format!("{title}{org}")).in_org(org).to([user]);
+        self.app.dispatcher.enqueue(notice).await.unwrap();
+        self.app.inbox(user).await[0].id.to_string()
+    }
+
+    /// Tells a user many things, the last one last.
+    pub(crate) async fn tell_many(&self, user: &str, titles: std::ops::Range<u32>) {
+        for title in titles {
+            self.tell(user, &title.to_string()).await;
+        }
+    }
+}
+
+fn router(app: &App, settings: Settings) -> Router {
+    let routes = campanile_web::router::<HostState, CurrentUser>(app.dispatcher.clone(), settings);
+    Router::new().nest(NEST, routes).with_state(HostState {
+        session: "x-session",
+    })
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> &Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        &self.json
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_problem(&self, status: u16, kind: &str) {
+        let told = (self.status.as_u16(), self.json["type"].as_str());
+        let kind = format!("urn:campanile:problem:{kind}");
+        assert_eq!(told, (status, Some(kind.as_str())), "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.json["status"], status);
+        assert!(self.json["title"].is_string() && self.json["detail"].is_string());
+    }
+
+    pub(crate) fn etag(&self) -> &str {
+        self.headers["etag"].to_str().unwrap()
+    }
+
+    /// The titles of a page.
+    pub(crate) fn titles(&self) -> Vec<&str> {
+        let items = self.json["items"].as_array();
+        let items = items.unwrap_or_else(|| panic!("{}", self.text)).iter();
+        items.map(|item| item["title"].as_str().unwrap()).collect()
+    }
+}
+
+/// A request as a program makes it: without what only a browser says.
+pub(crate) fn request(method: Method, path: &str) -> Builder {
+    Request::builder()
+        .method(method)
+        .uri(format!("/u_bob/notifications{path}"))
+        .header("host", "app.example.com")
+}
+
+pub(crate) fn with_json(method: Method, user: &str, path: &str, body: &Value) -> Request<Body> {
+    request(method, path)
+        .header("x-session", user)
+        .header("content-type", "application/json")
+        .body(body.to_string().into())
+        .unwrap()
+}

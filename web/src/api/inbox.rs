@@ -1,0 +1,142 @@
+//! The **feed**: `GET /inbox`.
+
+use axum::Json;
+use axum::extract::State;
+use campanile_inbox::{Filter, InboxError, Page};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Web;
+use crate::api::counts::Counts;
+use crate::api::notification::Notification;
+use crate::body::Search;
+use crate::caller::Caller;
+use crate::cursor::{Direction, View};
+use crate::problem::{INVALID_LIMIT, Problem};
+
+/// How many items a page has that does not say.
+const LIMIT: usize = 20;
+
+/// Which page of which part of the inbox.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InboxQuery {
+    /// How many items, from 1 to 100; 20 if it is left out.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// The `next` or `previous` of a page of the same view.
+    cursor: Option<String>,
+    /// What is not archived, what of that is unread, or what is archived.
+    #[serde(default)]
+    #[param(inline)]
+    status: Status,
+    /// Only what is of this category.
+    #[param(min_length = 1, max_length = 255)]
+    category: Option<String>,
+    /// Only what happened in this organization. In a session that is in one, only that one is answered.
+    #[param(min_length = 1, max_length = 255)]
+    org: Option<String>,
+}
+
+/// Which items.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    #[default]
+    All,
+    Unread,
+    Archived,
+}
+
+/// A page of the feed, newest first, and the counts of the whole inbox.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InboxPage {
+    items: Vec<Notification>,
+    /// The cursor of the page with older items; null at the end.
+    next: Option<String>,
+    /// The cursor of the page with newer items; null at the head.
+    previous: Option<String>,
+    counts: Counts,
+}
+
+/// List
+///
+/// A page of the inbox, newest first. Keep the `id` of the first item: it says up to where to mark as seen or read.
+#[utoipa::path(
+    get,
+    path = "/inbox",
+    tag = "inbox",
+    params(InboxQuery),
+    responses((status = 200, description = "The page", body = InboxPage))
+)]
+pub(crate) async fn list(
+    State(web): State<Web>,
+    caller: Caller,
+    Search(query): Search<InboxQuery>,
+) -> Result<Json<InboxPage>, Problem> {
+    let inbox = caller.inbox(web.database(), query.org.as_deref())?;
+    let view = View {
+        user: caller.user(),
+        org: caller.org(query.org.as_deref())?,
+        category: query.category.as_deref(),
+        filter: query.status.into(),
+    };
+    let page = query.page(&web, view)?;
+    let counts = Counts::of(&inbox).await?;
+    let inbox = match view.category {
+        Some(category) => inbox.of_category(category)?,
+        None => inbox,
+    };
+    let feed = inbox.feed(page).await?;
+    let close = |direction| move |place| web.seal.close(view, direction, place);
+    Ok(Json(InboxPage {
+        next: feed.next.map(close.clone()(Direction::Older)),
+        previous: feed.previous.map(close(Direction::Newer)),
+        items: feed.items.into_iter().map(Notification::from).collect(),
+        counts,
+    }))
+}
+
+impl InboxQuery {
+    fn page(&self, web: &Web, view: View<'_>) -> Result<Page, Problem> {
+        let limit = match &self.limit {
+            None => LIMIT,
+            Some(text) => text.parse().map_err(|_| {
+                Problem::new(INVALID_LIMIT, "a limit is a whole number from 1 to 100")
+            })?,
+        };
+        let page = Page {
+            limit,
+            filter: view.filter,
+            ..Page::default()
+        };
+        let Some(text) = &self.cursor else {
+            return Ok(page);
+        };
+        let (direction, place) = web
+            .seal
+            .open(view, text)
+            .map_err(|_| InboxError::InvalidCursor)?;
+        Ok(match direction {
+            Direction::Older => Page {
+                after: Some(place),
+                ..page
+            },
+            Direction::Newer => Page {
+                before: Some(place),
+                ..page
+            },
+        })
+    }
+}
+
+impl From<Status> for Filter {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::All => Self::All,
+            Status::Unread => Self::Unread,
+            Status::Archived => Self::Archived,
+        }
+    }
+}

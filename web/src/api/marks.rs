@@ -1,0 +1,148 @@
+//! **Marks**: seen, read, archived. `PATCH /inbox/{id}`, `POST /inbox/seen`, `POST /inbox/read-all`.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use campanile_inbox::{Change, Inbox, InboxError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::api::Web;
+use crate::api::counts::Counts;
+use crate::api::notification::Notification;
+use crate::body::Document;
+use crate::caller::Caller;
+use crate::problem::{INVALID_BODY, Problem};
+
+/// What becomes of an item. What is left out, or null, stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Marks {
+    /// Whether it is read. What is read has been seen.
+    read: Option<bool>,
+    /// Whether it is archived.
+    archived: Option<bool>,
+}
+
+/// An item as it is now, and the counts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Marked {
+    item: Notification,
+    counts: Counts,
+}
+
+/// Up to where to mark.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct UpTo {
+    /// The newest item that was shown: what arrived after it stays as it is.
+    #[serde(rename = "upTo")]
+    newest: Uuid,
+    /// Only what is of this category.
+    #[schema(min_length = 1, max_length = 255)]
+    category: Option<String>,
+    /// Only what happened in this organization. In a session that is in one, only that one is answered.
+    #[schema(min_length = 1, max_length = 255)]
+    org: Option<String>,
+}
+
+/// How many were marked, and the counts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AllMarked {
+    /// How many were not so before.
+    changed: u64,
+    counts: Counts,
+}
+
+/// Mark one
+///
+/// Reads, unreads, archives or takes back one item. Doing it again changes nothing.
+#[utoipa::path(
+    patch,
+    path = "/inbox/{id}",
+    tag = "inbox",
+    params(("id" = Uuid, Path, description = "The item")),
+    request_body = Marks,
+    responses(
+        (status = 200, description = "It is so now", body = Marked),
+        (status = 404, description = "`unknown-notification`: it is missing, or somebody else's"),
+    )
+)]
+pub(crate) async fn change(
+    State(web): State<Web>,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+    Document(marks): Document<Marks>,
+) -> Result<Json<Marked>, Problem> {
+    // What is no id names no notification.
+    let id = id.ok().and_then(|Path(id)| Uuid::try_parse(&id).ok());
+    let id = id.ok_or(InboxError::NotFound)?;
+    let inbox = caller.inbox(web.database(), None)?;
+    let change = Change {
+        read: marks.read,
+        archived: marks.archived,
+    };
+    let item = inbox.change(id, change).await?.into();
+    let counts = Counts::of(&inbox).await?;
+    Ok(Json(Marked { item, counts }))
+}
+
+/// Mark as seen
+///
+/// The user opened the list: what it held is not new any more. It stays unread.
+#[utoipa::path(
+    post,
+    path = "/inbox/seen",
+    tag = "inbox",
+    request_body = UpTo,
+    responses((status = 200, description = "They are seen", body = AllMarked))
+)]
+pub(crate) async fn seen(
+    State(web): State<Web>,
+    caller: Caller,
+    Document(up_to): Document<UpTo>,
+) -> Result<Json<AllMarked>, Problem> {
+    let (inbox, part) = parts(&web, &caller, &up_to)?;
+    let changed = part.mark_all_seen(up_to.newest).await?;
+    let counts = Counts::of(&inbox).await?;
+    Ok(Json(AllMarked { changed, counts }))
+}
+
+/// Mark all as read
+///
+/// Everything up to the newest item that was shown. What is archived stays as it is.
+#[utoipa::path(
+    post,
+    path = "/inbox/read-all",
+    tag = "inbox",
+    request_body = UpTo,
+    responses((status = 200, description = "They are read", body = AllMarked))
+)]
+pub(crate) async fn read_all(
+    State(web): State<Web>,
+    caller: Caller,
+    Document(up_to): Document<UpTo>,
+) -> Result<Json<AllMarked>, Problem> {
+    let (inbox, part) = parts(&web, &caller, &up_to)?;
+    let changed = part.mark_all_read(up_to.newest).await?;
+    let counts = Counts::of(&inbox).await?;
+    Ok(Json(AllMarked { changed, counts }))
+}
+
+/// The inbox that is counted, and the part of it that is marked.
+fn parts(web: &Web, caller: &Caller, up_to: &UpTo) -> Result<(Inbox, Inbox), Problem> {
+    let inbox = caller.inbox(web.database(), up_to.org.as_deref())?;
+    let part = match &up_to.category {
+        Some(category) => inbox.clone().of_category(category).map_err(unusable)?,
+        None => inbox.clone(),
+    };
+    Ok((inbox, part))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+fn unusable(error: InboxError) -> Problem {
+    Problem::new(INVALID_BODY, error.to_string())
+}

@@ -1,0 +1,68 @@
+//! The **API**: what its handlers share, and the table of its routes. Keys are camelCase, times RFC 3339.
+
+mod notification;
+mod counts;
+mod inbox;
+mod marks;
+mod preferences;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderName, HeaderValue, header};
+use campanile::{Database, Dispatcher};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::cursor::Seal;
+use crate::rate::Rate;
+use crate::settings::Settings;
+
+/// What every handler needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Web(Arc<Parts>);
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) seal: Seal,
+    pub(crate) rate: Rate,
+}
+
+impl Web {
+    pub(crate) fn new(dispatcher: Dispatcher, settings: Settings) -> Self {
+        Self(Arc::new(Parts {
+            rate: Rate::new(settings.requests_per_second, settings.burst),
+            seal: Seal::new(settings.cursor_key),
+            dispatcher,
+        }))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        self.0.dispatcher.database()
+    }
+}
+
+impl std::ops::Deref for Web {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Every route, once: for the router and for the document.
+pub(crate) fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(inbox::list))
+        .routes(routes!(counts::read))
+        .routes(routes!(marks::change))
+        .routes(routes!(marks::seen))
+        .routes(routes!(marks::read_all))
+        .routes(routes!(preferences::read, preferences::switch))
+}
+
+/// To be kept, and asked about each time.
+fn revalidate() -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_static("private, no-cache");
+    (header::CACHE_CONTROL, value)
+}

@@ -1,0 +1,179 @@
+//! **Preferences**: `GET` and `PATCH /preferences`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use campanile::preferences::UserPreferences;
+use campanile::preferences::{CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::{Web, revalidate};
+use crate::body::Document;
+use crate::caller::Caller;
+use crate::etag::Etag;
+use crate::problem::{Problem, VERSION_REQUIRED};
+
+/// What a settings page shows: the categories, in alphabetical order.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Preferences {
+    categories: Vec<Category>,
+}
+
+/// A row of the page.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Category {
+    #[serde(rename = "category")]
+    name: &'static str,
+    /// What it holds.
+    description: Option<&'static str>,
+    /// The events it holds.
+    events: Vec<Event>,
+    /// A switch for each channel its events go to, in alphabetical order.
+    channels: Vec<Switch>,
+}
+
+/// A kind of thing that happens.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    event_type: &'static str,
+    description: &'static str,
+}
+
+/// A channel of a category, on or off.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Switch {
+    channel: &'static str,
+    /// Whether it is on. What is locked is.
+    enabled: bool,
+    /// What it is for somebody who never chose.
+    default: bool,
+    /// Whether it cannot be turned off: it is critical for every event of the category.
+    locked: bool,
+    /// Why it is locked, or to which events turning it off does not apply.
+    reason: Option<String>,
+}
+
+/// A switch to turn.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SwitchChange {
+    category: String,
+    channel: String,
+    enabled: bool,
+}
+
+/// Read the preferences
+///
+/// Every category with its events, and a switch for each channel they go to.
+#[utoipa::path(
+    get,
+    path = "/preferences",
+    tag = "preferences",
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences you have")),
+    responses(
+        (status = 200, description = "The preferences", body = Preferences, headers(("ETag" = String, description = "Their version, for `If-Match`"))),
+        (status = 304, description = "They are still what you have"),
+    )
+)]
+pub(crate) async fn read(
+    State(web): State<Web>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let matrix = settings(&web, &caller)?.matrix().await?;
+    let etag = Etag::new(&matrix.version());
+    if etag.is_known(&headers) {
+        let said = [etag.header(), revalidate()];
+        return Ok((StatusCode::NOT_MODIFIED, said).into_response());
+    }
+    Ok(answer(matrix))
+}
+
+/// Turn a switch
+///
+/// Turns one switch of the preferences as they were read, and gives them as they are then.
+#[utoipa::path(
+    patch,
+    path = "/preferences",
+    tag = "preferences",
+    params(("If-Match" = String, Header, description = "The `ETag` of the preferences that are changed")),
+    request_body = SwitchChange,
+    responses(
+        (status = 200, description = "The preferences as they are now", body = Preferences, headers(("ETag" = String, description = "Their version"))),
+        (status = 409, description = "`critical-channel`: it cannot be muted, and `reason` says why"),
+        (status = 412, description = "`preferences-changed`: they are not what you read any more; read them again"),
+        (status = 428, description = "`version-required`: `If-Match` is missing"),
+    )
+)]
+pub(crate) async fn switch(
+    State(web): State<Web>,
+    caller: Caller,
+    headers: HeaderMap,
+    Document(change): Document<SwitchChange>,
+) -> Result<Response, Problem> {
+    let settings = settings(&web, &caller)?;
+    let version = settings.matrix().await?.version();
+    match Etag::new(&version).is_meant(&headers) {
+        None => {
+            let detail = "send the `ETag` of the preferences as `If-Match`";
+            return Err(Problem::new(VERSION_REQUIRED, detail));
+        }
+        Some(false) => return Err(PreferenceError::Changed.into()),
+        Some(true) => {}
+    }
+    let change = CellChange {
+        category: change.category,
+        channel: change.channel,
+        enabled: change.enabled,
+    };
+    Ok(answer(settings.set_at(&version, &change).await?))
+}
+
+fn settings<'w>(web: &'w Web, caller: &Caller) -> Result<UserPreferences<'w>, Problem> {
+    Ok(web.dispatcher.preferences_of(caller.user())?)
+}
+
+fn answer(matrix: Matrix) -> Response {
+    let said = [Etag::new(&matrix.version()).header(), revalidate()];
+    let categories = matrix.categories.into_iter().map(Category::from).collect();
+    (said, Json(Preferences { categories })).into_response()
+}
+
+impl From<CategoryRow> for Category {
+    fn from(row: CategoryRow) -> Self {
+        Self {
+            name: row.category,
+            description: row.description,
+            events: row.events.into_iter().map(Event::from).collect(),
+            channels: row.channels.into_iter().map(Switch::from).collect(),
+        }
+    }
+}
+
+impl From<EventRow> for Event {
+    fn from(row: EventRow) -> Self {
+        Self {
+            event_type: row.event_type,
+            description: row.description,
+        }
+    }
+}
+
+impl From<Cell> for Switch {
+    fn from(cell: Cell) -> Self {
+        Self {
+            channel: cell.channel,
+            enabled: cell.enabled || cell.locked,
+            // A missing row means on.
+            default: true,
+            locked: cell.locked,
+            reason: cell.reason,
+        }
+    }
+}

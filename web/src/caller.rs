@@ -1,0 +1,67 @@
+//! The **caller** is the viewer as the handlers know them: ids the host has verified, and what of the inbox they may see.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use campanile::Database;
+use campanile::recipient::{self, InvalidInput};
+use campanile_inbox::Inbox;
+
+use crate::problem::{OTHER_ORGANIZATION, Problem};
+use crate::viewer::Viewer;
+
+/// Who asks. Made by the router from the host's extractor and by nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    user: String,
+    org: Option<String>,
+}
+
+impl Caller {
+    pub(crate) fn of(viewer: &impl Viewer) -> Result<Self, InvalidInput> {
+        recipient::check("user_id", viewer.user_id())?;
+        if let Some(org) = viewer.org_id() {
+            recipient::check("org_id", org)?;
+        }
+        Ok(Self {
+            user: viewer.user_id().to_owned(),
+            org: viewer.org_id().map(str::to_owned),
+        })
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The organization to look at: the session's, or, in a session without one, the one that is asked for.
+    pub(crate) fn org<'c>(&'c self, asked: Option<&'c str>) -> Result<Option<&'c str>, Problem> {
+        match (self.org.as_deref(), asked) {
+            (Some(own), Some(asked)) if own != asked => Err(Problem::new(
+                OTHER_ORGANIZATION,
+                "the inbox holds what happened in the organization of the session; leave out `org`",
+            )),
+            (Some(own), _) => Ok(Some(own)),
+            (None, asked) => Ok(asked),
+        }
+    }
+
+    /// The caller's inbox, as far as it is asked for.
+    pub(crate) fn inbox(&self, database: &Database, asked: Option<&str>) -> Result<Inbox, Problem> {
+        let inbox = Inbox::for_user(database, &self.user)?;
+        Ok(match self.org(asked)? {
+            Some(org) => inbox.in_org(org)?,
+            None => inbox,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get().cloned();
+        caller.ok_or_else(|| {
+            tracing::error!(target: "campanile", "a request came without its caller");
+            Problem::internal()
+        })
+    }
+}

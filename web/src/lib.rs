@@ -1,0 +1,71 @@
+//! The end user's side of campanile over **HTTP**: an inbox and preferences, as axum routers to nest in a host's app.
+//!
+//! campanile has no users. The host says who is looking, by an extractor of its own that is a [`Viewer`]; without one the
+//! [`router`] does not compile. No user id is ever taken from a path, a query or a body.
+//!
+//! ```
+//! use axum::Router;
+//! use axum::extract::FromRequestParts;
+//! use axum::http::{StatusCode, request::Parts};
+//! use campanile::{Database, Dispatcher};
+//! use campanile_web::{Settings, Viewer};
+//!
+//! /// Who is signed in. A real one reads a session.
+//! struct CurrentUser(String);
+//!
+//! impl<S: Sync> FromRequestParts<S> for CurrentUser {
+//!     type Rejection = StatusCode;
+//!
+//!     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+//!         let name = parts.headers.get("x-session").and_then(|name| name.to_str().ok());
+//!         name.map(|name| Self(name.to_owned())).ok_or(StatusCode::UNAUTHORIZED)
+//!     }
+//! }
+//!
+//! impl Viewer for CurrentUser {
+//!     fn user_id(&self) -> &str {
+//!         &self.0
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let database = Database::connect("sqlite::memory:").await?;
+//! database.migrate().await?;
+//! let dispatcher = Dispatcher::builder().database(database).build()?;
+//! let app: Router = Router::new().nest(
+//!     "/notifications",
+//!     campanile_web::router::<_, CurrentUser>(dispatcher, Settings::default()),
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /inbox` | a page of the feed with its counts; `limit`, `cursor`, `status`, `category`, `org` |
+//! | `GET /inbox/counts` | the counts alone, with an `ETag` |
+//! | `PATCH /inbox/{id}` | reads, unreads, archives or takes back one item |
+//! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
+//! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
+//! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
+//!
+//! Whatever is not answered as asked is `application/problem+json` (RFC 9457) with a stable `type`. Cookies of the host's are
+//! safe to use: a page of another origin cannot change anything.
+
+mod viewer;
+mod router;
+mod settings;
+mod rate;
+mod caller;
+mod api;
+mod cursor;
+mod body;
+mod etag;
+mod problem;
+mod openapi;
+mod docs;
+
+pub use crate::router::{openapi, router};
+pub use crate::settings::{Settings, SettingsError};
+pub use crate::viewer::Viewer;
