@@ -316,13 +316,8 @@ impl Inner {
         }
         let remote = &self.channels[channel];
         let (reachable, mut judged) = self.address(channel, deliveries).await;
-        let batches = match self.batches(remote, reachable).await {
-            Ok(batches) => batches,
-            Err(not_begun) => {
-                judged.extend(not_begun);
-                Vec::new()
-            }
-        };
+        let (batches, not_called) = self.batches(remote, reachable).await;
+        judged.extend(not_called);
         let wrong = Stop::default();
         let last_start = Instant::now() + self.limits.attempt_timeout / 2;
         let mut batches = stream::iter(batches)

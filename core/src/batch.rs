@@ -3,26 +3,33 @@
 //! same key, also from another process, and nobody hears twice.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::dispatch::{Inner, Remote};
 use crate::settlement::Judged;
 use crate::store::claim;
 
 impl Inner {
-    /// The deliveries of one share as batches; those that must not begin, because it could not be written down.
+    /// The deliveries of one share as batches; and those that must not go out, because who is in which batch could not be
+    /// written down, or because their batch is too large for the channel as it is set up here.
     pub(crate) async fn batches(
         &self,
         remote: &Remote,
         deliveries: Vec<Delivery>,
-    ) -> Result<Vec<Vec<Delivery>>, Vec<Judged>> {
+    ) -> (Vec<Vec<Delivery>>, Vec<Judged>) {
         let size = remote.channel.max_batch().max(1);
         if !remote.policy.honours_keys() {
-            return Ok(deliveries.chunks(size).map(<[_]>::to_vec).collect());
+            let batches = deliveries.chunks(size).map(<[_]>::to_vec);
+            return (batches.collect(), Vec::new());
         }
-        let (mut batches, fresh) = sort(deliveries, size);
+        let (mut batches, fresh) = sort(deliveries);
+        let mut judged = Vec::new();
+        for batch in batches.extract_if(.., |its| its.len() > size) {
+            judged.extend(Judged::all(batch, &too_large(), Duration::ZERO));
+        }
         let known = batches.len();
         for mut chunk in chunks(fresh, size, remote.policy.batch_bytes) {
             // One alone goes out under its own key.
@@ -38,10 +45,10 @@ impl Inner {
             .map(Vec::as_slice)
             .collect();
         if to_freeze.is_empty() {
-            return Ok(batches);
+            return (batches, judged);
         }
         match claim::freeze(&self.database, self.worker, &to_freeze).await {
-            Ok(true) => return Ok(batches),
+            Ok(true) => return (batches, judged),
             // Another worker has taken some of them over.
             Ok(false) => {}
             Err(error) => tracing::warn!(
@@ -50,8 +57,16 @@ impl Inner {
                 "who is in which batch was not written down; nothing of it goes out yet"
             ),
         }
-        Err(Judged::not_begun(batches.into_iter().flatten().collect()))
+        judged.extend(Judged::not_begun(batches.into_iter().flatten().collect()));
+        (Vec::new(), judged)
     }
+}
+
+/// The end of a batch that may have gone out and that this channel, set up for smaller ones since, cannot repeat. Taken apart
+/// its members would go out under other keys, and those who have heard would hear twice.
+fn too_large() -> Verdict {
+    let error = "it may have gone out in a batch that is larger than the channel takes here; retry it if it has not arrived";
+    Verdict::permanent(DeliveryError::new(error).with_class(ErrorClass::Conflict))
 }
 
 /// Cuts deliveries into batches of at most so many, and of at most so much content unless one alone has more.
@@ -72,9 +87,8 @@ fn chunks(deliveries: Vec<Delivery>, size: usize, bytes: usize) -> Vec<Vec<Deliv
     chunks
 }
 
-/// The batches that come again, and alone what may have gone out alone; and the fresh ones, which any batch may take. A batch
-/// that the channel no longer takes, because it was set up differently since, is taken apart.
-fn sort(deliveries: Vec<Delivery>, size: usize) -> (Vec<Vec<Delivery>>, Vec<Delivery>) {
+/// The batches that come again, and alone what may have gone out alone; and the fresh ones, which any batch may take.
+fn sort(deliveries: Vec<Delivery>) -> (Vec<Vec<Delivery>>, Vec<Delivery>) {
     let (mut again, mut alone, mut fresh) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), Vec::new());
     for delivery in deliveries {
         match delivery.batch_id {
@@ -85,18 +99,10 @@ fn sort(deliveries: Vec<Delivery>, size: usize) -> (Vec<Vec<Delivery>>, Vec<Deli
             _ => fresh.push(delivery),
         }
     }
-    let mut batches: Vec<Vec<Delivery>> = Vec::new();
-    for (_, mut batch) in again {
-        if batch.len() > size || size == 1 {
-            for delivery in &mut batch {
-                delivery.batch_id = None;
-            }
-            alone.extend(batch.into_iter().map(|its| vec![its]));
-            continue;
-        }
+    let mut batches: Vec<Vec<Delivery>> = again.into_values().collect();
+    for batch in &mut batches {
         // In one order, whichever the claim gave them in.
         batch.sort_unstable_by_key(|its| its.id);
-        batches.push(batch);
     }
     fresh.sort_unstable_by_key(|its| its.id);
     batches.extend(alone);

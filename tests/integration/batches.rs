@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::deliveries::DeliveryFilter;
+use campanile::deliveries::{DeliveryFilter, DeliveryState};
 use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
 use campanile::preferences::Choice;
 use campanile::{Dispatcher, NotifiableEvent as _};
@@ -17,6 +17,10 @@ type Seen = Arc<Mutex<Vec<(Option<String>, String)>>>;
 
 /// A dispatcher whose lofts take three scrolls and answer with this verdict.
 fn lofts(app: &App, verdict: &Verdict) -> (Dispatcher, Seen) {
+    lofts_of(3, app, verdict)
+}
+
+fn lofts_of(scrolls: usize, app: &App, verdict: &Verdict) -> (Dispatcher, Seen) {
     let (seen, verdict) = (Seen::default(), verdict.clone());
     let note = Arc::clone(&seen);
     let mut pigeons = PigeonSettings::new(move |delivery| {
@@ -24,7 +28,7 @@ fn lofts(app: &App, verdict: &Verdict) -> (Dispatcher, Seen) {
         note.lock().unwrap().push(line);
         Flight::Ends(verdict.clone())
     });
-    pigeons.loft = 3;
+    pigeons.loft = scrolls;
     let keyed = app.builder().with(pigeons).tune(&PIGEON, |its| {
         its.key_lifetime(Duration::from_hours(24)).concurrency(1)
     });
@@ -163,6 +167,22 @@ both_databases! {
         app.dispatcher.resume_channel("pigeon").await.unwrap();
         assert_eq!(second.deliver_due(1).await.unwrap().sent, 3);
         assert_eq!(take(&seen), before);
+    }
+
+    async fn a_batch_that_a_smaller_loft_cannot_repeat_ends_as_unknown_and_is_the_operators(app: App) {
+        enqueue(&app, "a", 3).await;
+        let (first, _) = lofts(&app, &Verdict::unknown("no answer"));
+        first.deliver_due(100).await.unwrap();
+        app.database.advance_deliveries().await;
+        let (smaller, seen) = lofts_of(2, &app, &Verdict::accepted());
+        smaller.deliver_due(100).await.unwrap();
+        assert!(take(&seen).is_empty());
+        for its in app.dispatcher.deliveries(DeliveryFilter::default()).await.unwrap() {
+            assert_eq!(its.state, DeliveryState::Unknown);
+            app.dispatcher.retry_delivery(its.id).await.unwrap();
+        }
+        smaller.deliver_due(100).await.unwrap();
+        assert_eq!(take(&seen).len(), 3);
     }
 
     async fn one_alone_goes_under_its_own_key(app: App) {

@@ -184,7 +184,8 @@ const STILL_THERE: &str = "\
         where id in (select {uuids($3)}) {key_share})";
 
 /// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
-/// one sees both.
+/// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
+/// other's siblings do not wait for each other in a ring.
 const LOCK_SIBLINGS: &str = "\
     select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
     (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
@@ -350,7 +351,7 @@ async fn record_and_release(
             let mut transaction = connection.begin_with(database.begin()).await?;
             if releases {
                 sqlx::query(database.sql(LOCK_SIBLINGS))
-                    .bind(&ended_ids)
+                    .bind(&ids)
                     .fetch_all(&mut *transaction)
                     .await?;
             }

@@ -26,14 +26,20 @@ async fn work(url: &str, outside: &Outside) -> Result<(), Box<dyn std::error::Er
     // Before anything else: it may be told to stop at once.
     let mut terminated = signal(SignalKind::terminate())?;
     let dispatcher = outside.builder(Database::connect(url).await?).build()?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
     let stop = async move {
         terminated.recv().await;
-        // Read by the test that told it.
-        let _ = std::io::stdout().write_all(b"told to end\n");
+        let _ = stopping.send(());
     };
-    Worker::new(dispatcher)
+    let worker = Worker::new(dispatcher)
         .poll_interval(Duration::from_millis(50))
-        .run(stop)
-        .await;
+        .run(stop);
+    // Read by the test that told it. In the same task and after the worker, which so begins nothing more once it is said.
+    let say = async {
+        if stopped.await.is_ok() {
+            let _ = std::io::stdout().write_all(b"told to end\n");
+        }
+    };
+    tokio::join!(biased; worker, say);
     Ok(())
 }
