@@ -431,11 +431,17 @@ impl TestDatabase {
 
     /// Makes every delivery due, as if its pause or lease were over.
     pub async fn advance_deliveries(&self) {
-        self.execute(
+        // It takes the rows in whichever order they lie, and workers take them in another: so nobody else writes meanwhile.
+        let alone = match self.kind {
+            Kind::Postgres => "lock table {campanile}notification_deliveries in exclusive mode; ",
+            Kind::Sqlite => "",
+        };
+        self.execute(&format!(
+            "{alone}{}",
             "update {campanile}notification_deliveries set run_at = {earlier(1)}, \
              lease_until = case when lease_until is null then null else {earlier(1)} end \
              where state in ('pending', 'running')",
-        )
+        ))
         .await;
     }
 }
