@@ -47,7 +47,8 @@ impl Inner {
         if to_freeze.is_empty() {
             return (batches, judged);
         }
-        match claim::freeze(&self.database, self.worker, &to_freeze).await {
+        let lease = self.limits.lease;
+        match claim::freeze(&self.database, self.worker, &to_freeze, lease).await {
             Ok(true) => return (batches, judged),
             // Another worker has taken some of them over.
             Ok(false) => {}

@@ -336,9 +336,12 @@ pub(crate) async fn renew(
     renewed.iter().map(|text| id(text)).collect()
 }
 
-/// `$1` is `[delivery, attempt, batch]` rows, `$2` the worker.
+/// `$1` is `[delivery, attempt, batch]` rows, `$2` the worker, `$3` the lease.
+///
+/// The leases begin anew: a claim that has begun before, when they had just run out, would take those of the batch that it
+/// meets unlocked and leave the others.
 const FREEZE: &str = "\
-    update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)} \
+    update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
     from {rows($1)} as mine \
     where its.id = {uuid(mine.value ->> 0)} and its.attempt = {int(mine.value ->> 1)} \
         and its.state = 'running' and its.worker = {uuid($2)}";
@@ -348,6 +351,7 @@ pub(crate) async fn freeze(
     database: &Database,
     worker: Uuid,
     batches: &[&[Delivery]],
+    lease: Duration,
 ) -> Result<bool, sqlx::Error> {
     let rows: Vec<_> = batches
         .iter()
@@ -359,6 +363,7 @@ pub(crate) async fn freeze(
         let frozen = sqlx::query(database.sql(FREEZE))
             .bind(serde_json::json!(rows).to_string())
             .bind(worker.to_string())
+            .bind(micros(lease))
             .execute(&mut *connection)
             .await?;
         Ok(frozen.rows_affected())
