@@ -121,8 +121,9 @@ pub(crate) fn unreadable(id: Uuid, attempt: u32, maybe_sent: bool) -> Settled {
     }
 }
 
-/// What stands at which place of a row in [`SETTLE`] and [`LOG`].
+/// A row of [`ITS`].
 fn row(its: &Settled) -> serde_json::Value {
+    let is_end = its.state.is_end();
     serde_json::json!([
         its.id,
         its.attempt,
@@ -133,45 +134,49 @@ fn row(its: &Settled) -> serde_json::Value {
         its.provider_id,
         its.error,
         micros(its.took),
+        its.error_class,
+        its.trace_id,
         i32::from(its.outcome.is_none()),
         i32::from(its.state == State::Waiting),
         its.maybe_sent,
         its.state.blocked_as(),
-        its.error_class,
-        its.trace_id,
-        its.maybe_sent && !its.state.is_end() && its.state != State::Blocked(BlockedAs::Content),
-        its.alone && !its.state.is_end(),
+        its.maybe_sent && !is_end && its.state != State::Blocked(BlockedAs::Content),
+        its.alone && !is_end,
     ])
 }
 
-/// `$1` is the rows, `$2` the worker. A delivery no attempt of which counts begins its time anew.
+/// What is recorded, read once for [`SETTLE`] and [`LOG`]. `$1` is the rows.
+const ITS: &str = "\
+    its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
+        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone) as materialized (\
+        select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
+            value ->> 6, value ->> 7, {int(value ->> 8)}, value ->> 9, value ->> 10, \
+            {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)} \
+        from {rows($1)} as given)";
+
+/// `$2` is the worker. A delivery no attempt of which counts begins its time anew.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
-        state = its.value ->> 2, attempt = delivery.attempt - {int(its.value ->> 9)}, \
-        uncounted = delivery.uncounted + {int(its.value ->> 10)}, \
-        maybe_sent = {flag(its.value ->> 11)}, blocked_as = its.value ->> 12, \
-        batch_id = case when {flag(its.value ->> 16)} then delivery.id \
-            when {flag(its.value ->> 15)} then delivery.batch_id end, \
-        lease_until = null, worker = null, lost_worker = null, last_error = its.value ->> 7, \
-        first_attempt_at = case when delivery.attempt - {int(its.value ->> 9)} \
-            > delivery.uncounted + {int(its.value ->> 10)} then delivery.first_attempt_at end, \
-        run_at = case when its.value ->> 2 = 'pending' \
-            then {later(its.value ->> 3)} else delivery.run_at end, \
-        finished_at = case when its.value ->> 2 not in ('pending', 'blocked') then {now} end \
-    from {rows($1)} as its \
-    where delivery.id = {uuid(its.value ->> 0)} and delivery.state = 'running' \
-        and delivery.attempt = {int(its.value ->> 1)} and delivery.worker = {uuid($2)} \
+        state = its.state, attempt = delivery.attempt - its.unused, \
+        uncounted = delivery.uncounted + its.uncounted, maybe_sent = its.maybe_sent, blocked_as = its.blocked_as, \
+        batch_id = case when its.alone then delivery.id when its.keeps_batch then delivery.batch_id end, \
+        lease_until = null, worker = null, lost_worker = null, last_error = its.error, \
+        first_attempt_at = case when delivery.attempt - its.unused > delivery.uncounted + its.uncounted \
+            then delivery.first_attempt_at end, \
+        run_at = case when its.state = 'pending' then {later(its.delay)} else delivery.run_at end, \
+        finished_at = case when its.state not in ('pending', 'blocked') then {now} end \
+    from its \
+    where delivery.id = its.delivery_id and delivery.state = 'running' \
+        and delivery.attempt = its.attempt and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
 
 /// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
 const LOG: &str = "\
     insert into {campanile}notification_attempts as attempts \
         (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
-    select {uuid(its.value ->> 0)}, {int(its.value ->> 1)}, {earlier(its.value ->> 8)}, \
-        {int(its.value ->> 8)}, its.value ->> 4, {int(its.value ->> 5)}, its.value ->> 6, \
-        its.value ->> 7, {uuid($2)}, its.value ->> 13, its.value ->> 14 \
-    from {rows($1)} as its \
-    where its.value ->> 4 is not null and {whose} \
+    select delivery_id, attempt, {earlier(took)}, took, outcome, status, provider_id, error, {uuid($2)}, error_class, trace_id \
+    from its \
+    where outcome is not null and {whose} \
     on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
         took_micros = excluded.took_micros, outcome = excluded.outcome, status = excluded.status, \
         provider_id = excluded.provider_id, error = excluded.error, error_class = excluded.error_class, \
@@ -180,8 +185,7 @@ const LOG: &str = "\
 
 /// Of a user who is forgotten in the same moment nothing is logged any more.
 const STILL_THERE: &str = "\
-    {text(its.value ->> 0)} in (select {text(id)} from {campanile}notification_deliveries \
-        where id in (select {uuids($3)}) {key_share})";
+    delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) {key_share})";
 
 /// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
 /// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
@@ -303,12 +307,10 @@ async fn record(
     let (ours, held): (Vec<String>, Vec<String>) = match database.pool() {
         #[cfg(feature = "postgres")]
         Pool::Postgres(_) if ended.is_empty() => {
-            let log = LOG.replace(
-                "{whose}",
-                "{text(its.value ->> 0)} in (select id from settled)",
+            let log = LOG.replace("{whose}", "{text(delivery_id)} in (select id from settled)");
+            let statement = format!(
+                "with {ITS}, settled as ({SETTLE}), logged as ({log}) select id from settled"
             );
-            let statement =
-                format!("with settled as ({SETTLE}), logged as ({log}) select id from settled");
             let ours = each_connection!(database, |connection| {
                 sqlx::query_scalar(database.sql(&statement))
                     .bind(&rows)
@@ -346,7 +348,8 @@ async fn record_and_release(
     // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
     let recording = tokio::spawn(async move {
         let _turn = database.turn_to_write().await;
-        let log = LOG.replace("{whose}", STILL_THERE);
+        let settle = format!("with {ITS} {SETTLE}");
+        let log = log_statement();
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
             if releases {
@@ -355,7 +358,7 @@ async fn record_and_release(
                     .fetch_all(&mut *transaction)
                     .await?;
             }
-            let recorded = sqlx::query_scalar(database.sql(SETTLE))
+            let recorded = sqlx::query_scalar(database.sql(&settle))
                 .bind(&rows)
                 .bind(worker.to_string())
                 .fetch_all(&mut *transaction)
@@ -419,6 +422,10 @@ pub(crate) async fn log_lost(database: &Database, lost: &[Lost]) -> Result<(), s
     Ok(())
 }
 
+fn log_statement() -> String {
+    format!("with {ITS} {LOG}").replace("{whose}", STILL_THERE)
+}
+
 async fn log(
     database: &Database,
     worker: Uuid,
@@ -428,7 +435,7 @@ async fn log(
         return Ok(());
     }
     let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
-    let statement = database.sql(&LOG.replace("{whose}", STILL_THERE));
+    let statement = database.sql(&log_statement());
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
         sqlx::query(statement)
