@@ -34,7 +34,7 @@ impl Inbox {
     /// One statement: it is changed or it is not.
     pub async fn change(&self, id: Uuid, change: Change) -> Result<Item, InboxError> {
         let statement = self.database.sql(&statement::change(change));
-        let item = each_database!(&self.database, |pool| {
+        let item: Option<Item> = each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
