@@ -25,13 +25,15 @@
 //!     Campanile(campanile_cli::Command),
 //! }
 //!
+//! # async fn serve(_: Dispatcher) -> Result<ExitCode, Box<dyn std::error::Error>> { Ok(ExitCode::SUCCESS) }
 //! #[tokio::main]
 //! async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 //!     let cli = Cli::parse();
 //!     let database = Database::connect("sqlite://app.db").await?;
 //!     let dispatcher = Dispatcher::builder().database(database.clone()).build();
 //!     match cli.command {
-//!         Command::Serve => todo!("with `dispatcher?`, and after `database.migrate()`"),
+//!         // The app itself, which may begin with `database.migrate()`.
+//!         Command::Serve => serve(dispatcher?).await,
 //!         // The result as it is: `doctor` and `migrate` work also where the dispatcher cannot be built.
 //!         Command::Campanile(command) => Ok(command.run(&database, dispatcher, cli.output).await),
 //!     }

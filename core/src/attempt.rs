@@ -4,7 +4,7 @@
 //! time. The same code makes the first attempt inside a dispatch and every later one.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -14,16 +14,15 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::bulkhead::call;
-use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::delivery::Delivery;
 use crate::dispatch::{Dispatcher, Inner, Remote};
 use crate::error::StoreError;
 use crate::lease::Hold;
 use crate::pauses::Allowance;
-use crate::preferences::{Weight, decide};
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
 use crate::store::claim::{self, Take};
-use crate::store::settle::{self, Lost, Settled};
+use crate::store::log::{self, Lost};
 use crate::telemetry;
 use crate::trace_context;
 use crate::worker::Stop;
@@ -34,9 +33,6 @@ const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
 
 /// How many parked deliveries a worker looks at when it begins.
 const MOST_PARKED: usize = 10_000;
-
-/// How often a record that the database did not take is tried again, while the lease lasts.
-const RECORD_AGAIN: Duration = Duration::from_millis(200);
 
 /// What one call of [`Dispatcher::deliver_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -257,7 +253,7 @@ impl Inner {
             "deliveries of a worker that was lost are taken over"
         );
         telemetry::leases_rescued(channel, lost.len());
-        if let Err(error) = settle::log_lost(&self.database, &lost).await {
+        if let Err(error) = log::lost(&self.database, &lost).await {
             tracing::error!(
                 target: "campanile",
                 channel,
@@ -387,132 +383,5 @@ impl Inner {
                 trace_id: trace_id.clone(),
             })
             .collect()
-    }
-
-    /// Logs and records what was judged, and says what the report says of it. A channel that is set up wrongly is paused.
-    async fn conclude(
-        &self,
-        channel: &'static str,
-        judged: Vec<Judged>,
-        hold: &Hold,
-    ) -> Vec<(Uuid, Outcome)> {
-        for its in &judged {
-            its.log(channel);
-        }
-        if let Some(error) = judged.iter().find_map(Judged::misconfigured) {
-            self.pause_misconfigured(channel, &error.to_string()).await;
-        }
-        let policy = &self.channels[channel].policy;
-        let settled: Vec<_> = judged.iter().map(|its| its.settled(policy)).collect();
-        self.record(channel, &settled, hold).await;
-        let pairs = judged.iter().zip(&settled);
-        pairs
-            .map(|(judged, settled)| judged.outcome(settled.state))
-            .collect()
-    }
-
-    /// Records, and while the leases last records again if the database does not take it.
-    async fn record(&self, channel: &'static str, settled: &[Settled], hold: &Hold) {
-        if settled.is_empty() {
-            return;
-        }
-        let last_try = Instant::now() + hold.left().saturating_sub(RECORD_AGAIN);
-        let still_ours = hold.release(settled.iter().map(|its| its.id));
-        let recorded = loop {
-            match settle::settle(&self.database, self.worker, settled).await {
-                Ok(recorded) => break recorded,
-                Err(error) if error.is_transient() && Instant::now() < last_try => {
-                    tracing::warn!(
-                        target: "campanile",
-                        channel,
-                        error = &error as &dyn std::error::Error,
-                        "verdicts are not recorded yet; they are recorded again"
-                    );
-                    tokio::time::sleep(RECORD_AGAIN).await;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        target: "campanile",
-                        channel,
-                        error = &error as &dyn std::error::Error,
-                        "verdicts were not recorded; their deliveries come again after the lease"
-                    );
-                    return;
-                }
-            }
-        };
-        // What the heartbeat has missed before is counted already.
-        self.unreleased
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(recorded.held);
-        let recorded = recorded.ours;
-        let lost = still_ours.iter().filter(|its| !recorded.contains(its));
-        telemetry::leases_lost(channel, lost.count());
-        for its in settled.iter().filter(|its| recorded.contains(&its.id)) {
-            telemetry::delivery(channel, its.state.as_str());
-        }
-        for its in settled {
-            if let Some(outcome) = its.outcome {
-                telemetry::attempt(channel, outcome, its.error_class);
-            }
-        }
-    }
-
-    /// Takes out the deliveries whose recipient has muted the channel since the dispatch.
-    async fn take_muted(
-        &self,
-        channel: &'static str,
-        deliveries: &mut Vec<Delivery>,
-    ) -> Result<Vec<Judged>, StoreError> {
-        if deliveries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let choices = self.choices_of(deliveries).await?;
-        let muted = |delivery: &mut Delivery| {
-            let event = self.registry.event(&delivery.event_type);
-            let weight = event.map_or(Weight::Critical, |event| event.weight(channel));
-            let choice = choices.of(&delivery.user_id, &delivery.category, channel);
-            !decide(weight, choice).sends()
-        };
-        Ok(deliveries
-            .extract_if(.., muted)
-            .map(|delivery| Judged::new(delivery, Ruling::Muted))
-            .collect())
-    }
-
-    /// Resolves the addresses; who has none is judged at once.
-    async fn address(
-        &self,
-        channel: &str,
-        mut deliveries: Vec<Delivery>,
-    ) -> (Vec<Delivery>, Vec<Judged>) {
-        let mut users: Vec<String> = deliveries.iter().map(|its| its.user_id.clone()).collect();
-        users.sort_unstable();
-        users.dedup();
-        let looked_up = self.address_book.addresses(channel, &users);
-        let patience = self.limits.attempt_timeout / 2;
-        let book = match tokio::time::timeout(patience, looked_up).await {
-            Ok(Ok(book)) => book,
-            // The cause may hold an address; it stays with the book.
-            Ok(Err(error)) => {
-                let error = DeliveryError::new(error.to_string());
-                let verdict = Verdict::retry(error.with_class(ErrorClass::Internal));
-                return (Vec::new(), Judged::all(deliveries, &verdict, patience));
-            }
-            Err(_) => {
-                let error = DeliveryError::new("the address book did not answer in time");
-                let verdict = Verdict::retry(error.with_class(ErrorClass::Internal));
-                return (Vec::new(), Judged::all(deliveries, &verdict, patience));
-            }
-        };
-        for delivery in &mut deliveries {
-            delivery.addresses = book.get(&delivery.user_id).cloned().unwrap_or_default();
-        }
-        let (reachable, unreachable): (Vec<_>, Vec<_>) = deliveries
-            .into_iter()
-            .partition(|its| !its.addresses.is_empty());
-        let judged = Judged::all(unreachable, &Verdict::Unreachable, Duration::ZERO);
-        (reachable, judged)
     }
 }

@@ -4,13 +4,18 @@
 //! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 #[cfg(feature = "postgres")]
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+#[cfg(feature = "postgres")]
+use crate::dialect::POSTGRES;
+#[cfg(feature = "sqlite")]
+use crate::dialect::SQLITE;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::dialect::translate;
 use crate::error::StoreError;
 
 /// The host's connection pool. Cheap to clone.
@@ -272,212 +277,5 @@ macro_rules! each_database {
     };
 }
 
-/// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
-/// value is a `Result` with an `sqlx::Error`.
-///
-/// For what runs by itself, without a caller who would give up: within ten seconds it ends or is an error, and a connection
-/// that does not answer is closed and not given back. The code is a block of its own, which `return` leaves.
-#[macro_export]
-macro_rules! each_connection {
-    ($database:expr, |$connection:ident| $body:expr) => {
-        $crate::database::outcome($crate::each_database!($database, |pool| {
-            $crate::database::in_time(async {
-                let mut held = $crate::database::Held::of(pool).await?;
-                let $connection = held.connection();
-                let result: ::core::result::Result<_, $crate::sqlx::Error> = async { $body }.await;
-                held.give_back();
-                result
-            })
-            .await
-        }))
-    };
-}
-
+pub use crate::connection::{Held, in_time, outcome};
 pub use crate::{each_connection, each_database};
-
-/// How long a statement of a worker's may take, with the wait for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a connection may take to show that it is in order when it is given back.
-const LAST_WORD: Duration = Duration::from_secs(5);
-
-/// Not public API: what [`each_connection!`] gives, also where there is no database.
-#[doc(hidden)]
-pub fn outcome<T>(result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-    result
-}
-
-/// Not public API: see [`each_connection!`].
-#[doc(hidden)]
-pub async fn in_time<T>(
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(result) => result,
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            "the database did not answer in time",
-        ))),
-    }
-}
-
-/// Not public API: a connection of [`each_connection!`]. Dropped in the middle of a statement it is closed; the pool would wait
-/// for its answer, and where none comes be smaller by one for good.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Held<DB: sqlx::Database>(Option<sqlx::pool::PoolConnection<DB>>);
-
-impl<DB: sqlx::Database> Held<DB> {
-    /// Waits for a connection.
-    ///
-    /// # Errors
-    ///
-    /// When none comes free in the pool's own time.
-    pub async fn of(pool: &sqlx::Pool<DB>) -> Result<Self, sqlx::Error> {
-        Ok(Self(Some(pool.acquire().await?)))
-    }
-
-    /// The connection.
-    ///
-    /// # Panics
-    ///
-    /// Never: it is there until it is given back.
-    pub fn connection(&mut self) -> &mut DB::Connection {
-        self.0.as_mut().expect("it is there until it is given back")
-    }
-
-    /// Nothing is under way on it any more.
-    pub fn give_back(mut self) {
-        if let Some(mut connection) = self.0.take() {
-            tokio::spawn(tokio::time::timeout(LAST_WORD, async move {
-                connection.return_to_pool().await;
-            }));
-        }
-    }
-}
-
-impl<DB: sqlx::Database> Drop for Held<DB> {
-    fn drop(&mut self) {
-        // SQLite is in this process and always answers; and a database in memory is gone with its connection.
-        if let Some(connection) = &mut self.0
-            && DB::NAME != "SQLite"
-        {
-            connection.close_on_drop();
-        }
-    }
-}
-
-type Dialect = [(&'static str, &'static str, &'static str); 17];
-
-/// Placeholder, what stands before its argument, what stands after.
-#[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: Dialect = [
-    ("campanile", "campanile.", ""),
-    ("now", "clock_timestamp()", ""),
-    (
-        "now_micros",
-        "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
-        "",
-    ),
-    (
-        "later",
-        "clock_timestamp() + (",
-        ")::bigint * interval '1 microsecond'",
-    ),
-    (
-        "earlier",
-        "clock_timestamp() - (",
-        ")::bigint * interval '1 microsecond'",
-    ),
-    ("micros", "(extract(epoch from ", ") * 1000000)::bigint"),
-    ("uuid", "(", ")::uuid"),
-    ("text", "(", ")::text"),
-    ("int", "(", ")::bigint"),
-    ("flag", "(", ")::boolean"),
-    ("texts", "jsonb_array_elements_text(", "::jsonb)"),
-    ("uuids", "jsonb_array_elements_text(", "::jsonb)::uuid"),
-    ("rows", "jsonb_array_elements(", "::jsonb)"),
-    ("skip_locked", "for update skip locked", ""),
-    ("for_update", "for update", ""),
-    ("key_share", "for key share", ""),
-    ("json", "(", ")::jsonb"),
-];
-
-/// Placeholder, what stands before its argument, what stands after.
-#[cfg(feature = "sqlite")]
-pub(crate) const SQLITE: Dialect = [
-    ("campanile", "", ""),
-    ("now", "cast(unixepoch('subsec') * 1000000 as integer)", ""),
-    (
-        "now_micros",
-        "cast(unixepoch('subsec') * 1000000 as integer)",
-        "",
-    ),
-    (
-        "later",
-        "cast(unixepoch('subsec') * 1000000 as integer) + (",
-        ")",
-    ),
-    (
-        "earlier",
-        "cast(unixepoch('subsec') * 1000000 as integer) - (",
-        ")",
-    ),
-    ("micros", "", ""),
-    ("uuid", "(", ")"),
-    ("text", "(", ")"),
-    ("int", "(", ")"),
-    ("flag", "(", ")"),
-    ("texts", "value from json_each(", ")"),
-    ("uuids", "value from json_each(", ")"),
-    ("rows", "json_each(", ")"),
-    ("skip_locked", "", ""),
-    ("for_update", "", ""),
-    ("key_share", "", ""),
-    ("json", "(", ")"),
-];
-
-/// Replaces the placeholders. A brace that opens no known placeholder is a mistake in our own statement.
-pub(crate) fn translate(statement: &str, dialect: &Dialect) -> String {
-    let mut out = String::with_capacity(statement.len() + 64);
-    let mut rest = statement;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (placeholder, tail) = after
-            .split_once('}')
-            .expect("every placeholder of a statement is closed");
-        let (name, argument) = placeholder
-            .strip_suffix(')')
-            .and_then(|call| call.split_once('('))
-            .unwrap_or((placeholder, ""));
-        let (_, open, close) = dialect
-            .iter()
-            .find(|(known, ..)| *known == name)
-            .expect("every placeholder of a statement is known");
-        for piece in [before, open, argument, close] {
-            out.push_str(piece);
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(all(feature = "postgres", feature = "sqlite"))]
-    fn one_statement_reads_well_in_both_dialects() {
-        let statement = "select {micros(created_at)} from {campanile}notification_dedup where id = {uuid($1)} and user_id in (select {texts($2)})";
-        assert_eq!(
-            translate(statement, &POSTGRES),
-            "select (extract(epoch from created_at) * 1000000)::bigint from campanile.notification_dedup \
-             where id = ($1)::uuid and user_id in (select jsonb_array_elements_text($2::jsonb))"
-        );
-        assert_eq!(
-            translate(statement, &SQLITE),
-            "select created_at from notification_dedup where id = ($1) and user_id in (select value from json_each($2))"
-        );
-    }
-}

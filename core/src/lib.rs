@@ -34,6 +34,8 @@ mod bulkhead;
 mod lease;
 mod batch;
 mod attempt;
+mod reach;
+mod record;
 mod settlement;
 mod worker;
 mod sweep;
@@ -51,6 +53,8 @@ pub mod builder;
 pub mod report;
 pub mod error;
 pub mod database;
+mod connection;
+mod dialect;
 mod suggest;
 #[doc(hidden)]
 pub mod declare;

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::dispatch::Inner;
 use crate::fleet::ALIVE;
-use crate::store::{claim, pauses, settle, workers};
+use crate::store::{claim, pauses, release, workers};
 use crate::telemetry;
 
 /// How often.
@@ -91,7 +91,7 @@ impl Inner {
         };
         let ended: Vec<_> = held().iter().copied().collect();
         if !ended.is_empty() {
-            let still = settle::release(&self.database, &ended).await?;
+            let still = release::release(&self.database, &ended).await?;
             held().retain(|its| !ended.contains(its) || still.contains(its));
         }
         let fleet = workers::list(&self.database, ALIVE).await?;

@@ -9,6 +9,8 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod claim;
 pub(crate) mod settle;
+pub(crate) mod release;
+pub(crate) mod log;
 pub(crate) mod pauses;
 pub(crate) mod workers;
 
@@ -336,4 +338,10 @@ pub(crate) fn micros(duration: Duration) -> i64 {
     /// A century: longer than anything is kept, and short enough for a date.
     const LONGEST: i64 = 100 * 366 * 24 * 60 * 60 * 1_000_000;
     i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
+}
+
+/// The ids that a statement gave back as text.
+fn uuids(texts: &[String]) -> HashSet<Uuid> {
+    let uuids = texts.iter().filter_map(|id| Uuid::parse_str(id).ok());
+    uuids.collect()
 }

@@ -1,4 +1,4 @@
-//! Records what came of attempts, and releases the windows of notifications that reached nobody.
+//! Records what came of attempts, and cancels; with the [windows](super::release) and the [log](super::log) that follow from it.
 //!
 //! Every transition is guarded by state, attempt number and worker, so that whoever lost its lease changes nothing.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use super::micros;
+use super::{log, micros, release, uuids};
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
 use crate::database::{Database, each_connection};
@@ -145,8 +145,8 @@ fn row(its: &Settled) -> serde_json::Value {
     ])
 }
 
-/// What is recorded, read once for [`SETTLE`] and [`LOG`]. `$1` is the rows.
-const ITS: &str = "\
+/// What is recorded, read once for [`SETTLE`] and [`LOG`](log::LOG). `$1` is the rows.
+pub(super) const ITS: &str = "\
     its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
         unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone) as materialized (\
         select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
@@ -169,91 +169,6 @@ const SETTLE: &str = "\
     where delivery.id = its.delivery_id and delivery.state = 'running' \
         and delivery.attempt = its.attempt and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
-
-/// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
-const LOG: &str = "\
-    insert into {campanile}notification_attempts as attempts \
-        (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
-    select delivery_id, attempt, {earlier(took)}, took, outcome, status, provider_id, error, {uuid($2)}, error_class, trace_id \
-    from its \
-    where outcome is not null and {whose} \
-    on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
-        took_micros = excluded.took_micros, outcome = excluded.outcome, status = excluded.status, \
-        provider_id = excluded.provider_id, error = excluded.error, error_class = excluded.error_class, \
-        trace_id = excluded.trace_id \
-    where attempts.outcome = 'lost'";
-
-/// Of a user who is forgotten in the same moment nothing is logged any more.
-const STILL_THERE: &str = "\
-    delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) {key_share})";
-
-/// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
-/// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
-/// other's siblings do not wait for each other in a ring.
-const LOCK_SIBLINGS: &str = "\
-    select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
-    (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
-    order by id {for_update}";
-
-/// Releases the windows of notifications that ended without having reached anybody on any channel, so that the caller's
-/// next fire is no repeat. `$1` is the deliveries that have just ended.
-///
-/// It waits for nobody: whoever holds a window is renewing, pruning or forgetting it, or has just been told that it is a repeat.
-/// The last may stay open for long; such a window is [released later](release).
-const RELEASE: &str = "\
-    delete from {campanile}notification_dedup \
-    where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-        select event_type, dedup_key, recipient_user_id, notification_id from {campanile}notification_dedup \
-        where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-            select dispatch.event_type, dispatch.dedup_key, its.user_id, its.notification_id \
-            from {campanile}notification_deliveries as its \
-            join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-            where {unreached}) \
-        {skip_locked})";
-
-/// Of these deliveries those whose notification reached nobody and has its window still.
-const HELD: &str = "\
-    select {text(its.id)} as id from {campanile}notification_deliveries as its \
-    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-    join {campanile}notification_dedup as held on held.event_type = dispatch.event_type \
-        and held.dedup_key = dispatch.dedup_key and held.recipient_user_id = its.user_id \
-        and held.notification_id = its.notification_id \
-    where {unreached}";
-
-const UNREACHED: &str = "\
-    its.id in (select {uuids($1)}) and not its.has_local and not exists (\
-        select 1 from {campanile}notification_deliveries as other \
-        where other.notification_id = its.notification_id and (other.maybe_sent \
-        or other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked')))";
-
-fn of_unreached(statement: &str) -> String {
-    statement.replace("{unreached}", UNREACHED)
-}
-
-/// Releases the windows of deliveries that ended before, and says which are still held by somebody.
-pub(crate) async fn release(
-    database: &Database,
-    ended: &[Uuid],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let ended = serde_json::json!(ended).to_string();
-    let _turn = database.turn_to_write().await;
-    let held: Vec<String> = each_connection!(database, |connection| {
-        sqlx::query(database.sql(&of_unreached(RELEASE)))
-            .bind(&ended)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query_scalar(database.sql(&of_unreached(HELD)))
-            .bind(&ended)
-            .fetch_all(&mut *connection)
-            .await
-    })?;
-    Ok(uuids(&held))
-}
-
-fn uuids(texts: &[String]) -> HashSet<Uuid> {
-    let uuids = texts.iter().filter_map(|id| Uuid::parse_str(id).ok());
-    uuids.collect()
-}
 
 /// What was recorded.
 #[derive(Debug, Default)]
@@ -307,7 +222,8 @@ async fn record(
     let (ours, held): (Vec<String>, Vec<String>) = match database.pool() {
         #[cfg(feature = "postgres")]
         Pool::Postgres(_) if ended.is_empty() => {
-            let log = LOG.replace("{whose}", "{text(delivery_id)} in (select id from settled)");
+            let log =
+                log::LOG.replace("{whose}", "{text(delivery_id)} in (select id from settled)");
             let statement = format!(
                 "with {ITS}, settled as ({SETTLE}), logged as ({log}) select id from settled"
             );
@@ -330,7 +246,7 @@ async fn record(
         .iter()
         .filter(|its| !recorded.ours.contains(&its.id));
     let lost: Vec<_> = lost.map(|its| row(its)).collect();
-    log(database, worker, &lost).await?;
+    log::write(database, worker, &lost).await?;
     Ok(recorded)
 }
 
@@ -349,11 +265,11 @@ async fn record_and_release(
     let recording = tokio::spawn(async move {
         let _turn = database.turn_to_write().await;
         let settle = format!("with {ITS} {SETTLE}");
-        let log = log_statement();
+        let log = log::statement();
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
             if releases {
-                sqlx::query(database.sql(LOCK_SIBLINGS))
+                sqlx::query(database.sql(release::LOCK_SIBLINGS))
                     .bind(&ids)
                     .fetch_all(&mut *transaction)
                     .await?;
@@ -371,11 +287,11 @@ async fn record_and_release(
                 .await?;
             let mut held = Vec::new();
             if releases {
-                sqlx::query(database.sql(&of_unreached(RELEASE)))
+                sqlx::query(database.sql(&release::of_unreached(release::RELEASE)))
                     .bind(&ended_ids)
                     .execute(&mut *transaction)
                     .await?;
-                held = sqlx::query_scalar(database.sql(&of_unreached(HELD)))
+                held = sqlx::query_scalar(database.sql(&release::of_unreached(release::HELD)))
                     .bind(&ended_ids)
                     .fetch_all(&mut *transaction)
                     .await?;
@@ -390,64 +306,6 @@ async fn record_and_release(
     }
 }
 
-/// An attempt that is over without having been recorded: its worker died, or lost its lease.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) delivery: Uuid,
-    pub(crate) attempt: u32,
-    pub(crate) worker: Uuid,
-}
-
-/// Logs the attempts of workers that were lost.
-pub(crate) async fn log_lost(database: &Database, lost: &[Lost]) -> Result<(), sqlx::Error> {
-    let mut by_worker: std::collections::HashMap<Uuid, Vec<serde_json::Value>> =
-        std::collections::HashMap::new();
-    for its in lost {
-        let row = serde_json::json!([
-            its.delivery,
-            its.attempt,
-            null,
-            0,
-            "lost",
-            null,
-            null,
-            "its worker stopped or was cut off",
-            0
-        ]);
-        by_worker.entry(its.worker).or_default().push(row);
-    }
-    for (worker, rows) in by_worker {
-        log(database, worker, &rows).await?;
-    }
-    Ok(())
-}
-
-fn log_statement() -> String {
-    format!("with {ITS} {LOG}").replace("{whose}", STILL_THERE)
-}
-
-async fn log(
-    database: &Database,
-    worker: Uuid,
-    rows: &[serde_json::Value],
-) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
-    let statement = database.sql(&log_statement());
-    let _turn = database.turn_to_write().await;
-    each_connection!(database, |connection| {
-        sqlx::query(statement)
-            .bind(serde_json::json!(rows).to_string())
-            .bind(worker.to_string())
-            .bind(serde_json::json!(ids).to_string())
-            .execute(&mut *connection)
-            .await?;
-        Ok(())
-    })
-}
-
 const CANCEL: &str = "\
     update {campanile}notification_deliveries set state = 'cancelled', batch_id = null, blocked_as = null, finished_at = {now} \
     where id = {uuid($1)} and state in ('pending', 'blocked')";
@@ -458,7 +316,7 @@ pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::
     each_connection!(database, |connection| {
         let ids = serde_json::json!([id]).to_string();
         let mut transaction = connection.begin_with(database.begin()).await?;
-        sqlx::query(database.sql(LOCK_SIBLINGS))
+        sqlx::query(database.sql(release::LOCK_SIBLINGS))
             .bind(&ids)
             .fetch_all(&mut *transaction)
             .await?;
@@ -466,7 +324,7 @@ pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(database.sql(&of_unreached(RELEASE)))
+        sqlx::query(database.sql(&release::of_unreached(release::RELEASE)))
             .bind(ids)
             .execute(&mut *transaction)
             .await?;

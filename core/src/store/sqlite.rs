@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
-use crate::database::{SQLITE, translate};
+use crate::dialect::{SQLITE, translate};
 
 /// The statements of one dispatcher.
 #[derive(Debug)]

@@ -1,0 +1,89 @@
+//! **Records** what came of attempts: logged, written down while the leases last, counted; and a channel that is set up wrongly
+//! is paused.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::dispatch::Inner;
+use crate::lease::Hold;
+use crate::report::Outcome;
+use crate::settlement::Judged;
+use crate::store::settle::{self, Settled};
+use crate::telemetry;
+
+/// How often a record that the database did not take is tried again, while the lease lasts.
+const RECORD_AGAIN: Duration = Duration::from_millis(200);
+
+impl Inner {
+    /// Logs and records what was judged, and says what the report says of it. A channel that is set up wrongly is paused.
+    pub(crate) async fn conclude(
+        &self,
+        channel: &'static str,
+        judged: Vec<Judged>,
+        hold: &Hold,
+    ) -> Vec<(Uuid, Outcome)> {
+        for its in &judged {
+            its.log(channel);
+        }
+        if let Some(error) = judged.iter().find_map(Judged::misconfigured) {
+            self.pause_misconfigured(channel, &error.to_string()).await;
+        }
+        let policy = &self.channels[channel].policy;
+        let settled: Vec<_> = judged.iter().map(|its| its.settled(policy)).collect();
+        self.record(channel, &settled, hold).await;
+        let pairs = judged.iter().zip(&settled);
+        pairs
+            .map(|(judged, settled)| judged.outcome(settled.state))
+            .collect()
+    }
+
+    /// Records, and while the leases last records again if the database does not take it.
+    pub(crate) async fn record(&self, channel: &'static str, settled: &[Settled], hold: &Hold) {
+        if settled.is_empty() {
+            return;
+        }
+        let last_try = Instant::now() + hold.left().saturating_sub(RECORD_AGAIN);
+        let still_ours = hold.release(settled.iter().map(|its| its.id));
+        let recorded = loop {
+            match settle::settle(&self.database, self.worker, settled).await {
+                Ok(recorded) => break recorded,
+                Err(error) if error.is_transient() && Instant::now() < last_try => {
+                    tracing::warn!(
+                        target: "campanile",
+                        channel,
+                        error = &error as &dyn std::error::Error,
+                        "verdicts are not recorded yet; they are recorded again"
+                    );
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        target: "campanile",
+                        channel,
+                        error = &error as &dyn std::error::Error,
+                        "verdicts were not recorded; their deliveries come again after the lease"
+                    );
+                    return;
+                }
+            }
+        };
+        // What the heartbeat has missed before is counted already.
+        self.unreleased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(recorded.held);
+        let recorded = recorded.ours;
+        let lost = still_ours.iter().filter(|its| !recorded.contains(its));
+        telemetry::leases_lost(channel, lost.count());
+        for its in settled.iter().filter(|its| recorded.contains(&its.id)) {
+            telemetry::delivery(channel, its.state.as_str());
+        }
+        for its in settled {
+            if let Some(outcome) = its.outcome {
+                telemetry::attempt(channel, outcome, its.error_class);
+            }
+        }
+    }
+}

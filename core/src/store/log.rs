@@ -1,0 +1,82 @@
+//! The **delivery log**: one row for each attempt.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::settle::ITS;
+use crate::database::{Database, each_connection};
+
+/// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
+pub(super) const LOG: &str = "\
+    insert into {campanile}notification_attempts as attempts \
+        (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
+    select delivery_id, attempt, {earlier(took)}, took, outcome, status, provider_id, error, {uuid($2)}, error_class, trace_id \
+    from its \
+    where outcome is not null and {whose} \
+    on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
+        took_micros = excluded.took_micros, outcome = excluded.outcome, status = excluded.status, \
+        provider_id = excluded.provider_id, error = excluded.error, error_class = excluded.error_class, \
+        trace_id = excluded.trace_id \
+    where attempts.outcome = 'lost'";
+
+/// Of a user who is forgotten in the same moment nothing is logged any more.
+const STILL_THERE: &str = "\
+    delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) {key_share})";
+
+/// An attempt that is over without having been recorded: its worker died, or lost its lease.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) delivery: Uuid,
+    pub(crate) attempt: u32,
+    pub(crate) worker: Uuid,
+}
+
+/// Logs the attempts of workers that were lost.
+pub(crate) async fn lost(database: &Database, lost: &[Lost]) -> Result<(), sqlx::Error> {
+    let mut by_worker: HashMap<Uuid, Vec<serde_json::Value>> = HashMap::new();
+    for its in lost {
+        let row = serde_json::json!([
+            its.delivery,
+            its.attempt,
+            null,
+            0,
+            "lost",
+            null,
+            null,
+            "its worker stopped or was cut off",
+            0
+        ]);
+        by_worker.entry(its.worker).or_default().push(row);
+    }
+    for (worker, rows) in by_worker {
+        write(database, worker, &rows).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn statement() -> String {
+    format!("with {ITS} {LOG}").replace("{whose}", STILL_THERE)
+}
+
+pub(super) async fn write(
+    database: &Database,
+    worker: Uuid,
+    rows: &[serde_json::Value],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+    let statement = database.sql(&statement());
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        sqlx::query(statement)
+            .bind(serde_json::json!(rows).to_string())
+            .bind(worker.to_string())
+            .bind(serde_json::json!(ids).to_string())
+            .execute(&mut *connection)
+            .await?;
+        Ok(())
+    })
+}
