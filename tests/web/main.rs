@@ -8,6 +8,8 @@ mod feed;
 mod marks;
 mod counts;
 mod preferences;
+mod settings;
+mod assets;
 mod hostile;
 mod origins;
 mod document;
