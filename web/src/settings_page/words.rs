@@ -92,6 +92,15 @@ impl Default for SettingsPage {
 const RIGHT_TO_LEFT: [&str; 9] = ["ar", "ckb", "dv", "fa", "he", "ps", "sd", "ur", "yi"];
 
 impl SettingsPage {
+    /// The page in English, with a way back to the app.
+    #[must_use]
+    pub fn back_to(home: impl Into<String>) -> Self {
+        Self {
+            home: home.into(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn direction(&self) -> &'static str {
         let language = self.lang.split('-').next().unwrap_or_default();
         if RIGHT_TO_LEFT.contains(&language.to_ascii_lowercase().as_str()) {
