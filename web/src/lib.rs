@@ -48,6 +48,7 @@
 //! | `PATCH /inbox/{id}` | reads, unreads, archives or takes back one item |
 //! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
+//! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
 //! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
 //!
 //! Whatever is not answered as asked is `application/problem+json` (RFC 9457) with a stable `type`. Cookies of the host's are
@@ -59,6 +60,7 @@ mod settings;
 mod rate;
 mod caller;
 mod api;
+mod assets;
 mod cursor;
 mod body;
 mod etag;
