@@ -47,6 +47,7 @@
 //! | `GET /inbox/counts` | the counts alone, with an `ETag` |
 //! | `PATCH /inbox/{id}` | reads, unreads, archives or takes back one item |
 //! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
+//! | `GET /inbox/events` | what happens, as it happens, by Server-Sent Events |
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
 //! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
 //! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
@@ -60,6 +61,7 @@ mod settings;
 mod rate;
 mod caller;
 mod api;
+mod live;
 mod assets;
 mod cursor;
 mod body;

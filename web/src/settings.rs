@@ -4,6 +4,8 @@ use rand::RngExt as _;
 use secrecy::SecretSlice;
 use tower_http::csrf::CsrfLayer;
 
+use crate::live::Options;
+
 /// The shortest key, in bytes: as long as what it makes.
 const SHORTEST_KEY: usize = 32;
 
@@ -14,6 +16,7 @@ pub struct Settings {
     pub(crate) requests_per_second: u32,
     pub(crate) burst: u32,
     pub(crate) trusted_origins: Vec<String>,
+    pub(crate) live: Options,
 }
 
 /// Why a setting is refused.
@@ -38,6 +41,7 @@ impl Default for Settings {
             requests_per_second: 10,
             burst: 60,
             trusted_origins: Vec::new(),
+            live: Options::default(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The **API**: what its handlers share, and the table of its routes. Keys are camelCase, times RFC 3339.
 
-mod notification;
-mod counts;
+pub(crate) mod notification;
+pub(crate) mod counts;
 mod inbox;
 mod marks;
+mod events;
 mod preferences;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::cursor::Seal;
+use crate::live::Live;
 use crate::rate::Rate;
 use crate::settings::Settings;
 
@@ -26,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) seal: Seal,
     pub(crate) rate: Rate,
+    pub(crate) live: Live,
 }
 
 impl Web {
@@ -33,6 +36,7 @@ impl Web {
         Self(Arc::new(Parts {
             rate: Rate::new(settings.requests_per_second, settings.burst),
             seal: Seal::new(settings.cursor_key),
+            live: Live::new(dispatcher.clone(), settings.live),
             dispatcher,
         }))
     }
@@ -58,6 +62,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(marks::change))
         .routes(routes!(marks::seen))
         .routes(routes!(marks::read_all))
+        .routes(routes!(events::listen))
         .routes(routes!(preferences::read, preferences::switch))
 }
 
