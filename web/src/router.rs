@@ -20,6 +20,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::api;
 use crate::api::Web;
+use crate::assets;
 use crate::body::LARGEST_BODY;
 use crate::caller::Caller;
 use crate::docs;
@@ -61,6 +62,7 @@ where
     outer
         .route("/openapi.json", get(move || async move { json }))
         .route("/docs", get(move || async move { page }))
+        .merge(assets::routes())
         .layer(csrf)
         .layer(map_response(harden))
 }

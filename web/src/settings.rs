@@ -4,6 +4,9 @@ use rand::RngExt as _;
 use secrecy::SecretSlice;
 use tower_http::csrf::CsrfLayer;
 
+use crate::live::Options;
+use crate::settings_page::SettingsPage;
+
 /// The shortest key, in bytes: as long as what it makes.
 const SHORTEST_KEY: usize = 32;
 
@@ -14,6 +17,8 @@ pub struct Settings {
     pub(crate) requests_per_second: u32,
     pub(crate) burst: u32,
     pub(crate) trusted_origins: Vec<String>,
+    pub(crate) page: SettingsPage,
+    pub(crate) live: Options,
 }
 
 /// Why a setting is refused.
@@ -38,6 +43,8 @@ impl Default for Settings {
             requests_per_second: 10,
             burst: 60,
             trusted_origins: Vec::new(),
+            page: SettingsPage::default(),
+            live: Options::default(),
         }
     }
 }
@@ -80,6 +87,13 @@ impl Settings {
         }
         self.trusted_origins.push(origin);
         Ok(self)
+    }
+
+    /// What the settings page says: its title, its language, its words.
+    #[must_use]
+    pub fn settings_page(mut self, page: SettingsPage) -> Self {
+        self.page = page;
+        self
     }
 }
 

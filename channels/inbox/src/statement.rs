@@ -3,12 +3,14 @@
 //!
 //! `$1` is the user, `$2` the organization or null, `$3` the category or null.
 
+use campanile::Database;
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
 use crate::feed::{Filter, Page};
 use crate::item::COLUMNS;
 use crate::mark::Change;
+use crate::moment::Moments;
 
 /// Whose rows, and which part of them.
 const SCOPE: &str =
@@ -21,16 +23,35 @@ const UNREAD: &str = "archived_at is null and read_at is null";
 const UNSEEN: &str = "archived_at is null and read_at is null and seen_at is null";
 const ARCHIVED: &str = "archived_at is not null";
 
-const fn condition(filter: Filter) -> &'static str {
+/// The part of a user's rows that an index has, and what it is called.
+type Part = (&'static str, &'static str);
+
+const IN_FEED: Part = (CURRENT, "notifications_feed");
+const IN_UNREAD: Part = (UNREAD, "notifications_unread");
+const IN_UNSEEN: Part = (UNSEEN, "notifications_unseen");
+const IN_ARCHIVED: Part = (ARCHIVED, "notifications_archived");
+
+/// The rows that an index has. SQLite is told which one: where two would do, it may walk over what is read to find what is not,
+/// for it goes by how many rows a user has on average.
+fn rows_of(database: &Database, (condition, index): Part, scope: &str) -> String {
+    let hint = if database.kind() == "Postgres" {
+        String::new()
+    } else {
+        format!("indexed by {index} ")
+    };
+    format!("{{campanile}}notifications {hint}where {scope} and {condition}")
+}
+
+const fn part(filter: Filter) -> Part {
     match filter {
-        Filter::All => CURRENT,
-        Filter::Unread => UNREAD,
-        Filter::Archived => ARCHIVED,
+        Filter::All => IN_FEED,
+        Filter::Unread => IN_UNREAD,
+        Filter::Archived => IN_ARCHIVED,
     }
 }
 
 /// A page; `$4` is the item after which it begins, `$5` the one before which it ends.
-pub(crate) fn feed(page: &Page) -> String {
+pub(crate) fn feed(database: &Database, page: &Page) -> String {
     let after = match page.after {
         Some(_) => "id < {uuid($4)}",
         None => "$4 is null",
@@ -47,35 +68,50 @@ pub(crate) fn feed(page: &Page) -> String {
     };
     // One more than asked for tells whether there is a page beyond.
     let limit = page.limit + 1;
-    let condition = condition(page.filter);
+    let rows = rows_of(database, part(page.filter), SCOPE);
     format!(
-        "select {COLUMNS} from {{campanile}}notifications where {SCOPE} and {condition} and {after} and {before} \
-         order by notifications.id {order} limit {limit}"
+        "select {COLUMNS} from {rows} and {after} and {before} order by notifications.id {order} limit {limit}"
     )
 }
 
 /// The three counts, each up to a cap.
-pub(crate) fn counts(cap: u32) -> String {
-    let [unread, unseen, total] = [UNREAD, UNSEEN, CURRENT].map(|condition| {
-        format!(
-            "(select count(*) from (select 1 from {{campanile}}notifications \
-             where {SCOPE} and {condition} limit {cap}) as capped)"
-        )
-    });
-    format!("select {unread} as unread, {unseen} as unseen, {total} as total")
+pub(crate) fn counts(database: &Database, cap: u32) -> String {
+    format!("select {}", counts_in(database, SCOPE, cap))
 }
 
-/// The unread items.
-pub(crate) fn unread(cap: Option<u32>) -> String {
-    let limit = cap.map(|cap| format!("limit {cap}")).unwrap_or_default();
+/// The three counts of several inboxes; `$1` is an array of a place, a user, an organization or null, a category or null.
+pub(crate) fn counts_of_many(database: &Database, cap: u32) -> String {
+    let scope =
+        "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)";
+    let counts = counts_in(database, scope, cap);
     format!(
-        "select count(*) as unread from \
-         (select 1 from {{campanile}}notifications where {SCOPE} and {UNREAD} {limit}) as capped"
+        "with inboxes as (select {{int(value ->> 0)}} as place, value ->> 1 as whose, value ->> 2 as org, value ->> 3 as kind \
+         from {{rows($1)}}) select {counts} from inboxes order by place"
     )
 }
 
+fn counts_in(database: &Database, scope: &str, cap: u32) -> String {
+    let [unread, unseen, total] = [IN_UNREAD, IN_UNSEEN, IN_FEED].map(|part| {
+        let rows = rows_of(database, part, scope);
+        format!("(select count(*) from (select 1 from {rows} limit {cap}) as capped)")
+    });
+    format!("{unread} as unread, {unseen} as unseen, {total} as total")
+}
+
+/// The unread items.
+pub(crate) fn unread(database: &Database, cap: Option<u32>) -> String {
+    let limit = cap.map(|cap| format!("limit {cap}")).unwrap_or_default();
+    let rows = rows_of(database, IN_UNREAD, SCOPE);
+    format!("select count(*) as unread from (select 1 from {rows} {limit}) as capped")
+}
+
+/// What says that an item was changed, for [`crate::Watch`].
+fn changed(database: &Database) -> String {
+    format!("changed_in = {}", Moments::of(database).this_write)
+}
+
 /// What becomes of one item; `$4` is the item. Gives it back.
-pub(crate) fn change(change: Change) -> String {
+pub(crate) fn change(database: &Database, change: Change) -> String {
     // A repeated change keeps the first time.
     let to = |column, on| match on {
         None => format!("{column} = {column}"),
@@ -88,25 +124,52 @@ pub(crate) fn change(change: Change) -> String {
         to("read_at", change.read),
         to("archived_at", change.archived),
     );
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set {seen}, {read}, {archived} \
+        "update {{campanile}}notifications set {seen}, {read}, {archived}, {changed} \
          where {SCOPE} and id = {{uuid($4)}} returning {COLUMNS}"
     )
 }
 
 /// Everything unread is read, up to and including the item `$4`.
-pub(crate) fn read_all() -> String {
+pub(crate) fn read_all(database: &Database) -> String {
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}) \
+        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}), {changed} \
          where {SCOPE} and {UNREAD} and id <= {{uuid($4)}}"
     )
 }
 
 /// Everything is seen, up to and including the item `$4`.
-pub(crate) fn see_all() -> String {
+pub(crate) fn see_all(database: &Database) -> String {
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set seen_at = {{now}} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
+        "update {{campanile}}notifications set seen_at = {{now}}, {changed} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
     )
+}
+
+/// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now, and
+/// whether the database is at an earlier one than that. Of each user `most` items, the newest ones, and one more.
+pub(crate) fn changes(database: &Database, most: usize) -> String {
+    let Moments {
+        now,
+        earlier,
+        is_new,
+        since,
+        this_write: _,
+    } = Moments::of(database);
+    format!(
+        "with changed as (select {COLUMNS}, user_id, coalesce({is_new}, {{flag(0)}}) as is_new, \
+         row_number() over (partition by user_id order by notifications.id desc) as nth \
+         from {{campanile}}notifications where {since} and user_id in (select {{texts($2)}})) \
+         select now.moment, now.earlier, changed.* from (select {now} as moment, {earlier} as earlier) as now \
+         left join changed on changed.nth <= {most} + 1 order by changed.id"
+    )
+}
+
+/// The moment that is now.
+pub(crate) fn now(database: &Database) -> String {
+    format!("select {} as moment", Moments::of(database).now)
 }
 
 /// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
@@ -120,7 +183,7 @@ pub type Served = (
 
 /// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`.
 #[must_use]
-pub fn every_statement(place: Uuid) -> Vec<Served> {
+pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
     const FEED: &[&str] = &["notifications_feed"];
     const UNREAD: &[&str] = &["notifications_unread"];
     const UNSEEN: &[&str] = &["notifications_unseen"];
@@ -148,24 +211,40 @@ pub fn every_statement(place: Uuid) -> Vec<Served> {
     let places = |page: &Page| [page.after, page.before].map(|its| its.map(|cursor| cursor.0));
     pages
         .into_iter()
-        .map(|(name, page, indexes)| (name, feed(&page), places(&page).to_vec(), indexes))
+        .map(|(name, page, indexes)| (name, feed(database, &page), places(&page).to_vec(), indexes))
         .chain([
-            ("counts", counts(100), vec![], ALL),
-            ("unread count", unread(Some(100)), vec![], UNREAD),
+            ("counts", counts(database, 100), vec![], ALL),
+            ("unread count", unread(database, Some(100)), vec![], UNREAD),
             (
                 "change",
-                change(read),
+                change(database, read),
                 vec![Some(place)],
                 &["notifications"],
             ),
-            ("read all", read_all(), vec![Some(place)], UNREAD),
+            ("read all", read_all(database), vec![Some(place)], UNREAD),
             // SQLite takes the index of the unread items here, as the one of the unseen is about to change.
             (
                 "see all",
-                see_all(),
+                see_all(database),
                 vec![Some(place)],
                 &["notifications_un"],
             ),
         ])
         .collect()
+}
+
+/// Not public API: the statements about several inboxes, under a name, with the indexes that serve them.
+#[must_use]
+pub fn statements_of_many(
+    database: &Database,
+) -> [(&'static str, String, &'static [&'static str]); 2] {
+    const COUNTS: &[&str] = &[
+        "notifications_feed",
+        "notifications_unread",
+        "notifications_unseen",
+    ];
+    [
+        ("changes", changes(database, 20), &["notifications_changed"]),
+        ("counts", counts_of_many(database, 100), COUNTS),
+    ]
 }

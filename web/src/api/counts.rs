@@ -15,7 +15,7 @@ use crate::etag::Etag;
 use crate::problem::Problem;
 
 /// Counting ends here, so that what it costs does not grow with the inbox.
-const CAP: u32 = 100;
+pub(crate) const CAP: u32 = 100;
 
 /// How many items there are that are not archived. Each number ends at 100, which means a hundred or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -39,27 +39,36 @@ pub(crate) struct Counts {
 #[into_params(parameter_in = Query)]
 pub(crate) struct CountsQuery {
     /// Only what happened in this organization. In a session that is in one, only that one is answered.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     org: Option<String>,
 }
 
 impl Counts {
     pub(crate) async fn of(inbox: &Inbox) -> Result<Self, Problem> {
-        let counts = inbox.counts_up_to(CAP).await?;
-        let badge = match counts.unread {
-            0..100 => counts.unread.to_string(),
-            _ => "99+".to_owned(),
-        };
-        Ok(Self {
-            unread: counts.unread,
-            unseen: counts.unseen,
-            total: counts.total,
-            badge,
-        })
+        Ok(inbox.counts_up_to(CAP).await?.into())
     }
 
     fn etag(&self) -> Etag {
         Etag::new(&format!("{}.{}.{}", self.unread, self.unseen, self.total))
+    }
+}
+
+impl From<campanile_inbox::Counts> for Counts {
+    fn from(counts: campanile_inbox::Counts) -> Self {
+        let badge = match counts.unread {
+            0..100 => counts.unread.to_string(),
+            _ => "99+".to_owned(),
+        };
+        Self {
+            unread: counts.unread,
+            unseen: counts.unseen,
+            total: counts.total,
+            badge,
+        }
     }
 }
 
@@ -69,6 +78,7 @@ impl Counts {
 #[utoipa::path(
     get,
     path = "/inbox/counts",
+    operation_id = "countInbox",
     tag = "inbox",
     params(CountsQuery, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the counts you have")),
     responses(
