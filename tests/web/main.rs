@@ -11,3 +11,4 @@ mod preferences;
 mod hostile;
 mod origins;
 mod document;
+mod assets;
