@@ -17,3 +17,4 @@ mod assets;
 mod hostile;
 mod origins;
 mod document;
+mod assets;
