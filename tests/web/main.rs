@@ -17,4 +17,3 @@ mod assets;
 mod hostile;
 mod origins;
 mod document;
-mod assets;
