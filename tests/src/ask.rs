@@ -20,6 +20,16 @@ impl TestDatabase {
         })
     }
 
+    /// The texts of one column that is never null.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it, or there is a null.
+    pub async fn lines(&self, statement: &str) -> Vec<String> {
+        let texts = self.texts(statement).await.into_iter();
+        texts.map(|its| its.expect("it is not null")).collect()
+    }
+
     /// How many deliveries there are of which this is true.
     pub async fn deliveries(&self, condition: &str) -> i64 {
         self.number(&format!(

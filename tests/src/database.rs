@@ -271,21 +271,6 @@ impl TestDatabase {
         })
     }
 
-    /// The rows of one column of text, asked with the placeholders of [`Database::sql`].
-    ///
-    /// # Panics
-    ///
-    /// When the database refuses it.
-    pub async fn lines(&self, statement: &str) -> Vec<String> {
-        let statement = self.database.sql(statement);
-        each_database!(&self.database, |pool| {
-            sqlx::query_scalar(statement)
-                .fetch_all(pool)
-                .await
-                .expect("the statement is valid")
-        })
-    }
-
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("select count(*) from {{campanile}}{table}"))

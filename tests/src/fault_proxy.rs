@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::proxy::Door;
 
 /// What happens to what comes through.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +39,11 @@ impl FaultProxy {
     ///
     /// When the URL has no host and port.
     pub async fn before(url: &str) -> Self {
-        let (head, tail) = url.split_once('@').expect("the URL names a user");
-        let (server, path) = tail.split_once('/').expect("the URL names a database");
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a loopback port is free");
-        let own = listener.local_addr().expect("a listener has an address");
+        let Door {
+            listener,
+            server,
+            url,
+        } = Door::before(url).await;
         let weather = watch::Sender::new(Weather {
             to_server: Duration::ZERO,
             to_client: Duration::ZERO,
@@ -51,11 +52,10 @@ impl FaultProxy {
         });
         let connections = Arc::new(AtomicUsize::new(0));
         let proxy = Self {
-            url: format!("{head}@{own}/{path}"),
+            url,
             weather: weather.clone(),
             connections: Arc::clone(&connections),
         };
-        let server = server.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = connections.fetch_add(1, Ordering::SeqCst);

@@ -7,6 +7,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
+/// A free port of this machine, to stand before a database.
+pub(crate) struct Door {
+    pub(crate) listener: TcpListener,
+    /// The database's own host and port.
+    pub(crate) server: String,
+    /// The database's URL through this port.
+    pub(crate) url: String,
+}
+
+impl Door {
+    /// Opens one before the database of this URL, `postgres://user@host:port/name`.
+    pub(crate) async fn before(url: &str) -> Self {
+        let (head, tail) = url.split_once('@').expect("the URL names a user");
+        let (server, path) = tail.split_once('/').expect("the URL names a database");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a loopback port is free");
+        let own = listener.local_addr().expect("a listener has an address");
+        Self {
+            server: server.to_owned(),
+            url: format!("{head}@{own}/{path}"),
+            listener,
+        }
+    }
+}
+
 /// Counts the round trips of every connection that goes through it.
 #[derive(Debug)]
 pub struct CountingProxy {
@@ -22,18 +48,16 @@ impl CountingProxy {
     ///
     /// When the URL has no host and port.
     pub async fn before(url: &str) -> Self {
-        let (head, tail) = url.split_once('@').expect("the URL names a user");
-        let (server, path) = tail.split_once('/').expect("the URL names a database");
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a loopback port is free");
-        let own = listener.local_addr().expect("a listener has an address");
+        let Door {
+            listener,
+            server,
+            url,
+        } = Door::before(url).await;
         let trips = Arc::new(AtomicUsize::new(0));
         let proxy = Self {
-            url: format!("{head}@{own}/{path}"),
+            url,
             trips: Arc::clone(&trips),
         };
-        let server = server.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server)
