@@ -52,15 +52,13 @@ const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 export const time = (text) => el("time", { datetime: text }, clock.format(new Date(text)));
 
 // A switch is a button with two positions.
-export function toggle({ key, label, on, locked, describedBy, ...data }, act) {
+export function toggle({ key, label, on, ...data }, act) {
   const attributes = {
     type: "button",
     class: "toggle",
     role: "switch",
     "aria-checked": String(on),
     "aria-label": label,
-    "aria-disabled": locked ? "true" : null,
-    "aria-describedby": describedBy,
     "data-key": key,
     onclick: act,
   };

@@ -1,6 +1,6 @@
 // Starts the page, and looks at the inspector again after every action and every moment.
 
-import { read } from "./api.js";
+import { keepToken, read } from "./api.js";
 import { byId, say } from "./dom.js";
 import * as events from "./events.js";
 import * as fire from "./fire.js";
@@ -20,10 +20,9 @@ async function refresh() {
   turn += 1;
   const mine = turn;
   try {
-    const [windows, ofPerson, ofOutside] = await Promise.all([ledger.load(), person.load(), outside.load()]);
+    const [windows, ofOutside] = await Promise.all([ledger.load(), outside.load()]);
     if (mine !== turn) return;
     ledger.show(windows);
-    person.show(ofPerson);
     await outside.show(ofOutside);
     if (silent) say("The inspector answers again.");
     silent = false;
@@ -40,13 +39,14 @@ async function look() {
 
 try {
   const [allEvents, people] = await Promise.all([read("/api/events"), read("/api/users")]);
+  keepToken();
   const names = new Map(people.map(({ id, name }) => [id, name]));
   result.build(names);
   ledger.build(names, refresh);
-  person.build(people, refresh);
   outside.build(names, refresh);
   fire.build(refresh);
   events.build(allEvents, people, names);
+  await person.build(people);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   await refresh();
   byId("main").hidden = false;

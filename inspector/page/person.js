@@ -1,117 +1,100 @@
-// One person: the preference matrix and the inbox.
+// One person, as they would see it in an app: the bell, the inbox and the settings page of campanile-web, unchanged.
 
-import { call, read, user } from "./api.js";
-import { byId, el, empty, paint, say, time, toggle } from "./dom.js";
+import { as } from "./api.js";
+import { byId, el, empty, paint, plural, say, time } from "./dom.js";
 
-let refreshAll = async () => {};
+let Inbox;
+let inbox;
+let sizing;
 
-export const chosen = () => byId("person").value;
+const chosen = () => byId("person").value;
 
 const name = () => byId("person").selectedOptions[0]?.textContent ?? "";
 
-export const load = () =>
-  Promise.all([read(user(chosen(), "preferences")), read(user(chosen(), "inbox"))]);
-
-export function build(people, refresh) {
-  refreshAll = refresh;
+export async function build(people) {
   byId("person").append(...people.map((person) => el("option", { value: person.id }, person.name)));
-  byId("person").addEventListener("change", refresh);
-}
-
-export function show([matrix, inbox]) {
-  paint(byId("preferences"), { person: chosen(), ...matrix }, preferences);
-  const badge = byId("unread");
-  badge.hidden = inbox.unread === 0;
-  badge.dataset.unread = String(inbox.unread);
-  badge.textContent = `${inbox.unread} unread`;
-  paint(byId("inbox"), { person: chosen(), ...inbox }, feed);
-}
-
-async function act(promise, done) {
-  try {
-    await promise;
-    say(done);
-  } catch (problem) {
-    say(problem.message, "bad");
-  }
-  await refreshAll();
-}
-
-function preferences({ categories }) {
-  const all = categories.flatMap((category) => category.channels.map((cell) => cell.channel));
-  const channels = [...new Set(all)].sort();
-  return el("table", { class: "matrix" },
-    el("caption", { class: "unseen" }, `What ${name()} wants to hear, by category and channel`),
-    el("thead", {}, el("tr", {},
-      el("th", { scope: "col" }, el("span", { class: "unseen" }, "Category")),
-      channels.map((channel) => el("th", { scope: "col" }, channel)))),
-    el("tbody", {}, categories.flatMap((category) => categoryRows(category, channels))));
-}
-
-function categoryRows({ category, description, channels: cells }, channels) {
-  const reasonId = `why-${category}`;
-  const reasons = cells.filter((cell) => cell.reason);
-  const cellOf = (channel) => cells.find((cell) => cell.channel === channel);
-  const rows = [el("tr", {},
-    el("th", { scope: "row" }, el("span", { class: "category-name" }, category), el("span", { class: "hint" }, description ?? "")),
-    channels.map((channel) => el("td", {}, control(category, cellOf(channel), reasonId))))];
-  if (reasons.length > 0) {
-    rows.push(el("tr", { class: "why" }, el("td", { colspan: channels.length + 1, id: reasonId },
-      reasons.map((cell) => el("p", { class: "hint", "data-reason": `${category}.${cell.channel}` }, sentence(cell))))));
-  }
-  return rows;
-}
-
-function sentence({ channel, reason, locked, enabled }) {
-  const kept = locked && !enabled ? " Off was chosen; that is kept, and does not apply." : "";
-  return `${channel}: ${reason}.${kept}`;
-}
-
-function control(category, cell, reasonId) {
-  if (!cell) return el("span", { class: "none" }, el("span", { "aria-hidden": "true" }, "–"), el("span", { class: "unseen" }, "not used"));
-  const { channel, enabled, locked, reason } = cell;
-  // A locked cell is sent whatever was chosen, so it shows as on.
-  const on = locked || enabled;
-  return toggle({
-    key: `${category}.${channel}`,
-    label: `${category} by ${channel}`,
-    on,
-    locked,
-    describedBy: reason ? reasonId : null,
-    category,
-    channel,
-    enabled: String(enabled),
-  }, () => {
-    if (locked) {
-      say(`${category} by ${channel} is locked. ${sentence(cell)}`, "warm");
-      return;
-    }
-    const change = { category, channel, enabled: !enabled };
-    act(call("PUT", user(chosen(), "preferences"), change),
-      `${name()}: ${category} by ${channel} is ${enabled ? "off" : "on"} now.`);
+  // They are the same for everybody; a page loads the component once.
+  [{ Inbox }] = await Promise.all(["inbox.js", "bell.js"].map((file) => import(as(chosen(), file))));
+  byId("person").addEventListener("change", meet);
+  byId("older").addEventListener("click", older);
+  // Where a notification leads is in the app that this is not.
+  document.addEventListener("campanile-open", (event) => {
+    event.preventDefault();
+    const { title, actionUrl } = event.detail;
+    say(actionUrl ? `${title}: an app would go to ${actionUrl}` : `${title}: it leads nowhere.`);
   });
+  meet();
 }
 
-function feed({ items }) {
+function meet() {
+  const [user, src] = [chosen(), as(chosen())];
+  byId("bell").replaceChildren(el("campanile-bell", { src, user }));
+  inbox?.stop();
+  inbox = new Inbox({ src, user });
+  inbox.subscribe(follow(inbox));
+  inbox.start();
+  frame();
+}
+
+// Who was left behind may still have an answer under way.
+const follow = (mine) => (state) => { if (mine === inbox) show(state); };
+
+// The settings page, as high as what it holds.
+function frame() {
+  const page = el("iframe", { src: as(chosen(), "settings"), title: `Settings page of ${name()}` });
+  byId("settings").replaceChildren(page);
+  byId("settings-link").href = page.src;
+  sizing?.disconnect();
+  sizing = new ResizeObserver(([{ target }]) => { page.style.blockSize = `${target.offsetHeight}px`; });
+  page.addEventListener("load", () => sizing.observe(page.contentDocument.body));
+}
+
+function show({ items, counts, loading, more, problem }) {
+  const badge = byId("unread");
+  badge.hidden = counts.unread === 0;
+  badge.dataset.unread = String(counts.unread);
+  badge.textContent = `${counts.badge} unread`;
+  byId("older").hidden = !more;
+  paint(byId("inbox"), { person: chosen(), items, loading, problem: problem?.message }, list);
+}
+
+function list({ items, loading, problem }) {
+  if (loading) return problem ? empty(`The inbox was not read: ${problem}`) : [];
   if (items.length === 0) return empty(`${name()} has no notifications yet.`);
-  return el("ul", { class: "rows" }, items.map(item));
+  return el("ul", { class: "rows items" }, items.map(row));
 }
 
-function item({ id, title, body, eventType, readAt, createdAt, actionUrl }) {
-  const mark = readAt
-    ? el("span", { class: "hint done" }, "read")
-    : el("button", {
-      type: "button",
-      "data-key": `read-${id}`,
-      "aria-label": `Mark as read: ${title}`,
-      onclick: () => act(call("POST", user(chosen(), `inbox/${encodeURIComponent(id)}/read`)), `Read: ${title}`),
-    }, "Mark as read");
-  return el("li", { class: "row item", "data-id": id, "data-read": String(Boolean(readAt)), "data-event": eventType },
+// Seen, read and archived are three things: the bell tells them apart when it is opened and used.
+const stage = ({ seenAt, readAt }) => (readAt ? "read" : seenAt ? "seen" : "new");
+
+function row(item) {
+  const { id, title, body, eventType, readAt, createdAt, actionUrl } = item;
+  return el("li", { class: "row item", "data-id": id, "data-stage": stage(item), "data-event": eventType },
     el("div", { class: "grow" },
       el("p", { class: "first" }, title),
       el("p", {}, body),
-      el("p", { class: "hint" }, el("code", {}, eventType), ", ", time(createdAt),
+      el("p", { class: "hint" }, el("span", { class: "stage" }, stage(item)), " ", el("code", {}, eventType), ", ", time(createdAt),
         actionUrl ? [", leads to ", el("code", {}, actionUrl)] : null)),
-    mark);
+    readAt ? null : el("button", {
+      type: "button",
+      "data-key": `read-${id}`,
+      "aria-label": `Mark as read: ${title}`,
+      onclick: () => attempt(inbox.setRead(id, true), `Read: ${title}`),
+    }, "Mark as read"));
 }
 
+async function older() {
+  const before = inbox.state.items.length;
+  await attempt(inbox.loadOlder(), "");
+  const more = inbox.state.items.length - before;
+  if (more > 0) say(`${plural(more, "older notification")} loaded.`);
+}
+
+async function attempt(promise, done) {
+  try {
+    await promise;
+    if (done) say(done);
+  } catch (problem) {
+    say(problem.message, "bad");
+  }
+}

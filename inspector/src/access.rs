@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::Response;
 use rand::RngExt as _;
@@ -16,7 +16,11 @@ use rand::RngExt as _;
 use crate::problem::Problem;
 
 /// The header that carries the token.
-pub(crate) const TOKEN_HEADER: &str = "x-campanile-token";
+const TOKEN_HEADER: &str = "x-campanile-token";
+
+/// What the name of a cookie with the token begins with. The port follows, which keeps two inspectors apart: ports share
+/// their cookies.
+const TOKEN_COOKIE: &str = "campanile-token-";
 
 /// Who may call: under which names, and with which token.
 #[derive(Clone)]
@@ -66,12 +70,11 @@ impl Access {
         }
     }
 
-    fn admits_token(&self, given: Option<&[u8]>) -> bool {
-        match (&self.token, given) {
-            (None, _) => true,
-            (Some(token), Some(given)) => same(token.as_bytes(), given),
-            (Some(_), None) => false,
-        }
+    fn admits_token<'t>(&self, given: impl IntoIterator<Item = &'t [u8]>) -> bool {
+        self.token.as_ref().is_none_or(|token| {
+            let mut given = given.into_iter();
+            given.any(|given| same(token.as_bytes(), given))
+        })
     }
 }
 
@@ -123,17 +126,47 @@ pub(crate) async fn check_token(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let given = request.headers().get(TOKEN_HEADER);
-    if access.admits_token(given.map(axum::http::HeaderValue::as_bytes)) {
+    if access.admits_token(of_header(request.headers())) {
         return Ok(next.run(request).await);
     }
-    Err(Problem::new(
+    Err(token_required())
+}
+
+/// The same where the page cannot send a header, as an `EventSource` and a frame cannot: a cookie may carry the token too.
+pub(crate) async fn check_token_or_cookie(
+    State(access): State<Access>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let headers = request.headers();
+    if access.admits_token(of_header(headers).chain(of_cookies(headers))) {
+        return Ok(next.run(request).await);
+    }
+    Err(token_required())
+}
+
+fn of_header(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let given = headers.get(TOKEN_HEADER).into_iter();
+    given.map(HeaderValue::as_bytes)
+}
+
+fn of_cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|cookie| cookie.trim_ascii().strip_prefix(TOKEN_COOKIE.as_bytes()))
+        .filter_map(|cookie| cookie.splitn(2, |byte| *byte == b'=').nth(1))
+}
+
+fn token_required() -> Problem {
+    Problem::new(
         StatusCode::UNAUTHORIZED,
         "TOKEN_REQUIRED",
         format!(
             "this inspector can send real mail: give the token it printed at its start in the header `{TOKEN_HEADER}`"
         ),
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -164,10 +197,11 @@ mod tests {
     fn a_token_is_fresh_at_every_start_and_has_to_be_the_same() {
         let access = Access::with_token(Reach::Loopback);
         let token = access.token().unwrap();
-        assert!(access.admits_token(Some(token.as_bytes())));
-        assert!(!access.admits_token(None));
-        assert!(!access.admits_token(Some(b"")));
-        assert!(!access.admits_token(Some(&token.as_bytes()[1..])));
+        assert!(access.admits_token([token.as_bytes()]));
+        assert!(access.admits_token([b"other", token.as_bytes()]));
+        assert!(!access.admits_token([]));
+        assert!(!access.admits_token([&b""[..]]));
+        assert!(!access.admits_token([&token.as_bytes()[1..]]));
         assert_ne!(Access::with_token(Reach::Loopback).token(), Some(token));
         assert!(!format!("{access:?}").contains(token));
     }

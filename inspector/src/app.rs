@@ -1,6 +1,8 @@
-//! The **app**: page and API under one router, with everything around them that keeps strangers out.
+//! The **app**: the page, the API and what campanile-web has for each of the people under one router, with everything around
+//! them that keeps strangers out.
 
 use std::any::Any;
+use std::future::Future;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +17,8 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::access::{Access, check_host, check_token};
+use crate::access::{Access, check_host, check_token, check_token_or_cookie};
+use crate::anybody::Anybody;
 use crate::body::LARGEST_BODY;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
@@ -28,11 +31,20 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// The inspector as a router, for whoever `access` admits.
-pub fn app(inspector: Inspector, access: Access) -> Router {
+/// The inspector as a router, for whoever `access` admits. Live connections end when `shutdown` is ready.
+pub fn app(
+    inspector: Inspector,
+    access: Access,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Router {
     let token = from_fn_with_state(access.clone(), check_token);
+    let token_or_cookie = from_fn_with_state(access.clone(), check_token_or_cookie);
+    let settings = campanile_web::Settings::default().shutdown(shutdown);
+    let dispatcher = inspector.dispatcher().clone();
+    let of_a_person = campanile_web::router::<Inspector, Anybody>(dispatcher, settings);
     Router::new()
         .nest("/api", api::routes().layer(token))
+        .nest("/as/{person}", of_a_person.layer(token_or_cookie))
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -82,15 +94,17 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
 
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    // The preview of a mail brings a policy of its own, and is framed by the page.
+    // The preview of a mail and the settings page bring policies of their own, and are framed by the page.
     let has_own = headers.contains_key(CONTENT_SECURITY_POLICY);
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     let framing = if has_own { "SAMEORIGIN" } else { "DENY" };
     for (name, value) in [
         (X_FRAME_OPTIONS, framing),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-store"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",

@@ -13,6 +13,7 @@ mod problem;
 mod body;
 mod api;
 mod page;
+mod anybody;
 mod access;
 mod app;
 mod serve;

@@ -2,10 +2,8 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use campanile::preferences::PreferenceError;
 use campanile::recipient::InvalidInput;
 use campanile::{DispatchError, StoreError};
-use campanile_inbox::InboxError;
 use serde_json::{Map, Value, json};
 
 /// `{ "type", "title", "status", "code", "detail", .. }` as `application/problem+json`.
@@ -118,33 +116,5 @@ impl From<StoreError> for Problem {
             StatusCode::INTERNAL_SERVER_ERROR
         };
         Self::new(status, "STORE_FAILED", error.to_string())
-    }
-}
-
-impl From<InboxError> for Problem {
-    fn from(error: InboxError) -> Self {
-        match error {
-            InboxError::InvalidInput(input) => input.into(),
-            InboxError::Store(error) => error.into(),
-            InboxError::NotFound => Self::not_found("UNKNOWN_NOTIFICATION", error.to_string()),
-            error => Self::new(StatusCode::BAD_REQUEST, "INVALID_PAGE", error.to_string()),
-        }
-    }
-}
-
-impl From<PreferenceError> for Problem {
-    fn from(error: PreferenceError) -> Self {
-        let detail = error.to_string();
-        match error {
-            PreferenceError::InvalidInput(input) => input.into(),
-            PreferenceError::Store(error) => error.into(),
-            PreferenceError::UnknownCategory { known, .. } => {
-                Self::unprocessable("UNKNOWN_CATEGORY", detail).with("known", known)
-            }
-            PreferenceError::UnknownChannel { known, .. } => {
-                Self::unprocessable("UNKNOWN_CHANNEL", detail).with("known", known)
-            }
-            _ => Self::unprocessable("INVALID_PREFERENCE", detail),
-        }
     }
 }

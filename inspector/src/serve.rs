@@ -16,7 +16,7 @@ use crate::inspector::Inspector;
 /// How long requests and deliveries that are under way may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Answers requests and delivers what is due, until `shutdown` is ready.
+/// Answers requests and delivers what is due, until `shutdown` is ready. Live connections end then.
 ///
 /// # Errors
 ///
@@ -38,15 +38,12 @@ pub async fn serve(
 ) -> io::Result<()> {
     // Whoever holds the receiver stops when the sender is gone.
     let (running, stop) = watch::channel(());
-    let dispatcher = inspector.dispatcher().clone();
-    let app = app(inspector, access);
-    let (mut stopped, mut stopped_too) = (stop.clone(), stop);
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        let _ = stopped.changed().await;
-    });
-    let worker = Worker::new(dispatcher).run(async move {
-        let _ = stopped_too.changed().await;
-    });
+    let stopped = |mut stop: watch::Receiver<()>| async move {
+        let _ = stop.changed().await;
+    };
+    let worker = Worker::new(inspector.dispatcher().clone()).run(stopped(stop.clone()));
+    let app = app(inspector, access, stopped(stop.clone()));
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stop));
     let work = async { tokio::join!(server.into_future(), worker) };
     tokio::pin!(work);
     tokio::select! {

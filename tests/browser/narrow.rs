@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{BELL, SETTINGS, Stage};
 
 /// What reaches beyond the right edge, by tag and class.
 const BEYOND: &str = "[...document.querySelectorAll('body *')]\
@@ -35,7 +35,20 @@ async fn a_narrow_screen_shows_everything() {
     stage.click(".rendered summary").await;
 
     stage.expect(BEYOND, json!([])).await;
-    let sideways = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-    stage.expect(sideways, false).await;
+    stage.expect_settings().await;
+    for document in ["document", SETTINGS] {
+        let root = format!("{document}.documentElement");
+        let sideways = format!("{root}.scrollWidth > {root}.clientWidth");
+        stage.expect(&sideways, false).await;
+    }
+    // The settings page is as high as its frame: nothing scrolls inside of what scrolls.
+    let hidden = format!("{SETTINGS}.body.scrollHeight > {SETTINGS}.documentElement.clientHeight");
+    stage.expect(&hidden, false).await;
+
+    stage.click("campanile-bell").await;
+    let panel = format!("{BELL}.querySelector('.panel').getBoundingClientRect()");
+    let inside =
+        format!("((it) => it.width > 0 && it.left >= 0 && it.right <= innerWidth)({panel})");
+    stage.expect(&inside, true).await;
     stage.expect_a_quiet_console().await;
 }

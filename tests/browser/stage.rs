@@ -9,6 +9,15 @@ use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+/// Inside of the bell.
+pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRoot";
+
+/// Inside of the frame with the settings page.
+pub(crate) const SETTINGS: &str = "document.querySelector('#settings iframe').contentDocument";
+
+/// What the settings page says of a switch that is locked.
+pub(crate) const BILLING_CANNOT_BE_MUTED: &str = "Email cannot be turned off here, because it is critical: An invoice of your organization is past due. The mail is always sent";
+
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
     pub(crate) inspector: Inspector,
@@ -123,6 +132,40 @@ impl Stage {
         .await;
     }
 
+    /// How many items of the inbox are new, seen and read.
+    pub(crate) async fn expect_stages(&self, counts: [usize; 3]) {
+        let expression = "['new', 'seen', 'read'].map((stage) => \
+             document.querySelectorAll(`#inbox [data-stage=${stage}]`).length)";
+        self.expect(expression, json!(counts)).await;
+    }
+
+    /// Chooses a person.
+    pub(crate) async fn meet(&self, user: &str) {
+        let select = self.browser.client.find(Locator::Id("person")).await;
+        select.unwrap().select_by_value(user).await.unwrap();
+    }
+
+    /// Clicks at a switch of the settings page.
+    pub(crate) async fn turn(&self, switch: &str) {
+        self.expect_settings().await;
+        let client = &self.browser.client;
+        let frame = client.find(Locator::Css("#settings iframe")).await;
+        frame.unwrap().enter_frame().await.unwrap();
+        self.click(switch).await;
+        client.enter_parent_frame().await.unwrap();
+    }
+
+    /// Waits until the settings page does what it can.
+    pub(crate) async fn expect_settings(&self) {
+        let ready = format!("{SETTINGS}?.documentElement.dataset.ready");
+        self.expect(&ready, "true").await;
+    }
+
+    pub(crate) async fn expect_status_of_settings(&self, text: &str) {
+        let status = format!("{SETTINGS}.getElementById('status').textContent.trim()");
+        self.expect(&status, text).await;
+    }
+
     pub(crate) async fn release(&self) {
         self.click("#release-all").await;
         self.expect_windows(0).await;
@@ -130,8 +173,7 @@ impl Stage {
 
     /// Presses a key where the focus is.
     pub(crate) async fn press(&self, key: Key) {
-        let focused = self.browser.client.active_element().await.unwrap();
-        focused.send_keys(&key.to_string()).await.unwrap();
+        self.browser.press(&[key]).await;
     }
 
     /// Makes what waits for its next attempt due at once: the tour's own courier then takes it.

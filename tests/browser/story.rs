@@ -3,10 +3,10 @@
 use fantoccini::Locator;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{BELL, BILLING_CANNOT_BE_MUTED, SETTINGS, Stage};
 
-const TEAM_BY_EMAIL: &str = "#preferences [data-category='team'][data-channel='email']";
-const BILLING_BY_EMAIL: &str = "#preferences [data-category='billing'][data-channel='email']";
+const TEAM_BY_EMAIL: &str = "[aria-label='Email for Team']";
+const BILLING_BY_EMAIL: &str = "[aria-label='Email for Billing']";
 
 fn attribute(selector: &str, name: &str) -> String {
     format!("document.querySelector(\"{selector}\").getAttribute('{name}')")
@@ -20,6 +20,7 @@ async fn the_whole_story_shows_on_one_page() {
     a_critical_channel_cannot_be_muted(&stage).await;
     a_failing_channel_stops_nothing(&stage).await;
     the_inbox_is_read(&stage).await;
+    another_person_has_another_inbox(&stage).await;
     the_mail_is_previewed(&stage).await;
     stage.expect_a_quiet_console().await;
 }
@@ -34,6 +35,8 @@ async fn repeats_are_caught(stage: &Stage) {
     stage.expect_windows(1).await;
     stage.expect_mails(1).await;
     stage.expect_unread(1).await;
+    let badge = format!("{BELL}.querySelector('.badge').textContent");
+    stage.expect(&badge, "1").await;
 
     stage.fire("#fire-once", [0, 1, 0]).await;
     stage.fire("#fire-row", [0, 5, 0]).await;
@@ -54,9 +57,9 @@ async fn repeats_are_caught(stage: &Stage) {
 
 /// Afterwards: 3 mails, 4 unread.
 async fn a_muted_channel_is_silent(stage: &Stage) {
-    stage.click(TEAM_BY_EMAIL).await;
+    stage.turn(TEAM_BY_EMAIL).await;
     stage
-        .expect(&attribute(TEAM_BY_EMAIL, "aria-checked"), "false")
+        .expect_status_of_settings("Saved. Email for Team is off.")
         .await;
     stage.release().await;
     stage.fire("#fire-once", [1, 0, 1]).await;
@@ -72,29 +75,12 @@ async fn a_muted_channel_is_silent(stage: &Stage) {
 
 /// Afterwards: 4 mails, 5 unread.
 async fn a_critical_channel_cannot_be_muted(stage: &Stage) {
+    stage.turn(BILLING_BY_EMAIL).await;
     stage
-        .expect(&attribute(BILLING_BY_EMAIL, "aria-disabled"), "true")
+        .expect_status_of_settings(BILLING_CANNOT_BE_MUTED)
         .await;
-    stage.click(BILLING_BY_EMAIL).await;
-    let status = "document.getElementById('status').textContent.includes('org.billing.past_due')";
-    stage.expect(status, true).await;
-
-    // A script may mute it all the same: that is kept, and does not apply.
-    stage
-        .browser
-        .eval(
-            "fetch('/api/users/u_ada/preferences', { method: 'PUT', headers: { 'Content-Type': 'application/json' }, \
-             body: JSON.stringify({ category: 'billing', channel: 'email', enabled: false }) }).then((it) => it.status)",
-        )
-        .await;
-    stage
-        .expect(&attribute(BILLING_BY_EMAIL, "data-enabled"), "false")
-        .await;
-    stage
-        .expect(&attribute(BILLING_BY_EMAIL, "aria-checked"), "true")
-        .await;
-    let reason = "document.querySelector(\"[data-reason='billing.email']\").textContent.includes('does not apply')";
-    stage.expect(reason, true).await;
+    let position = format!("{SETTINGS}.querySelector(\"{BILLING_BY_EMAIL}\").ariaChecked");
+    stage.expect(&position, "true").await;
 
     stage.choose("org.billing.past_due").await;
     stage.fire("#fire-once", [2, 0, 0]).await;
@@ -142,14 +128,46 @@ async fn a_failing_channel_stops_nothing(stage: &Stage) {
 }
 
 async fn the_inbox_is_read(stage: &Stage) {
-    stage.click("#inbox [data-read='false'] button").await;
+    stage.expect_stages([6, 0, 0]).await;
+    stage.click("#inbox li:nth-child(2) button").await;
+    stage.expect_stages([5, 0, 1]).await;
     stage.expect_unread(5).await;
-    stage
-        .expect(
-            "document.querySelectorAll(\"#inbox [data-read='true']\").length",
-            1,
-        )
-        .await;
+    // Who opens the bell has seen what it shows, and read nothing.
+    stage.click("campanile-bell").await;
+    stage.expect_stages([0, 5, 1]).await;
+    stage.expect_unread(5).await;
+    let read_all = format!("{BELL}.querySelector('.read-all').click()");
+    stage.browser.eval(&read_all).await;
+    stage.expect_stages([0, 0, 6]).await;
+    stage.expect_unread(0).await;
+    a_notification_leads_nowhere_else(stage).await;
+}
+
+/// The page says where an app would go, and stays.
+async fn a_notification_leads_nowhere_else(stage: &Stage) {
+    let title = format!("{BELL}.querySelector('.title').click()");
+    stage.browser.eval(&title).await;
+    let told = "document.getElementById('status').textContent.includes('an app would go to /')";
+    stage.expect(told, true).await;
+    stage.expect("location.pathname", "/").await;
+}
+
+async fn another_person_has_another_inbox(stage: &Stage) {
+    for (user, items, title) in [
+        ("u_ben", 0, "Settings page of Ben Lindqvist"),
+        ("u_ada", 6, "Settings page of Ada Okafor"),
+    ] {
+        stage.meet(user).await;
+        stage
+            .expect("document.querySelectorAll('#inbox li').length", items)
+            .await;
+        stage
+            .expect("document.querySelector('#settings iframe').title", title)
+            .await;
+        let on = user == "u_ben";
+        let position = format!("{SETTINGS}?.querySelector(\"{TEAM_BY_EMAIL}\")?.ariaChecked");
+        stage.expect(&position, on.to_string()).await;
+    }
 }
 
 async fn the_mail_is_previewed(stage: &Stage) {

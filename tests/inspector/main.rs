@@ -50,7 +50,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u1
         body.to_string()
     };
     let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nIf-Match: *\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();
@@ -114,11 +114,11 @@ async fn windows(address: SocketAddr) {
 }
 
 async fn preferences(address: SocketAddr) {
-    let path = "/api/users/u_ada/preferences";
+    let path = "/as/u_ada/preferences";
     let cell = |enabled| json!({ "category": "team", "channel": "email", "enabled": enabled });
-    change(address, "PUT", path, cell(false)).await;
+    change(address, "PATCH", path, cell(false)).await;
     assert_eq!(fire(address).await, [1, 0, 1, 0]);
-    change(address, "PUT", path, cell(true)).await;
+    change(address, "PATCH", path, cell(true)).await;
     release(address).await;
 }
 
@@ -136,19 +136,17 @@ async fn outage(address: SocketAddr) {
         (count("/api/deliveries").await, count("/api/mails").await),
         (1, 1)
     );
-    let inbox = get(address, "/api/users/u_ada/inbox").await;
+    let inbox = get(address, "/as/u_ada/inbox").await;
     let items = inbox["items"].as_array().unwrap();
     assert_eq!(
-        (items.len(), &inbox["unread"]),
+        (items.len(), &inbox["counts"]["unread"]),
         (3, &json!(3)),
         "the rows stand"
     );
-    let read = format!(
-        "/api/users/u_ada/inbox/{}/read",
-        items[0]["id"].as_str().unwrap()
-    );
-    change(address, "POST", &read, Value::Null).await;
-    assert_eq!(get(address, "/api/users/u_ada/inbox").await["unread"], 2);
+    let newest = format!("/as/u_ada/inbox/{}", items[0]["id"].as_str().unwrap());
+    change(address, "PATCH", &newest, json!({ "read": true })).await;
+    let counts = get(address, "/as/u_ada/inbox/counts").await;
+    assert_eq!(counts["unread"], 2);
 }
 
 #[test]

@@ -1,10 +1,9 @@
-//! The **API**: everything the page does, as JSON that a script can use too. Keys are camelCase, times RFC 3339.
+//! The **API**: what the page does, as JSON that a script can use too. Keys are camelCase, times RFC 3339. A person's inbox and
+//! preferences are not here: they are campanile-web's own, below `/as/{person}`.
 
 mod events;
 mod dispatch;
 mod users;
-mod inbox;
-mod preferences;
 mod dedup;
 mod mails;
 mod pushes;
@@ -31,15 +30,6 @@ pub(crate) fn routes() -> Router<Inspector> {
         .route("/dispatch", post(dispatch::dispatch))
         .route("/explain", post(dispatch::explain))
         .route("/users", get(users::list))
-        .route("/users/{id}/inbox", get(inbox::read))
-        .route(
-            "/users/{id}/inbox/{notification}/read",
-            post(inbox::mark_read),
-        )
-        .route(
-            "/users/{id}/preferences",
-            get(preferences::read).put(preferences::set),
-        )
         .route("/dedup", get(dedup::list))
         .route("/dedup/release", post(dedup::release))
         .route("/mails", get(mails::list))

@@ -1,10 +1,11 @@
 //! Who may talk to the inspector.
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{HeaderValue, Method, Request};
 use campanile_inspector::{Access, Reach};
+use serde_json::json;
 
-use crate::tour::{Tour, request};
+use crate::tour::{Tour, request, with_json};
 
 fn release() -> axum::http::request::Builder {
     request(Method::POST, "/api/dedup/release")
@@ -69,6 +70,60 @@ async fn a_page_of_another_origin_changes_nothing() {
     assert_eq!(tour.send(own_page).await.status, 200);
     let script = release().body(Body::empty()).unwrap();
     assert_eq!(tour.send(script).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_turns_no_switch() {
+    let tour = Tour::start().await;
+    let body = json!({ "category": "team", "channel": "email", "enabled": false });
+    let mut change = with_json(Method::PATCH, "/as/u_ada/preferences", &body);
+    let site = HeaderValue::from_static("cross-site");
+    change.headers_mut().insert("sec-fetch-site", site);
+    tour.send(change).await.expect_problem(403, "CROSS_ORIGIN");
+}
+
+/// A component and an `EventSource` cannot send the header. What they do not ask for needs it all the same.
+#[tokio::test]
+async fn a_cookie_with_the_token_opens_what_a_person_has_and_nothing_else() {
+    let access = Access::with_token(Reach::Loopback);
+    let token = access.token().unwrap().to_owned();
+    let tour = Tour::with_access(access).await;
+    let with = |path: &str, cookie: String| {
+        let request = request(Method::GET, path).header("cookie", cookie);
+        request.body(Body::empty()).unwrap()
+    };
+    for path in [
+        "inbox",
+        "inbox/events",
+        "preferences",
+        "settings",
+        "bell.js",
+    ] {
+        let path = format!("/as/u_ada/{path}");
+        tour.get(&path).await.expect_problem(401, "TOKEN_REQUIRED");
+        for (cookie, status) in [
+            (format!("campanile-token-4700={token}"), 200),
+            (format!("theme=dark; campanile-token-={token}"), 200),
+            (
+                format!("campanile-token-1=old; campanile-token-2={token}"),
+                200,
+            ),
+            (format!("campanile-token-4700=1{token}"), 401),
+            (format!("other={token}"), 401),
+            ("campanile-token-4700".to_owned(), 401),
+            (String::new(), 401),
+        ] {
+            let told = tour.begin(with(&path, cookie.clone())).await;
+            assert_eq!(told, status, "{path}: {cookie}");
+        }
+        let by_header = request(Method::GET, &path).header("x-campanile-token", &token);
+        let by_header = by_header.body(Body::empty()).unwrap();
+        assert_eq!(tour.begin(by_header).await, 200, "{path}");
+    }
+    let cookie = format!("campanile-token-4700={token}");
+    tour.send(with("/api/users", cookie))
+        .await
+        .expect_problem(401, "TOKEN_REQUIRED");
 }
 
 #[tokio::test]

@@ -6,12 +6,11 @@ use serde_json::json;
 
 use crate::tour::{Tour, request, with_json};
 
-const TAKE_A_BODY: [(Method, &str); 5] = [
+const TAKE_A_BODY: [(Method, &str); 4] = [
     (Method::POST, "/api/dispatch"),
     (Method::POST, "/api/explain"),
     (Method::POST, "/api/dedup/release"),
     (Method::POST, "/api/channels/email/fail"),
-    (Method::PUT, "/api/users/u_ada/preferences"),
 ];
 
 #[tokio::test]

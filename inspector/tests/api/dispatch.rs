@@ -88,7 +88,7 @@ async fn nobody_is_a_legal_audience() {
 async fn the_explanation_names_the_rule_and_writes_nothing() {
     let tour = Tour::start().await;
     let change = json!({ "category": "billing", "channel": "inbox", "enabled": false });
-    tour.put("/api/users/u_ada/preferences", change).await;
+    tour.patch("/as/u_ada/preferences", change).await;
     let request = tour.example("org.billing.past_due").await;
     let explanation = tour.post("/api/explain", request).await.json;
     assert_eq!(explanation["dedupKey"], "in_2026_0117");
@@ -106,10 +106,8 @@ async fn the_explanation_names_the_rule_and_writes_nothing() {
             .contains("2026-0117")
     );
     assert_eq!(tour.get("/api/dedup").await.json, json!([]));
-    assert_eq!(
-        tour.get("/api/users/u_ada/inbox").await.json["items"],
-        json!([])
-    );
+    let inbox = tour.get("/as/u_ada/inbox").await.json;
+    assert_eq!(inbox["items"], json!([]));
 }
 
 #[tokio::test]

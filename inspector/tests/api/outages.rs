@@ -31,7 +31,8 @@ async fn a_failing_mail_leaves_the_inbox_row_and_goes_out_later() {
         (&failed["outcome"], &failed["retry"]),
         (&json!("failed"), &json!("scheduled"))
     );
-    assert_eq!(tour.get("/api/users/u_ada/inbox").await.json["unread"], 1);
+    let counts = tour.get("/as/u_ada/inbox/counts").await.json;
+    assert_eq!(counts["unread"], 1);
     assert_eq!(tour.get("/api/mails").await.json, json!([]));
 
     let waiting = tour.get("/api/deliveries").await.json;

@@ -82,12 +82,40 @@ async fn a_mail_is_previewed_under_a_policy_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_settings_page_is_framed_by_the_page_and_by_nobody_else() {
+    let tour = Tour::start().await;
+    let settings = tour.get("/as/u_ada/settings").await;
+    assert_eq!(settings.status, 200);
+    assert!(settings.text.contains("Email for Team"));
+    let policy = settings.headers["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(policy.contains("frame-ancestors 'self'"), "{policy}");
+    assert_eq!(settings.headers["x-frame-options"], "SAMEORIGIN");
+}
+
+#[tokio::test]
+async fn the_bell_is_served_as_an_app_serves_it() {
+    let tour = Tour::start().await;
+    for name in ["bell.js", "inbox.js", "settings.js"] {
+        let asset = tour.get(&format!("/as/u_ada/{name}")).await;
+        assert_eq!(asset.status, 200, "{name}");
+        assert_eq!(asset.headers["cache-control"], "public, no-cache", "{name}");
+        assert_eq!(asset.headers["x-content-type-options"], "nosniff", "{name}");
+        assert!(asset.headers.contains_key("etag"), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_and_what_is_not_possible_are_problems() {
     let tour = Tour::start().await;
     for path in [
         "/api",
         "/api/",
         "/api/nothing",
+        "/api/users/u_ada/inbox",
+        "/as/u_ada",
+        "/as/u_ada/nothing",
         "/page/nothing.js",
         "/favicon.ico",
         "/../etc/passwd",
@@ -97,7 +125,7 @@ async fn what_is_not_there_and_what_is_not_possible_are_problems() {
     for (method, path) in [
         (Method::DELETE, "/api/users"),
         (Method::GET, "/api/dispatch"),
-        (Method::PATCH, "/api/users/u_ada/preferences"),
+        (Method::POST, "/as/u_ada/bell.js"),
         (Method::POST, "/"),
     ] {
         let answer = tour

@@ -1,10 +1,14 @@
 //! How an inspector starts: on which database, twice on one, and on a real port.
 
+use std::io;
+use std::net::SocketAddr;
+
 use campanile::Database;
 use campanile_inspector::{Access, ForeignRows, Inspector, Reach, Settings, StartError, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 fn file(folder: &tempfile::TempDir) -> String {
     format!("sqlite://{}", folder.path().join("tour.sqlite").display())
@@ -66,8 +70,14 @@ async fn an_app_that_has_an_ada_too_is_another_app() {
     assert!(again.is_err());
 }
 
-#[tokio::test]
-async fn it_answers_on_its_port_and_stops_when_it_is_told() {
+/// An inspector on a port of its own, until it is told to stop.
+struct Serving {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<io::Result<()>>,
+}
+
+async fn start() -> Serving {
     let database = Database::connect("sqlite::memory:").await.unwrap();
     let inspector = Inspector::start(database, Settings::default())
         .await
@@ -79,7 +89,43 @@ async fn it_answers_on_its_port_and_stops_when_it_is_told() {
         let _ = stopped.await;
     };
     let access = Access::open(Reach::Loopback);
-    let server = tokio::spawn(serve(listener, inspector, access, shutdown));
+    let ended = tokio::spawn(serve(listener, inspector, access, shutdown));
+    Serving {
+        address,
+        stop,
+        ended,
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_listens_does_not_keep_it() {
+    let Serving {
+        address,
+        stop,
+        ended,
+    } = start().await;
+
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /as/u_ada/inbox/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("event: counts") {
+        assert_ne!(connection.read_buf(&mut heard).await.unwrap(), 0);
+    }
+    stop.send(()).unwrap();
+    connection.read_to_end(&mut heard).await.unwrap();
+    // The last chunk says that the stream was ended, and not cut off.
+    assert!(heard.ends_with(b"\r\n0\r\n\r\n"));
+    ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn it_answers_on_its_port_and_stops_when_it_is_told() {
+    let Serving {
+        address,
+        stop,
+        ended,
+    } = start().await;
 
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request =
@@ -95,6 +141,6 @@ async fn it_answers_on_its_port_and_stops_when_it_is_told() {
     // A connection that stays open does not keep it.
     let _idle = TcpStream::connect(address).await.unwrap();
     stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    ended.await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use campanile::Database;
 use campanile_inspector::{Access, Inspector, Reach, Settings, app};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl Tour {
         let inspector = Inspector::start(database, Settings::default())
             .await
             .unwrap();
-        let app = app(inspector.clone(), access);
+        let app = app(inspector.clone(), access, std::future::pending());
         Self { inspector, app }
     }
 
@@ -57,8 +57,17 @@ impl Tour {
         self.send(with_json(Method::POST, path, &body)).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send(with_json(Method::PUT, path, &body)).await
+    /// Changes what somebody has, in whatever version it is.
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        let mut request = with_json(Method::PATCH, path, &body);
+        let version = HeaderValue::from_static("*");
+        request.headers_mut().insert("if-match", version);
+        self.send(request).await
+    }
+
+    /// How an answer begins that may have no end.
+    pub(crate) async fn begin(&self, request: Request<Body>) -> StatusCode {
+        self.app.clone().oneshot(request).await.unwrap().status()
     }
 
     /// Fires the example of an event and answers the report.
