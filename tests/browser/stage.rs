@@ -3,11 +3,12 @@
 use campanile::Database;
 use campanile::each_database;
 use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
-use campanile_tests::browser::Browser;
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::browser::Browser;
 
 /// Inside of the bell.
 pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRoot";
@@ -26,13 +27,19 @@ pub(crate) struct Stage {
 impl Stage {
     /// Opens the page and waits until it is ready.
     pub(crate) async fn open() -> Self {
+        Self::open_with(Access::open(Reach::Loopback)).await
+    }
+
+    /// The same, by the address that is printed at the start.
+    pub(crate) async fn open_with(access: Access) -> Self {
         let database = Database::connect("sqlite::memory:").await.unwrap();
         let inspector = Inspector::start(database, Settings::default())
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let access = Access::open(Reach::Loopback);
+        let token = access.token().map(|token| format!("#token={token}"));
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}/{}", token.unwrap_or_default());
         // It ends with the runtime of the test.
         tokio::spawn(serve(
             listener,
@@ -45,10 +52,13 @@ impl Stage {
             inspector,
         };
         stage.browser.client.goto(&url).await.unwrap();
+        stage.expect_ready().await;
         stage
-            .expect("document.documentElement.dataset.ready", "true")
+    }
+
+    pub(crate) async fn expect_ready(&self) {
+        self.expect("document.documentElement.dataset.ready", "true")
             .await;
-        stage
     }
 
     /// Waits until an expression has this value.
