@@ -58,6 +58,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .map_err(|error| Problem::new(MALFORMED_BODY, format!("the body is not UTF-8: {error}")))?;
     // Its syntax to the end first: else a field that is missing would hide a brace that is.
     serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
+    // serde would take a list for the members of a struct in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::new(INVALID_BODY, "the body is no JSON object"));
+    }
     serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => Problem::new(INVALID_BODY, error.to_string()),
         _ => malformed(error),

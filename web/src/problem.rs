@@ -84,6 +84,17 @@ impl Problem {
         self
     }
 
+    /// The same, where what cannot be used stood in the body.
+    pub(crate) fn of_body(self) -> Self {
+        match self.kind {
+            INVALID_QUERY => Self {
+                kind: INVALID_BODY,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

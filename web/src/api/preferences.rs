@@ -73,6 +73,7 @@ pub(crate) struct SwitchChange {
 #[utoipa::path(
     get,
     path = "/preferences",
+    operation_id = "readPreferences",
     tag = "preferences",
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences you have")),
     responses(
@@ -100,6 +101,7 @@ pub(crate) async fn read(
 #[utoipa::path(
     patch,
     path = "/preferences",
+    operation_id = "turnSwitch",
     tag = "preferences",
     params(("If-Match" = String, Header, description = "The `ETag` of the preferences that are changed")),
     request_body = SwitchChange,

@@ -50,6 +50,7 @@ pub(crate) struct SwitchForm {
 #[utoipa::path(
     get,
     path = "/settings",
+    operation_id = "showSettings",
     tag = "settings page",
     params(Turned),
     responses((status = 200, description = "The page", body = String, content_type = "text/html"))
@@ -73,6 +74,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     post,
     path = "/settings",
+    operation_id = "submitSettings",
     tag = "settings page",
     request_body(content = SwitchForm, content_type = "application/x-www-form-urlencoded"),
     responses(
