@@ -4,6 +4,7 @@
 #   chromium, -driver     the browser test
 #   python3-aiosmtpd      a real SMTP server on loopback
 #   faketime              clocks that are wrong, in the fault suite
+#   python3-venv          schemathesis, which is fetched from PyPI into the target folder
 # Arguments are passed on to `cargo test`.
 set -eu
 cd "$(dirname "$0")"
@@ -19,6 +20,7 @@ need chromium sh -c 'command -v chromium'
 need chromium-driver sh -c 'command -v chromedriver'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
 need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
+need python3-venv python3 -c 'import ensurepip, venv'
 command -v cc >/dev/null || missing="$missing build-essential"
 
 if [ -n "$missing" ]; then
@@ -33,6 +35,13 @@ if [ -n "$missing" ]; then
     $root apt-get update -qq
     # shellcheck disable=SC2086
     $root apt-get install -y -qq --no-install-recommends $missing
+fi
+
+fuzzer="${CARGO_TARGET_DIR:-target}/schemathesis"
+if [ ! -x "$fuzzer/bin/schemathesis" ]; then
+    echo "test.sh: fetching schemathesis"
+    python3 -m venv "$fuzzer"
+    "$fuzzer/bin/pip" install --quiet schemathesis==4.32.5
 fi
 
 exec cargo test --workspace "$@"

@@ -1,6 +1,6 @@
 //! schemathesis reads the API's description and tries everything that it allows, and what it does not: the site keeps its word.
 //!
-//! Needs schemathesis, from PyPI: `test.sh` fetches it.
+//! Needs schemathesis, from `PyPI`: `test.sh` fetches it.
 
 #![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
 
