@@ -18,7 +18,7 @@ use crate::registry::{Registry, RegistryError, how_to_link};
 use crate::render::HttpLinks;
 use crate::setup::{Settings, Setup};
 use crate::store::{LocalInsert, Statements};
-use crate::wake::{Bell, WakeUp};
+use crate::wake::{self, Bell, WakeUp};
 use crate::write::Remotes;
 
 /// Collects what a dispatcher needs; see [`Dispatcher::builder`].
@@ -224,8 +224,8 @@ impl Builder {
             worker: Uuid::now_v7(),
             unreleased: Mutex::default(),
             running: AtomicUsize::new(0),
-            bell: Arc::new(Bell::new(self.wake_up)),
-            commits: tokio::sync::watch::Sender::new(()),
+            bell: Arc::new(Bell::new(wake::DELIVERIES, self.wake_up)),
+            commits: Arc::new(Bell::new(wake::COMMITS, self.wake_up)),
         };
         Ok(Dispatcher {
             inner: Arc::new(inner),

@@ -10,10 +10,6 @@ use crate::dispatch::Dispatcher;
 pub struct Commits(watch::Receiver<()>);
 
 impl Commits {
-    pub(crate) fn of(sender: &watch::Sender<()>) -> Self {
-        Self(sender.subscribe())
-    }
-
     /// Waits for a commit since the last one that was told of; many at once are one. `None` when the dispatcher is gone.
     ///
     /// # Cancel safety
@@ -26,10 +22,29 @@ impl Commits {
 
 impl Dispatcher {
     /// Tells of every [`dispatch`](Dispatcher::dispatch) and [`enqueue`](Dispatcher::enqueue) of this process that is
-    /// committed from now on. Not of [`enqueue_in`](Dispatcher::enqueue_in), whose commit is the host's, and not of other
-    /// processes: those are found by looking.
+    /// committed from now on, and of what is [announced](Dispatcher::announce_commit). Not of
+    /// [`enqueue_in`](Dispatcher::enqueue_in), whose commit is the host's, and of other processes only while somebody
+    /// [listens](Dispatcher::listen_for_commits): what is not told of is found by looking.
     #[must_use]
     pub fn commits(&self) -> Commits {
-        Commits::of(&self.inner.commits)
+        Commits(self.inner.commits.heard())
+    }
+
+    /// Tells those who wait for [`commits`](Dispatcher::commits) of one that no dispatch has made: a host's own transaction,
+    /// after its `commit()`, or something that a user did with what was written. With [`WakeUp::Notify`](crate::WakeUp) other
+    /// processes hear of it too. To announce nothing, or for nothing, does no harm.
+    pub fn announce_commit(&self) {
+        self.inner.commits.ring(self.database());
+    }
+
+    /// Passes on to [`commits`](Dispatcher::commits) what other processes commit, until it is dropped; now and then for nothing.
+    /// It needs Postgres and [`WakeUp::Notify`](crate::WakeUp) on both sides; without them it waits forever. It keeps a
+    /// connection of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// To drop it ends the listening.
+    pub async fn listen_for_commits(&self) {
+        self.inner.commits.listen(self.database()).await;
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     /// What wakes workers.
     pub(crate) bell: Arc<Bell>,
     /// What tells of commits.
-    pub(crate) commits: tokio::sync::watch::Sender<()>,
+    pub(crate) commits: Arc<Bell>,
 }
 
 /// A remote channel, with what its deliveries may take.
@@ -405,7 +405,7 @@ impl Inner {
 
     /// Steps 7 and 8.
     async fn deliver_and_report(self: &Arc<Self>, written: Written) -> Vec<DispatchReport> {
-        self.commits.send_replace(());
+        self.commits.ring(&self.database);
         let leased = written.leased(&self.channels);
         if written.has_queued(&self.channels, leased.len()) {
             self.bell.ring(&self.database);

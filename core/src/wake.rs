@@ -1,4 +1,5 @@
-//! **Wakes** workers when something is queued, so that they need not wait for their next look.
+//! **Wakes** who looks at what is written, so that they need not wait for their next look: workers when something is queued, and
+//! those who show it when something is committed.
 //!
 //! In this process at once; in others, on Postgres, by `NOTIFY` if the host asks for it: on a connection of its own, after the
 //! commit, and at most ten times a second, because a notification takes a lock of the whole database. What is missed is found
@@ -9,20 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "postgres")]
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::database::Database;
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
 
-/// How workers in other processes hear of what is queued.
+/// How workers in other processes hear of what is queued, and those who show what is written of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WakeUp {
     /// By looking, at every poll interval.
     #[default]
     Polling,
-    /// On Postgres also by `LISTEN` and `NOTIFY`. Each worker keeps one more connection. Not behind a `PgBouncer` in transaction
+    /// On Postgres also by `LISTEN` and `NOTIFY`. Whoever listens keeps one more connection. Not behind a `PgBouncer` in transaction
     /// mode: nothing arrives there, and what was meant for the worker may surprise another client of the same backend.
     Notify,
 }
@@ -31,13 +32,21 @@ pub enum WakeUp {
 #[cfg(feature = "postgres")]
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the notifications are called.
-#[cfg(feature = "postgres")]
-const TOPIC: &str = "campanile_deliveries";
+/// Something was queued.
+pub(crate) const DELIVERIES: &str = "campanile_deliveries";
 
-/// The bell of one process.
+/// Something was committed.
+pub(crate) const COMMITS: &str = "campanile_commits";
+
+/// A bell of one process.
 pub(crate) struct Bell {
-    rung: Notify,
+    /// What its notifications are called.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(unused, reason = "only Postgres has notifications")
+    )]
+    topic: &'static str,
+    rung: watch::Sender<()>,
     how: WakeUp,
     /// Whether others are to be told of something.
     to_tell: AtomicBool,
@@ -47,9 +56,10 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    pub(crate) fn new(how: WakeUp) -> Self {
+    pub(crate) fn new(topic: &'static str, how: WakeUp) -> Self {
         Self {
-            rung: Notify::new(),
+            topic,
+            rung: watch::Sender::new(()),
             how,
             to_tell: AtomicBool::new(false),
             #[cfg(feature = "postgres")]
@@ -57,14 +67,14 @@ impl Bell {
         }
     }
 
-    /// Ready when something is queued after this was called.
-    pub(crate) fn heard(&self) -> tokio::sync::futures::Notified<'_> {
-        self.rung.notified()
+    /// Tells of every ring after this was called; many at once are one.
+    pub(crate) fn heard(&self) -> watch::Receiver<()> {
+        self.rung.subscribe()
     }
 
-    /// Something was committed that a worker has to deliver.
+    /// Tells this process, and others if they are to hear.
     pub(crate) fn ring(self: &Arc<Self>, database: &Database) {
-        self.rung.notify_waiters();
+        self.rung.send_replace(());
         if self.how == WakeUp::Polling {
             return;
         }
@@ -85,10 +95,10 @@ impl Bell {
         loop {
             while self.to_tell.swap(false, Ordering::AcqRel) {
                 let notified = sqlx::query("select pg_notify($1, '')")
-                    .bind(TOPIC)
+                    .bind(self.topic)
                     .execute(&pool);
                 if let Err(error) = notified.await {
-                    tracing::debug!(target: "campanile", %error, "workers elsewhere were not woken; they will look");
+                    tracing::debug!(target: "campanile", topic = self.topic, %error, "other processes were not woken; they will look");
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
@@ -108,8 +118,9 @@ impl Bell {
                 let Err(error) = self.pass_on(pool).await;
                 tracing::warn!(
                     target: "campanile",
+                    topic = self.topic,
                     error = &error as &dyn std::error::Error,
-                    "the worker does not hear of what is queued elsewhere; it looks, and listens again"
+                    "other processes are not heard; this one looks, and listens again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -128,10 +139,10 @@ impl Bell {
             .connect_with((*pool.connect_options()).clone())
             .await?;
         let mut listener = sqlx::postgres::PgListener::connect_with(&own).await?;
-        listener.listen(TOPIC).await?;
+        listener.listen(self.topic).await?;
         loop {
             // At first, and after a connection that was lost (`None`), something may have been missed.
-            self.rung.notify_waiters();
+            self.rung.send_replace(());
             listener.try_recv().await?;
         }
     }

@@ -141,7 +141,7 @@ impl Rounds {
         let inner = Arc::clone(&self.inner);
         while !self.stop.is_asked() {
             // Before the look, so that nothing falls between the two.
-            let heard = inner.bell.heard();
+            let mut heard = inner.bell.heard();
             let wait = match self.round().await {
                 // There may be more.
                 Ok(Attempted { claimed: 1.., .. }) => {
@@ -169,7 +169,7 @@ impl Rounds {
                 () = tokio::time::sleep(wait) => {}
                 _ = self.stopping.changed() => {}
                 // A database that does not answer is not asked more often for that.
-                () = heard, if failures == 0 => {}
+                _ = heard.changed(), if failures == 0 => {}
             }
         }
     }

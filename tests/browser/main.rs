@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
 
-mod browser;
 mod stage;
 mod story;
 mod keyboard;

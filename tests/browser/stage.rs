@@ -1,22 +1,13 @@
 //! The stage: an inspector in this process, its page in a browser, and what a spectator does and sees there.
 
-use std::time::{Duration, Instant};
-
 use campanile::Database;
 use campanile::each_database;
 use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
+use campanile_tests::browser::Browser;
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-
-use crate::browser::Browser;
-
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How often it is looked at.
-const GLANCE: Duration = Duration::from_millis(40);
 
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
@@ -53,22 +44,7 @@ impl Stage {
 
     /// Waits until an expression has this value.
     pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
-        let expected = expected.into();
-        let begin = Instant::now();
-        loop {
-            let value = self.browser.eval(expression).await;
-            if value == expected {
-                return;
-            }
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{expression} is {value}, not {expected}; the page says {}",
-                self.browser
-                    .eval("document.getElementById('status').textContent")
-                    .await,
-            );
-            tokio::time::sleep(GLANCE).await;
-        }
+        self.browser.expect(expression, expected).await;
     }
 
     pub(crate) async fn click(&self, selector: &str) {

@@ -49,7 +49,7 @@ both_databases! {
         for migrator in migrators.collect::<Vec<_>>() {
             migrator.await.unwrap().unwrap();
         }
-        assert_eq!(database.count("_campanile_migrations").await, 8);
+        assert_eq!(database.count("_campanile_migrations").await, 9);
     }
 
     async fn a_migration_whose_caller_goes_away_does_not_block_the_next(database: TestDatabase) {
@@ -59,7 +59,7 @@ both_databases! {
             let _ = given_up.await;
         }
         Database::connect(&database.url).await.unwrap().migrate().await.unwrap();
-        assert_eq!(database.count("_campanile_migrations").await, 8);
+        assert_eq!(database.count("_campanile_migrations").await, 9);
     }
 
     async fn a_host_that_uses_sqlx_migrations_keeps_its_own(database: TestDatabase) {
@@ -78,7 +78,7 @@ both_databases! {
             pool.execute("insert into host_things values (1)").await.unwrap();
         });
         assert_eq!(database.number("select count(*) from _sqlx_migrations").await, 1);
-        assert_eq!(database.count("_campanile_migrations").await, 8);
+        assert_eq!(database.count("_campanile_migrations").await, 9);
     }
 
     async fn a_dispatch_before_the_migrations_says_what_to_run(app: App) {

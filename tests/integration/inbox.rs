@@ -202,7 +202,7 @@ both_databases! {
         app.database.fill_inbox(others).await;
         app.database.fill_inbox_of("u_ada", others / 100).await;
         let middle = Uuid::from_u128(1 << 127);
-        for (name, statement, places, indexes) in campanile_inbox::every_statement(middle) {
+        for (name, statement, places, indexes) in campanile_inbox::every_statement(&app.database.database, middle) {
             let plan = app.database.plan_for("u_ada", &statement, &places).await;
             for index in indexes {
                 assert!(plan.contains(index), "{name}: {plan}");

@@ -35,3 +35,4 @@ mod databases;
 mod forget;
 mod model;
 mod commits;
+mod changes;

@@ -348,23 +348,30 @@ impl TestDatabase {
     ///
     /// When the database refuses it.
     pub async fn plan_for(&self, user: &str, statement: &str, places: &[Option<Uuid>]) -> String {
-        let explain = match self.kind {
-            Kind::Postgres => "explain",
-            Kind::Sqlite => "explain query plan",
+        let mut parameters = vec![Some(user.to_owned()), None, None];
+        parameters.extend(
+            places
+                .iter()
+                .map(|place| place.map(|place| place.to_string())),
+        );
+        self.plan_of(statement, &parameters).await
+    }
+
+    /// How the database would run a statement with these parameters.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it.
+    pub async fn plan_of(&self, statement: &str, parameters: &[Option<String>]) -> String {
+        let (explain, column) = match self.kind {
+            Kind::Postgres => ("explain", 0),
+            Kind::Sqlite => ("explain query plan", 3),
         };
         let statement = self.database.sql(&format!("{explain} {statement}"));
-        let column = match self.kind {
-            Kind::Postgres => 0,
-            Kind::Sqlite => 3,
-        };
         each_database!(&self.database, |pool| {
-            let anywhere = None::<String>;
-            let mut query = sqlx::query(statement)
-                .bind(user)
-                .bind(&anywhere)
-                .bind(&anywhere);
-            for place in places {
-                query = query.bind(place.map(|place| place.to_string()));
+            let mut query = sqlx::query(statement);
+            for parameter in parameters {
+                query = query.bind(parameter);
             }
             let rows = query.fetch_all(pool).await.expect("the statement is valid");
             let lines = rows

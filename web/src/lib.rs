@@ -47,8 +47,10 @@
 //! | `GET /inbox/counts` | the counts alone, with an `ETag` |
 //! | `PATCH /inbox/{id}` | reads, unreads, archives or takes back one item |
 //! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
+//! | `GET /inbox/events` | what happens, as it happens, by Server-Sent Events |
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
 //! | `GET /settings`, `POST /settings` | the same matrix as a page for people, also without JavaScript |
+//! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
 //! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
 //!
 //! Whatever is not answered as asked is `application/problem+json` (RFC 9457) with a stable `type`. Cookies of the host's are
@@ -61,6 +63,7 @@ mod rate;
 mod caller;
 mod api;
 mod settings_page;
+mod live;
 mod assets;
 mod cursor;
 mod body;

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 use crate::problem::{
     BODY_TOO_LARGE, CROSS_ORIGIN, FORM_REQUIRED, INTERNAL, INVALID_BODY, INVALID_CURSOR,
     INVALID_LIMIT, INVALID_QUERY, JSON_REQUIRED, KINDS, Kind, MALFORMED_BODY, OTHER_ORGANIZATION,
-    TOO_MANY_REQUESTS, TYPES, UNAVAILABLE, UNKNOWN_CATEGORY, UNKNOWN_CHANNEL,
+    TOO_MANY_CONNECTIONS, TOO_MANY_REQUESTS, TYPES, UNAVAILABLE, UNKNOWN_CATEGORY, UNKNOWN_CHANNEL,
 };
 
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -65,6 +65,9 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     }
     if path == "/inbox" {
         kinds.extend([INVALID_LIMIT, INVALID_CURSOR]);
+    }
+    if path == "/inbox/events" {
+        kinds.push(TOO_MANY_CONNECTIONS);
     }
     if is_inbox && path != "/inbox/{id}" {
         kinds.push(OTHER_ORGANIZATION);

@@ -49,6 +49,7 @@ kinds! {
     UNKNOWN_CHANNEL = UNPROCESSABLE_ENTITY, "unknown-channel", "No event of the category goes to this channel";
     VERSION_REQUIRED = PRECONDITION_REQUIRED, "version-required", "Say which version is changed";
     TOO_MANY_REQUESTS = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests";
+    TOO_MANY_CONNECTIONS = TOO_MANY_REQUESTS, "too-many-connections", "The user has too many live connections";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "The database did not answer";
 }

@@ -4,6 +4,7 @@ use rand::RngExt as _;
 use secrecy::SecretSlice;
 use tower_http::csrf::CsrfLayer;
 
+use crate::live::Options;
 use crate::settings_page::SettingsPage;
 
 /// The shortest key, in bytes: as long as what it makes.
@@ -17,6 +18,7 @@ pub struct Settings {
     pub(crate) burst: u32,
     pub(crate) trusted_origins: Vec<String>,
     pub(crate) page: SettingsPage,
+    pub(crate) live: Options,
 }
 
 /// Why a setting is refused.
@@ -42,6 +44,7 @@ impl Default for Settings {
             burst: 60,
             trusted_origins: Vec::new(),
             page: SettingsPage::default(),
+            live: Options::default(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a bell shows: how many items there are.
 
 use campanile::StoreError;
-use campanile::database::each_database;
-use sqlx::Row as _;
+use campanile::database::{Database, each_connection, each_database};
+use serde_json::json;
+use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
@@ -29,20 +30,37 @@ impl Inbox {
     pub async fn counts_up_to(&self, cap: u32) -> Result<Counts, InboxError> {
         let statement = self.database.sql(&statement::counts(cap));
         Ok(each_database!(&self.database, |pool| {
-            let row = sqlx::query(statement)
+            sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .fetch_one(pool)
                 .await
-                .map_err(StoreError::from)?;
-            let count = |column| row.try_get(column).map(number).map_err(StoreError::from);
-            Counts {
-                unread: count("unread")?,
-                unseen: count("unseen")?,
-                total: count("total")?,
-            }
+                .and_then(|row| Counts::of_row(&row))
+                .map_err(StoreError::from)?
         }))
+    }
+
+    /// What [`Inbox::counts_up_to`] says of each of these inboxes, which are of one database, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxError::Store`], also when the database does not answer within ten seconds.
+    pub async fn counts_of_each(
+        database: &Database,
+        inboxes: &[&Self],
+        cap: u32,
+    ) -> Result<Vec<Counts>, InboxError> {
+        let statement = database.sql(&statement::counts_of_many(cap));
+        let inboxes = inboxes.iter().enumerate();
+        let inboxes = inboxes.map(|(place, its)| json!([place, its.user, its.org, its.category]));
+        let inboxes = serde_json::Value::Array(inboxes.collect()).to_string();
+        let counts: Result<Vec<_>, sqlx::Error> = each_connection!(database, |connection| {
+            let rows = sqlx::query(statement).bind(&inboxes);
+            let rows = rows.fetch_all(connection).await?;
+            rows.iter().map(Counts::of_row).collect()
+        });
+        Ok(counts.map_err(StoreError::from)?)
     }
 
     /// Counts the unread items.
@@ -76,6 +94,21 @@ impl Inbox {
                 .map_err(StoreError::from)?
         });
         Ok(number(count))
+    }
+}
+
+impl Counts {
+    fn of_row<R: Row>(row: &R) -> Result<Self, sqlx::Error>
+    where
+        for<'r> &'r str: ColumnIndex<R>,
+        for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let count = |column| row.try_get::<i64, _>(column).map(number);
+        Ok(Self {
+            unread: count("unread")?,
+            unseen: count("unseen")?,
+            total: count("total")?,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use campanile::Database;
 use campanile::recipient;
 
 use crate::error::InboxError;
+use crate::item::Item;
 
 /// The inbox of one user: all of it, or what happened in one organization, or what is of one category.
 #[derive(Debug, Clone)]
@@ -50,5 +51,12 @@ impl Inbox {
         recipient::check("category", category)?;
         self.category = Some(category.to_owned());
         Ok(self)
+    }
+
+    /// Whether an item of its user is in this part of the inbox.
+    pub(crate) fn holds(&self, item: &Item) -> bool {
+        let is_here =
+            |part: &Option<String>, its: Option<&String>| part.is_none() || part.as_ref() == its;
+        is_here(&self.org, item.org_id.as_ref()) && is_here(&self.category, Some(&item.category))
     }
 }

@@ -3,7 +3,8 @@
 //! Linking this crate registers the channel `inbox`: `use campanile_inbox as _;`. The rows are written by the dispatch
 //! statement itself, so there is exactly one for each admitted notification, and none for an action that rolled back.
 //!
-//! [`Inbox::for_user`] is the only way in: no call takes a row without its owner.
+//! [`Inbox::for_user`] is the only way in: no call takes a row without its owner. [`Watch`] tells whoever shows many inboxes
+//! what is new in them.
 //!
 //! Seen, read and archived are three things: an item is *seen* when a list that held it was opened, *read* when it was opened
 //! itself, *archived* when it was put away. What is read counts as seen; what is archived is in no count.
@@ -14,6 +15,7 @@ mod cursor;
 mod feed;
 mod counts;
 mod mark;
+mod changes;
 mod error;
 mod statement;
 
@@ -21,6 +23,7 @@ use campanile::channel::{LocalChannel, Transport};
 
 pub use campanile::channel::INBOX;
 
+pub use crate::changes::{Changes, News, Watch};
 pub use crate::counts::Counts;
 pub use crate::cursor::Cursor;
 pub use crate::error::InboxError;
@@ -29,7 +32,7 @@ pub use crate::inbox::Inbox;
 pub use crate::item::Item;
 pub use crate::mark::Change;
 #[doc(hidden)]
-pub use crate::statement::{Served, every_statement};
+pub use crate::statement::{Served, every_statement, statements_of_many};
 
 campanile::register_channel!(
     INBOX,
@@ -39,11 +42,16 @@ campanile::register_channel!(
             (id, user_id, org_id, event_type, category, subject_id, title, body, payload, action_url, created_at) \
             select notification_id, user_id, org_id, event_type, category, subject_id, \
             parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at from admitted",
-        sqlite: "\
-            insert into notifications \
-            (id, user_id, org_id, event_type, category, subject_id, title, body, payload, action_url, created_at) \
+        sqlite: concat!(
+            "insert into notifications \
+            (id, user_id, org_id, event_type, category, subject_id, title, body, payload, action_url, created_at, \
+            created_in, changed_in) \
             select notification_id, user_id, org_id, event_type, category, subject_id, \
-            parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at from admitted",
+            parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at, number, number \
+            from admitted, (select ",
+            statement::next_number!(),
+            " as number)"
+        ),
         // Each by its own index: there is none that holds both.
         forget: &[
             "delete from {campanile}notifications where user_id = $1 and archived_at is null",

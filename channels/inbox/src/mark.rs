@@ -33,8 +33,10 @@ impl Inbox {
     ///
     /// One statement: it is changed or it is not.
     pub async fn change(&self, id: Uuid, change: Change) -> Result<Item, InboxError> {
-        let statement = self.database.sql(&statement::change(change));
-        let item = each_database!(&self.database, |pool| {
+        let statement = self
+            .database
+            .sql(&statement::change(&self.database, change));
+        let item: Option<Item> = each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
@@ -94,7 +96,8 @@ impl Inbox {
     ///
     /// One statement: all are marked or none.
     pub async fn mark_all_read(&self, newest_seen: Uuid) -> Result<u64, InboxError> {
-        self.mark_all(&statement::read_all(), newest_seen).await
+        self.mark_all(&statement::read_all(&self.database), newest_seen)
+            .await
     }
 
     /// Marks every item as seen, up to and including the newest one that was shown, and says how many were not. It bounds
@@ -108,7 +111,8 @@ impl Inbox {
     ///
     /// One statement: all are marked or none.
     pub async fn mark_all_seen(&self, newest_shown: Uuid) -> Result<u64, InboxError> {
-        self.mark_all(&statement::see_all(), newest_shown).await
+        self.mark_all(&statement::see_all(&self.database), newest_shown)
+            .await
     }
 
     async fn mark_all(&self, statement: &str, newest: Uuid) -> Result<u64, InboxError> {

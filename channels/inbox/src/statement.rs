@@ -3,6 +3,7 @@
 //!
 //! `$1` is the user, `$2` the organization or null, `$3` the category or null.
 
+use campanile::Database;
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
@@ -56,13 +57,29 @@ pub(crate) fn feed(page: &Page) -> String {
 
 /// The three counts, each up to a cap.
 pub(crate) fn counts(cap: u32) -> String {
+    format!("select {}", counts_in(SCOPE, cap))
+}
+
+/// The three counts of several inboxes; `$1` is an array of a user, an organization or null, a category or null.
+pub(crate) fn counts_of_many(cap: u32) -> String {
+    let counts = counts_in(
+        "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)",
+        cap,
+    );
+    format!(
+        "with inboxes as (select {{int(value ->> 0)}} as place, value ->> 1 as whose, value ->> 2 as org, value ->> 3 as kind \
+         from {{rows($1)}}) select {counts} from inboxes order by place"
+    )
+}
+
+fn counts_in(scope: &str, cap: u32) -> String {
     let [unread, unseen, total] = [UNREAD, UNSEEN, CURRENT].map(|condition| {
         format!(
             "(select count(*) from (select 1 from {{campanile}}notifications \
-             where {SCOPE} and {condition} limit {cap}) as capped)"
+             where {scope} and {condition} limit {cap}) as capped)"
         )
     });
-    format!("select {unread} as unread, {unseen} as unseen, {total} as total")
+    format!("{unread} as unread, {unseen} as unseen, {total} as total")
 }
 
 /// The unread items.
@@ -74,8 +91,33 @@ pub(crate) fn unread(cap: Option<u32>) -> String {
     )
 }
 
+/// The number of the last write on SQLite.
+macro_rules! last_number {
+    () => {
+        "coalesce((select changed_in from notifications where changed_in is not null order by changed_in desc limit 1), 0)"
+    };
+}
+
+/// The number of a write on SQLite: the time, or one more than the last one if that is later. There is one writer at a time, so
+/// the numbers rise in the order of the commits. The time keeps a number from being given again when the last item is removed.
+macro_rules! next_number {
+    () => {
+        concat!(
+            "max(cast(unixepoch('subsec') * 1000000 as integer), 1 + ",
+            $crate::statement::last_number!(),
+            ")"
+        )
+    };
+}
+pub(crate) use {last_number, next_number};
+
+/// What says that an item was changed, for [`crate::Watch`].
+fn changed(database: &Database) -> String {
+    format!("changed_in = {}", moments(database).this_write)
+}
+
 /// What becomes of one item; `$4` is the item. Gives it back.
-pub(crate) fn change(change: Change) -> String {
+pub(crate) fn change(database: &Database, change: Change) -> String {
     // A repeated change keeps the first time.
     let to = |column, on| match on {
         None => format!("{column} = {column}"),
@@ -88,26 +130,96 @@ pub(crate) fn change(change: Change) -> String {
         to("read_at", change.read),
         to("archived_at", change.archived),
     );
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set {seen}, {read}, {archived} \
+        "update {{campanile}}notifications set {seen}, {read}, {archived}, {changed} \
          where {SCOPE} and id = {{uuid($4)}} returning {COLUMNS}"
     )
 }
 
 /// Everything unread is read, up to and including the item `$4`.
-pub(crate) fn read_all() -> String {
+pub(crate) fn read_all(database: &Database) -> String {
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}) \
+        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}), {changed} \
          where {SCOPE} and {UNREAD} and id <= {{uuid($4)}}"
     )
 }
 
 /// Everything is seen, up to and including the item `$4`.
-pub(crate) fn see_all() -> String {
+pub(crate) fn see_all(database: &Database) -> String {
+    let changed = changed(database);
     format!(
-        "update {{campanile}}notifications set seen_at = {{now}} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
+        "update {{campanile}}notifications set seen_at = {{now}}, {changed} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
     )
 }
+
+/// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now, and
+/// whether the database is at an earlier one than that. Of each user `most` items, the newest ones, and one more.
+pub(crate) fn changes(database: &Database, most: usize) -> String {
+    let Moments {
+        now,
+        earlier,
+        is_new,
+        since,
+        this_write: _,
+    } = moments(database);
+    format!(
+        "with changed as (select {COLUMNS}, user_id, coalesce({is_new}, {{flag(0)}}) as is_new, \
+         row_number() over (partition by user_id order by notifications.id desc) as nth \
+         from {{campanile}}notifications where {since} and user_id in (select {{texts($2)}})) \
+         select now.moment, now.earlier, changed.* from (select {now} as moment, {earlier} as earlier) as now \
+         left join changed on changed.nth <= {most} + 1 order by changed.id"
+    )
+}
+
+/// The moment that is now.
+pub(crate) fn now(database: &Database) -> String {
+    format!("select {} as moment", moments(database).now)
+}
+
+fn moments(database: &Database) -> &'static Moments {
+    if database.kind() == "Postgres" {
+        &IN_POSTGRES
+    } else {
+        &IN_SQLITE
+    }
+}
+
+/// How a database tells what was committed since a moment.
+struct Moments {
+    /// What this write is numbered by.
+    this_write: &'static str,
+    /// This moment, as text.
+    now: &'static str,
+    /// Whether it is before the moment `$1`.
+    earlier: &'static str,
+    /// Whether an item was not there yet at the moment `$1`.
+    is_new: &'static str,
+    /// Whether an item was not as it is at the moment `$1`.
+    since: &'static str,
+}
+
+/// A moment is a snapshot. The first two conditions are the range of the index, and the third one says which of the transactions
+/// in it the snapshot did not see. No item that can be seen was written by a transaction beyond the snapshot's end, unless it
+/// came with a dump from another server, whose numbers mean nothing here.
+const IN_POSTGRES: Moments = Moments {
+    this_write: "pg_current_xact_id()",
+    now: "pg_current_snapshot()::text",
+    earlier: "pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot)",
+    is_new: "not pg_visible_in_snapshot(created_in, $1::pg_snapshot)",
+    since: "changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
+            and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot)",
+};
+
+/// A moment is the number of the last write.
+const IN_SQLITE: Moments = Moments {
+    this_write: next_number!(),
+    now: concat!("cast(", last_number!(), " as text)"),
+    earlier: concat!(last_number!(), " < cast($1 as integer)"),
+    is_new: "created_in > cast($1 as integer)",
+    since: "changed_in > cast($1 as integer)",
+};
 
 /// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
 #[doc(hidden)]
@@ -120,7 +232,7 @@ pub type Served = (
 
 /// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`.
 #[must_use]
-pub fn every_statement(place: Uuid) -> Vec<Served> {
+pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
     const FEED: &[&str] = &["notifications_feed"];
     const UNREAD: &[&str] = &["notifications_unread"];
     const UNSEEN: &[&str] = &["notifications_unseen"];
@@ -154,18 +266,34 @@ pub fn every_statement(place: Uuid) -> Vec<Served> {
             ("unread count", unread(Some(100)), vec![], UNREAD),
             (
                 "change",
-                change(read),
+                change(database, read),
                 vec![Some(place)],
                 &["notifications"],
             ),
-            ("read all", read_all(), vec![Some(place)], UNREAD),
+            ("read all", read_all(database), vec![Some(place)], UNREAD),
             // SQLite takes the index of the unread items here, as the one of the unseen is about to change.
             (
                 "see all",
-                see_all(),
+                see_all(database),
                 vec![Some(place)],
                 &["notifications_un"],
             ),
         ])
         .collect()
+}
+
+/// Not public API: the statements about several inboxes, under a name, with the indexes that serve them.
+#[must_use]
+pub fn statements_of_many(
+    database: &Database,
+) -> [(&'static str, String, &'static [&'static str]); 2] {
+    const COUNTS: &[&str] = &[
+        "notifications_feed",
+        "notifications_unread",
+        "notifications_unseen",
+    ];
+    [
+        ("changes", changes(database, 20), &["notifications_changed"]),
+        ("counts", counts_of_many(100), COUNTS),
+    ]
 }

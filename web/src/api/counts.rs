@@ -15,7 +15,7 @@ use crate::etag::Etag;
 use crate::problem::Problem;
 
 /// Counting ends here, so that what it costs does not grow with the inbox.
-const CAP: u32 = 100;
+pub(crate) const CAP: u32 = 100;
 
 /// How many items there are that are not archived. Each number ends at 100, which means a hundred or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -49,21 +49,26 @@ pub(crate) struct CountsQuery {
 
 impl Counts {
     pub(crate) async fn of(inbox: &Inbox) -> Result<Self, Problem> {
-        let counts = inbox.counts_up_to(CAP).await?;
-        let badge = match counts.unread {
-            0..100 => counts.unread.to_string(),
-            _ => "99+".to_owned(),
-        };
-        Ok(Self {
-            unread: counts.unread,
-            unseen: counts.unseen,
-            total: counts.total,
-            badge,
-        })
+        Ok(inbox.counts_up_to(CAP).await?.into())
     }
 
     fn etag(&self) -> Etag {
         Etag::new(&format!("{}.{}.{}", self.unread, self.unseen, self.total))
+    }
+}
+
+impl From<campanile_inbox::Counts> for Counts {
+    fn from(counts: campanile_inbox::Counts) -> Self {
+        let badge = match counts.unread {
+            0..100 => counts.unread.to_string(),
+            _ => "99+".to_owned(),
+        };
+        Self {
+            unread: counts.unread,
+            unseen: counts.unseen,
+            total: counts.total,
+            badge,
+        }
     }
 }
 

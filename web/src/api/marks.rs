@@ -95,6 +95,7 @@ pub(crate) async fn change(
         archived: marks.archived,
     };
     let item = inbox.change(id, change).await?.into();
+    web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(Marked { item, counts }))
 }
@@ -117,6 +118,7 @@ pub(crate) async fn seen(
 ) -> Result<Json<AllMarked>, Problem> {
     let (inbox, part) = parts(&web, &caller, &up_to)?;
     let changed = part.mark_all_seen(up_to.newest).await?;
+    web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(AllMarked { changed, counts }))
 }
@@ -139,6 +141,7 @@ pub(crate) async fn read_all(
 ) -> Result<Json<AllMarked>, Problem> {
     let (inbox, part) = parts(&web, &caller, &up_to)?;
     let changed = part.mark_all_read(up_to.newest).await?;
+    web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(AllMarked { changed, counts }))
 }

@@ -1,9 +1,10 @@
 //! The **API**: what its handlers share, and the table of its routes. Keys are camelCase, times RFC 3339.
 
-mod notification;
-mod counts;
+pub(crate) mod notification;
+pub(crate) mod counts;
 mod inbox;
 mod marks;
+mod events;
 mod preferences;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 
 use crate::caller::Caller;
 use crate::cursor::Seal;
+use crate::live::Live;
 use crate::problem::Problem;
 use crate::rate::Rate;
 use crate::settings::Settings;
@@ -31,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) seal: Seal,
     pub(crate) rate: Rate,
     pub(crate) page: settings_page::Page,
+    pub(crate) live: Live,
 }
 
 impl Web {
@@ -39,6 +42,7 @@ impl Web {
             rate: Rate::new(settings.requests_per_second, settings.burst),
             page: settings_page::Page::new(settings.page),
             seal: Seal::new(settings.cursor_key),
+            live: Live::new(dispatcher.clone(), settings.live),
             dispatcher,
         }))
     }
@@ -68,6 +72,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(marks::change))
         .routes(routes!(marks::seen))
         .routes(routes!(marks::read_all))
+        .routes(routes!(events::listen))
         .routes(routes!(preferences::read, preferences::switch))
         .routes(routes!(settings_page::show, settings_page::submit))
 }

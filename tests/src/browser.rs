@@ -4,8 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use fantoccini::actions::{
+    InputSource as _, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction,
+};
+use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,8 +31,17 @@ const FLAGS: [&str; 9] = [
     "--disable-sync",
 ];
 
-pub(crate) struct Browser {
-    pub(crate) client: Client,
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often it is looked at.
+const GLANCE: Duration = Duration::from_millis(40);
+
+/// A browser with one window.
+#[derive(Debug)]
+pub struct Browser {
+    /// What drives it.
+    pub client: Client,
     port: u16,
     session: String,
     /// Killed when it is dropped.
@@ -37,7 +50,12 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) async fn start() -> Self {
+    /// Starts one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no Chromium, or no driver.
+    pub async fn start() -> Self {
         let chromium = program("chromium");
         let mut driver = Command::new(program("chromedriver"))
             .arg("--port=0")
@@ -72,25 +90,109 @@ impl Browser {
     }
 
     /// Evaluates an expression in the page.
-    pub(crate) async fn eval(&self, expression: &str) -> Value {
+    ///
+    /// # Panics
+    ///
+    /// When it throws.
+    pub async fn eval(&self, expression: &str) -> Value {
         let script = format!("return ({expression});");
         let value = self.client.execute(&script, Vec::new()).await;
         value.unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
+    /// Waits until an expression has this value.
+    ///
+    /// # Panics
+    ///
+    /// When it does not get it.
+    pub async fn expect(&self, expression: &str, expected: impl Into<Value>) {
+        let expected = expected.into();
+        let begin = Instant::now();
+        loop {
+            let value = self.eval(expression).await;
+            if value == expected {
+                return;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{expression} is {value}, not {expected}"
+            );
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Presses keys one after the other, where the focus is; all of them are down before the first goes up again.
+    pub async fn press(&self, keys: &[Key]) {
+        let value = |key: &Key| char::from(*key);
+        let mut actions = KeyActions::new("keyboard".into());
+        for key in keys {
+            actions = actions.then(KeyAction::Down { value: value(key) });
+        }
+        for key in keys.iter().rev() {
+            actions = actions.then(KeyAction::Up { value: value(key) });
+        }
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
+    /// Clicks at this point of the viewport.
+    pub async fn click_at(&self, x: f64, y: f64) {
+        let move_to = PointerAction::MoveTo {
+            duration: None,
+            x,
+            y,
+        };
+        let button = MOUSE_BUTTON_LEFT;
+        let actions = MouseActions::new("mouse".into())
+            .then(move_to)
+            .then(PointerAction::Down { button })
+            .then(PointerAction::Up { button });
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
     /// A screen of this size, however small: a window has a least width.
-    pub(crate) async fn resize(&self, width: u32, height: u32) {
-        let parameters =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.resize_scaled(width, height, 1).await;
+    }
+
+    /// The same, with so many dots for each pixel of a style: a window that is zoomed into.
+    pub async fn resize_scaled(&self, width: u32, height: u32, scale: u32) {
+        let parameters = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", parameters)
+            .await;
+    }
+
+    /// What the reader prefers: `prefers-color-scheme`, `forced-colors`.
+    pub async fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<_> = features
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": features }),
+        )
+        .await;
+    }
+
+    /// A command of the `DevTools` protocol.
+    ///
+    /// # Panics
+    ///
+    /// When the browser refuses it.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let command = Post {
             path: "goog/cdp/execute",
-            body: json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": parameters }),
+            body: json!({ "cmd": command, "params": parameters }),
         };
-        self.client.issue_cmd(command).await.unwrap();
+        self.client.issue_cmd(command).await.unwrap()
     }
 
     /// What the console holds of warnings and errors.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    ///
+    /// # Panics
+    ///
+    /// When the browser does not say.
+    pub async fn complaints(&self) -> Vec<String> {
         let command = Post {
             path: "se/log",
             body: json!({ "type": "browser" }),

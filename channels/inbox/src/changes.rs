@@ -1,0 +1,171 @@
+//! **Changes**: what was committed to several inboxes since they were looked at last, for a process that shows them live.
+//!
+//! Nothing is missed, in whatever order transactions begin, write and commit, because no time and no id of an item is compared.
+//! Each row names the transaction that changed it last. On Postgres a look keeps its snapshot, and the next look asks for the
+//! rows whose transaction that snapshot did not see: a transaction that was open then, for however long, is one of those. On
+//! SQLite there is one writer at a time, so the number of a write is its place in the order of the commits.
+//!
+//! It does not tell of what was removed: pruned, or forgotten with its user.
+
+use std::collections::{HashMap, HashSet};
+
+use campanile::database::each_connection;
+use campanile::{Database, StoreError};
+use sqlx::Row as _;
+
+use crate::error::InboxError;
+use crate::inbox::Inbox;
+use crate::item::Item;
+use crate::statement;
+
+/// Of how many items of one user a look tells one by one.
+const MOST: usize = 20;
+
+/// Looks again and again at what is new in inboxes. It begins now.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    database: Database,
+    /// When was looked last, in the database's own words.
+    moment: String,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Changes {
+    /// What is new in each of the inboxes, in their order.
+    News(Vec<News>),
+    /// Nobody knows: the database is at an earlier moment than at the last look. It was restored from a backup, or a replica
+    /// took over that had not heard of everything.
+    Lost,
+}
+
+/// What is new in one inbox: a few items, or many.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct News {
+    /// Items that were not there at the last look, oldest first.
+    pub created: Vec<Item>,
+    /// Items that were there, and were changed since, oldest first.
+    pub updated: Vec<Item>,
+    /// Whether there is more than these: too much to be told one by one.
+    pub many: bool,
+}
+
+impl News {
+    /// Whether there is nothing new.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.created.is_empty() && self.updated.is_empty() && !self.many
+    }
+}
+
+/// What a look reads: the moment that is now, whether it is an earlier one, and what changed.
+struct Found {
+    moment: String,
+    is_lost: bool,
+    changes: Vec<Change>,
+}
+
+/// A row of a look: whose item, and whether it is new.
+struct Change {
+    user: String,
+    is_new: bool,
+    item: Item,
+}
+
+impl Watch {
+    /// Begins: what is committed from now on is found by the next look.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxError::Store`], also when the database does not answer within ten seconds.
+    pub async fn begin(database: &Database) -> Result<Self, InboxError> {
+        let statement = database.sql(&statement::now(database));
+        let moment: Result<String, sqlx::Error> = each_connection!(database, |connection| {
+            sqlx::query_scalar(statement).fetch_one(connection).await
+        });
+        Ok(Self::at(database, moment.map_err(StoreError::from)?))
+    }
+
+    /// Not public API: begins at a moment, for the tests of those that this database has not come to yet.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at(database: &Database, moment: String) -> Self {
+        Self {
+            database: database.clone(),
+            moment,
+        }
+    }
+
+    /// Finds what was committed to these inboxes, of the database it began with, since the last look. One statement, whatever
+    /// their number, whose cost grows with what was changed since and not with what there is.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxError::Store`], also when the database does not answer within ten seconds. The next look finds it then.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with an error: the next look finds what this one did not give.
+    pub async fn look(&mut self, inboxes: &[&Inbox]) -> Result<Changes, InboxError> {
+        let statement = self.database.sql(&statement::changes(&self.database, MOST));
+        let users: HashSet<&str> = inboxes.iter().map(|its| its.user.as_str()).collect();
+        let users = serde_json::json!(users).to_string();
+        let found: Result<Found, sqlx::Error> = each_connection!(&self.database, |connection| {
+            let rows = sqlx::query(statement).bind(&self.moment).bind(&users);
+            let rows = rows.fetch_all(connection).await?;
+            let now = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+            let mut found = Found {
+                moment: now.try_get("moment")?,
+                is_lost: now.try_get("earlier")?,
+                changes: Vec::new(),
+            };
+            for row in &rows {
+                // Beside the moment there is nothing if nothing is new.
+                if let Some(user) = row.try_get("user_id")? {
+                    let is_new = row.try_get("is_new")?;
+                    let item = Item::of_row(row)?;
+                    found.changes.push(Change { user, is_new, item });
+                }
+            }
+            Ok(found)
+        });
+        let found = found.map_err(StoreError::from)?;
+        self.moment = found.moment;
+        if found.is_lost {
+            return Ok(Changes::Lost);
+        }
+        let mut of_users: HashMap<&str, Vec<&Change>> = HashMap::new();
+        for change in &found.changes {
+            of_users.entry(&change.user).or_default().push(change);
+        }
+        let news = inboxes.iter().map(|inbox| {
+            let its = of_users.get(inbox.user.as_str());
+            its.map_or_else(News::default, |changes| News::of(changes, inbox))
+        });
+        Ok(Changes::News(news.collect()))
+    }
+}
+
+impl News {
+    /// What of a user's changes is in this part of their inbox.
+    fn of(changes: &[&Change], inbox: &Inbox) -> Self {
+        if changes.len() > MOST {
+            return Self {
+                many: true,
+                ..Self::default()
+            };
+        }
+        let mut news = Self::default();
+        for change in changes.iter().filter(|its| inbox.holds(&its.item)) {
+            let items = if change.is_new {
+                &mut news.created
+            } else {
+                &mut news.updated
+            };
+            items.push(change.item.clone());
+        }
+        news
+    }
+}

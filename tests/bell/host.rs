@@ -1,0 +1,190 @@
+//! The host: an app with the routes nested in it and one page with a bell, in a runtime of its own, so that it can be killed
+//! and started anew.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::get;
+use campanile::NotifiableEvent as _;
+use campanile::channel::INBOX;
+use campanile::notifiable_event;
+use campanile_tests::{App, TestDatabase};
+use campanile_web::{Settings, Viewer};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::weather::{Weather, pass};
+
+/// Nothing that is not the host's own, nothing inline, no text that becomes markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// Somebody left a note.
+#[notifiable_event(
+    "desk.note.left",
+    category = "desk",
+    dedup(window = "0s"),
+    channels(INBOX(title = "{{ title }}", body = "{{ text }}", action_url = "{{ link }}"))
+)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NoteLeft {
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) link: String,
+}
+
+/// An app, and the process it runs in.
+pub(crate) struct Host {
+    pub(crate) app: App,
+    pub(crate) weather: Weather,
+    pub(crate) address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Host {
+    pub(crate) async fn start(database: TestDatabase) -> Self {
+        let mut host = Self {
+            app: App::without_addresses(database),
+            weather: Weather::default(),
+            address: ([127, 0, 0, 1], 0).into(),
+            runtime: None,
+        };
+        host.start_again().await;
+        host
+    }
+
+    /// A new process at the same address. Like any process it has a key of its own.
+    pub(crate) async fn start_again(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let site = site(&self.app, self.weather.clone());
+        let (say, said) = tokio::sync::oneshot::channel();
+        let address = self.address;
+        runtime.spawn(async move {
+            let listener = TcpListener::bind(address).await.unwrap();
+            say.send(listener.local_addr().unwrap()).unwrap();
+            axum::serve(listener, site).await.unwrap();
+        });
+        self.address = said.await.unwrap();
+        self.runtime = Some(runtime);
+    }
+
+    /// Ends the process: its connections break.
+    pub(crate) fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::ZERO);
+        }
+    }
+
+    /// Leaves a note for a user.
+    pub(crate) async fn leave(&self, user: &str, note: NoteLeft) {
+        let notice = note.about("desk").to([user]);
+        self.app.dispatcher.enqueue(notice).await.unwrap();
+    }
+
+    /// Leaves a note with this title.
+    pub(crate) async fn tell(&self, user: &str, title: &str) {
+        let note = NoteLeft {
+            title: title.into(),
+            text: "On your desk.".into(),
+            ..NoteLeft::default()
+        };
+        self.leave(user, note).await;
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Who is signed in: the name in the cookie.
+#[derive(Debug, Clone)]
+struct CurrentUser(String);
+
+impl<S: Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        let cookie = parts.headers.get(header::COOKIE);
+        let name = cookie
+            .and_then(|cookie| cookie.to_str().ok())
+            .and_then(|cookie| cookie.strip_prefix("session="));
+        name.map(|name| Self(name.to_owned()))
+            .ok_or(StatusCode::UNAUTHORIZED)
+    }
+}
+
+impl Viewer for CurrentUser {
+    fn user_id(&self) -> &str {
+        &self.0
+    }
+}
+
+fn site(app: &App, weather: Weather) -> Router {
+    // Tests ask more than a person does.
+    let settings = Settings::default().rate(1_000, 1_000);
+    let routes = campanile_web::router::<(), CurrentUser>(app.dispatcher.clone(), settings);
+    Router::new()
+        .nest("/notifications", routes)
+        .route("/", get(page))
+        .route("/note", get(|| async { "the note" }))
+        .route("/page.css", get(style))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/as/{user}", get(sign_in))
+        .layer(from_fn_with_state(weather, pass))
+}
+
+async fn sign_in(Path(user): Path<String>) -> impl IntoResponse {
+    let cookie = format!("session={user}; Path=/; HttpOnly; SameSite=Lax");
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/"))
+}
+
+async fn style() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/css")],
+        include_str!("page.css"),
+    )
+}
+
+/// How the page is written.
+#[derive(Debug, Deserialize)]
+struct Written {
+    #[serde(default = "english")]
+    lang: String,
+    #[serde(default = "left_to_right")]
+    dir: String,
+}
+
+fn english() -> String {
+    "en".into()
+}
+
+fn left_to_right() -> String {
+    "ltr".into()
+}
+
+async fn page(Query(written): Query<Written>, user: CurrentUser) -> impl IntoResponse {
+    let page = include_str!("page.html")
+        .replace("{lang}", &written.lang)
+        .replace("{dir}", &written.dir)
+        .replace("{user}", &user.0);
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (headers, page)
+}

@@ -1,0 +1,101 @@
+//! The server goes and comes back; the network goes and comes back.
+
+use serde_json::json;
+
+use crate::stage::{ADA, Stage, play_with};
+
+impl Stage {
+    async fn network(&self, is_there: bool) {
+        let speed = json!({ "offline": !is_there, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.browser.devtools("Network.enable", json!({})).await;
+        self.browser
+            .devtools("Network.emulateNetworkConditions", speed)
+            .await;
+        self.expect("navigator.onLine", is_there).await;
+    }
+}
+
+#[test]
+fn a_server_that_was_started_anew_is_found_again() {
+    play_with(45, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.open_list().await;
+        stage.expect("titles().length", 20).await;
+        stage.host.kill();
+        stage.expect("bell.inbox.state.live", false).await;
+        stage.eval("bell.inbox.refresh()").await;
+        stage
+            .expect(
+                "one('.bar.bad').textContent",
+                "The server can’t be reached. This may be out of date.",
+            )
+            .await;
+        stage.click_at_note("Note 45", "[data-act=read]").await;
+        stage
+            .expect(
+                "one('.bar.bad[role=status]')?.textContent",
+                "That couldn’t be saved, and was undone.",
+            )
+            .await;
+        stage.look("unreachable").await;
+        stage.host.tell(ADA, "Missed").await;
+        stage.host.start_again().await;
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.expect("titles()[0]", "Missed").await;
+        stage.expect("one('.bar.bad').textContent", "").await;
+        stage.host.tell(ADA, "After").await;
+        stage.expect("titles()[0]", "After").await;
+    });
+}
+
+#[test]
+fn a_cursor_from_before_a_restart_does_not_end_the_list() {
+    play_with(45, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.open_list().await;
+        stage.expect("titles().length", 20).await;
+        // The head is not read again after the restart, so that its cursor is an old one.
+        stage.host.weather.hold("/inbox/events");
+        stage.host.kill();
+        stage.host.start_again().await;
+        stage.click(".older").await;
+        stage.expect("titles().length", 40).await;
+        stage.expect("titles().at(-1)", "Note 6").await;
+    });
+}
+
+#[test]
+fn without_a_network_the_bell_says_so_and_afterwards_it_is_up_to_date() {
+    play_with(2, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.open_list().await;
+        stage.expect_titles(&["Note 2", "Note 1"]).await;
+        stage.network(false).await;
+        stage
+            .expect(
+                "one('.bar.bad').textContent",
+                "You’re offline. This may be out of date.",
+            )
+            .await;
+        stage.click_at_note("Note 2", "[data-act=archive]").await;
+        stage
+            .expect(
+                "one('.bar.bad[role=status]')?.textContent",
+                "That couldn’t be saved, and was undone.",
+            )
+            .await;
+        stage.expect_titles(&["Note 2", "Note 1"]).await;
+        stage.look("offline").await;
+        stage.click(".views :nth-child(3)").await;
+        stage
+            .expect("one('.state p')?.textContent", "You’re offline")
+            .await;
+        stage.look("offline-without-a-list").await;
+        stage.click(".views :nth-child(1)").await;
+        stage.host.tell(ADA, "Missed").await;
+        stage.network(true).await;
+        stage.expect_titles(&["Missed", "Note 2", "Note 1"]).await;
+        stage.expect("one('.bar.bad').textContent", "").await;
+        stage.expect("bell.inbox.state.live", true).await;
+    });
+}

@@ -1,0 +1,167 @@
+//! The stage: a host, its page in a browser, and what a person does and sees there.
+
+use std::path::PathBuf;
+
+use campanile_tests::browser::Browser;
+use campanile_tests::database::run;
+use campanile_tests::{Kind, TestDatabase};
+use fantoccini::key::Key;
+use serde_json::Value;
+
+use crate::axe::Axe;
+use crate::host::Host;
+
+/// What every expression may use.
+const WORDS: &str = "const bell = document.querySelector('campanile-bell'); \
+    const root = bell.shadowRoot; \
+    const one = (selector) => root.querySelector(selector); \
+    const all = (selector) => [...root.querySelectorAll(selector)]; \
+    const focused = () => root.activeElement ?? document.activeElement; \
+    const titles = () => all('.item .title').map((it) => it.textContent);";
+
+pub(crate) const ADA: &str = "u_ada";
+
+pub(crate) struct Stage {
+    pub(crate) host: Host,
+    pub(crate) browser: Browser,
+    axe: Axe,
+}
+
+/// Tells a story of Ada's, on a database of its own. What she finds there is left before she comes.
+pub(crate) fn play(before: impl AsyncFnOnce(&Host), story: impl AsyncFnOnce(&mut Stage)) {
+    run(Kind::Sqlite, async |database| {
+        let mut stage = Stage::open(database, before).await;
+        story(&mut stage).await;
+    });
+}
+
+/// The same, with so many notes on her desk: `1` is the oldest.
+pub(crate) fn play_with(notes: u32, story: impl AsyncFnOnce(&mut Stage)) {
+    let before = async |host: &Host| {
+        for number in 1..=notes {
+            host.tell(ADA, &format!("Note {number}")).await;
+        }
+    };
+    play(before, story);
+}
+
+impl Stage {
+    async fn open(database: TestDatabase, before: impl AsyncFnOnce(&Host)) -> Self {
+        let axe = Axe::find();
+        let host = Host::start(database).await;
+        before(&host).await;
+        let stage = Self {
+            host,
+            browser: Browser::start().await,
+            axe,
+        };
+        stage.go(&format!("/as/{ADA}")).await;
+        stage
+    }
+
+    /// Goes to a page of the host's.
+    pub(crate) async fn go(&self, path: &str) {
+        let url = format!("http://{}{path}", self.host.address);
+        self.browser.client.goto(&url).await.unwrap();
+        let defined = "Boolean(document.querySelector('campanile-bell')?.shadowRoot)";
+        self.browser.expect(defined, true).await;
+    }
+
+    pub(crate) async fn eval(&self, expression: &str) -> Value {
+        self.browser.eval(&within(expression)).await
+    }
+
+    /// Waits until an expression has this value.
+    pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
+        self.browser.expect(&within(expression), expected).await;
+    }
+
+    /// Waits until the list has these titles.
+    pub(crate) async fn expect_titles(&self, titles: &[&str]) {
+        self.expect("titles()", titles.to_vec()).await;
+    }
+
+    /// Waits until the button's name says so.
+    pub(crate) async fn expect_bell(&self, name: &str) {
+        self.expect("one('.bell').getAttribute('aria-label')", name)
+            .await;
+    }
+
+    pub(crate) async fn expect_focus(&self, selector: &str) {
+        self.expect(&format!("focused().matches(\"{selector}\")"), true)
+            .await;
+    }
+
+    /// Clicks where an element of the bell's is; something else must not be in the way.
+    pub(crate) async fn click(&self, selector: &str) {
+        self.expect(&format!("Boolean(one(\"{selector}\"))"), true)
+            .await;
+        let find = format!(
+            "(() => {{ const it = one(\"{selector}\"); it.scrollIntoView({{ block: 'nearest' }}); \
+             const at = it.getBoundingClientRect(); const [x, y] = [at.x + at.width / 2, at.y + at.height / 2]; \
+             const top = root.elementFromPoint(x, y); return it.contains(top) ? [x, y] : top?.outerHTML ?? null; }})()"
+        );
+        let point = self.eval(&find).await;
+        let (Some(x), Some(y)) = (point[0].as_f64(), point[1].as_f64()) else {
+            panic!("{selector} is behind {point}");
+        };
+        self.browser.click_at(x, y).await;
+    }
+
+    /// Clicks a control of the note with this title.
+    pub(crate) async fn click_at_note(&self, title: &str, control: &str) {
+        let id = format!(
+            "all('.item').find((it) => it.querySelector('.title').textContent === '{title}').dataset.id"
+        );
+        let id = self.eval(&id).await;
+        self.click(&format!("[data-id='{}'] {control}", id.as_str().unwrap()))
+            .await;
+    }
+
+    pub(crate) async fn press(&self, key: Key) {
+        self.browser.press(&[key]).await;
+    }
+
+    /// Opens the list with the mouse.
+    pub(crate) async fn open_list(&self) {
+        self.click(".bell").await;
+        self.expect("bell.open", true).await;
+    }
+
+    /// A state was reached: nothing is wrong with it for axe, in light and in dark, nothing sticks out, and a picture is
+    /// taken for whoever wants to see it.
+    pub(crate) async fn look(&self, name: &str) {
+        let beyond = "all('.panel, .panel *').filter((it) => !it.matches('.unseen') \
+            && (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
+            .map((it) => it.tagName + '.' + it.className)";
+        self.expect(beyond, Vec::<Value>::new()).await;
+        let sideways =
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        self.expect(sideways, false).await;
+        for scheme in ["light", "dark"] {
+            self.browser
+                .prefer(&[("prefers-color-scheme", scheme)])
+                .await;
+            self.picture(&format!("{name}-{scheme}")).await;
+            self.axe.expect_nothing_wrong(&self.browser, name).await;
+        }
+        self.browser.prefer(&[]).await;
+    }
+
+    /// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
+    pub(crate) async fn picture(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
+            let picture = self.browser.client.screenshot().await.unwrap();
+            std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        }
+    }
+
+    /// The end of every story: nothing in the console that was not expected.
+    pub(crate) async fn expect_a_quiet_console(&self) {
+        assert_eq!(self.browser.complaints().await, [""; 0]);
+    }
+}
+
+fn within(expression: &str) -> String {
+    format!("(() => {{ {WORDS} return {expression}; }})()")
+}

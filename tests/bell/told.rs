@@ -1,0 +1,90 @@
+//! What a screen reader is told, live: once, and not too often.
+
+use axum::http::Method;
+
+use crate::stage::{ADA, Stage, play_with};
+
+/// Keeps what the region said, each text once for each time it was said.
+const LISTEN: &str = "window.said = []; const region = document.querySelector('campanile-bell').shadowRoot.querySelector('p[role=status]'); \
+    new MutationObserver(() => { if (region.textContent) window.said.push(region.textContent); })\
+    .observe(region, { childList: true, characterData: true, subtree: true });";
+
+async fn listen(stage: &Stage) {
+    stage
+        .browser
+        .client
+        .execute(LISTEN, Vec::new())
+        .await
+        .unwrap();
+}
+
+#[test]
+fn what_comes_is_told_once_and_what_comes_together_is_told_together() {
+    play_with(2, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        listen(stage).await;
+        stage.host.tell(ADA, "First").await;
+        stage.expect_bell("Notifications, 3 unread").await;
+        stage
+            .expect("window.said", vec!["New notification: First"])
+            .await;
+        for title in ["Second", "Third", "Fourth"] {
+            stage.host.tell(ADA, title).await;
+        }
+        stage.expect_bell("Notifications, 6 unread").await;
+        stage
+            .expect(
+                "window.said",
+                vec!["New notification: First", "3 new notifications"],
+            )
+            .await;
+        // Neither a look at the head nor the list tells them again.
+        stage.eval("bell.inbox.refresh()").await;
+        stage.open_list().await;
+        stage.expect("titles().length", 6).await;
+        stage.expect("one('p[role=status]').textContent", "").await;
+        stage.expect("window.said.length", 2).await;
+        stage.expect_a_quiet_console().await;
+    });
+}
+
+#[test]
+fn what_comes_while_the_list_is_open_shows_in_it_and_is_seen() {
+    play_with(1, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.open_list().await;
+        stage.expect_titles(&["Note 1"]).await;
+        stage.host.tell(ADA, "Live").await;
+        stage.expect_titles(&["Live", "Note 1"]).await;
+        stage.expect_bell("Notifications, 2 unread").await;
+        let seen = async || {
+            stage
+                .host
+                .app
+                .inbox(ADA)
+                .await
+                .iter()
+                .all(|item| item.seen_at.is_some())
+        };
+        stage.host.app.eventually(seen).await;
+    });
+}
+
+#[test]
+fn without_a_stream_the_server_is_asked_every_now_and_then() {
+    play_with(1, async |stage| {
+        stage.host.weather.refuse(Method::GET, "/inbox/events", 429);
+        stage.go("/").await;
+        stage.expect_bell("Notifications, 1 unread").await;
+        listen(stage).await;
+        stage.host.tell(ADA, "Late").await;
+        stage.expect_bell("Notifications, 2 unread").await;
+        stage
+            .expect("window.said", vec!["New notification: Late"])
+            .await;
+        stage.expect("bell.inbox.state.live", false).await;
+        // When it is there again, it is used again.
+        stage.host.weather.clear();
+        stage.expect("bell.inbox.state.live", true).await;
+    });
+}

@@ -1,0 +1,80 @@
+//! The weather between the page and the routes: what is refused, what is held up, and what was asked.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
+
+/// Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Weather(Arc<Sky>);
+
+#[derive(Debug)]
+struct Sky {
+    refused: Mutex<Vec<(Method, &'static str, StatusCode)>>,
+    held: watch::Sender<Option<&'static str>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self(Arc::new(Sky {
+            refused: Mutex::default(),
+            held: watch::Sender::new(None),
+            asked: Mutex::default(),
+        }))
+    }
+}
+
+impl Weather {
+    /// From now on requests to paths with this end are answered so.
+    pub(crate) fn refuse(&self, method: Method, end: &'static str, status: u16) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut refused = self.0.refused.lock().unwrap();
+        refused.push((method, end, status));
+    }
+
+    /// From now on requests to paths with this end wait.
+    pub(crate) fn hold(&self, end: &'static str) {
+        self.0.held.send_replace(Some(end));
+    }
+
+    /// Nothing is refused and nothing waits.
+    pub(crate) fn clear(&self) {
+        self.0.refused.lock().unwrap().clear();
+        self.0.held.send_replace(None);
+    }
+
+    /// How often a path with this end was asked for.
+    pub(crate) fn asked(&self, method: &Method, end: &str) -> usize {
+        let asked = self.0.asked.lock().unwrap();
+        let begins = format!("{method} ");
+        let is_so = |line: &&String| line.starts_with(&begins) && line.ends_with(end);
+        asked.iter().filter(is_so).count()
+    }
+}
+
+pub(crate) async fn pass(State(weather): State<Weather>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    weather
+        .0
+        .asked
+        .lock()
+        .unwrap()
+        .push(format!("{method} {path}"));
+    let is_held = |held: &Option<&str>| held.is_some_and(|end| path.ends_with(end));
+    let mut held = weather.0.held.subscribe();
+    // It ends with the test, as the request does.
+    let _ = held.wait_for(|held| !is_held(held)).await;
+    let refused = weather.0.refused.lock().unwrap().clone();
+    let refused = refused
+        .iter()
+        .find(|(of, end, _)| *of == method && path.ends_with(end));
+    match refused {
+        Some((.., status)) => (*status, "{}").into_response(),
+        None => next.run(request).await,
+    }
+}

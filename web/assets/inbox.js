@@ -1,0 +1,420 @@
+// One person's inbox, kept up to date: its items, its counts, and what the person does with them. It draws nothing;
+// `bell.js` is one way to show it.
+//
+//   const inbox = new Inbox({ src: "/notifications" });
+//   const stop = inbox.subscribe((state) => draw(state));
+//   inbox.start();
+
+import { Live, backOff } from "./live.js";
+
+const PAGE = 20;
+const LARGEST_PAGE = 100;
+// The server counts no further.
+const CAP = 100;
+const ANSWER_WITHIN = 15_000;
+const LOOK_EVERY = 20_000;
+const FRESH_FOR = 60_000;
+
+// What the server, or the way to it, had against a request. `code` is the end of the problem's type, or "no-answer".
+export class Problem extends Error {
+  constructor(code, detail, status = 0, retryAfter = 0) {
+    super(detail);
+    this.name = "Problem";
+    this.code = code;
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const VIEWS = {
+  all: (item) => !item.archivedAt,
+  unread: (item) => !item.archivedAt && !item.readAt,
+  archived: (item) => Boolean(item.archivedAt),
+};
+
+const PAGE_EVENTS = [
+  [window, "online"],
+  [window, "offline"],
+  [window, "pagehide"],
+  [window, "pageshow"],
+  [document, "visibilitychange"],
+];
+
+const now = () => new Date().toISOString();
+
+const isUnread = VIEWS.unread;
+const isUnseen = (item) => isUnread(item) && !item.seenAt;
+
+// The feed's own order: ids tell the time.
+const newestFirst = (one, other) => (one.id < other.id ? 1 : -1);
+
+// Where a click may lead, or null: what the server lets through is looked at once more before it is put into a page.
+// A path stays on this origin, whatever `<base>` the page has.
+export function safeLink(text) {
+  if (typeof text !== "string" || !/^(\/(?![/\\])|https?:\/\/|mailto:)/i.test(text) || !URL.canParse(text, location.origin)) return null;
+  const url = new URL(text, location.origin);
+  if (!["https:", "http:", "mailto:"].includes(url.protocol) || url.username || url.password) return null;
+  return text[0] === "/" && url.origin !== location.origin ? null : url.href;
+}
+
+export class Inbox extends EventTarget {
+  #src;
+  #org;
+  #live;
+  #state = null;
+  #telling = false;
+  #view = "all";
+  // What the server said: id -> { item, at }, where `at` is when it was learnt.
+  #base = new Map();
+  #counts = { value: { unread: 0, unseen: 0, total: 0 }, at: 0 };
+  #now = 0;
+  // The cursor of what is older than `#end`, the last item that was loaded.
+  #next = null;
+  #end = "";
+  // What the person did and the server has not answered yet.
+  #changes = [];
+  #writing = Promise.resolve();
+  #known = new Set();
+  #newest = "";
+  #loaded = false;
+  #older = false;
+  #problem = null;
+  #started = false;
+  // A head that was asked for before the turn is not taken after it.
+  #turn = 0;
+  #stale = true;
+  #fetching = null;
+  #fetchedAt = 0;
+  #failures = 0;
+  #timer;
+
+  // `src` is where the routes are nested. `org` narrows the inbox to one organization. `user` is only a name that keeps
+  // the tabs of different people apart; it is never sent.
+  constructor({ src, org = null, user = "" }) {
+    super();
+    this.#src = new URL(src, document.baseURI).href.replace(/\/$/, "");
+    this.#org = org || null;
+    const url = this.#url("/inbox/events");
+    this.#live = new Live(url, `campanile ${user} ${url}`, (type, data) => this.#hear(type, data));
+  }
+
+  // All there is to show. It is the same object until something changes.
+  get state() {
+    this.#state ??= this.#look();
+    return this.#state;
+  }
+
+  // Calls back after every change, with the state. Gives the function that ends it.
+  subscribe(listener) {
+    const tell = () => listener(this.state);
+    this.addEventListener("change", tell);
+    return () => this.removeEventListener("change", tell);
+  }
+
+  // Loads the head and follows what happens.
+  start() {
+    if (this.#started) return;
+    this.#started = true;
+    for (const [target, type] of PAGE_EVENTS) target.addEventListener(type, this.#onPage);
+    this.#live.start();
+    this.refresh();
+  }
+
+  stop() {
+    this.#started = false;
+    for (const [target, type] of PAGE_EVENTS) target.removeEventListener(type, this.#onPage);
+    clearTimeout(this.#timer);
+    this.#live.stop();
+  }
+
+  // Which items: "all" that are not archived, "unread", or "archived".
+  show(view) {
+    if (!Object.hasOwn(VIEWS, view)) throw new TypeError(`there is no view "${view}": all, unread, archived`);
+    if (view === this.#view) return;
+    this.#view = view;
+    this.#base.clear();
+    this.#next = null;
+    this.#end = "";
+    this.#loaded = false;
+    this.#problem = null;
+    this.#turn += 1;
+    this.#fetching = null;
+    this.refresh();
+  }
+
+  // Reads the head again, with as many items as are shown. It never rejects: a failure is in the state, and is tried again.
+  refresh() {
+    this.#stale = true;
+    this.#fetching ??= this.#fetchHead();
+    this.#change();
+    return this.#fetching;
+  }
+
+  // Adds a page of older items.
+  async loadOlder() {
+    if (!this.#next || this.#older) return;
+    this.#older = true;
+    this.#change();
+    try {
+      await this.#fetchOlder();
+    } finally {
+      this.#older = false;
+      this.#change();
+    }
+  }
+
+  setRead(id, read) {
+    const marks = read ? { readAt: now(), seenAt: now() } : { readAt: null };
+    return this.#mark(id, { read }, (item) => (Boolean(item.readAt) === read ? item : { ...item, ...marks }));
+  }
+
+  setArchived(id, archived) {
+    const archivedAt = archived ? now() : null;
+    return this.#mark(id, { archived }, (item) => (Boolean(item.archivedAt) === archived ? item : { ...item, archivedAt }));
+  }
+
+  // Marks all as read, up to the newest item that is shown: what arrives meanwhile stays unread.
+  readAll() {
+    return this.#markAll("/inbox/read-all", ["readAt", "seenAt"]);
+  }
+
+  // The person has the list before them. What was seen stays unread.
+  seen() {
+    return this.#markAll("/inbox/seen", ["seenAt"]);
+  }
+
+  #look() {
+    let items = [...this.#base.values()].map(({ item }) => item);
+    let counts = this.#counts.value;
+    for (const change of this.#changes) [items, counts] = change.apply(items, counts);
+    items = items.filter(VIEWS[this.#view]).sort(newestFirst);
+    return Object.freeze({
+      view: this.#view,
+      items: Object.freeze(items),
+      counts: Object.freeze({ ...counts, badge: counts.unread < CAP ? String(counts.unread) : `${CAP - 1}+` }),
+      loading: !this.#loaded,
+      refreshing: Boolean(this.#fetching),
+      more: this.#next !== null,
+      loadingOlder: this.#older,
+      online: navigator.onLine,
+      live: this.#live.up,
+      problem: this.#problem,
+    });
+  }
+
+  // Listeners hear of it once, when all that belongs together has happened.
+  #change() {
+    this.#state = null;
+    if (this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(() => {
+      this.#telling = false;
+      this.dispatchEvent(new Event("change"));
+    });
+  }
+
+  // Only the latest look counts, and one is under way at a time.
+  async #fetchHead() {
+    const turn = this.#turn;
+    while (this.#stale) {
+      this.#stale = false;
+      const since = this.#now;
+      const limit = Math.min(Math.max(this.state.items.length, PAGE), LARGEST_PAGE);
+      try {
+        const page = await call(this.#url("/inbox", { status: this.#view, limit }));
+        if (turn !== this.#turn) return;
+        this.#takeHead(page, since);
+        this.#failures = 0;
+        this.#problem = null;
+      } catch (problem) {
+        if (turn !== this.#turn) return;
+        this.#failures += 1;
+        this.#problem = problem;
+        break;
+      }
+    }
+    this.#fetching = null;
+    this.#plan();
+    this.#change();
+  }
+
+  // What was learnt while the page was on its way is newer than the page.
+  #takeHead(page, since) {
+    const newest = this.#newest;
+    const newer = [...this.#base].filter(([, { at }]) => at > since);
+    this.#base = new Map([...page.items.map((item) => [item.id, { item, at: since }]), ...newer]);
+    if (this.#counts.at <= since) this.#counts = { value: page.counts, at: since };
+    this.#takeEnd(page);
+    const follows = this.#loaded;
+    this.#loaded = true;
+    this.#fetchedAt = Date.now();
+    for (const item of page.items) {
+      const isNew = this.#know(item.id);
+      if (isNew && follows && item.id > newest && isUnseen(item)) this.#tellOf(item);
+    }
+  }
+
+  #takeEnd(page) {
+    this.#next = page.next;
+    this.#end = page.next ? page.items.at(-1).id : "";
+  }
+
+  async #fetchOlder() {
+    for (let fresh = false; this.#next; ) {
+      const [next, since, turn] = [this.#next, this.#now, this.#turn];
+      try {
+        const page = await call(this.#url("/inbox", { status: this.#view, limit: PAGE, cursor: next }));
+        if (turn !== this.#turn) return;
+        // The list began anew meanwhile: the page may not join it.
+        if (next !== this.#next) continue;
+        for (const item of page.items) {
+          if (!this.#base.has(item.id)) this.#base.set(item.id, { item, at: since });
+          this.#know(item.id);
+        }
+        this.#takeEnd(page);
+        return;
+      } catch (problem) {
+        // The server was started anew with another key: the head has a cursor that fits.
+        if (problem.code !== "invalid-cursor" || fresh) throw problem;
+        fresh = true;
+        await this.refresh();
+        if (this.#problem) throw this.#problem;
+      }
+    }
+  }
+
+  #mark(id, body, apply) {
+    return this.#write({
+      send: () => call(this.#url(`/inbox/${encodeURIComponent(id)}`, null), "PATCH", body),
+      apply: (items, counts) => {
+        const old = items.find((item) => item.id === id);
+        if (!old) return [items, counts];
+        const item = apply(old);
+        const moved = (count, is) => (count >= CAP ? count : Math.max(0, count + is(item) - is(old)));
+        return [
+          items.map((it) => (it === old ? item : it)),
+          { unread: moved(counts.unread, isUnread), unseen: moved(counts.unseen, isUnseen), total: moved(counts.total, VIEWS.all) },
+        ];
+      },
+    });
+  }
+
+  async #markAll(path, marks) {
+    const upTo = this.state.items[0]?.id;
+    if (!upTo || this.#view === "archived") return;
+    const at = now();
+    const marked = (item) => (item.id > upTo || item.archivedAt ? item : { ...item, ...Object.fromEntries(marks.map((mark) => [mark, item[mark] ?? at])) });
+    const apply = (items, counts) => {
+      // What is older and not loaded is marked too: what is left is newer.
+      const left = (is) => items.filter((item) => item.id > upTo && is(item)).length;
+      const unread = marks.includes("readAt") ? left(isUnread) : counts.unread;
+      return [items.map(marked), { ...counts, unread, unseen: left(isUnseen) }];
+    };
+    await this.#write({ send: () => call(this.#url(path, null), "POST", this.#org ? { upTo, org: this.#org } : { upTo }), apply });
+    for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
+    this.#change();
+  }
+
+  // Shows a change at once, and takes it back when the server refuses it. One is sent after the other, so that the last
+  // word of the person is the server's last word too.
+  async #write(change) {
+    this.#changes.push(change);
+    this.#change();
+    const answer = this.#writing.then(change.send);
+    this.#writing = answer.catch(() => {});
+    try {
+      const { item, counts } = await answer;
+      if (item) this.#learn(item);
+      this.#learnCounts(counts);
+      return item;
+    } finally {
+      this.#changes.splice(this.#changes.indexOf(change), 1);
+      this.#change();
+    }
+  }
+
+  #learn(item) {
+    this.#now += 1;
+    // What lies beyond the last page is loaded with its own page.
+    if (this.#base.has(item.id) || item.id >= this.#end) this.#base.set(item.id, { item, at: this.#now });
+  }
+
+  #learnCounts(value) {
+    this.#now += 1;
+    this.#counts = { value, at: this.#now };
+  }
+
+  #hear(type, data) {
+    if (type === "counts") this.#learnCounts(data);
+    else if (type === "up" || type === "reset") this.#lookAgain();
+    else if (type === "created" || type === "updated") {
+      this.#learn(data);
+      if (this.#know(data.id) && type === "created") this.#tellOf(data);
+    }
+    this.#plan();
+    this.#change();
+  }
+
+  // Whether it is known for the first time.
+  #know(id) {
+    const isNew = !this.#known.has(id);
+    this.#known.add(id);
+    if (id > this.#newest) this.#newest = id;
+    return isNew;
+  }
+
+  #tellOf(item) {
+    this.dispatchEvent(new CustomEvent("created", { detail: item }));
+  }
+
+  // A page that nobody looks at waits until somebody does.
+  #lookAgain() {
+    this.#stale = true;
+    if (!document.hidden) this.refresh();
+  }
+
+  // When to look next: after a failure ever later, without the live connection every now and then, with it not at all.
+  #plan() {
+    clearTimeout(this.#timer);
+    if (!this.#started || !navigator.onLine || this.#fetching) return;
+    const wait = this.#failures ? Math.max(this.#problem?.retryAfter ?? 0, backOff(this.#failures)) : LOOK_EVERY * (0.75 + Math.random() / 2);
+    if (this.#failures || !this.#live.up) this.#timer = setTimeout(() => this.#lookAgain(), wait);
+  }
+
+  #onPage = ({ type, persisted }) => {
+    if (type === "pagehide") this.#live.stop();
+    if (type === "pageshow" && persisted) this.#live.start();
+    const returned = type === "online" || (type === "pageshow" && persisted);
+    const longAgo = Date.now() - this.#fetchedAt > FRESH_FOR;
+    if (returned || (type === "visibilitychange" && !document.hidden && (this.#stale || longAgo))) this.#lookAgain();
+    this.#change();
+  };
+
+  #url(path, query = {}) {
+    const url = new URL(this.#src + path);
+    if (query && this.#org) url.searchParams.set("org", this.#org);
+    for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
+    return url.href;
+  }
+}
+
+// A change goes through although the page is left meanwhile.
+async function call(url, method = "GET", body = undefined) {
+  let response;
+  try {
+    response = await fetch(url, {
+      method,
+      headers: body ? { Accept: "application/json", "Content-Type": "application/json" } : { Accept: "application/json" },
+      body: body && JSON.stringify(body),
+      keepalive: Boolean(body),
+      signal: AbortSignal.timeout(ANSWER_WITHIN),
+    });
+  } catch {
+    throw new Problem("no-answer", "the server does not answer");
+  }
+  const json = await response.json().catch(() => null);
+  if (response.ok && json) return json;
+  const code = response.status === 401 ? "signed-out" : (json?.type?.split(":").pop() ?? "unknown");
+  const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || 0;
+  throw new Problem(code, json?.detail ?? `the server answered ${response.status}`, response.status, retryAfter);
+}

@@ -1,0 +1,79 @@
+//! What **happens**, as it happens: `GET /inbox/events`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
+use rand::RngExt as _;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api::Web;
+use crate::api::counts::Counts;
+use crate::body::Search;
+use crate::caller::Caller;
+use crate::live::Message;
+use crate::problem::Problem;
+
+/// When a client whose connection ended comes back, in milliseconds: not all of them at once after a restart.
+const COME_BACK: std::ops::Range<u64> = 1_000..4_000;
+
+/// Which part of the inbox.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// Only what happened in this organization. In a session that is in one, only that one is told of.
+    #[param(min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    org: Option<String>,
+}
+
+/// Listen
+///
+/// A stream of Server-Sent Events that tells what happens in the inbox. `counts`, the first one on every connection, has the
+/// counts; `created` and `updated` have an item of the feed, one that is new and one that was changed; `reset` has `{}` and says
+/// that more happened than is told. Take every event as what is true now: it may come twice.
+/// There are no event ids, and `Last-Event-ID` is ignored. After the first event, and after a `reset`, read the head of the feed
+/// and its counts again: what happened while nobody listened is not told.
+/// A connection ends after a quarter of an hour or less; connect again, as a browser's `EventSource` does by itself.
+#[utoipa::path(
+    get,
+    path = "/inbox/events",
+    tag = "inbox",
+    params(EventsQuery),
+    responses((status = 200, description = "What happens, until the connection ends", body = String, content_type = "text/event-stream"))
+)]
+pub(crate) async fn listen(
+    State(web): State<Web>,
+    caller: Caller,
+    Search(query): Search<EventsQuery>,
+) -> Result<Response, Problem> {
+    let inbox = caller.inbox(web.database(), query.org.as_deref())?;
+    let org = caller.org(query.org.as_deref())?;
+    let mut seat = web.live.join(caller.user(), org, inbox.clone())?;
+    seat.begun().await?;
+    // Read after the beginning, so that nothing falls between the two.
+    let counts = Counts::of(&inbox).await?;
+    let come_back = Duration::from_millis(rand::rng().random_range(COME_BACK));
+    let first = Message::counts(&counts).event().retry(come_back);
+    let events = stream::iter([first])
+        .chain(seat.messages().map(|message| message.event()))
+        .map(Ok::<_, Infallible>)
+        .take_until(tokio::time::sleep(web.live.options().lifetime()));
+    let heartbeat = KeepAlive::new().interval(web.live.options().heartbeat);
+    // No cache, no proxy that waits for the end, none that packs what it has not got.
+    let headers = [
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-store, no-transform"),
+        ),
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
+}

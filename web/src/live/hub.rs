@@ -1,0 +1,229 @@
+//! The **hub**: who is connected, and the way from the watcher to them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use campanile::Dispatcher;
+use campanile_inbox::Inbox;
+use futures_util::{Stream, stream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::message::Message;
+use super::options::Options;
+use super::watcher;
+use crate::problem::{Problem, TOO_MANY_CONNECTIONS, UNAVAILABLE};
+
+/// How many messages wait for a connection that does not take them. When there are more, the oldest ones are given up, and the
+/// connection is told that it missed something: nobody waits for it.
+const BUFFER: usize = 32;
+
+/// The live connections of one router. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Live(Arc<Hub>);
+
+pub(super) struct Hub {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) options: Options,
+    audience: Mutex<Audience>,
+    /// Somebody has left.
+    pub(super) left: Notify,
+    /// The router is gone.
+    pub(super) gone: Notify,
+}
+
+/// Who is connected, by user.
+#[derive(Default)]
+struct Audience {
+    users: HashMap<String, Vec<Arc<View>>>,
+    /// Whether the watcher has begun; `None` while there is none.
+    begun: Option<watch::Receiver<bool>>,
+}
+
+/// A part of an inbox that somebody has open.
+pub(super) struct View {
+    pub(super) inbox: Inbox,
+    org: Option<String>,
+    messages: broadcast::Sender<Message>,
+    /// Whether it was in no look yet.
+    is_late: AtomicBool,
+}
+
+/// A place in the audience.
+pub(crate) struct Seat {
+    messages: broadcast::Receiver<Message>,
+    begun: watch::Receiver<bool>,
+    /// Dropped after the receiver, so that who looks then finds the seat empty.
+    _leave: Leave,
+}
+
+struct Leave(Arc<Hub>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.left.notify_one();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.gone.notify_one();
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    pub(crate) fn new(dispatcher: Dispatcher, options: Options) -> Self {
+        Self(Arc::new(Hub {
+            dispatcher,
+            options,
+            audience: Mutex::default(),
+            left: Notify::new(),
+            gone: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// Takes a seat before a part of a user's inbox: whatever happens there from now on is told.
+    pub(crate) fn join(
+        &self,
+        user: &str,
+        org: Option<&str>,
+        inbox: Inbox,
+    ) -> Result<Seat, Problem> {
+        let mut audience = self.0.audience();
+        let views = audience.users.entry(user.to_owned()).or_default();
+        let connections: usize = views.iter().map(|view| view.connections()).sum();
+        if connections >= self.0.options.most_of_one_user {
+            // A connection that broke off is noticed with the next heartbeat.
+            let seconds = self.0.options.heartbeat.as_secs().max(1);
+            return Err(Problem::new(
+                TOO_MANY_CONNECTIONS,
+                "close a tab, or share one connection between them",
+            )
+            .after(seconds));
+        }
+        let messages = match views.iter().find(|view| view.org.as_deref() == org) {
+            Some(view) => view.messages.subscribe(),
+            None => {
+                let (view, messages) = View::of(inbox, org);
+                views.push(Arc::new(view));
+                messages
+            }
+        };
+        let begun = audience.begun.get_or_insert_with(|| {
+            let (begin, begun) = watch::channel(false);
+            tokio::spawn(watcher::run(Arc::clone(&self.0), begin));
+            begun
+        });
+        Ok(Seat {
+            messages,
+            begun: begun.clone(),
+            _leave: Leave(Arc::clone(&self.0)),
+        })
+    }
+}
+
+impl View {
+    fn of(inbox: Inbox, org: Option<&str>) -> (Self, broadcast::Receiver<Message>) {
+        let (sender, receiver) = broadcast::channel(BUFFER);
+        let view = Self {
+            inbox,
+            org: org.map(str::to_owned),
+            messages: sender,
+            is_late: AtomicBool::new(true),
+        };
+        (view, receiver)
+    }
+
+    fn connections(&self) -> usize {
+        self.messages.receiver_count()
+    }
+
+    pub(super) fn tell(&self, message: Message) {
+        // An error means that everybody has left.
+        let _ = self.messages.send(message);
+    }
+}
+
+impl Seat {
+    /// Waits until whatever happens is being looked at. What the database says after that is the beginning of the story.
+    pub(crate) async fn begun(&mut self) -> Result<(), Problem> {
+        let begun = self.begun.wait_for(|begun| *begun).await;
+        begun.map(drop).map_err(|_| {
+            Problem::new(
+                UNAVAILABLE,
+                "the app is stopping, or its database is not there; try again in a moment",
+            )
+            .after(1)
+        })
+    }
+
+    /// What happens, until the watcher ends.
+    pub(crate) fn messages(self) -> impl Stream<Item = Message> {
+        stream::unfold(self, |mut seat| async move {
+            let message = match seat.messages.recv().await {
+                Ok(message) => message,
+                Err(RecvError::Lagged(_)) => Message::reset(),
+                Err(RecvError::Closed) => return None,
+            };
+            Some((message, seat))
+        })
+    }
+}
+
+impl Hub {
+    fn audience(&self) -> MutexGuard<'_, Audience> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every view that is open, to be looked at.
+    pub(super) fn views(&self) -> Vec<Arc<View>> {
+        let audience = self.audience();
+        let views: Vec<_> = audience.users.values().flatten().cloned().collect();
+        for view in &views {
+            view.is_late.store(false, Ordering::Relaxed);
+        }
+        views
+    }
+
+    /// Tells the views that were opened during a look that they may have missed something: it was not for them, and the next
+    /// one begins where it ended.
+    pub(super) fn reset_the_late(&self) {
+        for view in self.audience().users.values().flatten() {
+            if view.is_late.load(Ordering::Relaxed) {
+                view.tell(Message::reset());
+            }
+        }
+    }
+
+    /// Forgets the views that nobody has open any more. `true` if there is none left; then there is no watcher any more.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut audience = self.audience();
+        audience.users.retain(|_, views| {
+            views.retain(|view| view.connections() > 0);
+            !views.is_empty()
+        });
+        let is_empty = audience.users.is_empty();
+        if is_empty {
+            audience.begun = None;
+        }
+        is_empty
+    }
+
+    /// Ends every connection.
+    pub(super) fn close(&self) {
+        *self.audience() = Audience::default();
+    }
+}

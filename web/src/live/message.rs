@@ -1,0 +1,49 @@
+//! A **message** to a connection: the name of an event, and its JSON. Written once for all connections that get it.
+
+use std::sync::Arc;
+
+use axum::response::sse::Event;
+use serde::Serialize;
+
+use crate::api::counts::Counts;
+use crate::api::notification::Notification;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    event: &'static str,
+    data: Arc<str>,
+}
+
+impl Message {
+    /// The counts as they are now.
+    pub(crate) fn counts(counts: &Counts) -> Self {
+        Self::of("counts", counts)
+    }
+
+    /// An item that was not there before.
+    pub(super) fn created(item: &Notification) -> Self {
+        Self::of("created", item)
+    }
+
+    /// An item as it is after a change.
+    pub(super) fn updated(item: &Notification) -> Self {
+        Self::of("updated", item)
+    }
+
+    /// Something was missed, or too much happened to tell.
+    pub(super) fn reset() -> Self {
+        Self::of("reset", &serde_json::Map::new())
+    }
+
+    fn of(event: &'static str, data: &impl Serialize) -> Self {
+        let data = serde_json::to_string(data).expect("what the API answers can be written");
+        Self {
+            event,
+            data: data.into(),
+        }
+    }
+
+    pub(crate) fn event(&self) -> Event {
+        Event::default().event(self.event).data(&self.data)
+    }
+}

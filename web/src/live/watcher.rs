@@ -1,0 +1,152 @@
+//! The **watcher** looks for what is new in every inbox that is open, as long as one is.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_inbox::{Changes, Inbox, InboxError, News, Watch};
+use rand::RngExt as _;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::hub::{Hub, View};
+use super::message::Message;
+use crate::api::counts::{CAP, Counts};
+use crate::api::notification::Notification;
+
+/// The least time between two looks: however much is committed, there are at most twenty a second.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How soon a database that did not answer is asked again, at first and at the most.
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// Ends every connection when the watcher ends, however it does.
+struct Ending<'h>(Option<&'h Hub>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0 {
+            hub.close();
+        }
+    }
+}
+
+/// Looks until nobody is connected any more, the app stops, or the router is gone. `begun` is told when what happens from then
+/// on is found; it is dropped if that cannot be.
+pub(super) async fn run(hub: Arc<Hub>, begun: watch::Sender<bool>) {
+    let mut ending = Ending(Some(&hub));
+    tokio::select! {
+        biased;
+        () = hub.options.shutdown.clone() => {}
+        () = hub.gone.notified() => {}
+        watched = watch(&hub, begun) => match watched {
+            // Who comes now has a watcher of their own.
+            Ok(()) => ending.0 = None,
+            Err(error) => warn(&error, "nobody can be told what happens in their inbox"),
+        }
+    }
+}
+
+async fn watch(hub: &Hub, begun: watch::Sender<bool>) -> Result<(), InboxError> {
+    let mut commits = hub.dispatcher.commits();
+    let mut watch = Watch::begin(hub.dispatcher.database()).await?;
+    begun.send_replace(true);
+    let mut elsewhere = pin!(hub.dispatcher.listen_for_commits());
+    let mut failures = 0;
+    let mut due = Instant::now() + pause(hub.options.poll_interval, failures);
+    loop {
+        tokio::select! {
+            () = hub.left.notified() => {
+                if hub.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            // It never ends; what it hears is a commit.
+            () = &mut elsewhere => {}
+            // A database that does not answer is not asked more often for that.
+            Some(()) = commits.next(), if failures == 0 => {}
+            () = sleep_until(due) => {}
+        }
+        match look(hub, &mut watch).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                warn(
+                    &error,
+                    "what happened in inboxes is not known yet; it is asked again",
+                );
+            }
+        }
+        due = Instant::now() + pause(hub.options.poll_interval, failures);
+        sleep(BREATH).await;
+    }
+}
+
+/// Give or take a quarter, so that processes that began together do not ask together.
+fn pause(poll_interval: Duration, failures: u32) -> Duration {
+    let [first, most] = RETRY;
+    let pause = match failures {
+        0 => poll_interval,
+        _ => (poll_interval.min(first) * (1 << failures.min(16))).min(most),
+    };
+    rand::rng().random_range(pause * 3 / 4..=pause * 5 / 4)
+}
+
+/// Tells everybody what is new since the last look. After an error the next look finds it.
+async fn look(hub: &Hub, watch: &mut Watch) -> Result<(), InboxError> {
+    let views = hub.views();
+    let inboxes: Vec<_> = views.iter().map(|view| &view.inbox).collect();
+    let changes = watch.look(&inboxes).await?;
+    hub.reset_the_late();
+    let Changes::News(news) = changes else {
+        for view in &views {
+            view.tell(Message::reset());
+        }
+        return Ok(());
+    };
+    let mut changed = Vec::new();
+    for (view, news) in views.iter().zip(news) {
+        if !news.is_empty() {
+            tell(view, news);
+            changed.push(&**view);
+        }
+    }
+    if !changed.is_empty() {
+        tell_counts(hub, &changed).await;
+    }
+    Ok(())
+}
+
+fn tell(view: &View, news: News) {
+    if news.many {
+        view.tell(Message::reset());
+    }
+    for item in news.created {
+        view.tell(Message::created(&Notification::from(item)));
+    }
+    for item in news.updated {
+        view.tell(Message::updated(&Notification::from(item)));
+    }
+}
+
+async fn tell_counts(hub: &Hub, views: &[&View]) {
+    let inboxes: Vec<_> = views.iter().map(|view| &view.inbox).collect();
+    match Inbox::counts_of_each(hub.dispatcher.database(), &inboxes, CAP).await {
+        Ok(counts) => {
+            for (view, counts) in views.iter().zip(counts) {
+                view.tell(Message::counts(&Counts::from(counts)));
+            }
+        }
+        Err(error) => {
+            warn(&error, "counts could not be told; clients ask for them");
+            for view in views {
+                view.tell(Message::reset());
+            }
+        }
+    }
+}
+
+fn warn(error: &InboxError, what: &str) {
+    tracing::warn!(target: "campanile", error = error as &dyn std::error::Error, "{what}");
+}
