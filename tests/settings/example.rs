@@ -40,6 +40,8 @@ impl Person {
             .browser
             .expect("document.querySelector('header p')?.textContent", name)
             .await;
+        // The door is a 401.
+        person.browser.complaints().await;
         person
     }
 
