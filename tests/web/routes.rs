@@ -58,7 +58,8 @@ const CASES: &[Case] = &[
     Case {
         method: "get",
         path: "/inbox/events",
-        body: |_| None,
+        status: 200,
+        body: |_| Said::Nothing,
     },
     Case {
         method: "get",
