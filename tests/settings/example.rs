@@ -113,3 +113,26 @@ async fn the_settings_page_is_one_click_away_and_leads_back() {
         .expect("document.querySelector('header p')?.textContent", "Ada")
         .await;
 }
+
+#[test]
+fn the_readme_shows_the_example_and_no_more_than_sixty_lines_of_it() {
+    let readme = include_str!("../../web/README.md");
+    let sources = [
+        include_str!("../../web/examples/team/notifications.rs"),
+        include_str!("../../web/examples/team/main.rs"),
+        include_str!("../../web/examples/team/members.rs"),
+        include_str!("../../web/examples/team/page.html"),
+    ]
+    .concat();
+    let mut lines = 0;
+    for fence in ["```rust,ignore\n", "```html\n"] {
+        for block in readme.split(fence).skip(1) {
+            let block = block.split("\n```").next().unwrap();
+            for line in block.lines().filter(|line| !line.is_empty()) {
+                assert!(sources.contains(line), "the example has no line {line}");
+                lines += usize::from(!line.trim_start().starts_with("//"));
+            }
+        }
+    }
+    assert!((50..60).contains(&lines), "{lines} lines");
+}

@@ -7,9 +7,7 @@ use campanile::{Database, Dispatcher, describe_category, notifiable_event};
 use campanile_email::{Capture, EmailSettings};
 use campanile_web::{Settings, SettingsPage, Viewer};
 
-use crate::App;
-use crate::members::Role;
-use crate::session::User;
+use crate::{App, members::Role, session::User};
 
 describe_category!("team", "Who is in your team, and as what");
 
@@ -20,12 +18,11 @@ describe_category!("team", "Who is in your team, and as what");
     channels(
         INBOX(
             title = "{{ by }} invited you",
-            body = "You are in the team now, as {{ role }}.",
-            action_url = "/"
+            body = "You are {{ role }} in the team."
         ),
         EMAIL(
             subject = "{{ by }} invited you",
-            html = "<p>You are in the team now, as <b>{{ role }}</b>.</p>"
+            html = "<p>You are {{ role }} in the team.</p>"
         ),
     )
 )]
