@@ -1,7 +1,9 @@
 #!/bin/sh
-# Runs every test of the workspace. What the tests need and the machine lacks is installed first, from Debian's packages:
+# Runs every test of the workspace. What the tests need and the machine lacks is installed first, from Debian's packages
+# (axe-core from npm, and schemathesis from PyPI):
 #   postgresql            a private, throw-away server is started from its programs (or set DATABASE_URL)
-#   chromium, -driver     the browser test
+#   chromium, -driver     the browser tests
+#   npm                   fetches axe-core, which looks at pages for what keeps people out, into the target folder
 #   python3-aiosmtpd      a real SMTP server on loopback
 #   faketime              clocks that are wrong, in the fault suite
 #   python3-venv          schemathesis, which is fetched from PyPI into the target folder
@@ -20,6 +22,8 @@ need chromium sh -c 'command -v chromium'
 need chromium-driver sh -c 'command -v chromedriver'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
 need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
+axe="${CARGO_TARGET_DIR:-target}/axe-core"
+[ -f "$axe/node_modules/axe-core/axe.min.js" ] || need npm sh -c 'command -v npm'
 need python3-venv python3 -c 'import ensurepip, venv'
 command -v cc >/dev/null || missing="$missing build-essential"
 
@@ -35,6 +39,11 @@ if [ -n "$missing" ]; then
     $root apt-get update -qq
     # shellcheck disable=SC2086
     $root apt-get install -y -qq --no-install-recommends $missing
+fi
+
+if [ ! -f "$axe/node_modules/axe-core/axe.min.js" ]; then
+    echo "test.sh: fetching axe-core"
+    npm install --prefix "$axe" --no-audit --no-fund --silent axe-core@4.14.1
 fi
 
 fuzzer="${CARGO_TARGET_DIR:-target}/schemathesis"

@@ -17,3 +17,4 @@ mod restart;
 mod hostile;
 mod screens;
 mod texts;
+mod headless;

@@ -92,14 +92,14 @@ impl Stage {
             .await;
     }
 
-    /// Clicks where an element of the bell's is; something else must not be in the way.
+    /// Clicks where an element of the bell's is; nothing must be in the way but the title of a note, which covers its row.
     pub(crate) async fn click(&self, selector: &str) {
         self.expect(&format!("Boolean(one(\"{selector}\"))"), true)
             .await;
         let find = format!(
             "(() => {{ const it = one(\"{selector}\"); it.scrollIntoView({{ block: 'nearest' }}); \
              const at = it.getBoundingClientRect(); const [x, y] = [at.x + at.width / 2, at.y + at.height / 2]; \
-             const top = root.elementFromPoint(x, y); return it.contains(top) ? [x, y] : top?.outerHTML ?? null; }})()"
+             const top = root.elementFromPoint(x, y); const covers = top?.matches('.title') && it.closest('.item')?.contains(top); return it.contains(top) || covers ? [x, y] : top?.outerHTML ?? null; }})()"
         );
         let point = self.eval(&find).await;
         let (Some(x), Some(y)) = (point[0].as_f64(), point[1].as_f64()) else {

@@ -62,7 +62,7 @@ declare global {
   interface HTMLElementTagNameMap {
     "campanile-bell": CampanileBell;
   }
-  interface HTMLElementEventMap {
+  interface GlobalEventHandlersEventMap {
     "campanile-open": CampanileOpenEvent;
   }
 }

@@ -80,10 +80,10 @@ svg { display: block; inline-size: 1.25rem; block-size: 1.25rem; fill: none; str
 .panel { position: fixed; inset: auto; margin: 0; padding: 0; inline-size: min(var(--campanile-width, 26rem), 100vw - 16px); flex-direction: column; overflow: hidden; border: 1px solid var(--line); border-radius: var(--radius); background: var(--surface); color: var(--text); box-shadow: 0 12px 32px rgb(0 0 0 / 18%), 0 2px 6px rgb(0 0 0 / 8%); overflow-wrap: anywhere; text-align: start; }
 .panel:popover-open { display: flex; }
 .panel:focus-visible { outline: none; }
-.head, .views { display: flex; align-items: center; gap: .25rem; padding-inline: 1rem .5rem; }
-.head { padding-block: .6rem .2rem; }
+.head, .tools { display: flex; align-items: center; padding-block: .6rem .1rem; padding-inline: 1rem .5rem; }
 h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
-.views { padding: .25rem .5rem .6rem; border-block-end: 1px solid var(--line); flex-wrap: wrap; }
+.tools { flex-wrap: wrap; justify-content: space-between; gap: .1rem .5rem; padding: .25rem .5rem .6rem; border-block-end: 1px solid var(--line); }
+.views { display: flex; flex-wrap: wrap; gap: .2rem; }
 .views button, .text { padding: .3rem .6rem; border-radius: 8px; color: var(--soft); font-size: .875rem; font-weight: 500; }
 .views button:hover, .text:hover, .icon:hover { background: var(--hover); color: var(--text); }
 .views [aria-pressed="true"] { background: var(--hover); color: var(--text); font-weight: 650; }
@@ -93,7 +93,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 .icon { flex: none; display: grid; place-items: center; inline-size: 2rem; block-size: 2rem; border-radius: 8px; color: var(--soft); }
 
 .scroll { flex: 1; min-block-size: 0; overflow-y: auto; overscroll-behavior: contain; scrollbar-width: thin; }
-.item { position: relative; display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding: .75rem .5rem .75rem 1.75rem; padding-inline: 1.75rem .5rem; border-block-end: 1px solid var(--line); }
+.item { position: relative; display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding-block: .75rem; padding-inline: 1.75rem .5rem; border-block-end: 1px solid var(--line); }
 .item:hover { background: var(--hover); }
 .item.new { background: var(--wash); }
 .item.new::before { content: ""; position: absolute; inset-block-start: 1.1rem; inset-inline-start: .7rem; inline-size: .5rem; block-size: .5rem; border-radius: 50%; background: var(--accent); }
@@ -103,7 +103,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 .title:focus-visible { outline: none; }
 .title:focus-visible::after { outline: 2px solid var(--accent); outline-offset: -2px; }
 .new .title { font-weight: 650; }
-.body { color: var(--soft); font-size: .875rem; white-space: pre-line; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden; }
+.body { color: var(--soft); font-size: .875rem; text-align: -webkit-match-parent; text-align: match-parent; white-space: pre-line; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden; }
 .time { color: var(--soft); font-size: .8125rem; }
 .actions { position: relative; display: flex; align-self: start; margin-block-start: -.3rem; }
 
@@ -118,7 +118,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 .bar span { flex: 1; }
 .bar.bad { color: var(--danger); }
 
-@media (max-height: 26rem) { .panel { overflow-y: auto; } .scroll { flex: none; overflow: visible; } }
+@media (max-height: 26rem) { .panel { overflow-y: auto; scroll-padding-block-end: 3.5rem; } .scroll { flex: none; overflow: visible; } [role="status"] { position: sticky; inset-block-end: 0; } }
 @media (prefers-reduced-motion: no-preference) {
   .bone { animation: pulse 1.4s ease-in-out infinite alternate; }
   @keyframes pulse { to { opacity: .45; } }
@@ -188,7 +188,8 @@ export class CampanileBell extends HTMLElement {
   #seenUpTo = "";
   #arrived = [];
   #announcing = null;
-  #ticking;
+  // Ends what goes on only while the list is open.
+  #idle = null;
   #format;
   #ui;
 
@@ -228,6 +229,12 @@ export class CampanileBell extends HTMLElement {
   }
 
   connectedCallback() {
+    // What was set before this file was loaded.
+    if (Object.hasOwn(this, "strings")) {
+      const { strings } = this;
+      delete this.strings;
+      this.strings = strings;
+    }
     this.#begin();
   }
 
@@ -255,6 +262,7 @@ export class CampanileBell extends HTMLElement {
 
   #end() {
     this.hide();
+    this.#idle?.abort();
     this.#stop?.();
     this.#inbox?.stop();
     this.#inbox = null;
@@ -273,8 +281,9 @@ export class CampanileBell extends HTMLElement {
     ui.title = el("h2", { id: "title", part: "heading" });
     ui.readAll = button("text read-all", () => this.#readAll());
     ui.close = button("icon close", () => this.hide(), icon("close"));
-    ui.views = ["all", "unread", "archived"].map((view) => button("view", () => this.#inbox?.show(view)));
+    ui.views = ["all", "unread", "archived"].map((view) => button("view", () => this.#turnTo(view)));
     ui.group = el("div", { class: "views", part: "views", role: "group" }, ...ui.views);
+    const tools = el("div", { class: "tools", part: "tools" }, ui.group, ui.readAll);
     ui.list = el("ul", { part: "list", role: "list", onkeydown: (event) => this.#walk(event) });
     ui.older = button("text older", () => this.#loadOlder());
     ui.rest = el("div", {});
@@ -284,8 +293,8 @@ export class CampanileBell extends HTMLElement {
     ui.panel = el(
       "div",
       { class: "panel", part: "panel", id: "panel", popover: "auto", role: "dialog", tabindex: "-1", "aria-labelledby": "title", ontoggle: () => this.#toggled() },
-      el("div", { class: "head", part: "header" }, ui.title, ui.readAll, ui.close),
-      ui.group,
+      el("div", { class: "head", part: "header" }, ui.title, ui.close),
+      tools,
       ui.banner,
       ui.scroll,
       ui.message,
@@ -310,12 +319,14 @@ export class CampanileBell extends HTMLElement {
   #toggled() {
     const { panel, bell } = this.#ui;
     bell.setAttribute("aria-expanded", String(this.open));
-    const listen = this.open ? "addEventListener" : "removeEventListener";
-    window[listen]("resize", this.#place);
-    window[listen]("scroll", this.#place, true);
-    clearInterval(this.#ticking);
+    this.#idle?.abort();
     if (!this.open) return;
-    this.#ticking = setInterval(() => this.#draw(), TICK);
+    this.#idle = new AbortController();
+    const { signal } = this.#idle;
+    window.addEventListener("resize", this.#place, { signal });
+    window.addEventListener("scroll", this.#place, { signal, capture: true });
+    const ticking = setInterval(() => this.#draw(), TICK);
+    signal.addEventListener("abort", () => clearInterval(ticking));
     this.#say("");
     this.#draw();
     this.#place();
@@ -538,6 +549,7 @@ export class CampanileBell extends HTMLElement {
     if (!item) return;
     const wanted = this.dispatchEvent(new CustomEvent("campanile-open", { detail: item, bubbles: true, composed: true, cancelable: true }));
     if (!wanted) event.preventDefault();
+    if (!wanted || safeLink(item.actionUrl)) this.hide();
     if (!item.readAt) this.#write(() => this.#inbox.setRead(item.id, true), item);
   }
 
@@ -545,6 +557,11 @@ export class CampanileBell extends HTMLElement {
     const archived = !item.archivedAt;
     const done = await this.#write(() => this.#inbox.setArchived(item.id, archived), item);
     if (done && archived) this.#say(this.#text("wasArchived", { title: item.title }), "", () => this.#write(() => this.#inbox.setArchived(item.id, false), item));
+  }
+
+  #turnTo(view) {
+    this.#say("");
+    this.#inbox?.show(view);
   }
 
   #readAll() {

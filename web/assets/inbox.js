@@ -326,7 +326,6 @@ export class Inbox extends EventTarget {
       const { item, counts } = await answer;
       if (item) this.#learn(item);
       this.#learnCounts(counts);
-      return item;
     } finally {
       this.#changes.splice(this.#changes.indexOf(change), 1);
       this.#change();

@@ -66,6 +66,8 @@ export class Live {
 
   #lead(signal) {
     if (signal.aborted) return;
+    // Whoever had the stream before has it no more.
+    if (this.up) this.#pass("down");
     window.addEventListener("online", () => this.#connect(), { signal });
     this.#connect();
   }
