@@ -78,10 +78,7 @@ fn router(app: App) -> Router {
         .route("/invite", post(members::invite))
         .route("/change-role", post(members::change_role))
         .route("/team.css", get(page::style))
-        .nest(
-            "/notifications",
-            notifications::routes(app.dispatcher.clone()),
-        )
+        .nest("/notifications", notifications::routes(&app.dispatcher))
         .layer(CsrfLayer::new())
         .with_state(app)
 }

@@ -58,7 +58,7 @@ pub async fn dispatcher(pool: SqlitePool) -> Result<Dispatcher, Box<dyn std::err
     Ok(builder.with(email).build()?)
 }
 
-pub fn routes(dispatcher: Dispatcher) -> Router<App> {
+pub fn routes(dispatcher: &Dispatcher) -> Router<App> {
     let settings = Settings::default().settings_page(SettingsPage::back_to("/"));
-    campanile_web::router::<App, User>(dispatcher, settings)
+    campanile_web::router::<App, User>(dispatcher.clone(), settings)
 }
