@@ -8,6 +8,9 @@ use fantoccini::Locator;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::axe::Axe;
+use crate::stage::picture;
+
 /// The example in a process of its own, and where it listens.
 async fn start() -> (Child, String) {
     let target = std::env::current_exe().unwrap();
@@ -85,7 +88,17 @@ async fn who_is_invited_hears_the_bell() {
     ada.click(role).await;
     ada.click("button[aria-label='Change role of Bob']").await;
     bob.expect_bell("Notifications, 2 unread").await;
-    assert_eq!(ada.browser.complaints().await, [""; 0]);
+    bob.click("campanile-bell").await;
+    let titles = "[...document.querySelector('campanile-bell').shadowRoot.querySelectorAll('.item .title')].map((it) => it.textContent)";
+    let told = ["You are guest now", "Ada invited you"];
+    bob.browser.expect(titles, told.to_vec()).await;
+    picture(&bob.browser, "example").await;
+    Axe::find()
+        .expect_nothing_wrong(&bob.browser, "the example")
+        .await;
+    for person in [&ada, &bob] {
+        assert_eq!(person.browser.complaints().await, [""; 0]);
+    }
 
     // Told to stop it ends, although a bell still listens.
     let id = app.id().unwrap().to_string();
