@@ -31,15 +31,21 @@ const IN_UNREAD: Part = (UNREAD, "notifications_unread");
 const IN_UNSEEN: Part = (UNSEEN, "notifications_unseen");
 const IN_ARCHIVED: Part = (ARCHIVED, "notifications_archived");
 
-/// The rows that an index has. SQLite is told which one: where two would do, it may walk over what is read to find what is not,
-/// for it goes by how many rows a user has on average.
-fn rows_of(database: &Database, (condition, index): Part, scope: &str) -> String {
-    let hint = if database.kind() == "Postgres" {
-        String::new()
+/// The table, to be read by an index. SQLite is told which one: where two would do, it may walk over what is read to find what is
+/// not, for it goes by how many rows a user has on average.
+fn table(database: &Database, index: &str) -> String {
+    let table = "{campanile}notifications";
+    if database.kind() == "Postgres" {
+        table.to_owned()
     } else {
-        format!("indexed by {index} ")
-    };
-    format!("{{campanile}}notifications {hint}where {scope} and {condition}")
+        format!("{table} indexed by {index}")
+    }
+}
+
+/// The rows that an index has.
+fn rows_of(database: &Database, (condition, index): Part, scope: &str) -> String {
+    let table = table(database, index);
+    format!("{table} where {scope} and {condition}")
 }
 
 const fn part(filter: Filter) -> Part {
@@ -133,18 +139,19 @@ pub(crate) fn change(database: &Database, change: Change) -> String {
 
 /// Everything unread is read, up to and including the item `$4`.
 pub(crate) fn read_all(database: &Database) -> String {
-    let changed = changed(database);
-    format!(
-        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}), {changed} \
-         where {SCOPE} and {UNREAD} and id <= {{uuid($4)}}"
-    )
+    let set = "read_at = {now}, seen_at = coalesce(seen_at, {now})";
+    mark_all(database, IN_UNREAD, set)
 }
 
 /// Everything is seen, up to and including the item `$4`.
 pub(crate) fn see_all(database: &Database) -> String {
-    let changed = changed(database);
+    mark_all(database, IN_UNSEEN, "seen_at = {now}")
+}
+
+fn mark_all(database: &Database, (condition, index): Part, set: &str) -> String {
+    let (table, changed) = (table(database, index), changed(database));
     format!(
-        "update {{campanile}}notifications set seen_at = {{now}}, {changed} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
+        "update {table} set {set}, {changed} where {SCOPE} and {condition} and id <= {{uuid($4)}}"
     )
 }
 
@@ -222,7 +229,7 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
                 &["notifications"],
             ),
             ("read all", read_all(database), vec![Some(place)], UNREAD),
-            // SQLite takes the index of the unread items here, as the one of the unseen is about to change.
+            // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
             (
                 "see all",
                 see_all(database),
