@@ -7,6 +7,8 @@ use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, Kind, both_databases};
 use serde_json::json;
 
+use crate::inbox::rows_of_others;
+
 fn inbox(app: &App, user: &str) -> Inbox {
     Inbox::for_user(app.dispatcher.database(), user).unwrap()
 }
@@ -179,7 +181,7 @@ both_databases! {
     }
 
     async fn the_statements_of_a_look_are_served_by_indexes(app: App) {
-        app.database.fill_inbox(100_000).await;
+        app.database.fill_inbox(rows_of_others()).await;
         app.database.fill_inbox_of("u_ada", 1_000).await;
         let moment = match app.database.kind {
             Kind::Postgres => "select pg_current_snapshot()::text",

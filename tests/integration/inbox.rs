@@ -23,6 +23,11 @@ fn inbox(app: &App, user: &str) -> Inbox {
     Inbox::for_user(app.dispatcher.database(), user).unwrap()
 }
 
+/// A million of them take minutes to write: `CAMPANILE_INBOX_ROWS=1000000` asks for them.
+pub(crate) fn rows_of_others() -> u32 {
+    std::env::var("CAMPANILE_INBOX_ROWS").map_or(100_000, |rows| rows.parse().unwrap())
+}
+
 fn titles(feed: &Feed) -> Vec<&str> {
     feed.items.iter().map(|item| item.title.as_str()).collect()
 }
@@ -197,8 +202,7 @@ both_databases! {
 
     async fn every_statement_is_served_by_an_index_of_its_users_rows(app: App) {
         // Enough rows of others that a plan without an index would be a worse one, and enough of hers that a sort would.
-        // A million of others take minutes to write: `CAMPANILE_INBOX_ROWS=1000000` asks for them.
-        let others = std::env::var("CAMPANILE_INBOX_ROWS").map_or(100_000, |rows| rows.parse().unwrap());
+        let others = rows_of_others();
         app.database.fill_inbox(others).await;
         app.database.fill_inbox_of("u_ada", others / 100).await;
         let middle = Uuid::from_u128(1 << 127);

@@ -45,6 +45,11 @@ const CASES: &[Case] = &[
     },
     Case {
         method: "get",
+        path: "/inbox/events",
+        body: |_| None,
+    },
+    Case {
+        method: "get",
         path: "/preferences",
         body: |_| None,
     },
@@ -149,6 +154,7 @@ both_databases! {
         for (method, path, body) in [
             (Method::GET, "/inbox?org=org_2", Value::Null),
             (Method::GET, "/inbox/counts?org=org_2", Value::Null),
+            (Method::GET, "/inbox/events?org=org_2", Value::Null),
             (Method::POST, "/inbox/read-all", json!({ "upTo": there, "org": "org_2" })),
             (Method::POST, "/inbox/seen", json!({ "upTo": there, "org": "org_2" })),
         ] {

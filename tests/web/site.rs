@@ -5,6 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::FromRequestParts;
 use axum::http::request::{Builder, Parts};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use campanile::NotifiableEvent as _;
 use campanile_tests::database::Fixture;
 use campanile_tests::events::PigeonExpected;
@@ -12,6 +13,8 @@ use campanile_tests::{App, TestDatabase};
 use campanile_web::{Settings, Viewer};
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+use crate::listener::Listener;
 
 /// Where the host has nested the routes. The path has a parameter of its own, which is none of theirs.
 const NEST: &str = "/{id}/notifications";
@@ -54,7 +57,7 @@ impl Viewer for CurrentUser {
 /// An app of a host's, and its site.
 pub(crate) struct Site {
     pub(crate) app: App,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 #[derive(Debug)]
@@ -74,28 +77,43 @@ impl Fixture for Site {
 
 impl Site {
     pub(crate) async fn with(database: TestDatabase, settings: Settings) -> Self {
-        let app = App::over_database(database).await;
-        let router = router(&app, settings);
-        Self { app, router }
+        Self::of(App::over_database(database).await, settings)
     }
 
     /// A second site over the same database, as another process would be.
     pub(crate) fn another(&self, settings: Settings) -> Self {
         let app = App::without_addresses(self.app.database.clone());
+        Self::of(app, settings)
+    }
+
+    pub(crate) fn of(app: App, settings: Settings) -> Self {
         let router = router(&app, settings);
         Self { app, router }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let (parts, body) = self.respond(request).await.into_parts();
+        let bytes = if parts
+            .headers
+            .get("content-type")
+            .is_some_and(|its| its == "text/event-stream")
+        {
+            // It has no end; what it begins with is the answer.
+            let first = Listener::over(body).next().await.unwrap();
+            format!("{first:?}").into()
+        } else {
+            to_bytes(body, usize::MAX).await.unwrap()
+        };
         Answer {
             status: parts.status,
             headers: parts.headers,
             json: serde_json::from_slice(&bytes).unwrap_or_default(),
             text: String::from_utf8(bytes.to_vec()).unwrap(),
         }
+    }
+
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {

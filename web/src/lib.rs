@@ -52,6 +52,9 @@
 //! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
 //! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
 //!
+//! The stream of events ends with the router, after [a while](Settings::live_lifetime), and when the app
+//! [says that it stops](Settings::shutdown).
+//!
 //! Whatever is not answered as asked is `application/problem+json` (RFC 9457) with a stable `type`. Cookies of the host's are
 //! safe to use: a page of another origin cannot change anything.
 

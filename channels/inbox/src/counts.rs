@@ -28,7 +28,7 @@ impl Inbox {
     ///
     /// [`InboxError::Store`].
     pub async fn counts_up_to(&self, cap: u32) -> Result<Counts, InboxError> {
-        let statement = self.database.sql(&statement::counts(cap));
+        let statement = self.database.sql(&statement::counts(&self.database, cap));
         Ok(each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)
@@ -51,7 +51,7 @@ impl Inbox {
         inboxes: &[&Self],
         cap: u32,
     ) -> Result<Vec<Counts>, InboxError> {
-        let statement = database.sql(&statement::counts_of_many(cap));
+        let statement = database.sql(&statement::counts_of_many(database, cap));
         let inboxes = inboxes.iter().enumerate();
         let inboxes = inboxes.map(|(place, its)| json!([place, its.user, its.org, its.category]));
         let inboxes = serde_json::Value::Array(inboxes.collect()).to_string();
@@ -83,7 +83,7 @@ impl Inbox {
     }
 
     async fn count_unread(&self, cap: Option<u32>) -> Result<u64, InboxError> {
-        let statement = self.database.sql(&statement::unread(cap));
+        let statement = self.database.sql(&statement::unread(&self.database, cap));
         let count: i64 = each_database!(&self.database, |pool| {
             sqlx::query_scalar(statement)
                 .bind(&self.user)

@@ -75,7 +75,7 @@ impl Inbox {
         if !(1..=LARGEST_PAGE).contains(&page.limit) {
             return Err(InboxError::InvalidLimit(page.limit));
         }
-        let statement = self.database.sql(&statement::feed(&page));
+        let statement = self.database.sql(&statement::feed(&self.database, &page));
         let items: Vec<Item> = each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)

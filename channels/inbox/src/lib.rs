@@ -17,6 +17,7 @@ mod counts;
 mod mark;
 mod changes;
 mod error;
+mod moment;
 mod statement;
 
 use campanile::channel::{LocalChannel, Transport};
@@ -49,7 +50,7 @@ campanile::register_channel!(
             select notification_id, user_id, org_id, event_type, category, subject_id, \
             parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at, number, number \
             from admitted, (select ",
-            statement::next_number!(),
+            moment::next_number!(),
             " as number)"
         ),
         // Each by its own index: there is none that holds both.

@@ -10,6 +10,7 @@ use crate::cursor::Cursor;
 use crate::feed::{Filter, Page};
 use crate::item::COLUMNS;
 use crate::mark::Change;
+use crate::moment::Moments;
 
 /// Whose rows, and which part of them.
 const SCOPE: &str =
@@ -22,16 +23,41 @@ const UNREAD: &str = "archived_at is null and read_at is null";
 const UNSEEN: &str = "archived_at is null and read_at is null and seen_at is null";
 const ARCHIVED: &str = "archived_at is not null";
 
-const fn condition(filter: Filter) -> &'static str {
+/// The part of a user's rows that an index has, and what it is called.
+type Part = (&'static str, &'static str);
+
+const IN_FEED: Part = (CURRENT, "notifications_feed");
+const IN_UNREAD: Part = (UNREAD, "notifications_unread");
+const IN_UNSEEN: Part = (UNSEEN, "notifications_unseen");
+const IN_ARCHIVED: Part = (ARCHIVED, "notifications_archived");
+
+/// The table, to be read by an index. SQLite is told which one: where two would do, it may walk over what is read to find what is
+/// not, for it goes by how many rows a user has on average.
+fn table(database: &Database, index: &str) -> String {
+    let table = "{campanile}notifications";
+    if database.kind() == "Postgres" {
+        table.to_owned()
+    } else {
+        format!("{table} indexed by {index}")
+    }
+}
+
+/// The rows that an index has.
+fn rows_of(database: &Database, (condition, index): Part, scope: &str) -> String {
+    let table = table(database, index);
+    format!("{table} where {scope} and {condition}")
+}
+
+const fn part(filter: Filter) -> Part {
     match filter {
-        Filter::All => CURRENT,
-        Filter::Unread => UNREAD,
-        Filter::Archived => ARCHIVED,
+        Filter::All => IN_FEED,
+        Filter::Unread => IN_UNREAD,
+        Filter::Archived => IN_ARCHIVED,
     }
 }
 
 /// A page; `$4` is the item after which it begins, `$5` the one before which it ends.
-pub(crate) fn feed(page: &Page) -> String {
+pub(crate) fn feed(database: &Database, page: &Page) -> String {
     let after = match page.after {
         Some(_) => "id < {uuid($4)}",
         None => "$4 is null",
@@ -48,72 +74,46 @@ pub(crate) fn feed(page: &Page) -> String {
     };
     // One more than asked for tells whether there is a page beyond.
     let limit = page.limit + 1;
-    let condition = condition(page.filter);
+    let rows = rows_of(database, part(page.filter), SCOPE);
     format!(
-        "select {COLUMNS} from {{campanile}}notifications where {SCOPE} and {condition} and {after} and {before} \
-         order by notifications.id {order} limit {limit}"
+        "select {COLUMNS} from {rows} and {after} and {before} order by notifications.id {order} limit {limit}"
     )
 }
 
 /// The three counts, each up to a cap.
-pub(crate) fn counts(cap: u32) -> String {
-    format!("select {}", counts_in(SCOPE, cap))
+pub(crate) fn counts(database: &Database, cap: u32) -> String {
+    format!("select {}", counts_in(database, SCOPE, cap))
 }
 
-/// The three counts of several inboxes; `$1` is an array of a user, an organization or null, a category or null.
-pub(crate) fn counts_of_many(cap: u32) -> String {
-    let counts = counts_in(
-        "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)",
-        cap,
-    );
+/// The three counts of several inboxes; `$1` is an array of a place, a user, an organization or null, a category or null.
+pub(crate) fn counts_of_many(database: &Database, cap: u32) -> String {
+    let scope =
+        "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)";
+    let counts = counts_in(database, scope, cap);
     format!(
         "with inboxes as (select {{int(value ->> 0)}} as place, value ->> 1 as whose, value ->> 2 as org, value ->> 3 as kind \
          from {{rows($1)}}) select {counts} from inboxes order by place"
     )
 }
 
-fn counts_in(scope: &str, cap: u32) -> String {
-    let [unread, unseen, total] = [UNREAD, UNSEEN, CURRENT].map(|condition| {
-        format!(
-            "(select count(*) from (select 1 from {{campanile}}notifications \
-             where {scope} and {condition} limit {cap}) as capped)"
-        )
+fn counts_in(database: &Database, scope: &str, cap: u32) -> String {
+    let [unread, unseen, total] = [IN_UNREAD, IN_UNSEEN, IN_FEED].map(|part| {
+        let rows = rows_of(database, part, scope);
+        format!("(select count(*) from (select 1 from {rows} limit {cap}) as capped)")
     });
     format!("{unread} as unread, {unseen} as unseen, {total} as total")
 }
 
 /// The unread items.
-pub(crate) fn unread(cap: Option<u32>) -> String {
+pub(crate) fn unread(database: &Database, cap: Option<u32>) -> String {
     let limit = cap.map(|cap| format!("limit {cap}")).unwrap_or_default();
-    format!(
-        "select count(*) as unread from \
-         (select 1 from {{campanile}}notifications where {SCOPE} and {UNREAD} {limit}) as capped"
-    )
+    let rows = rows_of(database, IN_UNREAD, SCOPE);
+    format!("select count(*) as unread from (select 1 from {rows} {limit}) as capped")
 }
-
-/// The number of the last write on SQLite.
-macro_rules! last_number {
-    () => {
-        "coalesce((select changed_in from notifications where changed_in is not null order by changed_in desc limit 1), 0)"
-    };
-}
-
-/// The number of a write on SQLite: the time, or one more than the last one if that is later. There is one writer at a time, so
-/// the numbers rise in the order of the commits. The time keeps a number from being given again when the last item is removed.
-macro_rules! next_number {
-    () => {
-        concat!(
-            "max(cast(unixepoch('subsec') * 1000000 as integer), 1 + ",
-            $crate::statement::last_number!(),
-            ")"
-        )
-    };
-}
-pub(crate) use {last_number, next_number};
 
 /// What says that an item was changed, for [`crate::Watch`].
 fn changed(database: &Database) -> String {
-    format!("changed_in = {}", moments(database).this_write)
+    format!("changed_in = {}", Moments::of(database).this_write)
 }
 
 /// What becomes of one item; `$4` is the item. Gives it back.
@@ -139,18 +139,19 @@ pub(crate) fn change(database: &Database, change: Change) -> String {
 
 /// Everything unread is read, up to and including the item `$4`.
 pub(crate) fn read_all(database: &Database) -> String {
-    let changed = changed(database);
-    format!(
-        "update {{campanile}}notifications set read_at = {{now}}, seen_at = coalesce(seen_at, {{now}}), {changed} \
-         where {SCOPE} and {UNREAD} and id <= {{uuid($4)}}"
-    )
+    let set = "read_at = {now}, seen_at = coalesce(seen_at, {now})";
+    mark_all(database, IN_UNREAD, set)
 }
 
 /// Everything is seen, up to and including the item `$4`.
 pub(crate) fn see_all(database: &Database) -> String {
-    let changed = changed(database);
+    mark_all(database, IN_UNSEEN, "seen_at = {now}")
+}
+
+fn mark_all(database: &Database, (condition, index): Part, set: &str) -> String {
+    let (table, changed) = (table(database, index), changed(database));
     format!(
-        "update {{campanile}}notifications set seen_at = {{now}}, {changed} where {SCOPE} and {UNSEEN} and id <= {{uuid($4)}}"
+        "update {table} set {set}, {changed} where {SCOPE} and {condition} and id <= {{uuid($4)}}"
     )
 }
 
@@ -163,7 +164,7 @@ pub(crate) fn changes(database: &Database, most: usize) -> String {
         is_new,
         since,
         this_write: _,
-    } = moments(database);
+    } = Moments::of(database);
     format!(
         "with changed as (select {COLUMNS}, user_id, coalesce({is_new}, {{flag(0)}}) as is_new, \
          row_number() over (partition by user_id order by notifications.id desc) as nth \
@@ -175,51 +176,8 @@ pub(crate) fn changes(database: &Database, most: usize) -> String {
 
 /// The moment that is now.
 pub(crate) fn now(database: &Database) -> String {
-    format!("select {} as moment", moments(database).now)
+    format!("select {} as moment", Moments::of(database).now)
 }
-
-fn moments(database: &Database) -> &'static Moments {
-    if database.kind() == "Postgres" {
-        &IN_POSTGRES
-    } else {
-        &IN_SQLITE
-    }
-}
-
-/// How a database tells what was committed since a moment.
-struct Moments {
-    /// What this write is numbered by.
-    this_write: &'static str,
-    /// This moment, as text.
-    now: &'static str,
-    /// Whether it is before the moment `$1`.
-    earlier: &'static str,
-    /// Whether an item was not there yet at the moment `$1`.
-    is_new: &'static str,
-    /// Whether an item was not as it is at the moment `$1`.
-    since: &'static str,
-}
-
-/// A moment is a snapshot. The first two conditions are the range of the index, and the third one says which of the transactions
-/// in it the snapshot did not see. No item that can be seen was written by a transaction beyond the snapshot's end, unless it
-/// came with a dump from another server, whose numbers mean nothing here.
-const IN_POSTGRES: Moments = Moments {
-    this_write: "pg_current_xact_id()",
-    now: "pg_current_snapshot()::text",
-    earlier: "pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot)",
-    is_new: "not pg_visible_in_snapshot(created_in, $1::pg_snapshot)",
-    since: "changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
-            and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot)",
-};
-
-/// A moment is the number of the last write.
-const IN_SQLITE: Moments = Moments {
-    this_write: next_number!(),
-    now: concat!("cast(", last_number!(), " as text)"),
-    earlier: concat!(last_number!(), " < cast($1 as integer)"),
-    is_new: "created_in > cast($1 as integer)",
-    since: "changed_in > cast($1 as integer)",
-};
 
 /// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
 #[doc(hidden)]
@@ -260,10 +218,10 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
     let places = |page: &Page| [page.after, page.before].map(|its| its.map(|cursor| cursor.0));
     pages
         .into_iter()
-        .map(|(name, page, indexes)| (name, feed(&page), places(&page).to_vec(), indexes))
+        .map(|(name, page, indexes)| (name, feed(database, &page), places(&page).to_vec(), indexes))
         .chain([
-            ("counts", counts(100), vec![], ALL),
-            ("unread count", unread(Some(100)), vec![], UNREAD),
+            ("counts", counts(database, 100), vec![], ALL),
+            ("unread count", unread(database, Some(100)), vec![], UNREAD),
             (
                 "change",
                 change(database, read),
@@ -271,7 +229,7 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
                 &["notifications"],
             ),
             ("read all", read_all(database), vec![Some(place)], UNREAD),
-            // SQLite takes the index of the unread items here, as the one of the unseen is about to change.
+            // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
             (
                 "see all",
                 see_all(database),
@@ -294,6 +252,6 @@ pub fn statements_of_many(
     ];
     [
         ("changes", changes(database, 20), &["notifications_changed"]),
-        ("counts", counts_of_many(100), COUNTS),
+        ("counts", counts_of_many(database, 100), COUNTS),
     ]
 }

@@ -17,6 +17,10 @@ use crate::api::notification::Notification;
 /// The least time between two looks: however much is committed, there are at most twenty a second.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// And it is so many times what the look took. While a transaction that writes is open for long, every look on Postgres reads
+/// again what was changed since that began.
+const SHARE: u32 = 4;
+
 /// How soon a database that did not answer is asked again, at first and at the most.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
@@ -68,8 +72,13 @@ async fn watch(hub: &Hub, begun: watch::Sender<bool>) -> Result<(), InboxError> 
             Some(()) = commits.next(), if failures == 0 => {}
             () = sleep_until(due) => {}
         }
+        let began = Instant::now();
+        let mut breath = BREATH;
         match look(hub, &mut watch).await {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                breath = breath.max(began.elapsed() * SHARE);
+            }
             Err(error) => {
                 failures += 1;
                 warn(
@@ -79,7 +88,7 @@ async fn watch(hub: &Hub, begun: watch::Sender<bool>) -> Result<(), InboxError> 
             }
         }
         due = Instant::now() + pause(hub.options.poll_interval, failures);
-        sleep(BREATH).await;
+        sleep(breath).await;
     }
 }
 

@@ -1,0 +1,196 @@
+//! `GET /inbox/events`: what happens in an inbox is told to whoever has it open, and to nobody else.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use campanile::NotifiableEvent as _;
+use campanile::database::each_database;
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{Kind, TestDatabase, both_databases};
+use campanile_web::Settings;
+use serde_json::json;
+
+use crate::listener::events;
+use crate::site::{Site, request};
+
+/// Nothing is found by chance: only what is told of is looked for.
+pub(crate) fn only_when_told() -> Settings {
+    Settings::default()
+        .rate(10_000, 10_000)
+        .live_poll_interval(Duration::from_hours(1))
+}
+
+/// What is not told of is found soon.
+pub(crate) fn by_looking() -> Settings {
+    only_when_told().live_poll_interval(Duration::from_millis(20))
+}
+
+fn notice(title: &str, user: &str) -> campanile::Notice {
+    let event = PigeonExpected {
+        title: title.into(),
+        text: "-".into(),
+    };
+    event.about(title).to([user])
+}
+
+both_databases! {
+    async fn an_item_that_is_created_or_changed_is_told_with_the_counts(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let response = site.respond(events("u_ada", "")).await;
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "private, no-store, no-transform");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let mut ada = crate::listener::Listener::over(response.into_body());
+        let first = ada.next().await.unwrap();
+        assert_eq!((first.event.as_str(), &first.data), ("counts", &site.get("u_ada", "/inbox/counts").await.json));
+        let id = site.tell("u_ada", "hello").await;
+        let created = ada.next().await.unwrap();
+        assert_eq!((created.event.as_str(), &created.data), ("created", &site.get("u_ada", "/inbox").await.json["items"][0]));
+        ada.expect(&["counts 1"]).await;
+        let marked = site.patch("u_ada", &format!("/inbox/{id}"), json!({ "read": true })).await;
+        let updated = ada.next().await.unwrap();
+        assert_eq!((updated.event.as_str(), &updated.data), ("updated", &marked.json["item"]));
+        assert_eq!(ada.next().await.unwrap().data, marked.json["counts"]);
+        site.patch("u_ada", &format!("/inbox/{id}"), json!({ "read": false, "archived": true })).await;
+        ada.expect(&["updated hello", "counts 0"]).await;
+    }
+
+    async fn what_is_marked_all_at_once_is_told_one_by_one_or_by_a_reset(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let one = site.tell("u_ada", "one").await;
+        let mut ada = site.listen("u_ada").await;
+        site.post("u_ada", "/inbox/seen", json!({ "upTo": one })).await.expect(200);
+        ada.expect(&["updated one", "counts 1"]).await;
+        site.post("u_ada", "/inbox/read-all", json!({ "upTo": one })).await.expect(200);
+        ada.expect(&["updated one", "counts 0"]).await;
+        let many = (0..30).map(|n| notice(&n.to_string(), "u_ada"));
+        site.app.dispatcher.enqueue_all(many).await.unwrap();
+        ada.expect(&["reset", "counts 30"]).await;
+        let newest = site.app.inbox("u_ada").await[0].id;
+        site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await.expect(200);
+        ada.expect(&["reset", "counts 0"]).await;
+    }
+
+    async fn nobody_hears_what_happens_in_the_inbox_of_another(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let [mut ada, mut bob, mut other_tab] =
+            [site.listen("u_ada").await, site.listen("u_bob").await, site.listen("u_ada").await];
+        let id = site.tell("u_ada", "hers").await;
+        for tab in [&mut ada, &mut other_tab] {
+            tab.expect(&["created hers", "counts 1"]).await;
+        }
+        site.patch("u_bob", &format!("/inbox/{id}"), json!({ "read": true })).await.expect_problem(404, "unknown-notification");
+        site.patch("u_ada", &format!("/inbox/{id}"), json!({ "read": true })).await.expect(200);
+        for tab in [&mut ada, &mut other_tab] {
+            tab.expect(&["updated hers", "counts 0"]).await;
+        }
+        site.tell("u_bob", "his").await;
+        bob.expect(&["created his", "counts 1"]).await;
+    }
+
+    async fn a_connection_for_an_organization_hears_only_what_happens_there(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let mut all = site.listen("u_ada").await;
+        let mut there = site.listen_to(events("u_ada", "?org=org_2")).await;
+        let session = request(Method::GET, "/inbox/events").header("x-session", "u_ada").header("x-org", "org_1");
+        let mut here = site.listen_to(session.body(axum::body::Body::empty()).unwrap()).await;
+        site.tell_in("u_ada", "one", "org_1").await;
+        for listener in [&mut all, &mut here] {
+            listener.expect(&["created one", "counts 1"]).await;
+        }
+        site.tell_in("u_ada", "two", "org_2").await;
+        all.expect(&["created two", "counts 2"]).await;
+        there.expect(&["created two", "counts 1"]).await;
+        site.tell_in("u_ada", "three", "org_1").await;
+        here.expect(&["created three", "counts 2"]).await;
+    }
+
+    async fn a_transaction_that_commits_late_is_told_of_when_it_does(database: TestDatabase) {
+        let site = Site::with(database, by_looking()).await;
+        let mut ada = site.listen("u_ada").await;
+        each_database!(&site.app.database.database, |pool| {
+            let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
+            site.app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
+            // On SQLite nobody else can write meanwhile.
+            if site.app.database.kind == Kind::Postgres {
+                site.tell("u_ada", "early").await;
+                ada.expect(&["created early", "counts 1"]).await;
+                site.tell("u_ada", "early too").await;
+                ada.expect(&["created early too", "counts 2"]).await;
+            }
+            transaction.commit().await.unwrap();
+        });
+        assert_eq!(ada.hear().await, "created late");
+    }
+
+    async fn a_host_that_announces_its_commit_is_heard_at_once(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let mut ada = site.listen("u_ada").await;
+        each_database!(&site.app.database.database, |pool| {
+            let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
+            site.app.dispatcher.enqueue_in(&mut transaction, notice("invited", "u_ada")).await.unwrap();
+            transaction.commit().await.unwrap();
+        });
+        site.app.dispatcher.announce_commit();
+        ada.expect(&["created invited", "counts 1"]).await;
+    }
+
+    async fn who_connects_again_hears_the_counts_as_they_are_and_nothing_twice(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        drop(site.listen("u_ada").await);
+        site.tell("u_ada", "missed").await;
+        let response = site.respond(events("u_ada", "")).await;
+        let mut ada = crate::listener::Listener::over(response.into_body());
+        ada.expect(&["counts 1"]).await;
+        assert_eq!(site.get("u_ada", "/inbox").await.titles(), ["missed"]);
+        site.tell("u_ada", "heard").await;
+        ada.expect(&["created heard", "counts 2"]).await;
+    }
+
+    async fn who_does_not_keep_up_is_told_to_read_again_and_nobody_waits_for_them(database: TestDatabase) {
+        let site = Site::with(database, only_when_told()).await;
+        let [mut fast, mut slow] = [site.listen("u_ada").await, site.listen("u_ada").await];
+        for n in 1..=40 {
+            site.tell("u_ada", &n.to_string()).await;
+            fast.expect(&[&format!("created {n}"), &format!("counts {n}")]).await;
+        }
+        // Of the eighty events it has the last thirty-two.
+        slow.expect(&["reset"]).await;
+        for n in 25..=40 {
+            slow.expect(&[&format!("created {n}"), &format!("counts {n}")]).await;
+        }
+        site.tell("u_ada", "next").await;
+        slow.expect(&["created next", "counts 41"]).await;
+    }
+
+    async fn a_user_has_a_few_connections_and_another_has_as_many(database: TestDatabase) {
+        let site = Site::with(database, only_when_told().live_connections(2)).await;
+        let [one, mut two] = [site.listen("u_ada").await, site.listen_to(events("u_ada", "?org=org_1")).await];
+        let refused = site.send(events("u_ada", "")).await;
+        refused.expect_problem(429, "too-many-connections");
+        assert_eq!(refused.headers["retry-after"], "20");
+        site.listen("u_bob").await;
+        drop(one);
+        let _three = site.listen("u_ada").await;
+        site.send(events("u_ada", "")).await.expect_problem(429, "too-many-connections");
+        site.tell("u_ada", "x").await;
+        two.expect(&["created x", "counts 1"]).await;
+    }
+
+    async fn connecting_counts_as_a_request_like_any_other(database: TestDatabase) {
+        let site = Site::with(database, only_when_told().rate(1, 2)).await;
+        let _open = [site.listen("u_ada").await, site.listen("u_ada").await];
+        site.send(events("u_ada", "")).await.expect_problem(429, "too-many-requests");
+    }
+
+    async fn a_quiet_connection_is_written_to_now_and_then(database: TestDatabase) {
+        let settings = only_when_told().live_heartbeat(Duration::from_millis(20));
+        let site = Site::with(database, settings).await;
+        let mut ada = site.listen("u_ada").await;
+        for _ in 0..3 {
+            assert_eq!(ada.block().await.unwrap(), ":");
+        }
+        site.tell("u_ada", "x").await;
+        ada.expect(&["created x", "counts 1"]).await;
+    }
+}
