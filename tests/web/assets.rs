@@ -21,6 +21,7 @@ both_databases! {
         for (path, kind) in ASSETS {
             let first = site.send(request(Method::GET, path).body(Body::empty()).unwrap()).await;
             first.expect(200);
+            assert!(!first.text.is_empty(), "{path}");
             let said = ["content-type", "cache-control", "x-content-type-options"].map(|name| first.headers[name].to_str().unwrap());
             assert_eq!(said, [kind, "public, no-cache", "nosniff"], "{path}");
             let again = request(Method::GET, path).header("if-none-match", first.etag());
