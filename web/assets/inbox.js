@@ -19,7 +19,6 @@ const FRESH_FOR = 60_000;
 export class Problem extends Error {
   constructor(code, detail, status = 0, retryAfter = 0) {
     super(detail);
-    this.name = "Problem";
     this.code = code;
     this.status = status;
     this.retryAfter = retryAfter;
@@ -193,7 +192,6 @@ export class Inbox extends EventTarget {
       items: Object.freeze(items),
       counts: Object.freeze({ ...counts, badge: counts.unread < CAP ? String(counts.unread) : `${CAP - 1}+` }),
       loading: !this.#loaded,
-      refreshing: Boolean(this.#fetching),
       more: this.#next !== null,
       loadingOlder: this.#older,
       online: navigator.onLine,
