@@ -36,8 +36,10 @@ both_databases! {
             let pointer = reference.trim_start_matches('#');
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
+        let mut ids = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
+                assert!(ids.insert(operation["operationId"].to_string()), "{method} {path} has the id of another");
                 let mut statuses: BTreeSet<&str> = ["401", "429", "500", "503"].into();
                 if operation.get("requestBody").is_some() {
                     statuses.extend(["400", "403", "413", "415", "422"]);

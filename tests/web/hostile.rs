@@ -53,7 +53,7 @@ both_databases! {
             for broken in [&b""[..], b"{", b"{}{}", b"nul", &[b'['; 500], b"{\"read\":\"\xff\"}"] {
                 send(json, broken).await.expect_problem(400, "malformed-body");
             }
-            for shape in ["[1]", "\"text\"", "1", "null", r#"{"surprise":1}"#, r#"{"read":"yes"}"#, r#"{"upTo":"x"}"#, r#"{"upTo":null}"#] {
+            for shape in ["[1]", "[null, null]", "\"text\"", "1", "null", r#"{"surprise":1}"#, r#"{"read":"yes"}"#, r#"{"upTo":"x"}"#, r#"{"upTo":null}"#] {
                 send(json, shape.as_bytes()).await.expect_problem(422, "invalid-body");
             }
             send(json, " ".repeat(16 * 1024 + 1).as_bytes()).await.expect_problem(413, "body-too-large");
@@ -65,7 +65,7 @@ both_databases! {
             let without = site.send(without.body(Body::from("{}")).unwrap()).await;
             without.expect_problem(415, "json-required");
         }
-        for part in [json!({ "upTo": Uuid::nil(), "category": "" }), json!({ "upTo": Uuid::nil(), "category": "a\u{0}" })] {
+        for part in [json!({ "upTo": Uuid::nil(), "category": "" }), json!({ "upTo": Uuid::nil(), "category": "a\u{0}" }), json!({ "upTo": Uuid::nil(), "org": "" })] {
             site.post("u_ada", "/inbox/seen", part).await.expect_problem(422, "invalid-body");
         }
     }

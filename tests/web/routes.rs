@@ -10,53 +10,83 @@ use uuid::Uuid;
 
 use crate::site::{Answer, Site, request};
 
-/// How a route is asked, given an id.
+/// How a route is asked, given an id or, where there is none in it, the version of the preferences.
 struct Case {
     method: &'static str,
     path: &'static str,
-    body: fn(&str) -> Option<Value>,
+    status: u16,
+    body: fn(&str) -> Said,
+}
+
+enum Said {
+    Nothing,
+    Json(Value),
+    Form(String),
 }
 
 const CASES: &[Case] = &[
     Case {
         method: "get",
         path: "/inbox",
-        body: |_| None,
+        status: 200,
+        body: |_| Said::Nothing,
     },
     Case {
         method: "get",
         path: "/inbox/counts",
-        body: |_| None,
+        status: 200,
+        body: |_| Said::Nothing,
     },
     Case {
         method: "patch",
         path: "/inbox/{id}",
-        body: |_| Some(json!({ "read": true, "archived": true })),
+        status: 200,
+        body: |_| Said::Json(json!({ "read": true, "archived": true })),
     },
     Case {
         method: "post",
         path: "/inbox/seen",
-        body: |id| Some(json!({ "upTo": id })),
+        status: 200,
+        body: |id| Said::Json(json!({ "upTo": id })),
     },
     Case {
         method: "post",
         path: "/inbox/read-all",
-        body: |id| Some(json!({ "upTo": id })),
+        status: 200,
+        body: |id| Said::Json(json!({ "upTo": id })),
     },
     Case {
         method: "get",
         path: "/inbox/events",
-        body: |_| None,
+        status: 200,
+        body: |_| Said::Nothing,
     },
     Case {
         method: "get",
         path: "/preferences",
-        body: |_| None,
+        status: 200,
+        body: |_| Said::Nothing,
     },
     Case {
         method: "patch",
         path: "/preferences",
-        body: |_| Some(json!({ "category": "team", "channel": "email", "enabled": false })),
+        status: 200,
+        body: |_| Said::Json(json!({ "category": "team", "channel": "email", "enabled": false })),
+    },
+    Case {
+        method: "get",
+        path: "/settings",
+        status: 200,
+        body: |_| Said::Nothing,
+    },
+    Case {
+        method: "post",
+        path: "/settings",
+        status: 303,
+        body: |version| {
+            let form = format!("category=team&channel=inbox&enabled=false&version={version}");
+            Said::Form(form)
+        },
     },
 ];
 
@@ -70,13 +100,26 @@ impl Case {
             request = request.header("x-session", user);
         }
         match (self.body)(id) {
-            Some(body) => request
+            Said::Nothing => request.body(Body::empty()),
+            Said::Json(body) => request
                 .header("content-type", "application/json")
                 .body(body.to_string().into()),
-            None => request.body(Body::empty()),
+            Said::Form(body) => request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body.into()),
         }
         .unwrap()
     }
+}
+
+/// What a case takes of a user's: an item, or the version of the preferences where the path has none.
+async fn taken(site: &Site, case: &Case, user: &str) -> String {
+    let id = site.tell(user, case.path).await;
+    if case.status == 303 {
+        let preferences = site.get(user, "/preferences").await;
+        return preferences.etag().trim_matches('"').to_owned();
+    }
+    id
 }
 
 /// Everything there is of a user's.
@@ -110,9 +153,9 @@ fn every_route_has_a_case() {
 both_databases! {
     async fn every_route_answers_whoever_is_signed_in_and_nobody_else(site: Site) {
         for case in CASES {
-            let ids = [site.tell("u_ada", case.path).await, site.tell("u_bob", case.path).await];
+            let ids = [taken(&site, case, "u_ada").await, taken(&site, case, "u_bob").await];
             for (user, id) in ["u_ada", "u_bob"].into_iter().zip(&ids) {
-                site.send(case.request(Some(user), id)).await.expect(200);
+                site.send(case.request(Some(user), id)).await.expect(case.status);
             }
             let nobody = site.send(case.request(None, &ids[0])).await;
             assert_eq!(told(&nobody), (401, ""), "{} {}", case.method, case.path);

@@ -129,6 +129,17 @@ impl Site {
         self.send(with_json(Method::PATCH, user, path, &body)).await
     }
 
+    /// Sends a form, as a page without JavaScript does.
+    pub(crate) async fn submit(&self, user: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = request(Method::POST, path)
+            .header("x-session", user)
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
     /// Tells a user something, and gives the id of the item.
     pub(crate) async fn tell(&self, user: &str, title: &str) -> String {
         self.tell_in(user, title, "org_1").await

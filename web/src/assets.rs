@@ -17,6 +17,7 @@ struct Asset {
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 const TYPES: &str = "application/typescript; charset=utf-8";
 
 const ASSETS: &[Asset] = &[
@@ -59,6 +60,16 @@ const ASSETS: &[Asset] = &[
         path: "/live.js",
         kind: SCRIPT,
         text: include_str!("../assets/live.js"),
+    },
+    Asset {
+        path: "/settings.js",
+        kind: SCRIPT,
+        text: include_str!("../assets/settings.js"),
+    },
+    Asset {
+        path: "/settings.css",
+        kind: STYLE,
+        text: include_str!("../assets/settings.css"),
     },
 ];
 

@@ -1,7 +1,7 @@
-//! What a request **says**: a JSON body, a query. What cannot be read is a problem that says why.
+//! What a request **says**: a JSON body, a form, a query. What cannot be read is a problem that says why.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, FormRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,7 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::problem::{
-    BODY_TOO_LARGE, INVALID_BODY, INVALID_QUERY, JSON_REQUIRED, MALFORMED_BODY, Problem,
+    BODY_TOO_LARGE, FORM_REQUIRED, INVALID_BODY, INVALID_QUERY, JSON_REQUIRED, MALFORMED_BODY,
+    Problem,
 };
 
 /// The largest body, in bytes. The ones there are have a few hundred.
@@ -57,10 +58,33 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .map_err(|error| Problem::new(MALFORMED_BODY, format!("the body is not UTF-8: {error}")))?;
     // Its syntax to the end first: else a field that is missing would hide a brace that is.
     serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
+    // serde would take a list for the members of a struct in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::new(INVALID_BODY, "the body is no JSON object"));
+    }
     serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => Problem::new(INVALID_BODY, error.to_string()),
         _ => malformed(error),
     })
+}
+
+/// A form, as a page without JavaScript sends it. What another origin may send too is kept out by the router.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Form::from_request(request, state).await {
+            Ok(axum::extract::Form(form)) => Ok(Self(form)),
+            Err(FormRejection::BytesRejection(rejection)) => Err(unreadable(rejection)),
+            Err(FormRejection::InvalidFormContentType(_)) => Err(Problem::new(
+                FORM_REQUIRED,
+                "send the header `Content-Type: application/x-www-form-urlencoded`",
+            )),
+            Err(rejection) => Err(Problem::new(INVALID_BODY, rejection.body_text())),
+        }
+    }
 }
 
 /// The query of a URL. What it does not know it leaves alone: proxies and trackers add their own.

@@ -49,6 +49,7 @@
 //! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
 //! | `GET /inbox/events` | what happens, as it happens, by Server-Sent Events |
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
+//! | `GET /settings`, `POST /settings` | the same matrix as a page for people, also without JavaScript |
 //! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
 //! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
 //!
@@ -64,6 +65,7 @@ mod settings;
 mod rate;
 mod caller;
 mod api;
+mod settings_page;
 mod live;
 mod assets;
 mod cursor;
@@ -75,4 +77,5 @@ mod docs;
 
 pub use crate::router::{openapi, router};
 pub use crate::settings::{Settings, SettingsError};
+pub use crate::settings_page::SettingsPage;
 pub use crate::viewer::Viewer;

@@ -7,8 +7,8 @@ use utoipa::openapi::{
 };
 
 use crate::problem::{
-    BODY_TOO_LARGE, CROSS_ORIGIN, INTERNAL, INVALID_BODY, INVALID_CURSOR, INVALID_LIMIT,
-    INVALID_QUERY, JSON_REQUIRED, KINDS, Kind, MALFORMED_BODY, OTHER_ORGANIZATION,
+    BODY_TOO_LARGE, CROSS_ORIGIN, FORM_REQUIRED, INTERNAL, INVALID_BODY, INVALID_CURSOR,
+    INVALID_LIMIT, INVALID_QUERY, JSON_REQUIRED, KINDS, Kind, MALFORMED_BODY, OTHER_ORGANIZATION,
     TOO_MANY_CONNECTIONS, TOO_MANY_REQUESTS, TYPES, UNAVAILABLE, UNKNOWN_CATEGORY, UNKNOWN_CHANNEL,
 };
 
@@ -59,8 +59,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         "Nobody is signed in; the answer is the app's own".to_owned(),
     );
     let mut kinds = vec![TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE];
-    let has_parts = !path.starts_with("/preferences");
-    if has_parts && *method == HttpMethod::Get {
+    let is_inbox = path.starts_with("/inbox");
+    if *method == HttpMethod::Get && path != "/preferences" {
         kinds.push(INVALID_QUERY);
     }
     if path == "/inbox" {
@@ -69,20 +69,19 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if path == "/inbox/events" {
         kinds.push(TOO_MANY_CONNECTIONS);
     }
-    if has_parts && path != "/inbox/{id}" {
+    if is_inbox && path != "/inbox/{id}" {
         kinds.push(OTHER_ORGANIZATION);
     }
     if operation.request_body.is_some() {
-        kinds.extend([
-            CROSS_ORIGIN,
-            MALFORMED_BODY,
-            BODY_TOO_LARGE,
-            JSON_REQUIRED,
-            INVALID_BODY,
-        ]);
-        if !has_parts {
-            kinds.extend([UNKNOWN_CATEGORY, UNKNOWN_CHANNEL]);
-        }
+        kinds.extend([CROSS_ORIGIN, MALFORMED_BODY, BODY_TOO_LARGE, INVALID_BODY]);
+        kinds.push(if path == "/settings" {
+            FORM_REQUIRED
+        } else {
+            JSON_REQUIRED
+        });
+    }
+    if path == "/preferences" && *method == HttpMethod::Patch {
+        kinds.extend([UNKNOWN_CATEGORY, UNKNOWN_CHANNEL]);
     }
     kinds.sort_by_key(|kind| kind.status);
     for same in kinds.chunk_by(|one, other| one.status == other.status) {
@@ -96,6 +95,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         if let RefOr::T(response) = response
             && status.as_str() >= "400"
             && status != "401"
+            // A page that says what is wrong is its route's own answer; problems may stand beside it.
+            && (response.content.is_empty() || kinds.iter().any(|kind| kind.status.as_str() == status))
         {
             let content = ContentBuilder::new()
                 .schema(Some(Ref::from_schema_name("Problem")))

@@ -43,6 +43,7 @@ kinds! {
     PREFERENCES_CHANGED = PRECONDITION_FAILED, "preferences-changed", "The preferences have changed since they were read";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     JSON_REQUIRED = UNSUPPORTED_MEDIA_TYPE, "json-required", "The body has to be application/json";
+    FORM_REQUIRED = UNSUPPORTED_MEDIA_TYPE, "form-required", "The body has to be a form";
     INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid-body", "The body does not have the expected shape";
     UNKNOWN_CATEGORY = UNPROCESSABLE_ENTITY, "unknown-category", "There is no such category";
     UNKNOWN_CHANNEL = UNPROCESSABLE_ENTITY, "unknown-channel", "No event of the category goes to this channel";
@@ -82,6 +83,25 @@ impl Problem {
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The same, where what cannot be used stood in the body.
+    pub(crate) fn of_body(self) -> Self {
+        match self.kind {
+            INVALID_QUERY => Self {
+                kind: INVALID_BODY,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Our own mistake, or the host's; the log has the details and the answer has none.

@@ -5,6 +5,7 @@ use secrecy::SecretSlice;
 use tower_http::csrf::CsrfLayer;
 
 use crate::live::Options;
+use crate::settings_page::SettingsPage;
 
 /// The shortest key, in bytes: as long as what it makes.
 const SHORTEST_KEY: usize = 32;
@@ -16,6 +17,7 @@ pub struct Settings {
     pub(crate) requests_per_second: u32,
     pub(crate) burst: u32,
     pub(crate) trusted_origins: Vec<String>,
+    pub(crate) page: SettingsPage,
     pub(crate) live: Options,
 }
 
@@ -41,6 +43,7 @@ impl Default for Settings {
             requests_per_second: 10,
             burst: 60,
             trusted_origins: Vec::new(),
+            page: SettingsPage::default(),
             live: Options::default(),
         }
     }
@@ -84,6 +87,13 @@ impl Settings {
         }
         self.trusted_origins.push(origin);
         Ok(self)
+    }
+
+    /// What the settings page says: its title, its language, its words.
+    #[must_use]
+    pub fn settings_page(mut self, page: SettingsPage) -> Self {
+        self.page = page;
+        self
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Cell {
     pub locked: bool,
     /// Why it is locked, or to which events a choice does not apply.
     pub reason: Option<String>,
+    /// The events for which the channel is critical: the reason, for those who put it into words of their own.
+    #[serde(skip)]
+    pub critical: Vec<EventRow>,
 }
 
 /// A cell to switch.
@@ -227,10 +230,7 @@ impl<'a> UserPreferences<'a> {
             category,
             description: self.registry.category_description(category),
             events: events_of(self.registry, category)
-                .map(|event| EventRow {
-                    event_type: event.event_type,
-                    description: event.description,
-                })
+                .map(EventRow::from)
                 .collect(),
             channels: channels_of(self.registry, category)
                 .into_iter()
@@ -243,9 +243,19 @@ impl<'a> UserPreferences<'a> {
                         enabled: choices.of(&self.user, category, channel) != Some(Choice::Off),
                         locked: ordinary.is_empty(),
                         reason: reason(&critical, &ordinary),
+                        critical: critical.into_iter().map(EventRow::from).collect(),
                     }
                 })
                 .collect(),
+        }
+    }
+}
+
+impl From<&EventDeclaration> for EventRow {
+    fn from(event: &EventDeclaration) -> Self {
+        Self {
+            event_type: event.event_type,
+            description: event.description,
         }
     }
 }

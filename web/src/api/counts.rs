@@ -39,7 +39,11 @@ pub(crate) struct Counts {
 #[into_params(parameter_in = Query)]
 pub(crate) struct CountsQuery {
     /// Only what happened in this organization. In a session that is in one, only that one is answered.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     org: Option<String>,
 }
 
@@ -74,6 +78,7 @@ impl From<campanile_inbox::Counts> for Counts {
 #[utoipa::path(
     get,
     path = "/inbox/counts",
+    operation_id = "countInbox",
     tag = "inbox",
     params(CountsQuery, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the counts you have")),
     responses(

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use rand::RngExt as _;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Web;
 use crate::api::counts::Counts;
@@ -27,8 +27,35 @@ const COME_BACK: std::ops::Range<u64> = 1_000..4_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// Only what happened in this organization. In a session that is in one, only that one is told of.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     org: Option<String>,
+}
+
+/// An event of the stream, for the document.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "its fields are written by the stream")]
+struct LiveEvent {
+    #[schema(inline)]
+    event: LiveKind,
+    /// JSON: the counts, an item of the feed, or `{}`.
+    data: String,
+    /// After how many milliseconds to come back when the connection has ended.
+    retry: Option<u64>,
+}
+
+/// What happened.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "for the document")]
+enum LiveKind {
+    Counts,
+    Created,
+    Updated,
+    Reset,
 }
 
 /// Listen
@@ -44,7 +71,7 @@ pub(crate) struct EventsQuery {
     path = "/inbox/events",
     tag = "inbox",
     params(EventsQuery),
-    responses((status = 200, description = "What happens, until the connection ends", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "What happens, until the connection ends", body = LiveEvent, content_type = "text/event-stream"))
 )]
 pub(crate) async fn listen(
     State(web): State<Web>,

@@ -31,10 +31,18 @@ pub(crate) struct InboxQuery {
     #[param(inline)]
     status: Status,
     /// Only what is of this category.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     category: Option<String>,
     /// Only what happened in this organization. In a session that is in one, only that one is answered.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     org: Option<String>,
 }
 
@@ -66,9 +74,13 @@ pub(crate) struct InboxPage {
 #[utoipa::path(
     get,
     path = "/inbox",
+    operation_id = "listInbox",
     tag = "inbox",
     params(InboxQuery),
-    responses((status = 200, description = "The page", body = InboxPage))
+    responses((status = 200, description = "The page", body = InboxPage, links(
+        ("older" = (operation_id = "listInbox", parameters(("cursor" = "$response.body#/next")), description = "The next page of the same view")),
+        ("change" = (operation_id = "changeNotification", parameters(("id" = "$response.body#/items/0/id")), description = "The newest item of the page")),
+    )))
 )]
 pub(crate) async fn list(
     State(web): State<Web>,

@@ -13,7 +13,7 @@ use crate::api::counts::Counts;
 use crate::api::notification::Notification;
 use crate::body::Document;
 use crate::caller::Caller;
-use crate::problem::{INVALID_BODY, Problem};
+use crate::problem::Problem;
 
 /// What becomes of an item. What is left out, or null, stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,10 +41,18 @@ pub(crate) struct UpTo {
     #[serde(rename = "upTo")]
     newest: Uuid,
     /// Only what is of this category.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     category: Option<String>,
     /// Only what happened in this organization. In a session that is in one, only that one is answered.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )]
     org: Option<String>,
 }
 
@@ -63,6 +71,7 @@ pub(crate) struct AllMarked {
 #[utoipa::path(
     patch,
     path = "/inbox/{id}",
+    operation_id = "changeNotification",
     tag = "inbox",
     params(("id" = Uuid, Path, description = "The item")),
     request_body = Marks,
@@ -97,6 +106,7 @@ pub(crate) async fn change(
 #[utoipa::path(
     post,
     path = "/inbox/seen",
+    operation_id = "markSeen",
     tag = "inbox",
     request_body = UpTo,
     responses((status = 200, description = "They are seen", body = AllMarked))
@@ -119,6 +129,7 @@ pub(crate) async fn seen(
 #[utoipa::path(
     post,
     path = "/inbox/read-all",
+    operation_id = "markRead",
     tag = "inbox",
     request_body = UpTo,
     responses((status = 200, description = "They are read", body = AllMarked))
@@ -137,15 +148,15 @@ pub(crate) async fn read_all(
 
 /// The inbox that is counted, and the part of it that is marked.
 fn parts(web: &Web, caller: &Caller, up_to: &UpTo) -> Result<(Inbox, Inbox), Problem> {
-    let inbox = caller.inbox(web.database(), up_to.org.as_deref())?;
+    let inbox = caller
+        .inbox(web.database(), up_to.org.as_deref())
+        .map_err(Problem::of_body)?;
     let part = match &up_to.category {
-        Some(category) => inbox.clone().of_category(category).map_err(unusable)?,
+        Some(category) => inbox
+            .clone()
+            .of_category(category)
+            .map_err(|error| Problem::from(error).of_body())?,
         None => inbox.clone(),
     };
     Ok((inbox, part))
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
-fn unusable(error: InboxError) -> Problem {
-    Problem::new(INVALID_BODY, error.to_string())
 }

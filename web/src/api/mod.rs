@@ -10,14 +10,18 @@ mod preferences;
 use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue, header};
+use campanile::preferences::UserPreferences;
 use campanile::{Database, Dispatcher};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::caller::Caller;
 use crate::cursor::Seal;
 use crate::live::Live;
+use crate::problem::Problem;
 use crate::rate::Rate;
 use crate::settings::Settings;
+use crate::settings_page;
 
 /// What every handler needs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) seal: Seal,
     pub(crate) rate: Rate,
+    pub(crate) page: settings_page::Page,
     pub(crate) live: Live,
 }
 
@@ -35,6 +40,7 @@ impl Web {
     pub(crate) fn new(dispatcher: Dispatcher, settings: Settings) -> Self {
         Self(Arc::new(Parts {
             rate: Rate::new(settings.requests_per_second, settings.burst),
+            page: settings_page::Page::new(settings.page),
             seal: Seal::new(settings.cursor_key),
             live: Live::new(dispatcher.clone(), settings.live),
             dispatcher,
@@ -43,6 +49,10 @@ impl Web {
 
     pub(crate) fn database(&self) -> &Database {
         self.0.dispatcher.database()
+    }
+
+    pub(crate) fn preferences_of(&self, caller: &Caller) -> Result<UserPreferences<'_>, Problem> {
+        Ok(self.0.dispatcher.preferences_of(caller.user())?)
     }
 }
 
@@ -64,6 +74,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(marks::read_all))
         .routes(routes!(events::listen))
         .routes(routes!(preferences::read, preferences::switch))
+        .routes(routes!(settings_page::show, settings_page::submit))
 }
 
 /// To be kept, and asked about each time.

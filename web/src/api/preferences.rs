@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use campanile::preferences::UserPreferences;
 use campanile::preferences::{CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -74,6 +73,7 @@ pub(crate) struct SwitchChange {
 #[utoipa::path(
     get,
     path = "/preferences",
+    operation_id = "readPreferences",
     tag = "preferences",
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences you have")),
     responses(
@@ -86,7 +86,7 @@ pub(crate) async fn read(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let matrix = settings(&web, &caller)?.matrix().await?;
+    let matrix = web.preferences_of(&caller)?.matrix().await?;
     let etag = Etag::new(&matrix.version());
     if etag.is_known(&headers) {
         let said = [etag.header(), revalidate()];
@@ -101,6 +101,7 @@ pub(crate) async fn read(
 #[utoipa::path(
     patch,
     path = "/preferences",
+    operation_id = "turnSwitch",
     tag = "preferences",
     params(("If-Match" = String, Header, description = "The `ETag` of the preferences that are changed")),
     request_body = SwitchChange,
@@ -117,7 +118,7 @@ pub(crate) async fn switch(
     headers: HeaderMap,
     Document(change): Document<SwitchChange>,
 ) -> Result<Response, Problem> {
-    let settings = settings(&web, &caller)?;
+    let settings = web.preferences_of(&caller)?;
     let version = settings.matrix().await?.version();
     match Etag::new(&version).is_meant(&headers) {
         None => {
@@ -133,10 +134,6 @@ pub(crate) async fn switch(
         enabled: change.enabled,
     };
     Ok(answer(settings.set_at(&version, &change).await?))
-}
-
-fn settings<'w>(web: &'w Web, caller: &Caller) -> Result<UserPreferences<'w>, Problem> {
-    Ok(web.dispatcher.preferences_of(caller.user())?)
 }
 
 fn answer(matrix: Matrix) -> Response {

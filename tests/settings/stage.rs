@@ -1,0 +1,165 @@
+//! The stage: a host, its settings page in a browser, and what a person does and sees there.
+
+use std::path::PathBuf;
+
+use campanile_tests::Kind;
+use campanile_tests::browser::Browser;
+use campanile_tests::database::run;
+use fantoccini::Locator;
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use crate::axe::Axe;
+use crate::host::Host;
+
+pub(crate) const ADA: &str = "u_ada";
+
+/// The most stops there may be on the way to something.
+const FAR: usize = 40;
+
+pub(crate) struct Stage {
+    pub(crate) host: Host,
+    pub(crate) browser: Browser,
+    axe: Axe,
+    script: Script,
+}
+
+/// Whether the page's script may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    Runs,
+    IsOff,
+}
+
+/// Tells a story of Ada's on her settings page.
+pub(crate) fn play(script: Script, story: impl AsyncFnOnce(&mut Stage)) {
+    run(Kind::Sqlite, async |database| {
+        let mut stage = Stage {
+            axe: Axe::find(),
+            host: Host::start(database).await,
+            browser: Browser::start().await,
+            script,
+        };
+        stage.let_run(script).await;
+        let url = format!("http://{}/", stage.host.address);
+        let session = json!({ "name": "session", "value": ADA, "url": url });
+        stage.browser.devtools("Network.setCookie", session).await;
+        stage.go("/notifications/settings").await;
+        if script == Script::Runs {
+            stage
+                .expect("document.documentElement.dataset.ready", "true")
+                .await;
+        }
+        story(&mut stage).await;
+    });
+}
+
+impl Stage {
+    pub(crate) async fn go(&self, path: &str) {
+        let url = format!("http://{}{path}", self.host.address);
+        self.browser.client.goto(&url).await.unwrap();
+    }
+
+    async fn let_run(&self, script: Script) {
+        let is_off = json!({ "value": script == Script::IsOff });
+        let command = "Emulation.setScriptExecutionDisabled";
+        self.browser.devtools(command, is_off).await;
+    }
+
+    /// Waits until an expression has this value.
+    pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
+        self.browser.expect(expression, expected).await;
+    }
+
+    /// Clicks the switch of this name.
+    pub(crate) async fn click(&self, name: &str) {
+        let selector = selector(name);
+        let button = self.browser.client.find(Locator::Css(&selector)).await;
+        button.unwrap().click().await.unwrap();
+    }
+
+    /// Waits until the switch of this name is so, and so is what stands below it.
+    pub(crate) async fn expect_switch(&self, name: &str, on: bool, note: &str) {
+        let expression = format!(
+            "(() => {{ const it = document.querySelector(\"{}\"); \
+             return [it.ariaChecked, it.form.querySelector('.note').textContent]; }})()",
+            selector(name)
+        );
+        self.expect(&expression, json!([on.to_string(), note]))
+            .await;
+    }
+
+    /// Waits until the page says this.
+    pub(crate) async fn expect_said(&self, text: &str) {
+        self.expect("document.getElementById('status').textContent", text)
+            .await;
+    }
+
+    pub(crate) async fn expect_focus(&self, name: &str) {
+        self.expect("document.activeElement.ariaLabel", name).await;
+    }
+
+    /// What the server has, as `category.channel` of what is off.
+    pub(crate) async fn expect_off(&self, cells: &[&str]) {
+        let preferences = self.host.app.dispatcher.preferences_of(ADA).unwrap();
+        let mut off = Vec::new();
+        for row in preferences.matrix().await.unwrap().categories {
+            let cells = row.channels.iter().filter(|cell| !cell.enabled);
+            off.extend(cells.map(|cell| format!("{}.{}", row.category, cell.channel)));
+        }
+        assert_eq!(off, cells);
+    }
+
+    /// Goes on with Tab until the focus is on the switch of this name.
+    pub(crate) async fn tab_to(&self, name: &str) {
+        for _ in 0..FAR {
+            self.browser.press(&[Key::Tab]).await;
+            if self.browser.eval("document.activeElement.ariaLabel").await == name {
+                let outline = "getComputedStyle(document.activeElement).outlineStyle";
+                self.expect(outline, "solid").await;
+                return;
+            }
+        }
+        panic!("{name} is not reached with Tab");
+    }
+
+    /// A state was reached: nothing is wrong with it for axe, in light and in dark, nothing sticks out, and a picture is taken
+    /// for whoever wants to see it.
+    pub(crate) async fn look(&self, name: &str) {
+        let beyond = "[...document.querySelectorAll('body *')].filter((it) => !it.closest('.unseen, thead, .status:empty') && \
+            (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
+            .map((it) => it.tagName + '.' + it.className)";
+        self.expect(beyond, json!([])).await;
+        let sideways =
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        self.expect(sideways, false).await;
+        // axe is a script itself; the page's own does not begin now.
+        self.let_run(Script::Runs).await;
+        for scheme in ["light", "dark"] {
+            self.browser
+                .prefer(&[("prefers-color-scheme", scheme)])
+                .await;
+            picture(&self.browser, &format!("{name}-{scheme}")).await;
+            self.axe.expect_nothing_wrong(&self.browser, name).await;
+        }
+        self.browser.prefer(&[]).await;
+        self.let_run(self.script).await;
+    }
+
+    /// The end of a story in which nothing failed: nothing in the console.
+    pub(crate) async fn expect_a_quiet_console(&self) {
+        assert_eq!(self.browser.complaints().await, [""; 0]);
+    }
+}
+
+/// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
+pub(crate) async fn picture(browser: &Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
+        let picture = browser.client.screenshot().await.unwrap();
+        std::fs::write(folder.join(format!("settings-{name}.png")), picture).unwrap();
+    }
+}
+
+fn selector(name: &str) -> String {
+    format!("[role=switch][aria-label='{name}']")
+}

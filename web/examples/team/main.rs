@@ -1,0 +1,103 @@
+//! A small app that tells its people something: sign in by name, invite others, change their roles, and watch the bell.
+//!
+//! ```sh
+//! cargo run -p campanile-web --example team
+//! ```
+//!
+//! What it takes to add campanile stands in `notifications.rs` and in the two functions of `members.rs` that write.
+
+#![allow(unreachable_pub, reason = "modules as an app writes them")]
+
+mod notifications;
+mod session;
+mod members;
+mod page;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use campanile::sqlx::SqlitePool;
+use campanile::sqlx::sqlite::SqlitePoolOptions;
+use campanile::{Dispatcher, Worker};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::csrf::CsrfLayer;
+
+use crate::session::Sessions;
+
+/// How long what is running may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What every handler has.
+#[derive(Clone)]
+struct App {
+    pool: SqlitePool,
+    dispatcher: Dispatcher,
+    sessions: Sessions,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // A database in memory is its one connection, and gone at the end.
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect("sqlite::memory:")
+        .await?;
+    members::create(&pool).await?;
+    let dispatcher = notifications::dispatcher(pool.clone()).await?;
+    let app = App {
+        pool,
+        dispatcher: dispatcher.clone(),
+        sessions: Sessions::default(),
+    };
+    let port = std::env::var("PORT").unwrap_or_else(|_| "4800".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    writeln!(std::io::stdout(), "http://{}/", listener.local_addr()?)?;
+
+    let (stop, stopped) = watch::channel(());
+    let worker = tokio::spawn(Worker::new(dispatcher).run(closed(stopped.clone())));
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(closed(stopped));
+    let server = tokio::spawn(server.into_future());
+    told_to_stop().await?;
+    drop(stop);
+    // Whoever still listens to the bell is not waited for longer.
+    let _ = tokio::time::timeout(GRACE, async { (server.await, worker.await) }).await;
+    Ok(())
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(members::show))
+        .route("/sign-in", post(session::sign_in))
+        .route("/sign-out", post(session::sign_out))
+        .route("/invite", post(members::invite))
+        .route("/change-role", post(members::change_role))
+        .route("/team.css", get(page::style))
+        .nest("/notifications", notifications::routes(&app.dispatcher))
+        .layer(CsrfLayer::new())
+        .with_state(app)
+}
+
+async fn closed(mut channel: watch::Receiver<()>) {
+    while channel.changed().await.is_ok() {}
+}
+
+/// Ctrl-C, or the word of whatever runs the process.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let mut terminate = tokio::signal::unix::signal(kind)?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
