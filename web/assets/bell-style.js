@@ -45,7 +45,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 [aria-disabled="true"], [aria-disabled="true"]:hover { color: var(--soft); background: none; cursor: default; }
 .icon { flex: none; display: grid; place-items: center; inline-size: 2rem; block-size: 2rem; border-radius: 8px; color: var(--soft); }
 
-.scroll { flex: 1; min-block-size: 0; overflow-y: auto; overscroll-behavior: contain; }
+.scroll { flex: 1; min-block-size: 0; overflow-y: auto; overscroll-behavior: contain; scrollbar-width: thin; }
 .item { position: relative; display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding-block: .75rem; padding-inline: 1.75rem .5rem; border-block-end: 1px solid var(--line); }
 .item:hover { background: var(--hover); }
 .item.new { background: var(--wash); }

@@ -311,6 +311,8 @@ export class Inbox extends EventTarget {
     await this.#write({ send: () => call(this.#url(path, null), "POST", this.#org ? { upTo, org: this.#org } : { upTo }), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
+    // The stream says by itself that there is more to see anew.
+    if (!this.#live.up && marks.includes("readAt")) this.refresh();
   }
 
   // Shows a change at once, and takes it back when the server refuses it. One is sent after the other, so that the last
