@@ -2,8 +2,8 @@
 
 use campanile::Database;
 use campanile::each_database;
+use campanile_chromium::Browser;
 use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
-use campanile_tests::browser::Browser;
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
