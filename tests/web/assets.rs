@@ -6,8 +6,11 @@ use campanile_tests::both_databases;
 
 use crate::site::{Site, request};
 
-const ASSETS: [(&str, &str); 7] = [
+const ASSETS: [(&str, &str); 10] = [
     ("/bell.js", "text/javascript; charset=utf-8"),
+    ("/bell-parts.js", "text/javascript; charset=utf-8"),
+    ("/bell-style.js", "text/javascript; charset=utf-8"),
+    ("/bell-texts.js", "text/javascript; charset=utf-8"),
     ("/inbox.js", "text/javascript; charset=utf-8"),
     ("/live.js", "text/javascript; charset=utf-8"),
     ("/bell.d.ts", "application/typescript; charset=utf-8"),
