@@ -94,12 +94,23 @@ impl Host {
 
     /// Leaves a note with this title.
     pub(crate) async fn tell(&self, user: &str, title: &str) {
-        let note = NoteLeft {
-            title: title.into(),
-            text: "On your desk.".into(),
-            ..NoteLeft::default()
-        };
-        self.leave(user, note).await;
+        self.leave(user, note(title)).await;
+    }
+
+    /// Leaves notes with these titles, all at once.
+    pub(crate) async fn tell_at_once(&self, user: &str, titles: &[&str]) {
+        let notices = titles
+            .iter()
+            .map(|title| note(title).about("desk").to([user]));
+        self.app.dispatcher.enqueue_all(notices).await.unwrap();
+    }
+}
+
+fn note(title: &str) -> NoteLeft {
+    NoteLeft {
+        title: title.into(),
+        text: "On your desk.".into(),
+        ..NoteLeft::default()
     }
 }
 

@@ -28,9 +28,10 @@ fn what_comes_is_told_once_and_what_comes_together_is_told_together() {
         stage
             .expect("window.said", vec!["New notification: First"])
             .await;
-        for title in ["Second", "Third", "Fourth"] {
-            stage.host.tell(ADA, title).await;
-        }
+        stage
+            .host
+            .tell_at_once(ADA, &["Second", "Third", "Fourth"])
+            .await;
         stage.expect_bell("Notifications, 6 unread").await;
         stage
             .expect(

@@ -65,10 +65,10 @@ pub(crate) async fn pass(State(weather): State<Weather>, request: Request, next:
         .lock()
         .unwrap()
         .push(format!("{method} {path}"));
-    let is_held = |held: &Option<&str>| held.is_some_and(|end| path.ends_with(end));
+    let is_held = |held: Option<&str>| held.is_some_and(|end| path.ends_with(end));
     let mut held = weather.0.held.subscribe();
     // It ends with the test, as the request does.
-    let _ = held.wait_for(|held| !is_held(held)).await;
+    let _ = held.wait_for(|held| !is_held(*held)).await;
     let refused = weather.0.refused.lock().unwrap().clone();
     let refused = refused
         .iter()

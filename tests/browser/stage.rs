@@ -2,13 +2,12 @@
 
 use campanile::Database;
 use campanile::each_database;
+use campanile_chromium::Browser;
 use campanile_inspector::{Access, Inspector, Reach, Settings, serve};
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-
-use crate::browser::Browser;
 
 /// Inside of the bell.
 pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRoot";

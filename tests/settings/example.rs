@@ -8,6 +8,9 @@ use fantoccini::Locator;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::axe::Axe;
+use crate::stage::picture;
+
 /// The example in a process of its own, and where it listens.
 async fn start() -> (Child, String) {
     let target = std::env::current_exe().unwrap();
@@ -85,7 +88,17 @@ async fn who_is_invited_hears_the_bell() {
     ada.click(role).await;
     ada.click("button[aria-label='Change role of Bob']").await;
     bob.expect_bell("Notifications, 2 unread").await;
-    assert_eq!(ada.browser.complaints().await, [""; 0]);
+    bob.click("campanile-bell").await;
+    let titles = "[...document.querySelector('campanile-bell').shadowRoot.querySelectorAll('.item .title')].map((it) => it.textContent)";
+    let told = ["You are guest now", "Ada invited you"];
+    bob.browser.expect(titles, told.to_vec()).await;
+    picture(&bob.browser, "example").await;
+    Axe::find()
+        .expect_nothing_wrong(&bob.browser, "the example")
+        .await;
+    for person in [&ada, &bob] {
+        assert_eq!(person.browser.complaints().await, [""; 0]);
+    }
 
     // Told to stop it ends, although a bell still listens.
     let id = app.id().unwrap().to_string();
@@ -112,4 +125,30 @@ async fn the_settings_page_is_one_click_away_and_leads_back() {
     ada.browser
         .expect("document.querySelector('header p')?.textContent", "Ada")
         .await;
+}
+
+#[test]
+fn the_readme_shows_the_example_and_no_more_than_sixty_lines_of_it() {
+    let readme = include_str!("../../README.md");
+    let mut sections = readme.split("\n## ");
+    let story = sections.find(|section| section.starts_with("Add it to your app"));
+    let story = story.unwrap().split("\n### ").next().unwrap();
+    let sources = [
+        include_str!("../../web/examples/team/notifications.rs"),
+        include_str!("../../web/examples/team/main.rs"),
+        include_str!("../../web/examples/team/members.rs"),
+        include_str!("../../web/examples/team/page.html"),
+    ]
+    .concat();
+    let mut lines = 0;
+    for fence in ["```text\n", "```html\n"] {
+        for block in story.split(fence).skip(1) {
+            let block = block.split("\n```").next().unwrap();
+            for line in block.lines().filter(|line| !line.is_empty()) {
+                assert!(sources.contains(line), "the example has no line {line}");
+                lines += usize::from(!line.trim_start().starts_with("//"));
+            }
+        }
+    }
+    assert!((50..60).contains(&lines), "{lines} lines");
 }

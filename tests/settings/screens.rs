@@ -1,6 +1,6 @@
 //! Narrow screens, large text, the other direction, other colours.
 
-use crate::stage::{Script, Stage, play};
+use crate::stage::{Script, Stage, picture, play};
 
 async fn use_it(stage: &Stage, name: &str) {
     stage.click("Email for Team").await;
@@ -65,6 +65,6 @@ fn forced_colours_still_tell_on_from_off() {
             colour("Inbox for Team")
         );
         stage.expect(&differ, true).await;
-        stage.picture("forced").await;
+        picture(&stage.browser, "forced").await;
     });
 }

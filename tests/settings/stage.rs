@@ -139,24 +139,24 @@ impl Stage {
             self.browser
                 .prefer(&[("prefers-color-scheme", scheme)])
                 .await;
-            self.picture(&format!("{name}-{scheme}")).await;
+            picture(&self.browser, &format!("{name}-{scheme}")).await;
             self.axe.expect_nothing_wrong(&self.browser, name).await;
         }
         self.browser.prefer(&[]).await;
         self.let_run(self.script).await;
     }
 
-    /// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
-    pub(crate) async fn picture(&self, name: &str) {
-        if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
-            let picture = self.browser.client.screenshot().await.unwrap();
-            std::fs::write(folder.join(format!("settings-{name}.png")), picture).unwrap();
-        }
-    }
-
     /// The end of a story in which nothing failed: nothing in the console.
     pub(crate) async fn expect_a_quiet_console(&self) {
         assert_eq!(self.browser.complaints().await, [""; 0]);
+    }
+}
+
+/// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
+pub(crate) async fn picture(browser: &Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
+        let picture = browser.client.screenshot().await.unwrap();
+        std::fs::write(folder.join(format!("settings-{name}.png")), picture).unwrap();
     }
 }
 

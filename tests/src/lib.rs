@@ -16,9 +16,10 @@ pub mod proxy;
 pub mod fault_proxy;
 pub mod provider;
 pub mod outside;
-pub mod browser;
 
 use campanile_inbox as _;
+
+pub use campanile_chromium as browser;
 
 pub use crate::app::App;
 pub use crate::database::{Kind, TestDatabase};

@@ -6,8 +6,11 @@ use campanile_tests::both_databases;
 
 use crate::site::{Site, request};
 
-const ASSETS: [(&str, &str); 7] = [
+const ASSETS: [(&str, &str); 10] = [
     ("/bell.js", "text/javascript; charset=utf-8"),
+    ("/bell-parts.js", "text/javascript; charset=utf-8"),
+    ("/bell-style.js", "text/javascript; charset=utf-8"),
+    ("/bell-texts.js", "text/javascript; charset=utf-8"),
     ("/inbox.js", "text/javascript; charset=utf-8"),
     ("/live.js", "text/javascript; charset=utf-8"),
     ("/bell.d.ts", "application/typescript; charset=utf-8"),
@@ -21,6 +24,7 @@ both_databases! {
         for (path, kind) in ASSETS {
             let first = site.send(request(Method::GET, path).body(Body::empty()).unwrap()).await;
             first.expect(200);
+            assert!(!first.text.is_empty(), "{path}");
             let said = ["content-type", "cache-control", "x-content-type-options"].map(|name| first.headers[name].to_str().unwrap());
             assert_eq!(said, [kind, "public, no-cache", "nosniff"], "{path}");
             let again = request(Method::GET, path).header("if-none-match", first.etag());

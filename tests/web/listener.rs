@@ -70,10 +70,10 @@ impl Listener {
     /// The lines up to the next empty one, of an event or of a heartbeat.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = block.to_owned();
-                self.text = rest.to_owned();
-                return Some(block);
+            if let Some(end) = self.text.find("\n\n") {
+                let rest = self.text.split_off(end + 2);
+                let block = std::mem::replace(&mut self.text, rest);
+                return Some(block.trim_end().to_owned());
             }
             let piece = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await;
             let piece = piece.expect("something is heard within ten seconds")?;

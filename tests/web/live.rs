@@ -9,6 +9,7 @@ use campanile_tests::events::PigeonExpected;
 use campanile_tests::{Kind, TestDatabase, both_databases};
 use campanile_web::Settings;
 use serde_json::json;
+use sqlx::Executor as _;
 
 use crate::listener::events;
 use crate::site::{Site, request};
@@ -121,6 +122,22 @@ both_databases! {
             transaction.commit().await.unwrap();
         });
         assert_eq!(ada.hear().await, "created late");
+    }
+
+    async fn what_could_not_be_read_for_a_while_is_told_when_it_can(database: TestDatabase) {
+        let site = Site::with(database, by_looking()).await;
+        let mut ada = site.listen("u_ada").await;
+        let table = "alter table {campanile}notifications";
+        each_database!(&site.app.database.database, |pool| {
+            let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
+            site.app.dispatcher.enqueue_in(&mut transaction, notice("hidden", "u_ada")).await.unwrap();
+            let hide = site.app.database.database.sql(&format!("{table} rename column action_url to hidden"));
+            transaction.execute(hide).await.unwrap();
+            transaction.commit().await.unwrap();
+        });
+        site.get("u_ada", "/inbox").await.expect(500);
+        site.app.database.execute(&format!("{table} rename column hidden to action_url")).await;
+        ada.expect(&["created hidden", "counts 1"]).await;
     }
 
     async fn a_host_that_announces_its_commit_is_heard_at_once(database: TestDatabase) {

@@ -13,6 +13,7 @@ mod live_apart;
 mod live_ends;
 mod preferences;
 mod settings;
+mod round_trips;
 mod assets;
 mod hostile;
 mod origins;

@@ -111,7 +111,7 @@ both_databases! {
         page.title = "<الإشعارات>".into();
         page.home = "/team".into();
         page.names.insert("team".into(), "الفريق".into());
-        let site = site.another(Settings::default().settings_page(page));
+        let site = site.another(Settings::default().page(page));
         let text = site.get("u_ada", "/settings").await.text;
         for shown in ["lang=\"ar\" dir=\"rtl\"", "&lt;الإشعارات&gt;", "href=\"&#x2f;team\"", "Email for الفريق"] {
             assert!(text.contains(shown), "{shown}: {text}");

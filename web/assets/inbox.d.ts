@@ -41,8 +41,6 @@ export interface State {
   readonly counts: Counts;
   /** Nothing was loaded yet. With a `problem` it could not be; it is tried again. */
   readonly loading: boolean;
-  /** The head is being read. */
-  readonly refreshing: boolean;
   /** There are older items. */
   readonly more: boolean;
   readonly loadingOlder: boolean;

@@ -19,7 +19,6 @@ const FRESH_FOR = 60_000;
 export class Problem extends Error {
   constructor(code, detail, status = 0, retryAfter = 0) {
     super(detail);
-    this.name = "Problem";
     this.code = code;
     this.status = status;
     this.retryAfter = retryAfter;
@@ -193,7 +192,6 @@ export class Inbox extends EventTarget {
       items: Object.freeze(items),
       counts: Object.freeze({ ...counts, badge: counts.unread < CAP ? String(counts.unread) : `${CAP - 1}+` }),
       loading: !this.#loaded,
-      refreshing: Boolean(this.#fetching),
       more: this.#next !== null,
       loadingOlder: this.#older,
       online: navigator.onLine,
@@ -313,6 +311,8 @@ export class Inbox extends EventTarget {
     await this.#write({ send: () => call(this.#url(path, null), "POST", this.#org ? { upTo, org: this.#org } : { upTo }), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
+    // The stream says by itself that there is more to see anew.
+    if (!this.#live.up && marks.includes("readAt")) this.refresh();
   }
 
   // Shows a change at once, and takes it back when the server refuses it. One is sent after the other, so that the last

@@ -117,7 +117,9 @@ async function ask(method, change) {
       method, headers, body, redirect: "manual", signal: AbortSignal.timeout(PATIENCE),
     });
     if (answer.ok) {
-      return { etag: answer.headers.get("ETag").replaceAll('"', ""), preferences: await answer.json() };
+      // A proxy that compresses calls the version weak; it is the same.
+      const etag = answer.headers.get("ETag").replace(/^W\/|"/g, "");
+      return { etag, preferences: await answer.json() };
     }
   } catch {
     throw new Refusal(words.unreachable);

@@ -32,6 +32,21 @@ const ASSETS: &[Asset] = &[
         text: include_str!("../assets/bell.d.ts"),
     },
     Asset {
+        path: "/bell-parts.js",
+        kind: SCRIPT,
+        text: include_str!("../assets/bell-parts.js"),
+    },
+    Asset {
+        path: "/bell-style.js",
+        kind: SCRIPT,
+        text: include_str!("../assets/bell-style.js"),
+    },
+    Asset {
+        path: "/bell-texts.js",
+        kind: SCRIPT,
+        text: include_str!("../assets/bell-texts.js"),
+    },
+    Asset {
         path: "/inbox.js",
         kind: SCRIPT,
         text: include_str!("../assets/inbox.js"),
@@ -69,14 +84,14 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 impl Asset {
-    /// As it is, and a script without its comments: they are a fifth of what a page would load. Lines keep their numbers.
+    /// As it is, and a script without its comments and margins: they are a quarter of what a page would load. Lines keep their
+    /// numbers.
     fn served(&self) -> String {
         if self.kind != SCRIPT {
             return self.text.to_owned();
         }
-        let is_comment = |line: &&str| line.trim_start().starts_with("//");
-        let lines = self.text.lines();
-        let kept = lines.map(|line| if is_comment(&line) { "" } else { line });
+        let lines = self.text.lines().map(str::trim_start);
+        let kept = lines.map(|line| if line.starts_with("//") { "" } else { line });
         kept.collect::<Vec<_>>().join("\n")
     }
 }
@@ -107,6 +122,7 @@ fn version(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::Write as _;
 
     use flate2::Compression;
@@ -117,31 +133,27 @@ mod tests {
     /// What a page pays for the bell, style included: fourteen kilobytes, as a server with the usual settings compresses them.
     const MOST: usize = 14_000;
 
-    #[test]
-    fn the_bell_and_all_it_loads_stay_small() {
-        let loaded = ["/bell.js", "/inbox.js", "/live.js"];
-        let sizes = loaded.map(|path| {
-            let asset = ASSETS.iter().find(|asset| asset.path == path).unwrap();
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-            gzip.write_all(asset.served().as_bytes()).unwrap();
-            gzip.finish().unwrap().len()
-        });
-        let size: usize = sizes.iter().sum();
-        assert!(
-            size < MOST,
-            "{loaded:?} have {sizes:?} bytes, {size} together"
-        );
+    /// A script and all it imports.
+    fn loaded(path: &str, found: &mut BTreeMap<&'static str, usize>) {
+        let asset = ASSETS.iter().find(|asset| asset.path == path);
+        let asset = asset.unwrap_or_else(|| panic!("{path} is not served"));
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(asset.served().as_bytes()).unwrap();
+        found.insert(asset.path, gzip.finish().unwrap().len());
+        for import in asset.text.split(" from \".").skip(1) {
+            let (other, _) = import.split_once('"').unwrap();
+            if !found.contains_key(other) {
+                loaded(other, found);
+            }
+        }
     }
 
     #[test]
-    fn the_bell_loads_nothing_else() {
-        for asset in ASSETS.iter().filter(|asset| asset.kind == SCRIPT) {
-            for line in asset.text.lines().filter(|line| line.contains(" from \"")) {
-                let known = ASSETS
-                    .iter()
-                    .any(|other| line.ends_with(&format!(" from \".{}\";", other.path)));
-                assert!(known, "{}: {line}", asset.path);
-            }
-        }
+    fn the_bell_and_all_it_loads_stay_small() {
+        let mut found = BTreeMap::new();
+        loaded("/bell.js", &mut found);
+        assert!(found.contains_key("/live.js"), "{found:?}");
+        let size: usize = found.values().sum();
+        assert!(size < MOST, "{size} bytes: {found:?}");
     }
 }

@@ -91,7 +91,7 @@ impl Settings {
 
     /// What the settings page says: its title, its language, its words.
     #[must_use]
-    pub fn settings_page(mut self, page: SettingsPage) -> Self {
+    pub fn page(mut self, page: SettingsPage) -> Self {
         self.page = page;
         self
     }

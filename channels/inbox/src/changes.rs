@@ -36,7 +36,7 @@ pub enum Changes {
     /// What is new in each of the inboxes, in their order.
     News(Vec<News>),
     /// Nobody knows: the database is at an earlier moment than at the last look. It was restored from a backup, or a replica
-    /// took over that had not heard of everything.
+    /// took over that had not heard of everything, or, on SQLite, what was changed last was removed since.
     Lost,
 }
 

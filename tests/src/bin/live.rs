@@ -239,15 +239,11 @@ async fn measure(database: &TestDatabase, clients: u32) {
 
 /// Waits until every dispatch was heard of, and gives the delays in words.
 async fn heard(delays: &Delays) -> String {
-    let expected = usize::try_from(DISPATCHES).expect("it is small");
-    let mut all = loop {
-        let mut delays = delays.lock().unwrap_or_else(PoisonError::into_inner);
-        if delays.len() >= expected {
-            break std::mem::take(&mut *delays);
-        }
-        drop(delays);
+    let noted = || delays.lock().unwrap_or_else(PoisonError::into_inner);
+    while noted().len() < DISPATCHES as usize {
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    }
+    let mut all = std::mem::take(&mut *noted());
     all.sort_unstable();
     let at = |part: usize| all[(all.len() - 1) * part / 100];
     format!(

@@ -59,18 +59,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     writeln!(std::io::stdout(), "http://{}/", listener.local_addr()?)?;
 
-    let (stop, stopped) = watch::channel(());
-    let worker = tokio::spawn(Worker::new(dispatcher).run(closed(stopped.clone())));
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(closed(stopped));
+    let (stop, stopping) = watch::channel(());
+    let worker = tokio::spawn(Worker::new(dispatcher).run(closed(stopping.clone())));
+    let router = router(app, stopping.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(closed(stopping));
     let server = tokio::spawn(server.into_future());
     told_to_stop().await?;
     drop(stop);
-    // Whoever still listens to the bell is not waited for longer.
+    // Whoever has stopped to read is not waited for longer.
     let _ = tokio::time::timeout(GRACE, async { (server.await, worker.await) }).await;
     Ok(())
 }
 
-fn router(app: App) -> Router {
+fn router(app: App, stopping: Stopping) -> Router {
+    let notifications = notifications::routes(app.dispatcher.clone(), stopping);
     Router::new()
         .route("/", get(members::show))
         .route("/sign-in", post(session::sign_in))
@@ -78,16 +80,16 @@ fn router(app: App) -> Router {
         .route("/invite", post(members::invite))
         .route("/change-role", post(members::change_role))
         .route("/team.css", get(page::style))
-        .nest(
-            "/notifications",
-            notifications::routes(app.dispatcher.clone()),
-        )
+        .nest("/notifications", notifications)
         .layer(CsrfLayer::new())
         .with_state(app)
 }
 
-async fn closed(mut channel: watch::Receiver<()>) {
-    while channel.changed().await.is_ok() {}
+/// Open until the app stops.
+type Stopping = watch::Receiver<()>;
+
+async fn closed(mut stopping: Stopping) {
+    while stopping.changed().await.is_ok() {}
 }
 
 /// Ctrl-C, or the word of whatever runs the process.

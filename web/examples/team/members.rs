@@ -75,7 +75,7 @@ pub async fn show(State(app): State<App>, user: User) -> Result<Html<String>, Fa
 
 pub async fn invite(
     State(app): State<App>,
-    user: User,
+    User { name: by }: User,
     Form(Member { name, role }): Form<Member>,
 ) -> Result<Redirect, Failure> {
     let mut transaction = app.pool.begin_with("begin immediate").await?;
@@ -84,13 +84,8 @@ pub async fn invite(
         .bind(role.name())
         .execute(&mut *transaction)
         .await?;
-    let invited = Invited {
-        by: user.name,
-        role,
-    };
-    app.dispatcher
-        .enqueue_in(&mut transaction, invited.to([name.0]))
-        .await?;
+    let notice = Invited { by, role }.to([name.0]);
+    app.dispatcher.enqueue_in(&mut transaction, notice).await?;
     transaction.commit().await?;
     Ok(Redirect::to("/"))
 }

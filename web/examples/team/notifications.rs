@@ -2,14 +2,11 @@
 
 use axum::Router;
 use campanile::channel::{EMAIL, INBOX};
-use campanile::sqlx::SqlitePool;
-use campanile::{Database, Dispatcher, describe_category, notifiable_event};
+use campanile::{Database, Dispatcher, describe_category, notifiable_event, sqlx::SqlitePool};
 use campanile_email::{Capture, EmailSettings};
 use campanile_web::{Settings, SettingsPage, Viewer};
 
-use crate::App;
-use crate::members::Role;
-use crate::session::User;
+use crate::{App, Stopping, closed, members::Role, session::User};
 
 describe_category!("team", "Who is in your team, and as what");
 
@@ -20,12 +17,11 @@ describe_category!("team", "Who is in your team, and as what");
     channels(
         INBOX(
             title = "{{ by }} invited you",
-            body = "You are in the team now, as {{ role }}.",
-            action_url = "/"
+            body = "You are {{ role }} in the team."
         ),
         EMAIL(
             subject = "{{ by }} invited you",
-            html = "<p>You are in the team now, as <b>{{ role }}</b>.</p>"
+            html = "<p>You are {{ role }} in the team.</p>"
         ),
     )
 )]
@@ -56,12 +52,12 @@ impl Viewer for User {
 pub async fn dispatcher(pool: SqlitePool) -> Result<Dispatcher, Box<dyn std::error::Error>> {
     let database = Database::from(pool);
     database.migrate().await?;
-    let email = EmailSettings::new("Team <team@example.com>", Capture::in_memory());
+    let mail = EmailSettings::new("Team <team@example.com>", Capture::in_memory());
     let builder = Dispatcher::builder().database(database);
-    Ok(builder.with(email).build()?)
+    Ok(builder.with(mail).build()?)
 }
 
-pub fn routes(dispatcher: Dispatcher) -> Router<App> {
-    let settings = Settings::default().settings_page(SettingsPage::back_to("/"));
-    campanile_web::router::<App, User>(dispatcher, settings)
+pub fn routes(dispatcher: Dispatcher, stop: Stopping) -> Router<App> {
+    let settings = Settings::default().shutdown(closed(stop));
+    campanile_web::router::<App, User>(dispatcher, settings.page(SettingsPage::back_to("/")))
 }

@@ -114,17 +114,17 @@ impl Live {
             )
             .after(seconds));
         }
-        let messages = match views.iter().find(|view| view.org.as_deref() == org) {
-            Some(view) => view.messages.subscribe(),
-            None => {
-                let (view, messages) = View::of(inbox, org);
-                views.push(Arc::new(view));
-                messages
-            }
+        let open = views.iter().find(|view| view.org.as_deref() == org);
+        let messages = if let Some(view) = open {
+            view.messages.subscribe()
+        } else {
+            let (view, messages) = View::of(inbox, org);
+            views.push(Arc::new(view));
+            messages
         };
         let begun = audience.begun.get_or_insert_with(|| {
-            let (begin, begun) = watch::channel(false);
-            tokio::spawn(watcher::run(Arc::clone(&self.0), begin));
+            let (sender, begun) = watch::channel(false);
+            tokio::spawn(watcher::run(Arc::clone(&self.0), sender));
             begun
         });
         Ok(Seat {
@@ -225,5 +225,36 @@ impl Hub {
     /// Ends every connection.
     pub(super) fn close(&self) {
         *self.audience() = Audience::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile::Database;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_joins_during_a_look_is_told_to_read_again_and_nobody_else() {
+        let database = Database::connect("sqlite::memory:").await.unwrap();
+        let dispatcher = Dispatcher::builder().database(database.clone());
+        let live = Live::new(dispatcher.build().unwrap(), Options::default());
+        let join = |user| {
+            let inbox = Inbox::for_user(&database, user).unwrap();
+            live.join(user, None, inbox).unwrap()
+        };
+        let mut early = join("u_ada");
+        let looked_at = live.0.views();
+        let [mut same, mut late] = [join("u_ada"), join("u_bob")];
+        live.0.reset_the_late();
+        assert_eq!(looked_at.len(), 1);
+        let told = format!("{:?}", late.messages.try_recv().unwrap());
+        assert!(told.contains("reset"), "{told}");
+        for seat in [&mut early, &mut same, &mut late] {
+            assert!(seat.messages.try_recv().is_err());
+        }
+        live.0.views();
+        live.0.reset_the_late();
+        assert!(late.messages.try_recv().is_err());
     }
 }

@@ -72,12 +72,12 @@ async fn watch(hub: &Hub, begun: watch::Sender<bool>) -> Result<(), InboxError> 
             Some(()) = commits.next(), if failures == 0 => {}
             () = sleep_until(due) => {}
         }
-        let began = Instant::now();
+        let start = Instant::now();
         let mut breath = BREATH;
         match look(hub, &mut watch).await {
             Ok(()) => {
                 failures = 0;
-                breath = breath.max(began.elapsed() * SHARE);
+                breath = breath.max(start.elapsed() * SHARE);
             }
             Err(error) => {
                 failures += 1;
@@ -106,9 +106,9 @@ fn pause(poll_interval: Duration, failures: u32) -> Duration {
 async fn look(hub: &Hub, watch: &mut Watch) -> Result<(), InboxError> {
     let views = hub.views();
     let inboxes: Vec<_> = views.iter().map(|view| &view.inbox).collect();
-    let changes = watch.look(&inboxes).await?;
+    let found = watch.look(&inboxes).await?;
     hub.reset_the_late();
-    let Changes::News(news) = changes else {
+    let Changes::News(news) = found else {
         for view in &views {
             view.tell(Message::reset());
         }

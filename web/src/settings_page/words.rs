@@ -14,7 +14,7 @@ use serde::Serialize;
 /// page.title = "Benachrichtigungen".into();
 /// page.switch = "{channel} für {category}".into();
 /// page.names.insert("team".into(), "Mannschaft".into());
-/// let settings = Settings::default().settings_page(page);
+/// let settings = Settings::default().page(page);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

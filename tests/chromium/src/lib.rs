@@ -1,4 +1,6 @@
 //! A headless Chromium behind its driver, each with a profile of its own, both gone when the test ends.
+//!
+//! A crate of its own, because it links no event and no channel: a test's own are all there are.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -63,9 +65,9 @@ impl Browser {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
+            .expect("the driver starts");
         let port = port(&mut driver).await;
-        let profile = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let folder = format!("--user-data-dir={}", profile.path().display());
         let mut flags = FLAGS.to_vec();
         flags.extend([folder.as_str(), "--window-size=1300,1000"]);
@@ -75,11 +77,15 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL" },
         });
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities.as_object().unwrap().clone())
+            .capabilities(capabilities.as_object().expect("it is one").clone())
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
-            .unwrap();
-        let session = client.session_id().await.unwrap().unwrap();
+            .expect("the browser starts");
+        let session = client
+            .session_id()
+            .await
+            .expect("the driver answers")
+            .expect("a session has begun");
         Self {
             client,
             port,
@@ -122,6 +128,10 @@ impl Browser {
     }
 
     /// Presses keys one after the other, where the focus is; all of them are down before the first goes up again.
+    ///
+    /// # Panics
+    ///
+    /// When the browser refuses.
     pub async fn press(&self, keys: &[Key]) {
         let value = |key: &Key| char::from(*key);
         let mut actions = KeyActions::new("keyboard".into());
@@ -131,10 +141,15 @@ impl Browser {
         for key in keys.iter().rev() {
             actions = actions.then(KeyAction::Up { value: value(key) });
         }
-        self.client.perform_actions(actions).await.unwrap();
+        let done = self.client.perform_actions(actions).await;
+        done.expect("the browser does it");
     }
 
     /// Clicks at this point of the viewport.
+    ///
+    /// # Panics
+    ///
+    /// When the browser refuses.
     pub async fn click_at(&self, x: f64, y: f64) {
         let move_to = PointerAction::MoveTo {
             duration: None,
@@ -146,7 +161,8 @@ impl Browser {
             .then(move_to)
             .then(PointerAction::Down { button })
             .then(PointerAction::Up { button });
-        self.client.perform_actions(actions).await.unwrap();
+        let done = self.client.perform_actions(actions).await;
+        done.expect("the browser does it");
     }
 
     /// A screen of this size, however small: a window has a least width.
@@ -184,7 +200,8 @@ impl Browser {
             path: "goog/cdp/execute",
             body: json!({ "cmd": command, "params": parameters }),
         };
-        self.client.issue_cmd(command).await.unwrap()
+        let answer = self.client.issue_cmd(command).await;
+        answer.expect("the browser knows the command")
     }
 
     /// What the console holds of warnings and errors.
@@ -197,8 +214,12 @@ impl Browser {
             path: "se/log",
             body: json!({ "type": "browser" }),
         };
-        let log = self.client.issue_cmd(command).await.unwrap();
-        let lines = log.as_array().unwrap().iter();
+        let log = self
+            .client
+            .issue_cmd(command)
+            .await
+            .expect("there is a log");
+        let lines = log.as_array().expect("it has lines").iter();
         lines
             .filter(|line| line["level"] == "SEVERE" || line["level"] == "WARNING")
             .map(|line| line["message"].to_string())
@@ -232,13 +253,13 @@ fn program(name: &str) -> PathBuf {
 
 /// The port that the driver chose, which it says on its output.
 async fn port(driver: &mut Child) -> u16 {
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
+    let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
+    while let Some(line) = lines.next_line().await.expect("it is text") {
         let port = line
             .rsplit_once("on port ")
             .map(|(_, port)| port.trim_end_matches('.'));
         if let Some(port) = port.filter(|_| line.contains("started successfully")) {
-            return port.parse().unwrap();
+            return port.parse().expect("a port is a number");
         }
     }
     panic!("chromedriver ended without saying its port");
