@@ -106,7 +106,9 @@ fn forced_colours_keep_what_is_unread_and_what_is_chosen_apart() {
 #[test]
 fn a_host_gives_its_own_colours_and_parts() {
     play_with(1, async |stage| {
-        let own = "const sheet = new CSSStyleSheet(); sheet.replaceSync('campanile-bell { --campanile-surface: rgb(1, 2, 3); } \
+        // A host's own variables have the plainest names, and the bell's own are others.
+        let own = "const sheet = new CSSStyleSheet(); sheet.replaceSync(':root { --surface: rgb(1, 2, 3); } \
+            campanile-bell { --campanile-surface: var(--surface); } \
             campanile-bell::part(item-unread) { border-block-end-color: rgb(4, 5, 6); }'); document.adoptedStyleSheets.push(sheet);";
         stage.browser.client.execute(own, Vec::new()).await.unwrap();
         stage.open_list().await;

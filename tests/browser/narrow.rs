@@ -47,8 +47,9 @@ async fn a_narrow_screen_shows_everything() {
 
     stage.click("campanile-bell").await;
     let panel = format!("{BELL}.querySelector('.panel').getBoundingClientRect()");
-    let inside =
-        format!("((it) => it.width > 0 && it.left >= 0 && it.right <= innerWidth)({panel})");
+    let inside = format!(
+        "((it) => it.width > 0 && it.left >= 0 && it.right <= document.documentElement.clientWidth)({panel})"
+    );
     stage.expect(&inside, true).await;
     stage.expect_a_quiet_console().await;
 }
