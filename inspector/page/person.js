@@ -46,7 +46,8 @@ function frame() {
   byId("settings-link").href = page.src;
   sizing?.disconnect();
   sizing = new ResizeObserver(([{ target }]) => { page.style.blockSize = `${target.offsetHeight}px`; });
-  page.addEventListener("load", () => sizing.observe(page.contentDocument.body));
+  // Where nobody answers, the browser shows a page of its own that cannot be looked into.
+  page.addEventListener("load", () => { if (page.contentDocument) sizing.observe(page.contentDocument.body); });
 }
 
 function show({ items, counts, loading, more, problem }) {

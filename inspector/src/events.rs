@@ -88,7 +88,7 @@ pub struct RoleChanged {
     pub new_role: Role,
 }
 
-/// An invoice of your organization is past due. The mail is always sent.
+/// An invoice of your organization is past due.
 #[notifiable_event(
     "org.billing.past_due",
     category = "billing",
@@ -118,7 +118,7 @@ pub struct BillingPastDue {
     pub days_overdue: u32,
 }
 
-/// The password of your account changed. The mail is always sent.
+/// The password of your account changed.
 #[notifiable_event(
     "auth.password.changed",
     category = "security",

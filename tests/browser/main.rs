@@ -1,5 +1,5 @@
-//! The inspector's page in a real browser: the whole story, from the keyboard alone, on a narrow screen, and with a
-//! token.
+//! The inspector's page in a real browser: the whole story, from the keyboard alone, on a narrow screen, with a token,
+//! and with more than a page of notifications.
 //!
 //! Needs Chromium and its driver: `apt-get install -y chromium chromium-driver`.
 
@@ -10,3 +10,4 @@ mod story;
 mod keyboard;
 mod narrow;
 mod token;
+mod many;

@@ -16,7 +16,7 @@ pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRo
 pub(crate) const SETTINGS: &str = "document.querySelector('#settings iframe').contentDocument";
 
 /// What the settings page says of a switch that is locked.
-pub(crate) const BILLING_CANNOT_BE_MUTED: &str = "Email cannot be turned off here, because it is critical: An invoice of your organization is past due. The mail is always sent";
+pub(crate) const BILLING_CANNOT_BE_MUTED: &str = "Email cannot be turned off here, because it is critical: An invoice of your organization is past due";
 
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
