@@ -33,6 +33,9 @@ const FLAGS: [&str; 9] = [
     "--disable-sync",
 ];
 
+/// How often a driver is started that does not say its port.
+const MOST_DRIVERS: usize = 5;
+
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -59,14 +62,7 @@ impl Browser {
     /// When there is no Chromium, or no driver.
     pub async fn start() -> Self {
         let chromium = program("chromium");
-        let mut driver = Command::new(program("chromedriver"))
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the driver starts");
-        let port = port(&mut driver).await;
+        let (driver, port) = driver().await;
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let folder = format!("--user-data-dir={}", profile.path().display());
         let mut flags = FLAGS.to_vec();
@@ -251,18 +247,36 @@ fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no `{name}` here: apt-get install -y chromium chromium-driver"))
 }
 
-/// The port that the driver chose, which it says on its output.
-async fn port(driver: &mut Child) -> u16 {
+/// A driver, and the port that it chose. It takes a port that is free for one version of the protocol, and gives up when
+/// somebody has it for the other.
+async fn driver() -> (Child, u16) {
+    for _ in 0..MOST_DRIVERS {
+        let mut driver = Command::new(program("chromedriver"))
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the driver starts");
+        if let Some(port) = port(&mut driver).await {
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver ended {MOST_DRIVERS} times without saying its port");
+}
+
+/// The port that it says on its output, unless it ends.
+async fn port(driver: &mut Child) -> Option<u16> {
     let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
     while let Some(line) = lines.next_line().await.expect("it is text") {
         let port = line
             .rsplit_once("on port ")
             .map(|(_, port)| port.trim_end_matches('.'));
         if let Some(port) = port.filter(|_| line.contains("started successfully")) {
-            return port.parse().expect("a port is a number");
+            return Some(port.parse().expect("a port is a number"));
         }
     }
-    panic!("chromedriver ended without saying its port");
+    None
 }
 
 /// A command of Chromium's own, beyond the standard ones.
