@@ -25,7 +25,6 @@ need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
 need python3-venv python3 -c 'import ensurepip, venv'
 axe="${CARGO_TARGET_DIR:-target}/axe-core"
 [ -f "$axe/node_modules/axe-core/axe.min.js" ] || need npm sh -c 'command -v npm'
-need python3-venv python3 -c 'import ensurepip, venv'
 command -v cc >/dev/null || missing="$missing build-essential"
 
 if [ -n "$missing" ]; then
@@ -52,13 +51,6 @@ fi
 if [ ! -f "$axe/node_modules/axe-core/axe.min.js" ]; then
     echo "test.sh: fetching axe-core"
     npm install --prefix "$axe" --no-audit --no-fund --silent axe-core@4.14.1
-fi
-
-fuzzer="${CARGO_TARGET_DIR:-target}/schemathesis"
-if [ ! -x "$fuzzer/bin/schemathesis" ]; then
-    echo "test.sh: fetching schemathesis"
-    python3 -m venv "$fuzzer"
-    "$fuzzer/bin/pip" install --quiet schemathesis==4.32.5
 fi
 
 exec cargo test --workspace "$@"
