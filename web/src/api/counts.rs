@@ -14,7 +14,8 @@ use crate::caller::Caller;
 use crate::etag::Etag;
 use crate::problem::Problem;
 
-/// Counting ends here, so that what it costs does not grow with the inbox.
+/// Counting ends here, so that what it costs does not grow with the inbox; of one organization or category it walks past the
+/// items of the others.
 pub(crate) const CAP: u32 = 100;
 
 /// How many items there are that are not archived. Each number ends at 100, which means a hundred or more.
