@@ -36,14 +36,8 @@ export async function call(method, path, body) {
   throw new Problem(json.code ?? "UNKNOWN", detail, response.status);
 }
 
+// A component, a frame and an `EventSource` send no header: every answer to a call with the token brings the cookie they need.
 export const read = (path) => call("GET", path);
 
 // Where a person's inbox and preferences are, and what shows them.
 export const as = (id, what = "") => `/as/${encodeURIComponent(id)}${what && `/${what}`}`;
-
-// A component, a frame and an `EventSource` send no header: there the token, once it was accepted, is in a cookie. Ports share
-// their cookies, so its name holds the port.
-export function keepToken() {
-  const token = sessionStorage.getItem(KEY);
-  if (token) document.cookie = `${KEY}-${location.port}=${token}; Path=/as; SameSite=Strict`;
-}

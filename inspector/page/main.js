@@ -1,6 +1,6 @@
 // Starts the page, and looks at the inspector again after every action and every moment.
 
-import { keepToken, read } from "./api.js";
+import { read } from "./api.js";
 import { byId, say } from "./dom.js";
 import * as events from "./events.js";
 import * as fire from "./fire.js";
@@ -39,7 +39,6 @@ async function look() {
 
 try {
   const [allEvents, people] = await Promise.all([read("/api/events"), read("/api/users")]);
-  keepToken();
   const names = new Map(people.map(({ id, name }) => [id, name]));
   result.build(names);
   ledger.build(names, refresh);

@@ -18,15 +18,23 @@ use crate::problem::Problem;
 /// The header that carries the token.
 const TOKEN_HEADER: &str = "x-campanile-token";
 
-/// What the name of a cookie with the token begins with. The port follows, which keeps two inspectors apart: ports share
-/// their cookies.
-const TOKEN_COOKIE: &str = "campanile-token-";
+/// What the name of a person's cookie begins with. The port follows, which keeps two inspectors apart: ports share their cookies.
+const PERSON_COOKIE: &str = "campanile-person-";
 
-/// Who may call: under which names, and with which token.
+/// Who may call: under which names, and with which secrets.
 #[derive(Clone)]
 pub struct Access {
     reach: Reach,
-    token: Option<Arc<str>>,
+    secrets: Option<Arc<Secrets>>,
+}
+
+/// What a caller has to know. Every server of this machine is sent the cookies of all its ports, so what the cookie holds opens
+/// less than the token does.
+struct Secrets {
+    /// Opens everything, and is never in a cookie.
+    token: String,
+    /// Opens what a person has, and only out of a cookie.
+    cookie: String,
 }
 
 /// From where the inspector is reached.
@@ -43,23 +51,32 @@ impl Access {
     /// Without a token: nothing leaves the machine.
     #[must_use]
     pub const fn open(reach: Reach) -> Self {
-        Self { reach, token: None }
+        Self {
+            reach,
+            secrets: None,
+        }
     }
 
     /// With a fresh token that every call of the API has to carry.
     #[must_use]
     pub fn with_token(reach: Reach) -> Self {
-        let token = format!("{:032x}", rand::rng().random::<u128>());
+        let secret = || format!("{:032x}", rand::rng().random::<u128>());
+        let secrets = Secrets {
+            token: secret(),
+            cookie: secret(),
+        };
         Self {
             reach,
-            token: Some(token.into()),
+            secrets: Some(Arc::new(secrets)),
         }
     }
 
     /// The token, if there is one.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+        self.secrets
+            .as_deref()
+            .map(|secrets| secrets.token.as_str())
     }
 
     fn admits_host(&self, host: &str) -> bool {
@@ -70,11 +87,28 @@ impl Access {
         }
     }
 
-    fn admits_token<'t>(&self, given: impl IntoIterator<Item = &'t [u8]>) -> bool {
-        self.token.as_ref().is_none_or(|token| {
-            let mut given = given.into_iter();
-            given.any(|given| same(token.as_bytes(), given))
+    fn admits_header(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(TOKEN_HEADER).map(HeaderValue::as_bytes);
+        self.secrets
+            .as_ref()
+            .is_none_or(|secrets| given.is_some_and(|given| same(secrets.token.as_bytes(), given)))
+    }
+
+    fn admits_cookie(&self, headers: &HeaderMap) -> bool {
+        self.secrets.as_ref().is_none_or(|secrets| {
+            of_cookies(headers).any(|given| same(secrets.cookie.as_bytes(), given))
         })
+    }
+
+    /// The cookie that opens what a person has, to whoever came with the token.
+    fn cookie(&self, host: Option<&Authority>) -> Option<HeaderValue> {
+        let secrets = self.secrets.as_ref()?;
+        let port = host?.port_u16().unwrap_or(80);
+        let cookie = format!(
+            "{PERSON_COOKIE}{port}={}; Path=/as; HttpOnly; SameSite=Strict",
+            secrets.cookie
+        );
+        HeaderValue::try_from(cookie).ok()
     }
 }
 
@@ -82,7 +116,7 @@ impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Access")
             .field("reach", &self.reach)
-            .field("needs_token", &self.token.is_some())
+            .field("needs_token", &self.secrets.is_some())
             .finish()
     }
 }
@@ -120,34 +154,35 @@ fn authority(parts: &Parts) -> Option<Authority> {
     hosts.next().is_none().then_some(host)
 }
 
-/// Refuses a call without the token, where there is one.
+/// Refuses a call without the token, where there is one. Who has it is given the cookie for what a person has.
 pub(crate) async fn check_token(
     State(access): State<Access>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if access.admits_token(of_header(request.headers())) {
-        return Ok(next.run(request).await);
+    if !access.admits_header(request.headers()) {
+        return Err(token_required());
     }
-    Err(token_required())
+    let (parts, body) = request.into_parts();
+    let cookie = access.cookie(authority(&parts).as_ref());
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
-/// The same where the page cannot send a header, as an `EventSource` and a frame cannot: a cookie may carry the token too.
+/// The same where the page cannot send a header, as an `EventSource` and a frame cannot: there the cookie does.
 pub(crate) async fn check_token_or_cookie(
     State(access): State<Access>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let headers = request.headers();
-    if access.admits_token(of_header(headers).chain(of_cookies(headers))) {
+    if access.admits_header(headers) || access.admits_cookie(headers) {
         return Ok(next.run(request).await);
     }
     Err(token_required())
-}
-
-fn of_header(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let given = headers.get(TOKEN_HEADER).into_iter();
-    given.map(HeaderValue::as_bytes)
 }
 
 fn of_cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -155,7 +190,7 @@ fn of_cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|cookie| cookie.trim_ascii().strip_prefix(TOKEN_COOKIE.as_bytes()))
+        .filter_map(|cookie| cookie.trim_ascii().strip_prefix(PERSON_COOKIE.as_bytes()))
         .filter_map(|cookie| cookie.splitn(2, |byte| *byte == b'=').nth(1))
 }
 
@@ -194,15 +229,23 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_fresh_at_every_start_and_has_to_be_the_same() {
+    fn the_secrets_are_fresh_at_every_start_and_have_to_be_the_same() {
         let access = Access::with_token(Reach::Loopback);
-        let token = access.token().unwrap();
-        assert!(access.admits_token([token.as_bytes()]));
-        assert!(access.admits_token([b"other", token.as_bytes()]));
-        assert!(!access.admits_token([]));
-        assert!(!access.admits_token([&b""[..]]));
-        assert!(!access.admits_token([&token.as_bytes()[1..]]));
-        assert_ne!(Access::with_token(Reach::Loopback).token(), Some(token));
-        assert!(!format!("{access:?}").contains(token));
+        let secrets = access.secrets.as_deref().unwrap();
+        let admits = |given: &str| {
+            let header = [(TOKEN_HEADER, given)];
+            let header =
+                header.map(|(name, given)| (name.parse().unwrap(), given.parse().unwrap()));
+            access.admits_header(&header.into_iter().collect())
+        };
+        assert!(admits(&secrets.token) && !access.admits_header(&HeaderMap::new()));
+        for other in ["", "other", &secrets.token[1..], &secrets.cookie] {
+            assert!(!admits(other), "{other}");
+        }
+        let next = Access::with_token(Reach::Loopback);
+        assert_ne!(next.token(), access.token());
+        assert_ne!(next.secrets.unwrap().cookie, secrets.cookie);
+        let said = format!("{access:?}");
+        assert!(!said.contains(&secrets.token) && !said.contains(&secrets.cookie));
     }
 }

@@ -153,6 +153,35 @@ both_databases! {
         assert_eq!(titles(&between), ["3", "2", "1"]);
     }
 
+    async fn a_page_that_became_empty_can_be_left_to_the_side_it_was_reached_from(app: App) {
+        for n in 0..4 {
+            tell(&app, "u_ada", &n.to_string()).await;
+        }
+        let inbox = inbox(&app, "u_ada");
+        let two = Page { limit: 2, ..Page::default() };
+        let first = page(&inbox, two).await;
+        let second = page(&inbox, Page { after: first.next, ..two }).await;
+        let archive = async |items: &Feed, archived| {
+            for item in &items.items {
+                inbox.change(item.id, Change { archived: Some(archived), ..Change::default() }).await.unwrap();
+            }
+        };
+        archive(&second, true).await;
+        let older = page(&inbox, Page { after: first.next, ..two }).await;
+        assert_eq!((&older.items, older.next), (&vec![], None));
+        let back = page(&inbox, Page { before: older.previous, ..two }).await;
+        assert_eq!(titles(&back), titles(&first));
+        archive(&second, false).await;
+        archive(&first, true).await;
+        let newer = page(&inbox, Page { before: second.previous, ..two }).await;
+        assert_eq!((&newer.items, newer.previous), (&vec![], None));
+        let back = page(&inbox, Page { after: newer.next, ..two }).await;
+        assert_eq!(titles(&back), titles(&second));
+        archive(&second, true).await;
+        let head = page(&inbox, two).await;
+        assert_eq!((head.items, head.next, head.previous), (vec![], None, None));
+    }
+
     async fn an_inbox_of_a_category_holds_only_what_is_of_it(app: App) {
         tell(&app, "u_ada", "pigeon").await;
         let notice = app.past_due().about("invoice").to(["u_ada"]);

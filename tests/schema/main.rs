@@ -69,6 +69,15 @@ fn schemathesis() -> PathBuf {
     program
 }
 
+/// How many operations the description has.
+fn operations() -> usize {
+    let items = campanile_web::openapi().paths.paths.into_values();
+    items
+        .flat_map(|it| [it.get, it.put, it.post, it.delete, it.patch])
+        .flatten()
+        .count()
+}
+
 both_databases! {
     async fn schemathesis_finds_nothing(app: App) {
         for number in 0..30 {
@@ -88,5 +97,9 @@ both_databases! {
             .unwrap();
         let text = String::from_utf8_lossy(&said.stdout);
         assert!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
+        let all = operations();
+        for line in [format!("Selected: {all}/{all}"), format!("Tested: {all}")] {
+            assert!(text.lines().any(|it| it.trim() == line), "not {line}: {text}");
+        }
     }
 }

@@ -1,6 +1,20 @@
 //! Narrow screens, large text, the other direction, other colours.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use crate::stage::{Script, Stage, picture, play};
+
+/// What a table is made of.
+const TABLE: [&str; 6] = [
+    "table",
+    "rowgroup",
+    "row",
+    "columnheader",
+    "rowheader",
+    "cell",
+];
 
 async fn use_it(stage: &Stage, name: &str) {
     stage.click("Email for Team").await;
@@ -15,10 +29,35 @@ async fn use_it(stage: &Stage, name: &str) {
     stage.expect_a_quiet_console().await;
 }
 
+/// How often each role of a table occurs in what a screen reader is given.
+async fn roles(stage: &Stage) -> BTreeMap<String, usize> {
+    let tree = stage
+        .browser
+        .devtools("Accessibility.getFullAXTree", json!({}))
+        .await;
+    let mut roles = BTreeMap::new();
+    for node in tree["nodes"].as_array().unwrap() {
+        let role = node["role"]["value"].as_str().unwrap_or_default();
+        let is_of_a_table = TABLE.contains(&role) && node["ignored"] == false;
+        if is_of_a_table {
+            *roles.entry(role.to_owned()).or_default() += 1;
+        }
+    }
+    roles
+}
+
 #[test]
 fn a_narrow_screen_shows_everything() {
     play(Script::Runs, async |stage| {
+        let wide = roles(stage).await;
         stage.browser.resize(320, 640).await;
+        assert_eq!(roles(stage).await, wide);
+        let [rows, columns, heads, cells] =
+            ["row", "columnheader", "rowheader", "cell"].map(|role| wide[role]);
+        assert_eq!((heads, cells), (rows - 1, (rows - 1) * (columns - 1)));
+        // Other browsers than this one need them written out.
+        let unnamed = "[...document.querySelectorAll('table, table :is(thead, tbody, tr, th, td)')].filter((it) => !it.role).length";
+        stage.expect(unnamed, 0).await;
         use_it(stage, "narrow").await;
     });
 }

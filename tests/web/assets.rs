@@ -1,5 +1,7 @@
 //! What a page of the host's loads: the same for everybody, kept by a browser and asked about each time.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::Method;
 use campanile_tests::both_databases;
@@ -18,6 +20,25 @@ const ASSETS: [(&str, &str); 10] = [
     ("/settings.js", "text/javascript; charset=utf-8"),
     ("/settings.css", "text/css; charset=utf-8"),
 ];
+
+/// What is for everybody: the assets, and the description of the API.
+pub(crate) fn public() -> impl Iterator<Item = &'static str> {
+    let assets = ASSETS.iter().map(|(path, _)| *path);
+    assets.chain(["/openapi.json", "/docs"])
+}
+
+#[test]
+fn every_asset_has_a_case() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/assets");
+    let files = std::fs::read_dir(folder).unwrap();
+    let files: BTreeSet<_> = files
+        .map(|file| format!("/{}", file.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    assert_eq!(
+        files,
+        ASSETS.iter().map(|(path, _)| (*path).to_owned()).collect()
+    );
+}
 
 both_databases! {
     async fn an_asset_is_for_everybody_and_is_not_sent_again(site: Site) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod site;
+mod cases;
 mod routes;
 mod feed;
 mod marks;

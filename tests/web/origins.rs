@@ -1,11 +1,12 @@
 //! Pages of another origin change nothing, whatever cookies the browser adds.
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, Request};
 use campanile_tests::both_databases;
 use campanile_web::Settings;
-use uuid::Uuid;
 
+use crate::assets::public;
+use crate::cases::{CASES, Taken};
 use crate::site::{Site, request};
 
 /// What a browser says of where a request comes from, and whether that may change something.
@@ -30,38 +31,47 @@ const ORIGINS: &[(&[(&str, &str)], bool)] = &[
     (&[("origin", "null")], false),
 ];
 
+/// A request as a page of that origin makes a browser send it.
+fn from(headers: &[(&'static str, &'static str)], mut request: Request<Body>) -> Request<Body> {
+    for (name, value) in headers {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(*name, value);
+    }
+    request
+}
+
 both_databases! {
     async fn only_the_own_origin_and_programs_and_who_is_trusted_change_something(site: Site) {
         let settings = Settings::default().rate(10_000, 10_000).trust_origin("https://trusted.example").unwrap();
         let site = site.another(settings);
-        let id = site.tell("u_ada", "x").await;
-        for (method, path, body) in [
-            (Method::PATCH, format!("/inbox/{id}"), r#"{"read":true}"#.to_owned()),
-            (Method::POST, "/inbox/seen".into(), format!(r#"{{"upTo":"{}"}}"#, Uuid::nil())),
-            (Method::POST, "/inbox/read-all".into(), format!(r#"{{"upTo":"{}"}}"#, Uuid::nil())),
-            (Method::PATCH, "/preferences".into(), r#"{"category":"team","channel":"email","enabled":true}"#.into()),
-            (Method::POST, "/settings".into(), "category=team&channel=email&enabled=true&version=x".into()),
-            (Method::GET, "/inbox".into(), String::new()),
-        ] {
-            // The page's form is old here: it is let in, and told so.
-            let (kind, let_in) = if path == "/settings" {
-                ("application/x-www-form-urlencoded", 412)
-            } else {
-                ("application/json", 200)
-            };
-            for (headers, may) in ORIGINS {
-                let mut request = request(method.clone(), &path)
-                    .header("x-session", "u_ada")
-                    .header("if-match", "*")
-                    .header("content-type", kind);
-                for (name, value) in *headers {
-                    request = request.header(*name, *value);
-                }
-                let answer = site.send(request.body(Body::from(body.clone())).unwrap()).await;
-                if *may || method == Method::GET {
-                    answer.expect(let_in);
+        for case in CASES {
+            for (round, (headers, may)) in ORIGINS.iter().enumerate() {
+                let title = format!("{} {round}", case.path);
+                let taken = Taken::from(&site, "u_ada", &title).await;
+                let answer = site.send(from(headers, case.request(Some("u_ada"), &taken))).await;
+                if *may || case.is_safe() {
+                    answer.expect(case.status);
                 } else {
                     answer.expect_problem(403, "cross-origin");
+                }
+            }
+        }
+        // Nothing of these can be changed, by nobody.
+        for path in public() {
+            for (headers, may) in ORIGINS {
+                let send = async |method| {
+                    let request = request(method, path).body(Body::empty()).unwrap();
+                    site.send(from(headers, request)).await
+                };
+                send(Method::GET).await.expect(200);
+                for method in [Method::POST, Method::PATCH, Method::PUT, Method::DELETE] {
+                    let answer = send(method).await;
+                    if *may {
+                        answer.expect_problem(405, "method-not-allowed");
+                        assert_eq!(answer.headers["allow"], "GET,HEAD", "{path}");
+                    } else {
+                        answer.expect_problem(403, "cross-origin");
+                    }
                 }
             }
         }

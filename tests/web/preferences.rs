@@ -73,6 +73,14 @@ both_databases! {
         assert_eq!(site.app.database.count("user_notification_preferences").await, 1);
     }
 
+    async fn who_means_any_version_is_not_refused_because_somebody_else_was_faster(site: Site) {
+        let turn = |channel| switch(&site, Some("*"), "team", channel, false);
+        let (first, second) = futures_util::future::join(turn("email"), turn("inbox")).await;
+        first.expect(200);
+        second.expect(200);
+        assert_eq!(site.app.database.count("user_notification_preferences").await, 2);
+    }
+
     async fn an_unknown_cell_is_refused_with_what_there_is_and_a_critical_one_with_its_reason(site: Site) {
         let unknown = switch(&site, Some("*"), "teams", "email", false).await;
         unknown.expect_problem(422, "unknown-category");

@@ -1,126 +1,14 @@
-//! Every route of the table, for whom it is and for whom it is not. A route without a case here fails.
-
-use std::collections::BTreeSet;
+//! Every route of the table, for whom it is and for whom it is not.
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::Method;
+use campanile::preferences::Choice;
 use campanile_tests::both_databases;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::cases::{CASES, Taken};
 use crate::site::{Answer, Site, request};
-
-/// How a route is asked, given an id or, where there is none in it, the version of the preferences.
-struct Case {
-    method: &'static str,
-    path: &'static str,
-    status: u16,
-    body: fn(&str) -> Said,
-}
-
-enum Said {
-    Nothing,
-    Json(Value),
-    Form(String),
-}
-
-const CASES: &[Case] = &[
-    Case {
-        method: "get",
-        path: "/inbox",
-        status: 200,
-        body: |_| Said::Nothing,
-    },
-    Case {
-        method: "get",
-        path: "/inbox/counts",
-        status: 200,
-        body: |_| Said::Nothing,
-    },
-    Case {
-        method: "patch",
-        path: "/inbox/{id}",
-        status: 200,
-        body: |_| Said::Json(json!({ "read": true, "archived": true })),
-    },
-    Case {
-        method: "post",
-        path: "/inbox/seen",
-        status: 200,
-        body: |id| Said::Json(json!({ "upTo": id })),
-    },
-    Case {
-        method: "post",
-        path: "/inbox/read-all",
-        status: 200,
-        body: |id| Said::Json(json!({ "upTo": id })),
-    },
-    Case {
-        method: "get",
-        path: "/inbox/events",
-        status: 200,
-        body: |_| Said::Nothing,
-    },
-    Case {
-        method: "get",
-        path: "/preferences",
-        status: 200,
-        body: |_| Said::Nothing,
-    },
-    Case {
-        method: "patch",
-        path: "/preferences",
-        status: 200,
-        body: |_| Said::Json(json!({ "category": "team", "channel": "email", "enabled": false })),
-    },
-    Case {
-        method: "get",
-        path: "/settings",
-        status: 200,
-        body: |_| Said::Nothing,
-    },
-    Case {
-        method: "post",
-        path: "/settings",
-        status: 303,
-        body: |version| {
-            let form = format!("category=team&channel=inbox&enabled=false&version={version}");
-            Said::Form(form)
-        },
-    },
-];
-
-impl Case {
-    fn request(&self, user: Option<&str>, id: &str) -> Request<Body> {
-        let method = Method::from_bytes(self.method.to_uppercase().as_bytes()).unwrap();
-        // What anybody can set says nothing about who they are.
-        let path = self.path.replace("{id}", id) + "?user=u_bob&user_id=u_bob&userId=u_bob";
-        let mut request = request(method, &path).header("if-match", "*");
-        if let Some(user) = user {
-            request = request.header("x-session", user);
-        }
-        match (self.body)(id) {
-            Said::Nothing => request.body(Body::empty()),
-            Said::Json(body) => request
-                .header("content-type", "application/json")
-                .body(body.to_string().into()),
-            Said::Form(body) => request
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(body.into()),
-        }
-        .unwrap()
-    }
-}
-
-/// What a case takes of a user's: an item, or the version of the preferences where the path has none.
-async fn taken(site: &Site, case: &Case, user: &str) -> String {
-    let id = site.tell(user, case.path).await;
-    if case.status == 303 {
-        let preferences = site.get(user, "/preferences").await;
-        return preferences.etag().trim_matches('"').to_owned();
-    }
-    id
-}
 
 /// Everything there is of a user's.
 async fn state(site: &Site, user: &str) -> String {
@@ -135,51 +23,57 @@ fn told(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), &answer.text)
 }
 
-#[test]
-fn every_route_has_a_case() {
-    let document = serde_json::to_value(campanile_web::openapi()).unwrap();
-    let mut routes = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
-            routes.insert((method.clone(), path.clone()));
-        }
-    }
-    let cases = CASES
-        .iter()
-        .map(|case| (case.method.to_owned(), case.path.to_owned()));
-    assert_eq!(routes, cases.collect());
-}
-
 both_databases! {
     async fn every_route_answers_whoever_is_signed_in_and_nobody_else(site: Site) {
         for case in CASES {
-            let ids = [taken(&site, case, "u_ada").await, taken(&site, case, "u_bob").await];
-            for (user, id) in ["u_ada", "u_bob"].into_iter().zip(&ids) {
-                site.send(case.request(Some(user), id)).await.expect(case.status);
+            for user in ["u_ada", "u_bob"] {
+                let taken = Taken::from(&site, user, case.path).await;
+                site.send(case.request(Some(user), &taken)).await.expect(case.status);
+                let nobody = site.send(case.request(None, &taken)).await;
+                assert_eq!(told(&nobody), (401, ""), "{}", case.path);
+                let broken = site.send(case.request(Some(""), &taken)).await;
+                broken.expect_problem(500, "internal");
             }
-            let nobody = site.send(case.request(None, &ids[0])).await;
-            assert_eq!(told(&nobody), (401, ""), "{} {}", case.method, case.path);
-            let broken = site.send(case.request(Some(""), &ids[0])).await;
-            broken.expect_problem(500, "internal");
         }
     }
 
+    /// Ada and Cyd have the same, before Bob's secret and after it: what his does for her, what is nobody's does for Cyd.
     async fn no_route_reads_or_changes_what_is_another_users(site: Site) {
-        let mut secret = site.tell("u_bob", "a secret").await;
+        site.app.choose("u_bob", "team", "inbox", Choice::Off).await;
+        for user in ["u_ada", "u_cyd"] {
+            site.tell(user, "older").await;
+        }
+        let mut secret = Taken::from(&site, "u_bob", "a secret").await;
+        for user in ["u_ada", "u_cyd"] {
+            site.tell(user, "newer").await;
+        }
+        let beside = Uuid::from_u128(secret.id.parse::<Uuid>().unwrap().as_u128() + 1);
+        let nobodys = Taken { id: beside.to_string(), version: "0".into(), cursor: "c".into() };
         let before = state(&site, "u_bob").await;
+        let preferences = site.get("u_ada", "/preferences").await.text;
         for case in CASES {
-            let missing = Uuid::now_v7().to_string();
             let foreign = site.send(case.request(Some("u_ada"), &secret)).await;
-            let missing = site.send(case.request(Some("u_ada"), &missing)).await;
-            assert_eq!(told(&foreign), told(&missing), "{} {}", case.method, case.path);
+            let missing = site.send(case.request(Some("u_cyd"), &nobodys)).await;
+            assert_eq!(told(&foreign), told(&missing), "{}", case.path);
             assert!(!foreign.text.contains("a secret"), "{}", foreign.text);
-            assert_eq!(state(&site, "u_bob").await, before, "{} {}", case.method, case.path);
-            if case.path.contains("{id}") {
-                foreign.expect_problem(404, "unknown-notification");
+            assert_eq!(state(&site, "u_bob").await, before, "{}", case.path);
+            match (case.path, case.is_safe()) {
+                ("/inbox", _) => foreign.expect_problem(400, "invalid-cursor"),
+                ("/inbox/{id}", _) => foreign.expect_problem(404, "unknown-notification"),
+                ("/preferences" | "/settings", false) => assert_eq!(foreign.status.as_u16(), 412, "{}", foreign.text),
+                _ => assert_eq!(foreign.status.as_u16(), 200, "{}", foreign.text),
             }
         }
-        secret.make_ascii_uppercase();
-        site.patch("u_bob", &format!("/inbox/{secret}"), json!({ "read": true })).await.expect(200);
+        // Nothing but what is up to the id that was named: an id is only a place in time.
+        for user in ["u_ada", "u_cyd"] {
+            let page = site.get(user, "/inbox").await;
+            let items = page.json["items"].as_array().unwrap().iter();
+            let marks = items.map(|item| ["seenAt", "readAt", "archivedAt"].map(|at| !item[at].is_null()));
+            assert_eq!((page.titles(), marks.collect()), (vec!["newer", "older"], vec![[false; 3], [true, true, false]]));
+        }
+        assert_eq!(site.get("u_ada", "/preferences").await.text, preferences);
+        secret.id.make_ascii_uppercase();
+        site.patch("u_bob", &format!("/inbox/{}", secret.id), json!({ "read": true })).await.expect(200);
         assert_ne!(state(&site, "u_bob").await, before);
     }
 

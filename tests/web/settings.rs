@@ -44,7 +44,7 @@ both_databases! {
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'; "), "{policy}");
         assert!(!policy.contains("unsafe") && !page.text.contains("<style") && !page.text.contains("style="));
-        for shown in ["lang=\"en\" dir=\"ltr\"", "<th scope=\"row\">Team</th>", "People and roles in your organization", "<li>A payment is overdue.</li>"] {
+        for shown in ["lang=\"en\" dir=\"ltr\"", "<th scope=\"row\" role=\"rowheader\">Team</th>", "People and roles in your organization", "<li>A payment is overdue.</li>"] {
             assert!(page.text.contains(shown), "{shown}: {}", page.text);
         }
         let open = switch(&page.text, "Email for Team");
@@ -58,14 +58,18 @@ both_databases! {
         let turned = turn(&site, ["team", "email", "false"]).await;
         turned.expect(303);
         let location = turned.headers["location"].to_str().unwrap();
-        assert_eq!(location, "settings?category=team&channel=email");
+        assert_eq!(location, format!("settings?category=team&channel=email&version={}", version(&site).await));
         let page = site.get("u_ada", &format!("/{location}")).await;
         let button = switch(&page.text, "Email for Team");
         assert!(button.contains("aria-checked=\"false\"") && button.contains("autofocus"), "{button}");
         assert!(page.text.contains("Saved. Email for Team is off.</p>"), "{}", page.text);
         assert!(switch(&site.get("u_bob", "/settings").await.text, "Email for Team").contains("aria-checked=\"true\""));
         turn(&site, ["team", "email", "true"]).await.expect(303);
-        let invented = site.get("u_ada", "/settings?category=team&channel=%3Cb%3E").await;
+        for other in [location, "settings?category=team&channel=email"] {
+            let kept = site.get("u_ada", &format!("/{other}")).await;
+            assert!(!kept.text.contains("Saved.</p>") && !kept.text.contains("autofocus"), "{}", kept.text);
+        }
+        let invented = site.get("u_ada", &format!("/settings?category=team&channel=%3Cb%3E&version={}", version(&site).await)).await;
         assert!(!invented.text.contains("Saved.") && !invented.text.contains("<b>"), "{}", invented.text);
     }
 

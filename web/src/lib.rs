@@ -56,8 +56,9 @@
 //! The stream of events ends with the router, after [a while](Settings::live_lifetime), and when the app
 //! [says that it stops](Settings::shutdown).
 //!
-//! Whatever is not answered as asked is `application/problem+json` (RFC 9457) with a stable `type`. Cookies of the host's are
-//! safe to use: a page of another origin cannot change anything.
+//! Whatever these routes do not answer as asked is `application/problem+json` (RFC 9457) with a stable `type`; other paths, and
+//! those who are not signed in, are answered by the host. Cookies of the host's are safe to use: a page of another origin cannot
+//! change anything.
 
 mod viewer;
 mod router;

@@ -37,7 +37,6 @@ kinds! {
     CROSS_ORIGIN = FORBIDDEN, "cross-origin", "Pages of another origin change nothing";
     OTHER_ORGANIZATION = FORBIDDEN, "other-organization", "The session is in another organization";
     UNKNOWN_NOTIFICATION = NOT_FOUND, "unknown-notification", "There is no such notification in this inbox";
-    NOT_FOUND = NOT_FOUND, "not-found", "There is nothing at this path";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "This path answers other methods";
     CRITICAL_CHANNEL = CONFLICT, "critical-channel", "The channel cannot be muted";
     PREFERENCES_CHANGED = PRECONDITION_FAILED, "preferences-changed", "The preferences have changed since they were read";

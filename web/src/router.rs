@@ -25,14 +25,14 @@ use crate::body::LARGEST_BODY;
 use crate::caller::Caller;
 use crate::docs;
 use crate::openapi::complete;
-use crate::problem::{CROSS_ORIGIN, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOO_MANY_REQUESTS};
+use crate::problem::{CROSS_ORIGIN, METHOD_NOT_ALLOWED, Problem, TOO_MANY_REQUESTS};
 use crate::settings::Settings;
 use crate::viewer::Viewer;
 
 /// The routes, to nest in a host's app: `.nest("/notifications", router::<_, CurrentUser>(dispatcher, settings))`.
 ///
 /// `S` is the state of the host's router, `V` its extractor of who is signed in; whoever is not gets the extractor's own
-/// rejection. The API's description is for everybody.
+/// rejection. The API's description is for everybody. What is at no path of these is answered by the host's own fallback.
 ///
 /// # Panics
 ///
@@ -47,7 +47,6 @@ where
     let (inner, document) = api::routes().split_for_parts();
     let document = Arc::new(complete(document));
     let inner: Router = inner
-        .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(web.clone());
@@ -63,6 +62,7 @@ where
         .route("/openapi.json", get(move || async move { json }))
         .route("/docs", get(move || async move { page }))
         .merge(assets::routes())
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(csrf)
         .layer(map_response(harden))
 }
@@ -109,10 +109,6 @@ fn csrf(
         )
         .into_response()
     })
-}
-
-async fn not_found() -> Problem {
-    Problem::new(NOT_FOUND, "there is nothing at this path")
 }
 
 async fn method_not_allowed() -> Problem {

@@ -28,6 +28,16 @@ impl Cursor {
     pub const fn id(self) -> Uuid {
         self.0
     }
+
+    /// The place beside it on the newer side: what is older begins with this item.
+    pub(crate) const fn just_newer(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))
+    }
+
+    /// The place beside it on the older side: what is newer ends with this item.
+    pub(crate) const fn just_older(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_sub(1)))
+    }
 }
 
 impl fmt::Display for Cursor {

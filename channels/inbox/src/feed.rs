@@ -110,11 +110,27 @@ impl Feed {
         } else {
             (more, page.after.is_some())
         };
+        if items.is_empty() {
+            return Self::nothing_at(page);
+        }
         let cursor = |item: &Item| Cursor(item.id);
         Self {
             next: items.last().filter(|_| older).map(cursor),
             previous: items.first().filter(|_| newer).map(cursor),
             items,
+        }
+    }
+    /// An empty page: the way back begins with the very item whose place was given.
+    const fn nothing_at(page: Page) -> Self {
+        let (next, previous) = match (page.after, page.before) {
+            (Some(place), _) => (None, Some(place.just_older())),
+            (None, Some(place)) => (Some(place.just_newer()), None),
+            (None, None) => (None, None),
+        };
+        Self {
+            items: Vec::new(),
+            next,
+            previous,
         }
     }
 }

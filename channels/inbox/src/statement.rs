@@ -196,6 +196,10 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
     const UNSEEN: &[&str] = &["notifications_unseen"];
     const ARCHIVED: &[&str] = &["notifications_archived"];
     const ALL: &[&str] = &[FEED[0], UNREAD[0], UNSEEN[0]];
+    let of_one: &[&str] = match database.kind() {
+        "Postgres" => &["notifications_pkey"],
+        _ => &["PRIMARY KEY (id=?)"],
+    };
     let cursor = Some(Cursor(place));
     let page = |filter, after, before| Page {
         after,
@@ -222,12 +226,7 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
         .chain([
             ("counts", counts(database, 100), vec![], ALL),
             ("unread count", unread(database, Some(100)), vec![], UNREAD),
-            (
-                "change",
-                change(database, read),
-                vec![Some(place)],
-                &["notifications"],
-            ),
+            ("change", change(database, read), vec![Some(place)], of_one),
             ("read all", read_all(database), vec![Some(place)], UNREAD),
             // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
             (

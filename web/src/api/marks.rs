@@ -37,7 +37,9 @@ pub(crate) struct Marked {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct UpTo {
-    /// The newest item that was shown: what arrived after it stays as it is.
+    /// The newest item that was shown, as its id; ids are in the order of time. What has a later id stays as it is. An item
+    /// that was committed late, or by a machine whose clock is slow, may have an earlier id although it was not shown yet: then
+    /// it is marked too.
     #[serde(rename = "upTo")]
     newest: Uuid,
     /// Only what is of this category.

@@ -119,21 +119,33 @@ pub(crate) async fn switch(
     Document(change): Document<SwitchChange>,
 ) -> Result<Response, Problem> {
     let settings = web.preferences_of(&caller)?;
-    let version = settings.matrix().await?.version();
-    match Etag::new(&version).is_meant(&headers) {
-        None => {
-            let detail = "send the `ETag` of the preferences as `If-Match`";
-            return Err(Problem::new(VERSION_REQUIRED, detail));
-        }
-        Some(false) => return Err(PreferenceError::Changed.into()),
-        Some(true) => {}
-    }
     let change = CellChange {
         category: change.category,
         channel: change.channel,
         enabled: change.enabled,
     };
-    Ok(answer(settings.set_at(&version, &change).await?))
+    let version = meant(&settings.matrix().await?, &headers)?;
+    match settings.set_at(&version, &change).await {
+        // Somebody else was faster. `*` means what they made of it as well.
+        Err(PreferenceError::Changed) => {
+            let version = meant(&settings.matrix().await?, &headers)?;
+            Ok(answer(settings.set_at(&version, &change).await?))
+        }
+        turned => Ok(answer(turned?)),
+    }
+}
+
+/// The version that there is, if it is the one that is to be changed.
+fn meant(matrix: &Matrix, headers: &HeaderMap) -> Result<String, Problem> {
+    let version = matrix.version();
+    match Etag::new(&version).is_meant(headers) {
+        None => {
+            let detail = "send the `ETag` of the preferences as `If-Match`";
+            Err(Problem::new(VERSION_REQUIRED, detail))
+        }
+        Some(false) => Err(PreferenceError::Changed.into()),
+        Some(true) => Ok(version),
+    }
 }
 
 fn answer(matrix: Matrix) -> Response {

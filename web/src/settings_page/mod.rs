@@ -31,6 +31,8 @@ pub(crate) struct Turned {
     category: Option<String>,
     /// Its channel.
     channel: Option<String>,
+    /// The version that this made: once there is another one, nothing was just turned.
+    version: Option<String>,
 }
 
 /// A switch to turn, as its form says it.
@@ -61,8 +63,9 @@ pub(crate) async fn show(
     Search(turned): Search<Turned>,
 ) -> Result<Response, Problem> {
     let matrix = web.preferences_of(&caller)?.matrix().await?;
+    let is_now = turned.version.is_some_and(|its| its == matrix.version());
     let note = match (&turned.category, &turned.channel) {
-        (Some(category), Some(channel)) => Some(Note::Saved { category, channel }),
+        (Some(category), Some(channel)) if is_now => Some(Note::Saved { category, channel }),
         _ => None,
     };
     Ok(page(&web, StatusCode::OK, &matrix, note))
@@ -102,7 +105,7 @@ pub(crate) async fn submit(
         enabled,
     };
     match preferences.set_at(&version, &change).await {
-        Ok(_) => Ok(back_to(&change)),
+        Ok(matrix) => Ok(back_to(&change, &matrix)),
         Err(PreferenceError::Store(error)) => Err(error.into()),
         Err(refused) => {
             let matrix = preferences.matrix().await?;
@@ -114,10 +117,11 @@ pub(crate) async fn submit(
 }
 
 /// To the page, wherever the host has nested it: loading it again sends nothing again.
-fn back_to(change: &CellChange) -> Response {
+fn back_to(change: &CellChange, matrix: &Matrix) -> Response {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("category", &change.category)
         .append_pair("channel", &change.channel)
+        .append_pair("version", &matrix.version())
         .finish();
     (
         StatusCode::SEE_OTHER,
