@@ -112,7 +112,7 @@ fn a_page_of_older_notes_that_does_not_come_is_told_and_asked_for_again() {
         stage.click(".older").await;
         stage
             .expect(
-                "one('.bar.bad[role=status]')?.textContent",
+                "one('.bar.bad[part=message]')?.textContent",
                 "Older notifications couldn’t be loaded.",
             )
             .await;
@@ -135,7 +135,7 @@ fn what_the_server_refuses_is_taken_back_and_told() {
             stage.click_at_note("Note 2", control).await;
             stage
                 .expect(
-                    "one('.bar.bad[role=status]')?.textContent",
+                    "one('.bar.bad[part=message]')?.textContent",
                     "That couldn’t be saved, and was undone.",
                 )
                 .await;
@@ -146,7 +146,7 @@ fn what_the_server_refuses_is_taken_back_and_told() {
         stage.click(".read-all").await;
         stage
             .expect(
-                "one('.bar.bad[role=status]')?.textContent",
+                "one('.bar.bad[part=message]')?.textContent",
                 "That couldn’t be saved, and was undone.",
             )
             .await;
