@@ -1,26 +1,34 @@
 //! The headless module, for teams that draw a bell of their own.
 
-use crate::stage::{ADA, play_with};
+use axum::http::Method;
+use serde_json::json;
 
-/// An inbox without a bell, and everything it told.
+use crate::host::Host;
+use crate::stage::{ADA, Stage, play, play_with};
+
+/// An inbox without a bell, with `options`, and everything it told.
 const OWN: &str = "const { Inbox, Problem } = await import('/notifications/inbox.js'); \
-    const inbox = new Inbox({ src: '/notifications', user: 'u_ada' }); window.own = { inbox, Problem, states: [], created: [] }; \
+    const inbox = new Inbox({ src: '/notifications', ...options }); window.own = { inbox, Problem, states: [], created: [] }; \
     own.stop = inbox.subscribe((state) => own.states.push(state)); \
     inbox.addEventListener('created', ({ detail }) => own.created.push(detail.title)); inbox.start();";
+
+impl Stage {
+    /// Begins an inbox: `own.inbox`.
+    async fn begin(&self, options: &str) {
+        let script = format!(
+            "(async (options) => {{ {OWN} }})({options}).then(() => arguments[0](true), (error) => arguments[0](String(error)))"
+        );
+        let client = &self.browser.client;
+        let told = client.execute_async(&script, Vec::new()).await.unwrap();
+        assert_eq!(told, true);
+        self.expect("own.inbox.state.loading", false).await;
+    }
+}
 
 #[test]
 fn an_inbox_is_followed_and_changed_without_a_bell() {
     play_with(25, async |stage| {
-        let script = format!(
-            "(async () => {{ {OWN} }})().then(() => arguments[0](true), (error) => arguments[0](String(error)))"
-        );
-        let told = stage
-            .browser
-            .client
-            .execute_async(&script, Vec::new())
-            .await
-            .unwrap();
-        assert_eq!(told, true);
+        stage.begin("{ user: 'u_ada' }").await;
         stage.expect("own.inbox.state.items.length", 20).await;
         // A state is one object until something changes, and nobody can change it.
         stage.expect("[own.inbox.state === own.inbox.state, own.states.at(-1) === own.inbox.state, Object.isFrozen(own.inbox.state.items)]", vec![true, true, true]).await;
@@ -28,7 +36,7 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage
             .expect(
                 "[own.inbox.state.items.length, own.inbox.state.more]",
-                serde_json::json!([25, false]),
+                json!([25, false]),
             )
             .await;
         stage.expect("own.inbox.state.live", true).await;
@@ -37,7 +45,7 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage
             .expect(
                 "own.inbox.state.counts",
-                serde_json::json!({ "unread": 26, "unseen": 26, "total": 26, "badge": "26" }),
+                json!({ "unread": 26, "unseen": 26, "total": 26, "badge": "26" }),
             )
             .await;
         stage
@@ -46,16 +54,13 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage.expect_bell("Notifications, 25 unread").await;
         let refused = "own.inbox.setArchived('01900000-0000-7000-8000-000000000000', true).then(() => 'done', (it) => [it instanceof own.Problem, it.code, it.status])";
         stage
-            .expect(
-                refused,
-                serde_json::json!([true, "unknown-notification", 404]),
-            )
+            .expect(refused, json!([true, "unknown-notification", 404]))
             .await;
         stage.eval("own.inbox.show('archived')").await;
         stage
             .expect(
                 "[own.inbox.state.loading, own.inbox.state.items.length]",
-                serde_json::json!([false, 0]),
+                json!([false, 0]),
             )
             .await;
         stage.eval("own.stop()").await;
@@ -78,6 +83,99 @@ fn a_view_that_does_not_exist_is_refused_in_words() {
                 refused,
                 "there is no view \"starred\": all, unread, archived",
             )
+            .await;
+    });
+}
+
+#[test]
+fn an_inbox_of_one_organization_counts_that_one_alone() {
+    let before = async |host: &Host| {
+        host.tell_in(ADA, "org_1", "Here").await;
+        host.tell_in(ADA, "org_2", "There").await;
+        // The stream would put the counts right.
+        host.weather.refuse(Method::GET, "/inbox/events", 429);
+    };
+    play(before, async |stage| {
+        stage.begin("{ user: 'u_ada', org: 'org_1' }").await;
+        let here = "[own.inbox.state.items.map((it) => it.title), own.inbox.state.counts.unread, own.inbox.state.counts.total]";
+        stage.expect(here, json!([["Here"], 1, 1])).await;
+        for (read, unread) in [(true, 0), (false, 1)] {
+            let set = format!("own.inbox.setRead(own.inbox.state.items[0].id, {read})");
+            stage.eval(&set).await;
+            assert_eq!(stage.eval(here).await, json!([["Here"], unread, 1]));
+        }
+        stage.eval("own.inbox.readAll()").await;
+        assert_eq!(stage.eval(here).await, json!([["Here"], 0, 1]));
+        stage.expect_bell("Notifications, 2 unread").await;
+        stage.eval("bell.inbox.refresh()").await;
+        stage.expect_bell("Notifications, 1 unread").await;
+    });
+}
+
+#[test]
+fn without_a_user_nothing_is_shared() {
+    play_with(0, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        for streams in [2, 3] {
+            stage.begin("{}").await;
+            stage.expect("own.inbox.state.live", true).await;
+            let asked = stage.host.weather.asked(&Method::GET, "/inbox/events");
+            assert_eq!(asked, streams);
+        }
+        stage.begin("{ user: 'u_ada' }").await;
+        stage.expect("own.inbox.state.live", true).await;
+        let asked = stage.host.weather.asked(&Method::GET, "/inbox/events");
+        assert_eq!(asked, 3);
+    });
+}
+
+#[test]
+fn another_view_does_not_wait_for_what_the_one_before_was_loading() {
+    play_with(45, async |stage| {
+        stage.begin("{ user: 'u_ada' }").await;
+        stage.expect("own.inbox.state.live", true).await;
+        stage.eval("own.inbox.refresh()").await;
+        stage.host.weather.hold("/notifications/inbox");
+        stage
+            .eval("(own.older = own.inbox.loadOlder(), null)")
+            .await;
+        stage.expect("own.inbox.state.loadingOlder", true).await;
+        stage.eval("own.inbox.show('unread')").await;
+        stage.expect("own.inbox.state.loadingOlder", false).await;
+        stage.host.weather.clear();
+        stage.eval("own.older").await;
+        stage.expect("own.inbox.state.items.length", 20).await;
+        stage.eval("own.inbox.loadOlder()").await;
+        stage
+            .expect(
+                "[own.inbox.state.items.length, own.inbox.state.loadingOlder]",
+                json!([40, false]),
+            )
+            .await;
+    });
+}
+
+#[test]
+fn a_long_list_stays_as_long_as_it_is_when_it_is_read_again() {
+    let before = async |host: &Host| {
+        let titles: Vec<_> = (1..=130).map(|number| number.to_string()).collect();
+        let titles: Vec<_> = titles.iter().map(String::as_str).collect();
+        host.tell_at_once(ADA, &titles).await;
+    };
+    play(before, async |stage| {
+        stage.begin("{ user: 'u_ada' }").await;
+        stage.expect("own.inbox.state.live", true).await;
+        stage.eval("own.inbox.refresh()").await;
+        for shown in [40, 60, 80, 100, 120, 130] {
+            stage.eval("own.inbox.loadOlder()").await;
+            stage.expect("own.inbox.state.items.length", shown).await;
+        }
+        stage.eval("own.inbox.refresh()").await;
+        let shown = "[own.inbox.state.items.length, own.inbox.state.more]";
+        assert_eq!(stage.eval(shown).await, json!([130, false]));
+        stage.eval("own.inbox.readAll()").await;
+        stage
+            .expect("own.inbox.state.items.filter((it) => !it.readAt).length", 0)
             .await;
     });
 }

@@ -97,6 +97,12 @@ impl Host {
         self.leave(user, note(title)).await;
     }
 
+    /// Leaves a note with this title, in an organization.
+    pub(crate) async fn tell_in(&self, user: &str, org: &str, title: &str) {
+        let notice = note(title).about("desk").in_org(org).to([user]);
+        self.app.dispatcher.enqueue(notice).await.unwrap();
+    }
+
     /// Leaves notes with these titles, all at once.
     pub(crate) async fn tell_at_once(&self, user: &str, titles: &[&str]) {
         let notices = titles

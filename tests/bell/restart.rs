@@ -1,5 +1,6 @@
 //! The server goes and comes back; the network goes and comes back.
 
+use axum::http::Method;
 use serde_json::json;
 
 use crate::stage::{ADA, Stage, play_with};
@@ -33,7 +34,7 @@ fn a_server_that_was_started_anew_is_found_again() {
         stage.click_at_note("Note 45", "[data-act=read]").await;
         stage
             .expect(
-                "one('.bar.bad[role=status]')?.textContent",
+                "one('.bar.bad[part=message]')?.textContent",
                 "That couldn’t be saved, and was undone.",
             )
             .await;
@@ -80,7 +81,7 @@ fn without_a_network_the_bell_says_so_and_afterwards_it_is_up_to_date() {
         stage.click_at_note("Note 2", "[data-act=archive]").await;
         stage
             .expect(
-                "one('.bar.bad[role=status]')?.textContent",
+                "one('.bar.bad[part=message]')?.textContent",
                 "That couldn’t be saved, and was undone.",
             )
             .await;
@@ -97,5 +98,38 @@ fn without_a_network_the_bell_says_so_and_afterwards_it_is_up_to_date() {
         stage.expect_titles(&["Missed", "Note 2", "Note 1"]).await;
         stage.expect("one('.bar.bad').textContent", "").await;
         stage.expect("bell.inbox.state.live", true).await;
+    });
+}
+
+/// Keeps which timers wait for the first word of a stream.
+const WATCH_TIMERS: &str = "window.waiting = new Set(); const { setTimeout: set, clearTimeout: clear } = window; \
+    window.setTimeout = (act, time) => { const id = set(act, time); if (time === 10_000) waiting.add(id); return id; }; \
+    window.clearTimeout = (id) => { waiting.delete(id); clear(id); };";
+
+#[test]
+fn a_network_that_is_there_again_renews_a_stream_once_and_the_head_with_it() {
+    play_with(1, async |stage| {
+        let watch = json!({ "source": WATCH_TIMERS });
+        stage
+            .browser
+            .devtools("Page.addScriptToEvaluateOnNewDocument", watch)
+            .await;
+        stage.go("/").await;
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.eval("bell.inbox.refresh()").await;
+        let asked = |end| stage.host.weather.asked(&Method::GET, end);
+        let (streams, heads) = (asked("/inbox/events"), asked("/notifications/inbox"));
+        stage
+            .eval("window.dispatchEvent(new Event('online'))")
+            .await;
+        stage.expect("bell.inbox.state.live", true).await;
+        // Whatever look is under way ends before this one.
+        stage.eval("bell.inbox.refresh()").await;
+        assert_eq!(asked("/notifications/inbox"), heads + 2);
+        // No timer is left that would close it.
+        assert_eq!(stage.eval("waiting.size").await, 0);
+        stage.host.tell(ADA, "After").await;
+        stage.expect_bell("Notifications, 2 unread").await;
+        assert_eq!(asked("/inbox/events"), streams + 1);
     });
 }

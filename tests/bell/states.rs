@@ -105,7 +105,7 @@ fn new_read_and_archived_notes_and_long_ones_are_told_apart() {
         stage.click_at_note("Note 97", "[data-act=archive]").await;
         stage
             .expect(
-                "one('.bar[role=status] span')?.textContent",
+                "one('.bar[part=message] span')?.textContent",
                 "Archived: Note 97",
             )
             .await;
@@ -122,5 +122,50 @@ fn new_read_and_archived_notes_and_long_ones_are_told_apart() {
         stage.expect_titles(&["Note 97"]).await;
         stage.look("archived").await;
         stage.expect_a_quiet_console().await;
+    });
+}
+
+#[test]
+fn a_host_that_sends_to_its_own_sign_in_means_signed_out() {
+    play_with(1, async |stage| {
+        stage.open_list().await;
+        stage.expect_titles(&["Note 1"]).await;
+        stage
+            .host
+            .weather
+            .refuse(Method::GET, "/notifications/inbox", 302);
+        stage.eval("bell.inbox.refresh()").await;
+        stage
+            .expect(
+                "one('.bar.bad').textContent",
+                "You’re signed out. This may be out of date.",
+            )
+            .await;
+        stage.expect_titles(&["Note 1"]).await;
+    });
+}
+
+#[test]
+fn another_persons_bell_has_nothing_of_the_one_before() {
+    play_with(2, async |stage| {
+        let left = "[one('[part=message]').textContent, one('p[role=status]').textContent, one('.bell').ariaExpanded]";
+        stage.open_list().await;
+        stage.click_at_note("Note 2", "[data-act=archive]").await;
+        stage.expect("Boolean(one('.undo'))", true).await;
+        stage.host.tell(ADA, "Told").await;
+        stage
+            .expect(
+                left,
+                vec!["Archived: Note 2Undo", "New notification: Told", "true"],
+            )
+            .await;
+        stage.eval("bell.setAttribute('user', 'u_bob')").await;
+        assert_eq!(stage.eval(left).await, serde_json::json!(["", "", "false"]));
+        stage.open_list().await;
+        stage.expect("one('.bell').ariaExpanded", "true").await;
+        stage
+            .eval("(window.gone = one('.bell'), bell.remove())")
+            .await;
+        assert_eq!(stage.browser.eval("gone.ariaExpanded").await, "false");
     });
 }

@@ -101,3 +101,30 @@ fn tabs_of_different_people_hear_nothing_of_each_other() {
         stage.expect_titles(&["For Bob"]).await;
     });
 }
+
+#[test]
+fn tabs_of_people_who_are_not_told_apart_share_nothing_either() {
+    play_with(0, async |stage| {
+        let forget = async || {
+            let before = streams(&stage.host);
+            stage.eval("bell.removeAttribute('user')").await;
+            stage.expect("bell.inbox.state.live", true).await;
+            assert_eq!(streams(&stage.host), before + 1);
+        };
+        let first = stage.browser.client.window().await.unwrap();
+        stage.expect("bell.inbox.state.live", true).await;
+        forget().await;
+        let second = stage.another_tab().await;
+        stage.go("/as/u_bob").await;
+        stage.expect("bell.inbox.state.live", true).await;
+        forget().await;
+        stage.host.tell("u_bob", "For Bob").await;
+        stage.expect_bell("Notifications, 1 unread").await;
+        stage.host.tell(ADA, "For Ada").await;
+        stage.turn_to(&first).await;
+        let titles = "bell.inbox.state.items.map((it) => it.title)";
+        stage.expect(titles, vec!["For Ada"]).await;
+        stage.turn_to(&second).await;
+        stage.expect(titles, vec!["For Bob"]).await;
+    });
+}

@@ -4,8 +4,9 @@ use axum::http::Method;
 
 use crate::stage::{ADA, Stage, play_with};
 
-/// Keeps what the region said, each text once for each time it was said.
-const LISTEN: &str = "window.said = []; const region = document.querySelector('campanile-bell').shadowRoot.querySelector('p[role=status]'); \
+/// Keeps what each region said, each text once for each time it was said.
+const LISTEN: &str = "window.said = []; const root = document.querySelector('campanile-bell').shadowRoot; \
+    for (const region of root.querySelectorAll('[role=status]')) \
     new MutationObserver(() => { if (region.textContent) window.said.push(region.textContent); })\
     .observe(region, { childList: true, characterData: true, subtree: true });";
 
@@ -87,5 +88,39 @@ fn without_a_stream_the_server_is_asked_every_now_and_then() {
         // When it is there again, it is used again.
         stage.host.weather.clear();
         stage.expect("bell.inbox.state.live", true).await;
+    });
+}
+
+#[test]
+fn what_stands_in_place_of_a_list_and_what_is_wrong_is_told_once() {
+    const FAILED: &str = "Your notifications couldn’t be loaded. This may be out of date.";
+    play_with(0, async |stage| {
+        stage.expect("bell.inbox.state.live", true).await;
+        listen(stage).await;
+        stage.open_list().await;
+        stage
+            .expect("window.said", vec!["No notifications yet"])
+            .await;
+        stage
+            .host
+            .weather
+            .refuse(Method::GET, "/notifications/inbox", 500);
+        for _ in 0..2 {
+            stage.eval("bell.inbox.refresh()").await;
+        }
+        stage
+            .expect("window.said", vec!["No notifications yet", FAILED])
+            .await;
+        stage.host.weather.clear();
+        stage.eval("bell.inbox.refresh()").await;
+        stage.expect("one('.bar.bad').textContent", "").await;
+        stage.click(".views :nth-child(2)").await;
+        let told = [
+            "No notifications yet",
+            FAILED,
+            "Loading…",
+            "You’re all caught up",
+        ];
+        stage.expect("window.said", told.to_vec()).await;
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
@@ -74,7 +74,8 @@ pub(crate) async fn pass(State(weather): State<Weather>, request: Request, next:
         .iter()
         .find(|(of, end, _)| *of == method && path.ends_with(end));
     match refused {
-        Some((.., status)) => (*status, "{}").into_response(),
+        // Where a redirect leads: to a page.
+        Some((.., status)) => (*status, [(header::LOCATION, "/note")], "{}").into_response(),
         None => next.run(request).await,
     }
 }

@@ -27,6 +27,17 @@ both_databases! {
         assert_eq!(counts(back.expect(200)), [1, 0, 1], "it is unread, and was seen");
     }
 
+    async fn an_item_of_an_organization_is_changed_and_counted_in_it_alone(site: Site) {
+        let here = site.tell_in("u_ada", "here", "org_1").await;
+        let there = site.tell_in("u_ada", "there", "org_2").await;
+        let read = site.patch("u_ada", &format!("/inbox/{here}?org=org_1"), json!({ "read": true })).await;
+        assert_eq!(counts(read.expect(200)), [0, 0, 1]);
+        let other = site.patch("u_ada", &format!("/inbox/{there}?org=org_1"), json!({ "read": true })).await;
+        other.expect_problem(404, "unknown-notification");
+        let whole = site.patch("u_ada", &format!("/inbox/{here}"), json!({ "read": false })).await;
+        assert_eq!(counts(whole.expect(200)), [2, 1, 2]);
+    }
+
     async fn what_arrives_after_the_first_page_stays_unread_and_unseen(site: Site) {
         site.tell_many("u_ada", 0..3).await;
         site.tell("u_bob", "his").await;

@@ -69,7 +69,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 .bar span { flex: 1; }
 .bar.bad { color: var(--_danger); }
 
-@media (max-height: 26rem) { .panel { overflow-y: auto; scroll-padding-block-end: 3.5rem; } .scroll { flex: none; overflow: visible; } [role="status"] { position: sticky; inset-block-end: 0; } }
+@media (max-height: 26rem) { .panel { overflow-y: auto; scroll-padding-block-end: 3.5rem; } .scroll { flex: none; overflow: visible; } .scroll ~ .bar { position: sticky; inset-block-end: 0; } }
 @media (prefers-reduced-motion: no-preference) {
   .bone { animation: pulse 1.4s ease-in-out infinite alternate; }
   @keyframes pulse { to { opacity: .45; } }

@@ -1,7 +1,7 @@
 // <campanile-bell src="/notifications">: a button with the number of unread notifications, and a popover with the list.
 //
-// Attributes: `src` (where the routes are nested), `org`, `user` (keeps the tabs of different people apart), `theme`
-// (`light` or `dark`; else the page's own `color-scheme`), `strings` (JSON, see `bell-texts.js`), `lang` (else the page's).
+// Attributes: `src` (where the routes are nested), `org`, `user` (whose tabs share a stream), `theme` (`light` or `dark`; else
+// the page's own `color-scheme`), `strings` (JSON, see `bell-texts.js`), `lang` (else the page's).
 // Slots: `icon`, `footer`. Parts and variables: see `bell-style.js`. A click on a notification fires `campanile-open`, cancelable.
 
 import { Row, button, el, icon, name, putText } from "./bell-parts.js";
@@ -109,6 +109,9 @@ export class CampanileBell extends HTMLElement {
     this.#announcing = null;
     this.#arrived = [];
     this.#seenUpTo = "";
+    this.#say("");
+    this.#ui.status.textContent = "";
+    this.#ui.bell.setAttribute("aria-expanded", "false");
   }
 
   #build() {
@@ -125,8 +128,8 @@ export class CampanileBell extends HTMLElement {
     const tools = el("div", { class: "tools", part: "tools" }, ui.group, ui.readAll);
     ui.list = el("ul", { part: "list", role: "list", onkeydown: (event) => this.#walk(event) });
     ui.older = button("text older", () => this.#loadOlder());
-    ui.rest = el("div", {});
-    ui.banner = el("div", { class: "bar bad", part: "banner" });
+    ui.rest = el("div", { role: "status" });
+    ui.banner = el("div", { class: "bar bad", part: "banner", role: "status" });
     ui.message = el("div", { class: "bar", part: "message", role: "status" });
     ui.scroll = el("div", { class: "scroll", part: "scroll" }, ui.list, ui.older, ui.rest);
     ui.panel = el(
@@ -303,8 +306,9 @@ export class CampanileBell extends HTMLElement {
     const nothing = !state.items.length;
     scroll.setAttribute("aria-busy", String(state.loading && !problem));
     const kind = !nothing ? "" : state.loading ? (problem ? "failed" : "loading") : state.more ? "" : "empty";
-    const told = `${kind} ${problem} ${state.view}`;
-    putText(banner, problem && kind !== "failed" ? this.#texts.get("outdated", { problem }) : "");
+    const failed = kind === "failed";
+    const told = `${kind} ${failed && problem} ${state.view}`;
+    putText(banner, problem && !failed ? this.#texts.get("outdated", { problem }) : "");
     if (rest.dataset.told === told) return;
     rest.dataset.told = told;
     const had = rest.contains(this.shadowRoot.activeElement);
@@ -371,14 +375,15 @@ export class CampanileBell extends HTMLElement {
     }
   }
 
-  // Whether it was saved. What was not has been taken back already, and is told.
+  // Whether it was saved, and is still to be told. What was not has been taken back already, and is told.
   async #write(act) {
+    const inbox = this.#inbox;
     this.#say("");
     try {
       await act();
-      return true;
+      return inbox === this.#inbox;
     } catch {
-      this.#say(this.#texts.get("notSaved"), "bad");
+      if (inbox === this.#inbox) this.#say(this.#texts.get("notSaved"), "bad");
       return false;
     }
   }

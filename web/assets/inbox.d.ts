@@ -54,7 +54,7 @@ export interface State {
 
 /** What the server, or the way to it, had against a request. */
 export class Problem extends Error {
-  /** The end of the problem's type, `invalid-cursor` for example; `no-answer`, `signed-out` or `unknown`. */
+  /** The end of the problem's type, `invalid-cursor` for example; `no-answer`, `signed-out` (a redirect is that too) or `unknown`. */
   readonly code: string;
   /** The HTTP status, or 0 without an answer. */
   readonly status: number;
@@ -67,7 +67,7 @@ export interface Options {
   src: string;
   /** Only what happened in this organization. */
   org?: string | null;
-  /** Keeps the tabs of different people apart, who use one browser after another. It is never sent. */
+  /** An id of whose inbox it is; it is never sent. The tabs of one person share a live connection; without it they do not. */
   user?: string;
 }
 
@@ -83,7 +83,7 @@ export class Inbox extends EventTarget {
   readonly state: State;
   /** Calls back after every change. Gives the function that ends it. */
   subscribe(listener: (state: State) => void): () => void;
-  /** Loads the head and follows what happens, together with the other tabs. */
+  /** Loads the head and follows what happens, together with the other tabs of the `user`. */
   start(): void;
   stop(): void;
   show(view: View): void;

@@ -58,7 +58,8 @@ export function safeLink(text) {
 
 export class Inbox extends EventTarget {
   #src;
-  #org;
+  // The organization, if there is one, as requests name it.
+  #part;
   #live;
   #state = null;
   #telling = false;
@@ -87,14 +88,14 @@ export class Inbox extends EventTarget {
   #failures = 0;
   #timer;
 
-  // `src` is where the routes are nested. `org` narrows the inbox to one organization. `user` is only a name that keeps
-  // the tabs of different people apart; it is never sent.
+  // `src` is where the routes are nested. `org` narrows the inbox to one organization. `user` is only a name under
+  // which the tabs of one person share a stream; it is never sent. Without it they do not share.
   constructor({ src, org = null, user = "" }) {
     super();
     this.#src = new URL(src, document.baseURI).href.replace(/\/$/, "");
-    this.#org = org || null;
+    this.#part = org ? { org } : {};
     const url = this.#url("/inbox/events");
-    this.#live = new Live(url, `campanile ${user} ${url}`, (type, data) => this.#hear(type, data));
+    this.#live = new Live(url, user && `campanile ${user} ${url}`, (type, data) => this.#hear(type, data));
   }
 
   // All there is to show. It is the same object until something changes.
@@ -137,6 +138,7 @@ export class Inbox extends EventTarget {
     this.#loaded = false;
     this.#problem = null;
     this.#turn += 1;
+    this.#older = false;
     this.#fetching = null;
     this.refresh();
   }
@@ -152,12 +154,13 @@ export class Inbox extends EventTarget {
   // Adds a page of older items.
   async loadOlder() {
     if (!this.#next || this.#older) return;
+    const turn = this.#turn;
     this.#older = true;
     this.#change();
     try {
-      await this.#fetchOlder();
+      await this.#fetchOlder(turn);
     } finally {
-      this.#older = false;
+      if (turn === this.#turn) this.#older = false;
       this.#change();
     }
   }
@@ -217,9 +220,14 @@ export class Inbox extends EventTarget {
     while (this.#stale) {
       this.#stale = false;
       const since = this.#now;
-      const limit = Math.min(Math.max(this.state.items.length, PAGE), LARGEST_PAGE);
+      const shown = Math.max(this.state.items.length, PAGE);
+      const limit = Math.min(shown, LARGEST_PAGE);
       try {
-        const page = await call(this.#url("/inbox", { status: this.#view, limit }));
+        let page = await call(this.#url("/inbox", { status: this.#view, limit }));
+        while (turn === this.#turn && page.next && page.items.length < shown) {
+          const more = await call(this.#url("/inbox", { status: this.#view, limit, cursor: page.next }));
+          page = { ...more, items: [...page.items, ...more.items] };
+        }
         if (turn !== this.#turn) return;
         this.#takeHead(page, since);
         this.#failures = 0;
@@ -257,9 +265,9 @@ export class Inbox extends EventTarget {
     this.#end = page.next ? page.items.at(-1).id : "";
   }
 
-  async #fetchOlder() {
+  async #fetchOlder(turn) {
     for (let fresh = false; this.#next; ) {
-      const [next, since, turn] = [this.#next, this.#now, this.#turn];
+      const [next, since] = [this.#next, this.#now];
       try {
         const page = await call(this.#url("/inbox", { status: this.#view, limit: PAGE, cursor: next }));
         if (turn !== this.#turn) return;
@@ -272,6 +280,7 @@ export class Inbox extends EventTarget {
         this.#takeEnd(page);
         return;
       } catch (problem) {
+        if (turn !== this.#turn) return;
         // The server was started anew with another key: the head has a cursor that fits.
         if (problem.code !== "invalid-cursor" || fresh) throw problem;
         fresh = true;
@@ -283,7 +292,7 @@ export class Inbox extends EventTarget {
 
   #mark(id, body, apply) {
     return this.#write({
-      send: () => call(this.#url(`/inbox/${encodeURIComponent(id)}`, null), "PATCH", body),
+      send: () => call(this.#url(`/inbox/${encodeURIComponent(id)}`), "PATCH", body),
       apply: (items, counts) => {
         const old = items.find((item) => item.id === id);
         if (!old) return [items, counts];
@@ -308,7 +317,7 @@ export class Inbox extends EventTarget {
       const unread = marks.includes("readAt") ? left(isUnread) : counts.unread;
       return [items.map(marked), { ...counts, unread, unseen: left(isUnseen) }];
     };
-    await this.#write({ send: () => call(this.#url(path, null), "POST", this.#org ? { upTo, org: this.#org } : { upTo }), apply });
+    await this.#write({ send: () => call(this.#src + path, "POST", { upTo, ...this.#part }), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
     // The stream says by itself that there is more to see anew.
@@ -383,29 +392,30 @@ export class Inbox extends EventTarget {
   #onPage = ({ type, persisted }) => {
     if (type === "pagehide") this.#live.stop();
     if (type === "pageshow" && persisted) this.#live.start();
-    const returned = type === "online" || (type === "pageshow" && persisted);
+    // A stream that was there is made anew, and tells when to look.
+    const returned = (type === "online" && !this.#live.up) || (type === "pageshow" && persisted);
     const longAgo = Date.now() - this.#fetchedAt > FRESH_FOR;
     if (returned || (type === "visibilitychange" && !document.hidden && (this.#stale || longAgo))) this.#lookAgain();
     this.#change();
   };
 
-  #url(path, query = {}) {
+  #url(path, query) {
     const url = new URL(this.#src + path);
-    if (query && this.#org) url.searchParams.set("org", this.#org);
-    for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
+    url.search = new URLSearchParams({ ...this.#part, ...query });
     return url.href;
   }
 }
 
 // A change goes through although the page is left meanwhile.
-async function call(url, method = "GET", body = undefined) {
+async function call(url, method = "GET", body) {
   let response;
   try {
     response = await fetch(url, {
       method,
-      headers: body ? { Accept: "application/json", "Content-Type": "application/json" } : { Accept: "application/json" },
+      headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
       body: body && JSON.stringify(body),
       keepalive: Boolean(body),
+      redirect: "manual",
       signal: AbortSignal.timeout(ANSWER_WITHIN),
     });
   } catch {
@@ -413,7 +423,8 @@ async function call(url, method = "GET", body = undefined) {
   }
   const json = await response.json().catch(() => null);
   if (response.ok && json) return json;
-  const code = response.status === 401 ? "signed-out" : (json?.type?.split(":").pop() ?? "unknown");
+  // A host sends those who are not signed in away in its own manner: no status.
+  const code = [401, 0].includes(response.status) ? "signed-out" : (json?.type?.split(":").pop() ?? "unknown");
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || 0;
   throw new Problem(code, json?.detail ?? `the server answered ${response.status}`, response.status, retryAfter);
 }

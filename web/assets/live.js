@@ -1,5 +1,6 @@
 // The live connection: one stream of events for all tabs of an origin. The tab that holds the lock has the stream and
-// passes on what it hears; when it is closed, another one takes over. Where a browser cannot share, each tab has its own.
+// passes on what it hears; when it is closed, another one takes over. Without a name, or where a browser cannot share, each tab
+// has its own.
 
 const LONGEST_WAIT = 60_000;
 const SHORTEST_WAIT = 250;
@@ -38,7 +39,7 @@ export class Live {
   start() {
     this.#ending = new AbortController();
     const { signal } = this.#ending;
-    if (!navigator.locks || !window.BroadcastChannel) {
+    if (!this.#name || !navigator.locks || !window.BroadcastChannel) {
       this.#lead(signal);
       return;
     }
@@ -66,13 +67,14 @@ export class Live {
 
   #lead(signal) {
     if (signal.aborted) return;
-    // Whoever had the stream before has it no more.
-    if (this.up) this.#pass("down");
     window.addEventListener("online", () => this.#connect(), { signal });
     this.#connect();
   }
 
+  // Whatever stream there was before, here or in another tab, is no more.
   #connect() {
+    if (this.up) this.#pass("down");
+    this.#since = 0;
     clearTimeout(this.#timer);
     this.#source?.close();
     const source = new EventSource(this.#url);
@@ -84,7 +86,7 @@ export class Live {
   }
 
   #arrive(type, text) {
-    if (type === "counts" && !this.up) {
+    if (!this.#since) {
       clearTimeout(this.#timer);
       this.#since = Date.now();
       this.#pass("up");
@@ -97,7 +99,7 @@ export class Live {
     if (source !== this.#source) return;
     source.close();
     clearTimeout(this.#timer);
-    this.#failures = this.up && Date.now() - this.#since > STEADY_AFTER ? 0 : this.#failures + 1;
+    this.#failures = this.#since && Date.now() - this.#since > STEADY_AFTER ? 0 : this.#failures + 1;
     if (this.up) this.#pass("down");
     this.#timer = setTimeout(() => this.#connect(), backOff(this.#failures));
   }

@@ -45,7 +45,7 @@ pub(crate) struct CountsQuery {
         max_length = 255,
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
     )]
-    org: Option<String>,
+    pub(crate) org: Option<String>,
 }
 
 impl Counts {

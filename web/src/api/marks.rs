@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::api::Web;
-use crate::api::counts::Counts;
+use crate::api::counts::{Counts, CountsQuery};
 use crate::api::notification::Notification;
-use crate::body::Document;
+use crate::body::{Document, Search};
 use crate::caller::Caller;
 use crate::problem::Problem;
 
@@ -75,23 +75,24 @@ pub(crate) struct AllMarked {
     path = "/inbox/{id}",
     operation_id = "changeNotification",
     tag = "inbox",
-    params(("id" = Uuid, Path, description = "The item")),
+    params(("id" = Uuid, Path, description = "The item"), CountsQuery),
     request_body = Marks,
     responses(
         (status = 200, description = "It is so now", body = Marked),
-        (status = 404, description = "`unknown-notification`: it is missing, or somebody else's"),
+        (status = 404, description = "`unknown-notification`: it is missing, or somebody else's, or of another organization"),
     )
 )]
 pub(crate) async fn change(
     State(web): State<Web>,
     caller: Caller,
     id: Result<Path<String>, PathRejection>,
+    Search(query): Search<CountsQuery>,
     Document(marks): Document<Marks>,
 ) -> Result<Json<Marked>, Problem> {
     // What is no id names no notification.
     let id = id.ok().and_then(|Path(id)| Uuid::try_parse(&id).ok());
     let id = id.ok_or(InboxError::NotFound)?;
-    let inbox = caller.inbox(web.database(), None)?;
+    let inbox = caller.inbox(web.database(), query.org.as_deref())?;
     let change = Change {
         read: marks.read,
         archived: marks.archived,
