@@ -32,6 +32,9 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage.expect("own.inbox.state.items.length", 20).await;
         // A state is one object until something changes, and nobody can change it.
         stage.expect("[own.inbox.state === own.inbox.state, own.states.at(-1) === own.inbox.state, Object.isFrozen(own.inbox.state.items)]", vec![true, true, true]).await;
+        // The look that the stream began with is over: it would end the list where it ended before.
+        stage.expect("own.inbox.state.live", true).await;
+        stage.eval("own.inbox.refresh()").await;
         stage.eval("own.inbox.loadOlder()").await;
         stage
             .expect(
