@@ -220,11 +220,12 @@ export class Inbox extends EventTarget {
     while (this.#stale) {
       this.#stale = false;
       const since = this.#now;
-      const shown = Math.max(this.state.items.length, PAGE);
-      const limit = Math.min(shown, LARGEST_PAGE);
+      // An older page may join the list meanwhile.
+      const shown = () => Math.max(this.state.items.length, PAGE);
+      const limit = Math.min(shown(), LARGEST_PAGE);
       try {
         let page = await call(this.#url("/inbox", { status: this.#view, limit }));
-        while (turn === this.#turn && page.next && page.items.length < shown) {
+        while (turn === this.#turn && page.next && page.items.length < shown()) {
           const more = await call(this.#url("/inbox", { status: this.#view, limit, cursor: page.next }));
           page = { ...more, items: [...page.items, ...more.items] };
         }
