@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use crate::channel::Channel;
 use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::policy::Policy;
+use crate::thread::{NoAnswer, on_own_thread};
 
 /// One channel's calls in this process, those of workers and those of dispatches together.
 pub(crate) struct Bulkhead {
@@ -20,7 +21,7 @@ pub(crate) struct Bulkhead {
 }
 
 /// Leave to make one call; given back when the call is really over.
-pub(crate) struct Leave(OwnedSemaphorePermit);
+pub(crate) struct Leave(#[expect(dead_code, reason = "held, and dropped")] OwnedSemaphorePermit);
 
 impl Bulkhead {
     pub(crate) fn new(policy: &Policy) -> Self {
@@ -57,7 +58,7 @@ impl Bulkhead {
 /// One call of a channel: a panic, a hang or a wrong number of verdicts becomes a verdict.
 ///
 /// It runs on a thread of its own, so that a channel that blocks it holds up nobody else; such a call keeps its leave until
-/// it really ends, so that a channel cannot take more threads than it may make calls.
+/// it really ends, so that a channel cannot take more threads than it may make calls. No thread keeps the process from ending.
 pub(crate) async fn call(
     channel: Arc<dyn Channel>,
     batch: Vec<Delivery>,
@@ -67,14 +68,8 @@ pub(crate) async fn call(
     let started = Instant::now();
     let deliveries = batch.len();
     let is_frozen = batch.iter().any(|its| its.batch_id.is_some());
-    let runtime = tokio::runtime::Handle::current();
     let call = async move { tokio::time::timeout(timeout, channel.deliver(&batch)).await };
-    let call = call.in_current_span();
-    let thread = tokio::task::spawn_blocking(move || {
-        let verdicts = runtime.block_on(call);
-        drop(leave.0);
-        verdicts
-    });
+    let thread = on_own_thread(leave, call.in_current_span());
     // A little longer than the call itself may take: it is over by then, unless it blocks its thread.
     let patience = timeout + Duration::from_millis(100);
     let verdict = match tokio::time::timeout(patience, thread).await {
@@ -85,7 +80,7 @@ pub(crate) async fn call(
             "the channel gave {} verdicts for {deliveries} deliveries",
             verdicts.len(),
         ))),
-        Ok(Err(error)) if error.is_panic() => {
+        Ok(Err(NoAnswer::Panicked)) => {
             let error = DeliveryError::new("the channel panicked").with_class(ErrorClass::Panic);
             if is_frozen {
                 // Its provider may have taken it: it must come again as it was.
@@ -94,7 +89,10 @@ pub(crate) async fn call(
                 Verdict::retry(error)
             }
         }
-        Ok(Err(_)) => Verdict::unknown("the channel's call was stopped"),
+        Ok(Err(NoAnswer::NoThread(error))) => Verdict::retry(
+            DeliveryError::new(format!("there is no thread for the call: {error}"))
+                .with_class(ErrorClass::Internal),
+        ),
         Ok(Ok(Err(_))) | Err(_) => Verdict::unknown(
             DeliveryError::new(format!("the channel did not answer within {timeout:?}"))
                 .with_class(ErrorClass::Timeout),

@@ -231,7 +231,7 @@ impl Part {
 /// * A batch holds between one and [`max_batch`](Channel::max_batch) deliveries, each admitted, not muted, with rendered
 ///   and frozen parts, and with at least one address.
 /// * A call runs on a thread of its own under a time-out, and no more calls at once than your policy says. A panic or a hang
-///   of yours is a failed attempt of your deliveries and of no other channel's.
+///   of yours is a failed attempt of your deliveries and of no other channel's. A process that ends does not wait for the thread.
 /// * A delivery may come again (with the same id, the same parts and a higher attempt) when your verdict asked for it,
 ///   or when the process died before the verdict was recorded.
 /// * If your [`policy`](Channel::policy) says that keys are honoured, a batch of several has a

@@ -31,6 +31,7 @@ mod transaction;
 mod write;
 pub mod policy;
 mod bulkhead;
+mod thread;
 mod lease;
 mod batch;
 mod attempt;

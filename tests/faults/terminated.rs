@@ -1,10 +1,12 @@
-//! F26: a worker that is told to end while fifty sends are in flight.
+//! F26 and F41: a worker that is told to end while sends are in flight, or while a channel blocks its threads.
+
+use std::time::Duration;
 
 use campanile_tests::both_databases;
-use campanile_tests::outside::Mails;
+use campanile_tests::outside::{Mails, Pigeons};
 use campanile_tests::provider::{Answered, Behaviour};
 
-use crate::stage::{Stage, letter};
+use crate::stage::{Stage, bell, letter};
 
 const UNTOUCHED: &str = "select count(*) from {campanile}notification_deliveries \
     where state = 'pending' and attempt = 0 and lease_until is null and worker is null";
@@ -51,5 +53,23 @@ both_databases! {
         worker.terminate().await;
         assert_eq!(stage.in_state("pending").await, 8);
         stage.ends_well().await;
+    }
+    /// F41. The pigeons block for ten minutes, and may; whoever is told to end has a grace of twenty seconds.
+    async fn a_channel_that_blocks_its_threads_keeps_no_process_from_ending(stage: Stage) {
+        stage.people(2).await;
+        stage.enqueue(bell("blocks", 2)).await;
+        let mut worker = stage.worker_as(|outside| {
+            (outside.pigeons, outside.attempt_millis) = (Pigeons::BlockMillis(600_000), 600_000);
+        });
+        let blocked = "select count(*) from {campanile}notification_deliveries where channel = 'pigeon' and state = 'running'";
+        stage.eventually("the pigeons block", async || stage.database.number(blocked).await == 2).await;
+        stage.eventually("mails go out", async || stage.in_state("delivered").await == 2).await;
+        // What it had begun ends unrecorded.
+        stage.told().killed = true;
+        worker.tell_to_end().await;
+        let ended = tokio::time::timeout(Duration::from_secs(50), worker.ended()).await;
+        assert!(ended.is_ok(), "the process runs on while its channel blocks");
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("delivered").await, 4);
     }
 }
