@@ -12,6 +12,10 @@ use crate::error::StoreError;
 use crate::recipient::{self, InvalidInput};
 
 /// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
+///
+/// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
+/// and at most eight of a channel are under way at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
+/// deliveries wait and are tried again, and no other channel is held up.
 #[async_trait]
 pub trait AddressBook: Send + Sync + 'static {
     /// The addresses of each of these users on a channel. A user without any may be left out.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::address::{AddressBook, AddressTable};
@@ -233,6 +234,9 @@ impl Builder {
     }
 }
 
+/// How many look-ups of one channel's addresses are under way at once in one process.
+const MAX_LOOK_UPS: usize = 8;
+
 const NO_DATABASE: &str =
     "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`";
 
@@ -266,6 +270,7 @@ fn build_channels(
                     let policy = remote.policy();
                     let remote = Remote {
                         bulkhead: Bulkhead::new(&policy),
+                        look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
                         channel: remote,
                         policy,
                     };

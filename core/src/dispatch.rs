@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -78,6 +79,8 @@ pub(crate) struct Remote {
     pub(crate) channel: Arc<dyn Channel>,
     pub(crate) policy: Policy,
     pub(crate) bulkhead: Bulkhead,
+    /// How many look-ups of its addresses are under way at once, at the most.
+    pub(crate) look_ups: Arc<Semaphore>,
 }
 
 /// The numbers a host may set on the [`Builder`].

@@ -134,6 +134,10 @@ impl Judged {
             {
                 ended(State::Unknown)
             }
+            // Something of the app's own did not work, its address book for example.
+            Verdict::Retry { error, .. } if error.class() == Some(ErrorClass::Internal) => {
+                (State::Waiting, jitter(policy, 1))
+            }
             Verdict::Retry { after, .. } => self.again(policy, *after, or_unknown(State::Dead)),
             Verdict::Unknown { .. } => self.again(policy, None, State::Unknown),
         }

@@ -23,6 +23,7 @@ mod worker;
 mod leases;
 mod policies;
 mod blocking;
+mod address_book;
 mod expiry;
 mod strangers;
 mod wake;

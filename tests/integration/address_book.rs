@@ -1,0 +1,134 @@
+//! An address book of the host's that panics, hangs or blocks: nothing was tried, and nobody else is held up.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use campanile::address::{AddressBook, AddressError, AddressTable};
+use campanile::{Dispatcher, NotifiableEvent as _, Outcome, async_trait};
+use campanile_pigeon::PIGEON;
+use campanile_tests::events::{PigeonAlone, PigeonExpected};
+use campanile_tests::{App, Running, both_databases};
+
+/// What is wrong with the book.
+enum Fault {
+    Panics,
+    Hangs,
+    /// It blocks its thread until the door is opened, by dropping the other end.
+    Blocks(Mutex<mpsc::Receiver<()>>),
+}
+
+/// The table of addresses, with a fault in the pages of one channel until it is repaired.
+struct Faulty {
+    table: AddressTable,
+    fault: Fault,
+    repaired: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl AddressBook for Faulty {
+    async fn addresses(
+        &self,
+        channel: &str,
+        users: &[String],
+    ) -> Result<HashMap<String, Vec<String>>, AddressError> {
+        if channel == "pigeon" && !self.repaired.load(Ordering::SeqCst) {
+            match &self.fault {
+                Fault::Panics => panic!("the page is torn"),
+                Fault::Hangs => std::future::pending().await,
+                Fault::Blocks(door) => {
+                    // Not forever, so that what it holds up fails and does not hang.
+                    let _ = door.lock().unwrap().recv_timeout(Duration::from_secs(30));
+                }
+            }
+        }
+        self.table.addresses(channel, users).await
+    }
+}
+
+/// A dispatcher over a faulty book, and what repairs the book.
+fn over(app: &App, fault: Fault) -> (Dispatcher, Arc<AtomicBool>) {
+    let repaired = Arc::new(AtomicBool::new(false));
+    let book = Faulty {
+        table: app.dispatcher.addresses(),
+        fault,
+        repaired: Arc::clone(&repaired),
+    };
+    let builder = app.builder().address_book(book);
+    let builder = builder.tune(&PIGEON, |policy| policy.most_attempts(3));
+    let builder = builder.attempt_timeout(Duration::from_millis(400));
+    (builder.build().unwrap(), repaired)
+}
+
+fn alone(subject: &str) -> campanile::Notice {
+    PigeonAlone { text: "x".into() }
+        .about(subject)
+        .to(["u_ada"])
+}
+
+/// More rounds than a delivery has attempts leave it as it was; once the book is repaired it is delivered.
+async fn waits_for_the_repair(app: &App, fault: Fault, reason: &str) {
+    let (dispatcher, repaired) = over(app, fault);
+    let report = dispatcher.dispatch(alone(reason)).await.unwrap();
+    let Outcome::Failed { reason: given, .. } = &report.outcomes[0].outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(given, reason);
+    for _ in 0..6 {
+        app.database.advance_deliveries().await;
+        dispatcher.deliver_due(10).await.unwrap();
+    }
+    let untried =
+        "state = 'pending' and not maybe_sent and attempt = uncounted and first_attempt_at is null";
+    assert_eq!(app.database.deliveries(untried).await, 1);
+    repaired.store(true, Ordering::SeqCst);
+    app.database.advance_deliveries().await;
+    assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
+}
+
+both_databases! {
+    async fn a_book_that_panics_is_asked_again_until_it_answers(app: App) {
+        waits_for_the_repair(&app, Fault::Panics, "the address book panicked").await;
+    }
+
+    async fn a_book_that_hangs_is_asked_again_until_it_answers(app: App) {
+        waits_for_the_repair(&app, Fault::Hangs, "the address book did not answer in time").await;
+    }
+
+    async fn a_book_that_blocks_its_threads_takes_a_few_of_them_and_no_other_channel(app: App) {
+        let (door, closed) = mpsc::channel();
+        let (dispatcher, repaired) = over(&app, Fault::Blocks(Mutex::new(closed)));
+        for n in 0..10 {
+            let report = dispatcher.dispatch(alone(&n.to_string())).await.unwrap();
+            assert_eq!(report.failed, 1, "{report:?}");
+        }
+        let report = dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
+        assert_eq!((report.sent, report.failed), (2, 0), "{report:?}");
+        repaired.store(true, Ordering::SeqCst);
+        drop(door);
+        let delivered = async || {
+            app.database.advance_deliveries().await;
+            dispatcher.deliver_due(100).await.unwrap();
+            app.database.deliveries("state = 'delivered'").await == 11
+        };
+        app.eventually(delivered).await;
+    }
+
+    async fn a_worker_whose_book_panics_on_one_channel_delivers_on_the_others(app: App) {
+        let (dispatcher, repaired) = over(&app, Fault::Panics);
+        let worker = Running::start(&dispatcher);
+        dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
+        let asked = "select count(*) from {campanile}notification_attempts where error = 'the address book panicked'";
+        app.eventually(async || app.database.number(asked).await > 0).await;
+        dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        app.eventually(async || app.mails().len() == 1).await;
+        repaired.store(true, Ordering::SeqCst);
+        let arrived = async || {
+            app.database.advance_deliveries().await;
+            app.pigeons.arrived().len() == 1
+        };
+        app.eventually(arrived).await;
+        worker.stop().await;
+    }
+}
