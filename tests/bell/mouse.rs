@@ -1,10 +1,12 @@
 //! All there is to do, by mouse.
 
 use axum::http::Method;
+use fantoccini::actions::{MOUSE_BUTTON_LEFT, MOUSE_BUTTON_MIDDLE};
+use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::host::{Host, NoteLeft};
-use crate::stage::{ADA, play, play_with};
+use crate::stage::{ADA, Stage, play, play_with};
 
 /// What is marked in the list, without the times.
 const MARKS: &str =
@@ -251,5 +253,139 @@ fn an_app_that_routes_itself_keeps_the_link_from_being_followed() {
         stage.expect("window.told", "/note").await;
         stage.expect_bell("Notifications").await;
         stage.expect("location.pathname", "/").await;
+    });
+}
+
+/// Leaves a note with a link for each of these titles.
+async fn leave_links(host: &Host, titles: &[&str]) {
+    for title in titles {
+        let note = NoteLeft {
+            title: (*title).into(),
+            text: "There.".into(),
+            link: "/note".into(),
+        };
+        host.leave(ADA, note).await;
+    }
+}
+
+/// Waits until the server says that so many notes are unread.
+async fn expect_unread_on_the_server(stage: &Stage, unread: usize) {
+    let app = &stage.host.app;
+    let is_so = async || {
+        let items = app.inbox(ADA).await;
+        items.iter().filter(|item| item.read_at.is_none()).count() == unread
+    };
+    app.eventually(is_so).await;
+}
+
+#[test]
+fn a_click_that_opens_another_tab_marks_the_note_as_read() {
+    let before = async |host: &Host| leave_links(host, &["Middle", "Control", "Shift"]).await;
+    play(before, async |stage| {
+        stage.open_list().await;
+        stage.eval("bell.addEventListener('campanile-open', (event) => { event.preventDefault(); window.told = true; })").await;
+        let client = &stage.browser.client;
+        let page = client.window().await.unwrap();
+        let clicks = [
+            ("Middle", MOUSE_BUTTON_MIDDLE, vec![]),
+            ("Control", MOUSE_BUTTON_LEFT, vec![Key::Control]),
+            ("Shift", MOUSE_BUTTON_LEFT, vec![Key::Shift]),
+        ];
+        let before = clicks.len();
+        for (done, (title, button, keys)) in clicks.into_iter().enumerate() {
+            let of_title = format!(
+                "all('a.title').find((it) => it.textContent === '{title}').closest('.item').dataset.id"
+            );
+            let id = stage.eval(&of_title).await;
+            let (x, y) = stage
+                .point_of(&format!("[data-id='{}'] .title", id.as_str().unwrap()))
+                .await;
+            stage.browser.click_with(button, &keys, x, y).await;
+            expect_unread_on_the_server(stage, before - done - 1).await;
+            let opened = async || client.windows().await.unwrap().len() == 2;
+            stage.host.app.eventually(opened).await;
+            for tab in client.windows().await.unwrap() {
+                if tab != page {
+                    client.switch_to_window(tab).await.unwrap();
+                    stage.browser.expect("location.pathname", "/note").await;
+                    client.close_window().await.unwrap();
+                }
+            }
+            client.switch_to_window(page.clone()).await.unwrap();
+            stage
+                .expect("[bell.open, window.told ?? null]", json!([true, null]))
+                .await;
+        }
+        stage.expect_bell("Notifications").await;
+        stage.expect_a_quiet_console().await;
+    });
+}
+
+#[test]
+fn a_click_that_ends_the_page_marks_the_note_although_the_server_is_slow() {
+    let before = async |host: &Host| leave_links(host, &["Go"]).await;
+    play(before, async |stage| {
+        // It is never answered: what waits for it is never sent.
+        stage.host.weather.hold("/inbox/seen");
+        stage.open_list().await;
+        stage.expect_titles(&["Go"]).await;
+        let seen = async || stage.host.weather.asked(&Method::POST, "/inbox/seen") == 1;
+        stage.host.app.eventually(seen).await;
+        stage.click_at_note("Go", ".title").await;
+        stage.browser.expect("location.pathname", "/note").await;
+        expect_unread_on_the_server(stage, 0).await;
+    });
+}
+
+#[test]
+fn what_waits_for_an_earlier_change_of_the_same_note_is_sent_when_the_page_goes() {
+    let before = async |host: &Host| leave_links(host, &["Go"]).await;
+    play(before, async |stage| {
+        let id = stage.host.app.inbox(ADA).await[0].id.to_string();
+        let id: &'static str = id.leak();
+        stage.host.weather.hold(id);
+        stage.open_list().await;
+        let asked = async |times| {
+            let is_so = async || stage.host.weather.asked(&Method::PATCH, id) == times;
+            stage.host.app.eventually(is_so).await;
+        };
+        stage.click_at_note("Go", "[data-act=read]").await;
+        asked(1).await;
+        stage.click_at_note("Go", "[data-act=read]").await;
+        stage.expect_bell("Notifications, 1 unread").await;
+        assert_eq!(
+            stage.host.weather.asked(&Method::PATCH, id),
+            1,
+            "the last word is the last one"
+        );
+        stage.click_at_note("Go", ".title").await;
+        stage.browser.expect("location.pathname", "/note").await;
+        asked(3).await;
+    });
+}
+
+#[test]
+fn answers_that_cross_each_other_leave_the_counts_right() {
+    play_with(3, async |stage| {
+        // The stream would put the counts right.
+        stage.host.weather.refuse(Method::GET, "/inbox/events", 429);
+        stage.go("/").await;
+        stage.host.weather.hold("/inbox/seen");
+        stage.open_list().await;
+        stage.click_at_note("Note 2", "[data-act=read]").await;
+        expect_unread_on_the_server(stage, 2).await;
+        stage.click_at_note("Note 1", "[data-act=read]").await;
+        expect_unread_on_the_server(stage, 1).await;
+        stage.host.weather.hold("nothing");
+        let counts = "[bell.inbox.state.counts.unread, bell.inbox.state.counts.unseen]";
+        stage.expect(counts, json!([1, 0])).await;
+        let seen = async || {
+            let items = stage.host.app.inbox(ADA).await;
+            items.iter().all(|item| item.seen_at.is_some())
+        };
+        stage.host.app.eventually(seen).await;
+        let recounted = async || stage.host.weather.asked(&Method::GET, "/inbox/counts") == 1;
+        stage.host.app.eventually(recounted).await;
+        stage.expect(counts, json!([1, 0])).await;
     });
 }

@@ -92,8 +92,14 @@ impl Stage {
             .await;
     }
 
-    /// Clicks where an element of the bell's is; nothing must be in the way but the title of a note, which covers its row.
+    /// Clicks where an element of the bell's is.
     pub(crate) async fn click(&self, selector: &str) {
+        let (x, y) = self.point_of(selector).await;
+        self.browser.click_at(x, y).await;
+    }
+
+    /// Where an element of the bell's is; nothing must be in the way but the title of a note, which covers its row.
+    pub(crate) async fn point_of(&self, selector: &str) -> (f64, f64) {
         self.expect(&format!("Boolean(one(\"{selector}\"))"), true)
             .await;
         let find = format!(
@@ -105,7 +111,7 @@ impl Stage {
         let (Some(x), Some(y)) = (point[0].as_f64(), point[1].as_f64()) else {
             panic!("{selector} is behind {point}");
         };
-        self.browser.click_at(x, y).await;
+        (x, y)
     }
 
     /// Clicks a control of the note with this title.

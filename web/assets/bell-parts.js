@@ -96,10 +96,10 @@ export class Row {
   }
 }
 
-// A link where there is a place to go, else a button.
+// A link where there is a place to go, else a button. A middle click is an `auxclick`.
 function heading({ actionUrl }, act) {
   const href = safeLink(actionUrl);
-  const title = href ? el("a", { class: "title", part: "title", href, rel: "noreferrer", onclick: act }) : button("title", act);
+  const title = href ? el("a", { class: "title", part: "title", href, rel: "noreferrer", onclick: act, onauxclick: act }) : button("title", act);
   title.dir = "auto";
   return title;
 }

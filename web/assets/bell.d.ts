@@ -55,7 +55,10 @@ export class CampanileBell extends HTMLElement {
   hide(): void;
 }
 
-/** Somebody chose a notification. `preventDefault()` keeps the link from being followed, for an app that routes itself. */
+/**
+ * Somebody chose a notification. `preventDefault()` keeps the link from being followed, for an app that routes itself. A click
+ * that opens the link in another tab (the middle button, or with Ctrl, Cmd or Shift) marks it as read and does not fire this.
+ */
 export type CampanileOpenEvent = CustomEvent<Item>;
 
 declare global {

@@ -2,7 +2,8 @@
 //
 // Attributes: `src` (where the routes are nested), `org`, `user` (whose tabs share a stream), `theme` (`light` or `dark`; else
 // the page's own `color-scheme`), `strings` (JSON, see `bell-texts.js`), `lang` (else the page's).
-// Slots: `icon`, `footer`. Parts and variables: see `bell-style.js`. A click on a notification fires `campanile-open`, cancelable.
+// Slots: `icon`, `footer`. Parts and variables: see `bell-style.js`. A click on a notification fires `campanile-open`, cancelable,
+// unless it opens the link in another tab.
 
 import { Row, button, el, icon, name, putText } from "./bell-parts.js";
 import { styles } from "./bell-style.js";
@@ -16,6 +17,9 @@ const ANNOUNCE_EVERY = 5_000;
 const COLLECT_FOR = 500;
 const TICK = 30_000;
 const EDGE = 8;
+
+// Whether the browser opens the link of this click in another tab or window, and leaves this page as it is.
+const opensElsewhere = ({ currentTarget, button, ctrlKey, metaKey, shiftKey }) => currentTarget.href && (button === 1 || ctrlKey || metaKey || shiftKey);
 
 export class CampanileBell extends HTMLElement {
   static observedAttributes = ["src", "org", "user", "strings", "lang"];
@@ -342,10 +346,16 @@ export class CampanileBell extends HTMLElement {
   // What the person does.
 
   #open(event, item) {
+    // The right button opens a menu.
+    if (event.button > 1) return;
+    if (!opensElsewhere(event)) this.#follow(event, item);
+    if (!item.readAt) this.#write(() => this.#inbox.setRead(item.id, true));
+  }
+
+  #follow(event, item) {
     const wanted = this.dispatchEvent(new CustomEvent("campanile-open", { detail: item, bubbles: true, composed: true, cancelable: true }));
     if (!wanted) event.preventDefault();
     if (!wanted || safeLink(item.actionUrl)) this.hide();
-    if (!item.readAt) this.#write(() => this.#inbox.setRead(item.id, true));
   }
 
   async #archive(item) {

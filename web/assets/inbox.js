@@ -41,6 +41,11 @@ const PAGE_EVENTS = [
 
 const now = () => new Date().toISOString();
 
+// Whether two changes must reach the server in the order in which they were made: those of one item, or of it and of `ALL`. Two
+// that mark as read need no order.
+const ALL = "*";
+const inOrder = (one, other) => (one.of === other.of || [one.of, other.of].includes(ALL)) && !(one.reads && other.reads);
+
 const isUnread = VIEWS.unread;
 const isUnseen = (item) => isUnread(item) && !item.seenAt;
 
@@ -73,7 +78,8 @@ export class Inbox extends EventTarget {
   #end = "";
   // What the person did and the server has not answered yet.
   #changes = [];
-  #writing = Promise.resolve();
+  // Resolved when the page goes.
+  #leaving = Promise.withResolvers();
   #known = new Set();
   #newest = "";
   #loaded = false;
@@ -293,6 +299,8 @@ export class Inbox extends EventTarget {
 
   #mark(id, body, apply) {
     return this.#write({
+      of: id,
+      reads: body.read,
       send: () => call(this.#url(`/inbox/${encodeURIComponent(id)}`), "PATCH", body),
       apply: (items, counts) => {
         const old = items.find((item) => item.id === id);
@@ -318,28 +326,43 @@ export class Inbox extends EventTarget {
       const unread = marks.includes("readAt") ? left(isUnread) : counts.unread;
       return [items.map(marked), { ...counts, unread, unseen: left(isUnseen) }];
     };
-    await this.#write({ send: () => call(this.#src + path, "POST", { upTo, ...this.#part }), apply });
+    await this.#write({ of: ALL, reads: true, send: () => call(this.#src + path, "POST", { upTo, ...this.#part }), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
     // The stream says by itself that there is more to see anew.
     if (!this.#live.up && marks.includes("readAt")) this.refresh();
   }
 
-  // Shows a change at once, and takes it back when the server refuses it. One is sent after the other, so that the last
-  // word of the person is the server's last word too.
+  // Shows a change at once, and takes it back when the server refuses it. It is sent at once: a click may end the page. Only where
+  // the order matters it waits for those before it, so that the person's last word is the server's too; and never longer than the
+  // page lives.
   async #write(change) {
+    const before = this.#changes.filter((other) => inOrder(other, change));
+    for (const other of this.#changes) other.overlaps = change.overlaps = true;
     this.#changes.push(change);
     this.#change();
-    const answer = this.#writing.then(change.send);
-    this.#writing = answer.catch(() => {});
+    const turn = Promise.race([Promise.all(before.map(({ done }) => done)), this.#leaving.promise]);
+    const answer = before.length ? turn.then(change.send) : change.send();
+    change.done = answer.catch(() => {});
     try {
       const { item, counts } = await answer;
       if (item) this.#learn(item);
-      this.#learnCounts(counts);
+      // Counts of answers that crossed each other may lack a change: they are asked for once all of them are there.
+      this.#learnCounts(change.overlaps ? change.apply([...this.#base.values()].map((it) => it.item), this.#counts.value)[1] : counts);
     } finally {
       this.#changes.splice(this.#changes.indexOf(change), 1);
+      if (change.overlaps && !this.#changes.length) this.#recount();
       this.#change();
     }
+  }
+
+  // Without an answer the counts stay as they are: the next look has them.
+  async #recount() {
+    const since = this.#now;
+    const value = await call(this.#url("/inbox/counts")).catch(() => null);
+    if (!value || this.#counts.at > since) return;
+    this.#counts = { value, at: since };
+    this.#change();
   }
 
   #learn(item) {
@@ -391,7 +414,12 @@ export class Inbox extends EventTarget {
   }
 
   #onPage = ({ type, persisted }) => {
-    if (type === "pagehide") this.#live.stop();
+    if (type === "pagehide") {
+      const { resolve } = this.#leaving;
+      this.#leaving = Promise.withResolvers();
+      resolve();
+      this.#live.stop();
+    }
     if (type === "pageshow" && persisted) this.#live.start();
     // A stream that was there is made anew, and tells when to look.
     const returned = (type === "online" && !this.#live.up) || (type === "pageshow" && persisted);

@@ -130,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    /// What a page pays for the bell, style included: fourteen kilobytes, as a server with the usual settings compresses them.
-    const MOST: usize = 14_000;
+    /// What a page pays for the bell, style included: sixteen kilobytes, as a server with the usual settings compresses them.
+    const MAX_SIZE: usize = 16_000;
 
     /// A script and all it imports.
     fn loaded(path: &str, found: &mut BTreeMap<&'static str, usize>) {
@@ -154,6 +154,6 @@ mod tests {
         loaded("/bell.js", &mut found);
         assert!(found.contains_key("/live.js"), "{found:?}");
         let size: usize = found.values().sum();
-        assert!(size < MOST, "{size} bytes: {found:?}");
+        assert!(size < MAX_SIZE, "{size} bytes: {found:?}");
     }
 }

@@ -147,17 +147,34 @@ impl Browser {
     ///
     /// When the browser refuses.
     pub async fn click_at(&self, x: f64, y: f64) {
+        self.click_with(MOUSE_BUTTON_LEFT, &[], x, y).await;
+    }
+
+    /// Clicks at this point with a button of the mouse, while these keys are held down.
+    ///
+    /// # Panics
+    ///
+    /// When the browser refuses.
+    pub async fn click_with(&self, button: u64, keys: &[Key], x: f64, y: f64) {
         let move_to = PointerAction::MoveTo {
             duration: None,
             x,
             y,
         };
-        let button = MOUSE_BUTTON_LEFT;
         let actions = MouseActions::new("mouse".into())
             .then(move_to)
             .then(PointerAction::Down { button })
             .then(PointerAction::Up { button });
+        let mut down = KeyActions::new("keyboard".into());
+        for key in keys {
+            let value = char::from(*key);
+            down = down.then(KeyAction::Down { value });
+        }
+        let done = self.client.perform_actions(down).await;
+        done.expect("the browser does it");
         let done = self.client.perform_actions(actions).await;
+        done.expect("the browser does it");
+        let done = self.client.release_actions().await;
         done.expect("the browser does it");
     }
 
