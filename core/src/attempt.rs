@@ -21,7 +21,7 @@ use crate::lease::Hold;
 use crate::pauses::Allowance;
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
-use crate::store::claim::{self, Take};
+use crate::store::claim::{self, Claimed, Take};
 use crate::store::log::{self, Lost};
 use crate::telemetry;
 use crate::trace_context;
@@ -30,9 +30,6 @@ use crate::worker::Stop;
 /// Verdicts are recorded when there are this many, or when the first of them has waited this long, and at the end.
 const MOST_UNRECORDED: usize = 500;
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
-
-/// How many parked deliveries a worker looks at when it begins.
-const MOST_PARKED: usize = 10_000;
 
 /// What one call of [`Dispatcher::deliver_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,11 +62,15 @@ impl Dispatcher {
             let channels = inner.channels.keys();
             let never = Stop::default();
             let shares = channels.map(async |channel| {
-                let parked = inner
-                    .deliver_parked_on(channel, Parked::Known, &never)
-                    .await?;
+                let mut share = Attempted::default();
+                let mut pass = Some(Pass::first(Parked::Known));
+                while let Some(next) = pass {
+                    let (some, then) = inner.deliver_parked_on(channel, next, &never).await?;
+                    share = share.and(some);
+                    pass = then;
+                }
                 let due = inner.deliver_due_on(channel, at_most, &never).await?;
-                Ok::<_, StoreError>(parked.and(due))
+                Ok::<_, StoreError>(share.and(due))
             });
             let mut total = Attempted::default();
             for share in join_all(shares).await {
@@ -86,7 +87,7 @@ impl Dispatcher {
 }
 
 impl Attempted {
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             claimed: self.claimed + other.claimed,
             sent: self.sent + other.sent,
@@ -103,6 +104,22 @@ pub(crate) enum Parked {
     All,
 }
 
+/// A pass over what is parked, step by step and once, in the order of ids: where it goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    parked: Parked,
+    after: Uuid,
+}
+
+impl Pass {
+    pub(crate) const fn first(parked: Parked) -> Self {
+        Self {
+            parked,
+            after: Uuid::nil(),
+        }
+    }
+}
+
 impl Inner {
     /// Claims what is due on one channel, and tries it.
     pub(crate) async fn deliver_due_on(
@@ -111,49 +128,40 @@ impl Inner {
         at_most: usize,
         stop: &Stop,
     ) -> Result<Attempted, StoreError> {
-        let attempted = self.take(channel, Take::Due, at_most, stop).await?;
+        let (attempted, _) = self.take(channel, Take::Due, at_most, stop).await?;
         if attempted.claimed > 0 || self.allowance(channel).await? != Allowance::OneProbe {
             return Ok(attempted);
         }
-        self.take(channel, Take::Probe, 1, stop).await
+        let (probe, _) = self.take(channel, Take::Probe, 1, stop).await?;
+        Ok(probe)
     }
 
-    /// Claims what was parked on one channel and is known here, and tries it.
+    /// Claims some of what was parked on one channel, tries it, and says where the pass goes on, if there may be more.
     pub(crate) async fn deliver_parked_on(
         self: &Arc<Self>,
         channel: &'static str,
-        parked: Parked,
+        pass: Pass,
         stop: &Stop,
-    ) -> Result<Attempted, StoreError> {
-        let types = self.registry.event_types();
-        let take = match parked {
-            Parked::Known => Take::Known(&types),
-            Parked::All => {
-                return self
-                    .take(channel, Take::Parked(&types), MOST_PARKED, stop)
-                    .await;
-            }
+    ) -> Result<(Attempted, Option<Pass>), StoreError> {
+        let (events, after) = (&self.registry.event_types()[..], pass.after);
+        let take = match pass.parked {
+            Parked::Known => Take::Known { events, after },
+            Parked::All => Take::Parked { events, after },
         };
         let at_most = self.channels[channel].policy.batch;
-        let mut total = Attempted::default();
-        // Each that is known leaves what is parked, so that this ends.
-        loop {
-            let some = self.take(channel, take, at_most, stop).await?;
-            total = total.and(some);
-            if some.claimed < at_most || stop.is_asked() {
-                return Ok(total);
-            }
-        }
+        let (attempted, last) = self.take(channel, take, at_most, stop).await?;
+        let next = last.map(|after| Pass { after, ..pass });
+        Ok((attempted, next))
     }
 
-    /// Claims, and tries what its past and the recipient's preferences allow.
+    /// Claims, and tries what its past and the recipient's preferences allow. Says also where the next claim of a pass goes on.
     async fn take(
         self: &Arc<Self>,
         channel: &'static str,
         take: Take<'_>,
         at_most: usize,
         stop: &Stop,
-    ) -> Result<Attempted, StoreError> {
+    ) -> Result<(Attempted, Option<Uuid>), StoreError> {
         // The leases begin in the claim, a little later than this.
         let leased_at = Instant::now();
         let claimed = claim::claim(
@@ -164,9 +172,12 @@ impl Inner {
             self.limits.lease,
             self.worker,
         );
-        let claimed = claimed.await?;
+        let Claimed {
+            deliveries: claimed,
+            last,
+        } = claimed.await?;
         if claimed.is_empty() {
-            return Ok(Attempted::default());
+            return Ok((Attempted::default(), None));
         }
         let count = claimed.len();
         let (mut deliveries, mut settled) = (Vec::with_capacity(count), Vec::new());
@@ -204,10 +215,11 @@ impl Inner {
             self.judge_probe(channel, outcomes).await;
         }
         let sent = outcomes.iter().filter(|its| its.1 == Outcome::Sent).count();
-        Ok(Attempted {
+        let attempted = Attempted {
             claimed: count,
             sent,
-        })
+        };
+        Ok((attempted, last))
     }
 
     /// Takes out what its past has decided about, and whose event is not known here.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::attempt::{Attempted, Parked};
+use crate::attempt::{Attempted, Parked, Pass};
 use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
 use crate::sweep::{SWEEP_EVERY, Sweep};
@@ -87,7 +87,7 @@ impl Worker {
                     channel,
                     poll_interval: self.poll_interval,
                     // One of them looks after what is parked.
-                    parked: (task == 0).then_some((Parked::All, Instant::now())),
+                    parked: (task == 0).then(|| (Pass::first(Parked::All), Instant::now())),
                     stop: stopped.clone(),
                     stopping: stopping.subscribe(),
                 };
@@ -129,8 +129,8 @@ struct Rounds {
     inner: Arc<Inner>,
     channel: &'static str,
     poll_interval: Duration,
-    /// Which parked deliveries it looks at next, and when.
-    parked: Option<(Parked, Instant)>,
+    /// The pass over what is parked, and when it goes on.
+    parked: Option<(Pass, Instant)>,
     stop: Stop,
     stopping: watch::Receiver<()>,
 }
@@ -178,22 +178,32 @@ impl Rounds {
     async fn round(&mut self) -> Result<Attempted, StoreError> {
         let parked = self.parked.filter(|(_, at)| *at <= Instant::now());
         if parked.is_some() {
-            self.parked = Some((Parked::Known, Instant::now() + SWEEP_EVERY));
+            let next_pass = Pass::first(Parked::Known);
+            self.parked = Some((next_pass, Instant::now() + SWEEP_EVERY));
         }
         let (inner, channel, stop) = (Arc::clone(&self.inner), self.channel, self.stop.clone());
         let mut round = JoinSet::new();
         let work = async move {
-            if let Some((parked, _)) = parked {
-                inner.deliver_parked_on(channel, parked, &stop).await?;
-            }
+            let (parked, next) = match parked {
+                Some((pass, _)) => inner.deliver_parked_on(channel, pass, &stop).await?,
+                None => (Attempted::default(), None),
+            };
             let policy = &inner.channels[channel].policy;
             let max_batch = inner.channels[channel].channel.max_batch().max(1);
             let at_most = policy.claimable(inner.limits.attempt_timeout / 2, max_batch);
-            inner.deliver_due_on(channel, at_most, &stop).await
+            let due = inner.deliver_due_on(channel, at_most, &stop).await;
+            Ok::<_, StoreError>((next, due.map(|due| parked.and(due))))
         };
         round.spawn(work.in_current_span());
         match round.join_next().await {
-            Some(Ok(result)) => result,
+            Some(Ok(result)) => {
+                let (next, attempted): (Option<Pass>, _) = result?;
+                // The rest of the pass, with what is due in between.
+                if let Some(pass) = next {
+                    self.parked = Some((pass, Instant::now()));
+                }
+                attempted
+            }
             Some(Err(error)) => {
                 tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
                 Err(StoreError::interrupted())

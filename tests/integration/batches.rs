@@ -7,10 +7,10 @@ use std::time::Duration;
 use campanile::deliveries::{DeliveryFilter, DeliveryState};
 use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
 use campanile::preferences::Choice;
-use campanile::{Dispatcher, NotifiableEvent as _};
+use campanile::{Dispatcher, NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
-use campanile_tests::{App, both_databases};
+use campanile_tests::{App, Running, both_databases};
 
 /// Which delivery went out under which key.
 type Seen = Arc<Mutex<Vec<(Option<String>, String)>>>;
@@ -30,7 +30,9 @@ fn lofts_of(scrolls: usize, app: &App, verdict: &Verdict) -> (Dispatcher, Seen) 
     });
     pigeons.loft = scrolls;
     let keyed = app.builder().with(pigeons).tune(&PIGEON, |its| {
-        its.key_lifetime(Duration::from_hours(24)).concurrency(1)
+        its.key_lifetime(Duration::from_hours(24))
+            .concurrency(1)
+            .batch(2)
     });
     (keyed.build().unwrap(), seen)
 }
@@ -166,6 +168,36 @@ both_databases! {
         assert_eq!(second.deliver_due(100).await.unwrap().claimed, 0);
         app.dispatcher.resume_channel("pigeon").await.unwrap();
         assert_eq!(second.deliver_due(1).await.unwrap().sent, 3);
+        assert_eq!(take(&seen), before);
+    }
+
+    async fn a_mixed_batch_is_not_taken_until_the_events_of_all_its_members_are_known(app: App) {
+        for subject in ["known", "unknown"] {
+            enqueue(&app, subject, 1).await;
+        }
+        let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
+        first.deliver_due(100).await.unwrap();
+        let before = take(&seen);
+        app.database.advance_deliveries().await;
+        let rename = "update {campanile}notification_dispatches set event_type = ";
+        app.database.execute(&format!("{rename} 'a.b.c' where subject_id = 'unknown'")).await;
+        assert_eq!(first.deliver_due(100).await.unwrap().claimed, 2);
+        let parked = "state = 'blocked' and blocked_as = 'event' and batch_id is not null and attempt = 1";
+        assert_eq!(app.database.deliveries(parked).await, 2);
+        // Each look ends, and takes neither of them.
+        let look = tokio::time::timeout(Duration::from_secs(10), first.deliver_due(100)).await;
+        assert_eq!(look.expect("a look ends").unwrap().claimed, 0);
+        // A worker with one task delivers what else there is.
+        let (second, seen) = lofts(&app, &Verdict::accepted());
+        let worker = Worker::new(second.clone()).tasks(1).poll_interval(Duration::from_millis(10));
+        let worker = Running::start_as(worker);
+        enqueue(&app, "another", 1).await;
+        app.eventually(async || app.database.deliveries("state = 'delivered'").await == 1).await;
+        worker.stop().await;
+        assert_eq!(take(&seen), [(None, "u_0".to_owned())]);
+        assert_eq!(app.database.deliveries(parked).await, 2);
+        app.database.execute(&format!("{rename} 'loft.pigeon.expected'")).await;
+        assert_eq!(second.deliver_due(1).await.unwrap().sent, 2);
         assert_eq!(take(&seen), before);
     }
 

@@ -1,10 +1,15 @@
 //! Strangers: an event or a channel that a worker does not know is parked, uses no attempt, and resumes when one knows it. And
 //! who runs.
 
+use std::sync::Arc;
+
+use campanile::delivery::Verdict;
 use campanile::event::EventDeclaration;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Registry};
+use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::{PastDue, PigeonAlone, PigeonExpected};
 use campanile_tests::{App, Running, both_databases};
+use tokio::sync::Semaphore;
 
 fn alone() -> Notice {
     PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])
@@ -36,6 +41,38 @@ async fn seen(dispatcher: &Dispatcher, channels: usize) -> Option<i64> {
     let workers = dispatcher.workers().await.unwrap();
     let its = workers.iter().find(|its| its.channels.len() == channels);
     its.map(|its| its.seen_at.as_microsecond())
+}
+
+/// Parks so many deliveries, each with this much content of its own.
+async fn park(app: &App, deliveries: usize, bytes: usize) {
+    let notice = |n: usize| {
+        let text = "x".repeat(bytes);
+        PigeonAlone { text }.about(n.to_string()).to(["u_ada"])
+    };
+    let notices = (0..deliveries).map(notice);
+    app.dispatcher.enqueue_all(notices).await.unwrap();
+    app.database
+        .change_deliveries("state = 'blocked', blocked_as = 'channel'")
+        .await;
+}
+
+/// How many of these a worker that begins holds when its first pigeon is aloft. In the end it has delivered all of them.
+async fn first_step(app: &App, deliveries: i64, batch: usize) -> i64 {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let pigeons =
+        PigeonSettings::new(move |_| Flight::WaitsAt(Arc::clone(&held), Verdict::accepted()));
+    let aloft = Arc::clone(&pigeons.aloft);
+    let builder = app.builder().with(pigeons);
+    let dispatcher = builder.tune(&PIGEON, move |its| its.batch(batch));
+    let worker = Running::start(&dispatcher.build().unwrap());
+    app.eventually(async || aloft.now() > 0).await;
+    let step = app.database.deliveries("state = 'running'").await;
+    gate.add_permits(1_000);
+    app.eventually(async || app.database.deliveries("state = 'delivered'").await == deliveries)
+        .await;
+    worker.stop().await;
+    step
 }
 
 const PARKED: &str =
@@ -116,6 +153,17 @@ both_databases! {
         app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
         stranger.stop().await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    }
+
+    async fn a_worker_that_begins_takes_what_is_parked_in_steps_of_its_batch(app: App) {
+        park(&app, 25, 10).await;
+        assert_eq!(first_step(&app, 25, 10).await, 10);
+    }
+
+    async fn a_step_holds_no_more_than_a_few_megabytes_of_content(app: App) {
+        // Of 60 kB each, 70 are just above four mebibytes.
+        park(&app, 90, 60_000).await;
+        assert_eq!(first_step(&app, 90, 100).await, 70);
     }
 
     async fn a_running_worker_is_listed_with_its_channels_until_it_has_stopped(app: App) {

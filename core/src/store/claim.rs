@@ -21,10 +21,20 @@ pub(crate) enum Take<'a> {
     Due,
     /// The same, also while it is paused: to see whether it works again.
     Probe,
-    /// Those that were parked because their channel was unknown, or their event, which is one of these now.
-    Known(&'a [&'a str]),
+    /// Those that were parked because their channel was unknown, or their event, which is one of these now; a batch only if the
+    /// events of all its members are. With ids above `after`: what is parked again is not met twice in one pass.
+    Known { events: &'a [&'a str], after: Uuid },
     /// Those, and the ones that could not be read: another version may be able to.
-    Parked(&'a [&'a str]),
+    Parked { events: &'a [&'a str], after: Uuid },
+}
+
+/// What was claimed.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    /// One that cannot be read is there as what is to be recorded of it.
+    pub(crate) deliveries: Vec<Result<Delivery, Settled>>,
+    /// Where the next step of a pass over what is parked begins; `None` if nothing was claimed.
+    pub(crate) last: Option<Uuid>,
 }
 
 /// Leases that ran out come first. The clock is asked once (`select {now}`), or no index would serve the comparison.
@@ -54,15 +64,36 @@ const FIRST_OF_BATCH: &str = "\
 const OPEN: &str = "\
     ($5 = 'probe' or not exists (select 1 from {campanile}notification_channel_pauses where channel = $1))";
 
+/// How much content one step of what is parked holds, but for its last delivery. A process that begins beside a long row of
+/// parked deliveries would hold all of theirs.
+const MAX_PARKED_BYTES: i64 = 4 * 1024 * 1024;
+
+/// `$7` is the id after which it looks. Content that several deliveries share counts once, as it is read once.
 const PARKED: &str = "\
-    with either as materialized (\
-        select id, batch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'blocked' and {first_of_batch} and {open} and (blocked_as = 'channel' \
-            or (blocked_as = 'event' and exists (select 1 from {campanile}notification_dispatches as dispatch \
-                where dispatch.id = its.dispatch_id and dispatch.event_type in (select {texts($6)}))) \
-            or ($5 = 'all' and blocked_as = 'content')) \
-        order by id limit $2 {skip_locked}), \
+    with parked as materialized (\
+        select id, dispatch_id from {campanile}notification_deliveries as its \
+        where channel = $1 and state = 'blocked' and id > {uuid($7)} and {first_of_batch} and {open} and {known} \
+        order by id limit $2), \
+    measured as materialized (\
+        select parked.id, case when row_number() over (partition by parked.dispatch_id order by parked.id) = 1 \
+            then octet_length({text(dispatch.payload)}) + octet_length({text(dispatch.content)}) end as size \
+        from parked left join {campanile}notification_dispatches as dispatch on dispatch.id = parked.dispatch_id), \
+    fitting as materialized (\
+        select id from (select id, size, coalesce(sum(size) over (order by id rows unbounded preceding), 0) as total \
+            from measured) as summed where total - coalesce(size, 0) < {max_parked_bytes}), \
+    either as materialized (\
+        select id, batch_id from {campanile}notification_deliveries \
+        where id in (select id from fitting) and state = 'blocked' {skip_locked}), \
     {and_their_batches}";
+
+const KNOWN: &str = "\
+    (blocked_as = 'channel' or ($5 = 'all' and blocked_as = 'content') \
+        or (blocked_as = 'event' and exists (select 1 from {campanile}notification_dispatches as dispatch \
+            where dispatch.id = its.dispatch_id and dispatch.event_type in (select {texts($6)})))) \
+    and (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as member \
+        join {campanile}notification_dispatches as dispatch on dispatch.id = member.dispatch_id \
+        where member.batch_id = its.batch_id and member.state in ('pending', 'running', 'blocked') \
+        and dispatch.event_type not in (select {texts($6)})))";
 
 /// `$3` is the lease, `$4` the worker. The state is looked at again when the row is locked: one of a batch may have ended.
 const LEASE: &str = "\
@@ -112,8 +143,7 @@ macro_rules! row {
     };
 }
 
-/// Leases up to `at_most` deliveries of a channel to this worker. One that cannot be read comes back as what is to be
-/// recorded of it.
+/// Leases up to `at_most` deliveries of a channel to this worker, and the rest of the batches they are in.
 pub(crate) async fn claim(
     database: &Database,
     channel: &str,
@@ -121,12 +151,12 @@ pub(crate) async fn claim(
     at_most: usize,
     lease: Duration,
     worker: Uuid,
-) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
-    let (choice, word, events) = match take {
-        Take::Due => (complete(DUE), "due", &[][..]),
-        Take::Probe => (complete(DUE), "probe", &[][..]),
-        Take::Known(events) => (complete(PARKED), "known", events),
-        Take::Parked(events) => (complete(PARKED), "all", events),
+) -> Result<Claimed, sqlx::Error> {
+    let (choice, word, events, after) = match take {
+        Take::Due => (complete(DUE), "due", &[][..], Uuid::nil()),
+        Take::Probe => (complete(DUE), "probe", &[][..], Uuid::nil()),
+        Take::Known { events, after } => (complete(PARKED), "known", events, after),
+        Take::Parked { events, after } => (complete(PARKED), "all", events, after),
     };
     let claim = Claim {
         choice: &choice,
@@ -136,6 +166,7 @@ pub(crate) async fn claim(
         worker: worker.to_string(),
         word,
         events: serde_json::json!(events).to_string(),
+        after: after.to_string(),
     };
     let _turn = database.turn_to_write().await;
     let rows = match database.pool() {
@@ -146,7 +177,21 @@ pub(crate) async fn claim(
         #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
         Pool::Missing(never) => match *never {},
     };
-    read_each(channel, rows)
+    Ok(Claimed {
+        last: last_in_line(&rows)?,
+        deliveries: read_each(channel, rows)?,
+    })
+}
+
+/// The last of those that were chosen in the order of ids: of a batch its first stands for all.
+fn last_in_line(rows: &[Row]) -> Result<Option<Uuid>, sqlx::Error> {
+    let mut firsts: HashMap<&str, &str> = HashMap::new();
+    for row in rows {
+        let line = row.batch_id.as_deref().unwrap_or(&row.id);
+        let first = firsts.entry(line).or_insert(&row.id);
+        *first = (*first).min(&row.id);
+    }
+    firsts.into_values().max().map(id).transpose()
 }
 
 /// The parameters of a claim.
@@ -158,6 +203,7 @@ struct Claim<'a> {
     worker: String,
     word: &'a str,
     events: String,
+    after: String,
 }
 
 /// Binds them, on either database.
@@ -170,6 +216,7 @@ macro_rules! bind {
             .bind(&$claim.worker)
             .bind($claim.word)
             .bind(&$claim.events)
+            .bind(&$claim.after)
     };
 }
 
@@ -222,6 +269,8 @@ fn complete(choice: &str) -> String {
         .replace("{first_of_batch}", FIRST_OF_BATCH)
         .replace("{and_their_batches}", AND_THEIR_BATCHES)
         .replace("{open}", OPEN)
+        .replace("{known}", KNOWN)
+        .replace("{max_parked_bytes}", &MAX_PARKED_BYTES.to_string())
 }
 
 /// What [`READ`] gives.
