@@ -23,6 +23,7 @@ use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
 use crate::store::claim::{self, Claimed, Take};
 use crate::store::log::{self, Lost};
+use crate::store::release;
 use crate::telemetry;
 use crate::trace_context;
 use crate::worker::Stop;
@@ -43,7 +44,8 @@ pub struct Attempted {
 
 impl Dispatcher {
     /// Tries up to `at_most` due deliveries of each channel: queued ones, failed ones whose pause is over, and those of a
-    /// process that died. Preferences are looked at again. Call it in a loop, in as many processes as you like.
+    /// process that died. Preferences are looked at again. Releases the windows that somebody held when they were to be released.
+    /// Call it in a loop, in as many processes as you like.
     ///
     /// # Errors
     ///
@@ -59,6 +61,7 @@ impl Dispatcher {
     pub async fn deliver_due(&self, at_most: usize) -> Result<Attempted, StoreError> {
         let inner = Arc::clone(&self.inner);
         let task = async move {
+            release::release_held(&inner.database).await?;
             let channels = inner.channels.keys();
             let never = Stop::default();
             let shares = channels.map(async |channel| {

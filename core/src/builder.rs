@@ -2,8 +2,8 @@
 //! notification.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -223,7 +223,6 @@ impl Builder {
             address_book,
             limits: self.limits,
             worker: Uuid::now_v7(),
-            unreleased: Mutex::default(),
             running: AtomicUsize::new(0),
             bell: Arc::new(Bell::new(wake::DELIVERIES, self.wake_up)),
             commits: Arc::new(Bell::new(wake::COMMITS, self.wake_up)),

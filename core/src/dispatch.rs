@@ -4,9 +4,9 @@
 //! name and no channel's table.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -64,8 +64,6 @@ pub(crate) struct Inner {
     pub(crate) prune_statements: Vec<&'static str>,
     /// This process, in leases and in the delivery log.
     pub(crate) worker: Uuid,
-    /// Deliveries that reached nobody, and whose window somebody held: a worker's sweep releases it.
-    pub(crate) unreleased: Mutex<HashSet<Uuid>>,
     /// How many workers run over this dispatcher: they are one to others.
     pub(crate) running: AtomicUsize,
     /// What wakes workers.

@@ -1,7 +1,6 @@
 //! **Records** what came of attempts: logged, written down while the leases last, counted; and a channel that is set up wrongly
 //! is paused.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -70,10 +69,6 @@ impl Inner {
             }
         };
         // What the heartbeat has missed before is counted already.
-        self.unreleased
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(recorded.held);
         let recorded = recorded.ours;
         let lost = still_ours.iter().filter(|its| !recorded.contains(its));
         telemetry::leases_lost(channel, lost.count());

@@ -3,8 +3,8 @@
 //!
 //! Dead leases are not its business: whoever claims next takes them first.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -84,16 +84,7 @@ impl Inner {
     async fn sweep(&self) -> Result<(), sqlx::Error> {
         let own: Vec<&'static str> = self.channels.keys().copied().collect();
         workers::beat(&self.database, self.worker, &own).await?;
-        let held = || {
-            self.unreleased
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let ended: Vec<_> = held().iter().copied().collect();
-        if !ended.is_empty() {
-            let still = release::release(&self.database, &ended).await?;
-            held().retain(|its| !ended.contains(its) || still.contains(its));
-        }
+        release::release_held(&self.database).await?;
         let fleet = workers::list(&self.database, ALIVE).await?;
         let linked: Vec<String> = fleet.into_iter().flat_map(|its| its.channels).collect();
         let parked = claim::park_strangers(&self.database, &linked, STRANGER_AFTER).await?;

@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     step!(7, "prune_read", "0007_prune_read.sql"),
     step!(8, "inbox_views", "0008_inbox_views.sql"),
     step!(9, "inbox_changes", "0009_inbox_changes.sql"),
+    step!(12, "claims", "0012_claims.sql"),
 ];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.

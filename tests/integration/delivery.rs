@@ -1,11 +1,9 @@
 //! Deliveries under several workers, and the log they leave.
 
 use campanile::NotifiableEvent as _;
-use campanile::database::Pool;
 use campanile::preferences::Choice;
-use campanile_tests::database::run;
-use campanile_tests::events::{PigeonAlone, PigeonExpected};
-use campanile_tests::{App, Kind, Running, both_databases};
+use campanile_tests::events::PigeonExpected;
+use campanile_tests::{App, both_databases};
 
 both_databases! {
     async fn workers_side_by_side_deliver_each_delivery_once(app: App) {
@@ -136,81 +134,4 @@ both_databases! {
              where state = 'blocked' and attempt = 0 and last_error is not null";
         assert_eq!(app.database.number(parked).await, 1);
     }
-
-    async fn a_window_whose_notification_reached_nobody_is_released(app: App) {
-        let notice = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_new"]);
-        let report = app.dispatcher.dispatch(notice()).await.unwrap();
-        assert_eq!((report.admitted, report.unreachable), (1, 1));
-        assert_eq!(app.database.count("notification_dedup").await, 0);
-        app.address("u_new", "pigeon", "tower").await;
-        assert_eq!(app.dispatcher.dispatch(notice()).await.unwrap().sent, 1);
-        assert_eq!(app.dispatcher.dispatch(notice()).await.unwrap().deduped, 1);
-    }
-
-    async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach(app: App) {
-        // The inbox row stands.
-        let with_inbox = || PigeonExpected::default().about("a").to(["u_new"]);
-        app.dispatcher.dispatch(with_inbox()).await.unwrap();
-        assert_eq!(app.dispatcher.dispatch(with_inbox()).await.unwrap().deduped, 1);
-        // The mail went out, the device is unreachable.
-        let two = || campanile_tests::events::MailOrPush {}.about("a").to(["u_bob"]);
-        assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().sent, 1);
-        assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().deduped, 1);
-        // A pigeon that failed will be tried again.
-        let storm = campanile_pigeon::PigeonSettings::new(|_| {
-            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::retry("storm"))
-        });
-        let dispatcher = app.builder().with(storm).build().unwrap();
-        let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
-        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().failed, 1);
-        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
-    }
-
-    async fn an_attempt_that_is_unknown_to_the_end_keeps_its_window(app: App) {
-        let lost = campanile_pigeon::PigeonSettings::new(|_| {
-            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::unknown("no answer"))
-        });
-        let builder = app.builder().with(lost).tune(&campanile_pigeon::PIGEON, |its| its.most_attempts(12));
-        let dispatcher = builder.build().unwrap();
-        let alone = || campanile_tests::events::PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
-        dispatcher.dispatch(alone()).await.unwrap();
-        for _ in 0..11 {
-            app.database.advance_deliveries().await;
-            assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
-        }
-        let unknown = "select count(*) from {campanile}notification_deliveries where state = 'unknown' and attempt = 12";
-        assert_eq!(app.database.number(unknown).await, 1);
-        app.database.advance_deliveries().await;
-        assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0);
-        // It may have arrived: the next fire is a repeat.
-        assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
-    }
-}
-
-/// On Postgres, where somebody else's transaction may hold the window's row.
-#[test]
-fn a_window_that_somebody_holds_is_released_when_they_let_go() {
-    run(Kind::Postgres, async |database| {
-        let app = App::over_database(database).await;
-        let Pool::Postgres(pool) = app.database.database.pool() else {
-            panic!("this is Postgres");
-        };
-        let notice = PigeonAlone { text: "x".into() };
-        let notice = notice.about("a").to(["u_nowhere"]);
-        app.dispatcher.enqueue(notice).await.unwrap();
-        let mut holder = pool.begin_with("begin").await.unwrap();
-        sqlx::query("select 1 from campanile.notification_dedup for update")
-            .execute(&mut *holder)
-            .await
-            .unwrap();
-        app.dispatcher.deliver_due(10).await.unwrap();
-        let unreachable = app.database.deliveries("state = 'unreachable'").await;
-        assert_eq!(unreachable, 1);
-        assert_eq!(app.database.count("notification_dedup").await, 1);
-        holder.rollback().await.unwrap();
-        let worker = Running::start(&app.dispatcher);
-        app.eventually(async || app.database.count("notification_dedup").await == 0)
-            .await;
-        worker.stop().await;
-    });
 }

@@ -18,6 +18,7 @@ mod email;
 mod push;
 mod fourth_channel;
 mod delivery;
+mod windows;
 mod batches;
 mod worker;
 mod leases;

@@ -1,10 +1,8 @@
-//! Releases the **windows** of notifications that reached nobody.
+//! Releases the **windows** of notifications that the system failed to deliver, so that the caller's next fire is no repeat. A
+//! window stays where somebody was told or may be, and where the person cannot be reached: without an address, suppressed, muted.
 
-use std::collections::HashSet;
+use sqlx::Connection as _;
 
-use uuid::Uuid;
-
-use super::uuids;
 use crate::database::{Database, each_connection};
 
 /// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
@@ -15,57 +13,94 @@ pub(super) const LOCK_SIBLINGS: &str = "\
     (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
     order by id {for_update}";
 
-/// Releases the windows of notifications that ended without having reached anybody on any channel, so that the caller's
-/// next fire is no repeat. `$1` is the deliveries that have just ended.
+/// Releases the windows of notifications of which every delivery has ended, none has reached anybody, and one failed. `$1` is the
+/// deliveries that have just ended.
 ///
 /// It waits for nobody: whoever holds a window is renewing, pruning or forgetting it, or has just been told that it is a repeat.
-/// The last may stay open for long; such a window is [released later](release).
-pub(super) const RELEASE: &str = "\
+/// The last may stay open for long; such a window is [noted](NOTE_HELD), and [released later](release_held).
+const RELEASE: &str = "\
     delete from {campanile}notification_dedup \
     where (event_type, dedup_key, recipient_user_id, notification_id) in (\
         select event_type, dedup_key, recipient_user_id, notification_id from {campanile}notification_dedup \
         where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-            select dispatch.event_type, dispatch.dedup_key, its.user_id, its.notification_id \
-            from {campanile}notification_deliveries as its \
-            join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-            where {unreached}) \
+            select dispatch.event_type, dispatch.dedup_key, delivery.user_id, delivery.notification_id \
+            from {campanile}notification_deliveries as delivery \
+            join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
+            where {failed}) \
         {skip_locked})";
 
-/// Of these deliveries those whose notification reached nobody and has its window still.
-pub(super) const HELD: &str = "\
-    select {text(its.id)} as id from {campanile}notification_deliveries as its \
-    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+/// Of these deliveries those whose notification has its window still, although it was to be released.
+const HELD: &str = "\
+    select delivery.id from {campanile}notification_deliveries as delivery \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
     join {campanile}notification_dedup as held on held.event_type = dispatch.event_type \
-        and held.dedup_key = dispatch.dedup_key and held.recipient_user_id = its.user_id \
-        and held.notification_id = its.notification_id \
-    where {unreached}";
+        and held.dedup_key = dispatch.dedup_key and held.recipient_user_id = delivery.user_id \
+        and held.notification_id = delivery.notification_id \
+    where {failed}";
 
-const UNREACHED: &str = "\
-    its.id in (select {uuids($1)}) and not its.has_local and not exists (\
+/// Notes the windows that were held, in the transaction that was to release them.
+const NOTE_HELD: &str = "\
+    insert into {campanile}notification_held_windows (delivery_id) {held} on conflict (delivery_id) do nothing";
+
+/// An end by an operator's cancel is a failure of the system's: the person could have been reached.
+const FAILED: &str = "\
+    delivery.id in (select {uuids($1)}) and not delivery.has_local and not exists (\
         select 1 from {campanile}notification_deliveries as other \
-        where other.notification_id = its.notification_id and (other.maybe_sent \
-        or other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked')))";
+        where other.notification_id = delivery.notification_id and (other.maybe_sent \
+        or other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))) \
+    and exists (select 1 from {campanile}notification_deliveries as other \
+        where other.notification_id = delivery.notification_id and other.state in ('dead', 'expired', 'cancelled'))";
 
-pub(super) fn of_unreached(statement: &str) -> String {
-    statement.replace("{unreached}", UNREACHED)
+/// What follows, in their transaction, when deliveries end without having reached anybody.
+pub(super) const STEPS: [&str; 2] = [RELEASE, NOTE_HELD];
+
+pub(super) fn complete(statement: &str) -> String {
+    let statement = statement.replace("{held}", HELD);
+    statement.replace("{failed}", FAILED)
 }
 
-/// Releases the windows of deliveries that ended before, and says which are still held by somebody.
-pub(crate) async fn release(
-    database: &Database,
-    ended: &[Uuid],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let ended = serde_json::json!(ended).to_string();
-    let _turn = database.turn_to_write().await;
-    let held: Vec<String> = each_connection!(database, |connection| {
-        sqlx::query(database.sql(&of_unreached(RELEASE)))
-            .bind(&ended)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query_scalar(database.sql(&of_unreached(HELD)))
-            .bind(&ended)
-            .fetch_all(&mut *connection)
+/// Another process that releases them is not waited for.
+const NOTED: &str = "\
+    select {text(delivery_id)} as id from {campanile}notification_held_windows order by delivery_id limit 1000";
+
+/// What is no longer held, or no longer there, or was tried again since.
+const FORGET_RELEASED: &str = "\
+    delete from {campanile}notification_held_windows \
+    where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})";
+
+/// Releases the windows that somebody held when they were to be released, whoever has noted them.
+pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error> {
+    // A look that finds nothing takes no lock of an SQLite file.
+    let noted: Option<String> = each_connection!(database, |connection| {
+        sqlx::query_scalar(database.sql(NOTED))
+            .fetch_optional(&mut *connection)
             .await
     })?;
-    Ok(uuids(&held))
+    if noted.is_none() {
+        return Ok(());
+    }
+    let database = database.clone();
+    // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+    let releasing = tokio::spawn(async move {
+        let _turn = database.turn_to_write().await;
+        each_connection!(&database, |connection| {
+            let mut transaction = connection.begin_with(database.begin()).await?;
+            let noted = database.sql(&format!("{NOTED} {{skip_locked}}"));
+            let noted: Vec<String> = sqlx::query_scalar(noted)
+                .fetch_all(&mut *transaction)
+                .await?;
+            let noted = serde_json::json!(noted).to_string();
+            for statement in [LOCK_SIBLINGS, RELEASE, FORGET_RELEASED] {
+                sqlx::query(database.sql(&complete(statement)))
+                    .bind(&noted)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        })
+    });
+    match releasing.await {
+        Ok(released) => released,
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    }
 }

@@ -175,8 +175,6 @@ const SETTLE: &str = "\
 pub(crate) struct Recorded {
     /// The deliveries whose lease was still this worker's.
     pub(crate) ours: HashSet<Uuid>,
-    /// Those that reached nobody, and whose window somebody holds.
-    pub(crate) held: HashSet<Uuid>,
 }
 
 /// Records what came of attempts: one update and one log line each, in one statement on Postgres and one transaction on
@@ -196,7 +194,6 @@ pub(crate) async fn settle(
             for its in all {
                 let one = record(database, worker, &[its]).await?;
                 recorded.ours.extend(one.ours);
-                recorded.held.extend(one.held);
             }
             Ok(recorded)
         }
@@ -219,7 +216,7 @@ async fn record(
         .filter(|its| its.state.reached_nobody() && !its.has_local);
     let ended: Vec<Uuid> = ended.map(|its| its.id).collect();
     let ids: Vec<Uuid> = settled.iter().map(|its| its.id).collect();
-    let (ours, held): (Vec<String>, Vec<String>) = match database.pool() {
+    let ours: Vec<String> = match database.pool() {
         #[cfg(feature = "postgres")]
         Pool::Postgres(_) if ended.is_empty() => {
             let log =
@@ -227,21 +224,17 @@ async fn record(
             let statement = format!(
                 "with {ITS}, settled as ({SETTLE}), logged as ({log}) select id from settled"
             );
-            let ours = each_connection!(database, |connection| {
+            each_connection!(database, |connection| {
                 sqlx::query_scalar(database.sql(&statement))
                     .bind(&rows)
                     .bind(worker.to_string())
                     .fetch_all(&mut *connection)
                     .await
-            })?;
-            (ours, Vec::new())
+            })?
         }
         _ => record_and_release(database, worker, &rows, &ids, &ended).await?,
     };
-    let recorded = Recorded {
-        ours: uuids(&ours),
-        held: uuids(&held),
-    };
+    let recorded = Recorded { ours: uuids(&ours) };
     let lost = settled
         .iter()
         .filter(|its| !recorded.ours.contains(&its.id));
@@ -256,7 +249,7 @@ async fn record_and_release(
     rows: &str,
     ids: &[Uuid],
     ended: &[Uuid],
-) -> Result<(Vec<String>, Vec<String>), sqlx::Error> {
+) -> Result<Vec<String>, sqlx::Error> {
     let (database, rows) = (database.clone(), rows.to_owned());
     let ids = serde_json::json!(ids).to_string();
     let ended_ids = serde_json::json!(ended).to_string();
@@ -285,19 +278,16 @@ async fn record_and_release(
                 .bind(ids)
                 .execute(&mut *transaction)
                 .await?;
-            let mut held = Vec::new();
             if releases {
-                sqlx::query(database.sql(&release::of_unreached(release::RELEASE)))
-                    .bind(&ended_ids)
-                    .execute(&mut *transaction)
-                    .await?;
-                held = sqlx::query_scalar(database.sql(&release::of_unreached(release::HELD)))
-                    .bind(&ended_ids)
-                    .fetch_all(&mut *transaction)
-                    .await?;
+                for statement in release::STEPS {
+                    sqlx::query(database.sql(&release::complete(statement)))
+                        .bind(&ended_ids)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
             }
             transaction.commit().await?;
-            Ok((recorded, held))
+            Ok(recorded)
         })
     });
     match recording.await {
@@ -324,10 +314,12 @@ pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(database.sql(&release::of_unreached(release::RELEASE)))
-            .bind(ids)
-            .execute(&mut *transaction)
-            .await?;
+        for statement in release::STEPS {
+            sqlx::query(database.sql(&release::complete(statement)))
+                .bind(&ids)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(cancelled.rows_affected() == 1)
     })

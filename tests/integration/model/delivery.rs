@@ -53,6 +53,11 @@ impl State {
             Self::Suppressed | Self::Unreachable | Self::Cancelled | Self::Dead
         )
     }
+
+    /// Whether the system failed, and not the person cannot be reached.
+    pub(super) const fn is_failure(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Dead)
+    }
 }
 
 /// What is said of an attempt: the first six by a provider.

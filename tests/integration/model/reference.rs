@@ -136,16 +136,20 @@ impl Model {
         }
     }
 
-    /// A window stays as long as its notification has reached, may have reached, or may still reach its recipient.
+    /// A window stays as long as its notification has reached, may have reached, or may still reach its recipient; and where it
+    /// is the person who cannot be reached, and not the system that failed.
     fn release_windows(&mut self) {
         let deliveries = &self.deliveries;
         self.windows.retain(|(_, _, user), window| {
+            let remote = REMOTE.iter();
+            let remote =
+                remote.filter_map(|channel| deliveries.get(&(window.fire, *user, *channel)));
+            let remote: Vec<_> = remote.collect();
             window.has_local
-                || REMOTE.iter().any(|channel| {
-                    deliveries
-                        .get(&(window.fire, *user, *channel))
-                        .is_some_and(|its| its.maybe_sent || !its.state.reached_nobody())
-                })
+                || remote
+                    .iter()
+                    .any(|delivery| delivery.maybe_sent || !delivery.state.reached_nobody())
+                || !remote.iter().any(|delivery| delivery.state.is_failure())
         });
     }
 
