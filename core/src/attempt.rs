@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -28,9 +29,23 @@ use crate::telemetry;
 use crate::trace_context;
 use crate::worker::Stop;
 
-/// Verdicts are recorded when there are this many, or when the first of them has waited this long, and at the end.
+/// Verdicts are recorded when there are this many, when the first of them has waited this long, and at the end; where calls
+/// may take long, also when no other has come for a while.
 const MOST_UNRECORDED: usize = 500;
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
+const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
+
+/// As good as without an end: a century would be too much for a timer.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
+
+/// How long whoever began a share waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// No longer than the builder's time-out, if a call of the channel may take longer than that.
+    AsUsual,
+    /// Until its last verdict is recorded.
+    ToTheEnd,
+}
 
 /// What one call of [`Dispatcher::deliver_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +60,8 @@ pub struct Attempted {
 impl Dispatcher {
     /// Tries up to `at_most` due deliveries of each channel: queued ones, failed ones whose pause is over, and those of a
     /// process that died. Preferences are looked at again. Releases the windows that somebody held when they were to be released.
-    /// Call it in a loop, in as many processes as you like.
+    /// A call that may take longer than the builder's time-out is left to end by itself. Call it in a loop, in as many
+    /// processes as you like.
     ///
     /// # Errors
     ///
@@ -131,6 +147,9 @@ impl Inner {
         at_most: usize,
         stop: &Stop,
     ) -> Result<Attempted, StoreError> {
+        if !self.channels[channel].bulkhead.has_room() {
+            return Ok(Attempted::default());
+        }
         let (attempted, _) = self.take(channel, Take::Due, at_most, stop).await?;
         if attempted.claimed > 0 || self.allowance(channel).await? != Allowance::OneProbe {
             return Ok(attempted);
@@ -212,7 +231,12 @@ impl Inner {
         if let Some(error) = failure {
             return Err(error);
         }
-        let outcomes = self.attempt_share(channel, deliveries, hold, stop).await;
+        let wait = match take {
+            Take::Probe => Wait::ToTheEnd,
+            _ => Wait::AsUsual,
+        };
+        let share = self.attempt_share(channel, deliveries, hold, stop, wait);
+        let outcomes = share.await;
         if matches!(take, Take::Probe) {
             let outcomes = outcomes.iter().map(|(_, outcome)| outcome);
             self.judge_probe(channel, outcomes).await;
@@ -297,7 +321,8 @@ impl Inner {
             let hold = Hold::new(self, channel, &deliveries, leased_at);
             let share = async move {
                 let never = Stop::default();
-                inner.attempt_share(channel, deliveries, hold, &never).await
+                let share = inner.attempt_share(channel, deliveries, hold, &never, Wait::AsUsual);
+                share.await
             };
             shares.spawn(share.in_current_span());
         }
@@ -312,43 +337,96 @@ impl Inner {
         outcomes
     }
 
-    /// One channel's share: addresses in one look-up, calls side by side until the time to start is over, the leases are no
-    /// longer surely held, the worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded
-    /// together. What was not begun is given back without having used an attempt.
+    /// One channel's share, as long as its caller waits for it: until the end, or until the builder's time-out where a call of
+    /// this channel may take longer. What is under way by then goes on by itself, and is recorded when it ends.
     async fn attempt_share(
         self: &Arc<Self>,
         channel: &'static str,
         deliveries: Vec<Delivery>,
         hold: Hold,
         stop: &Stop,
+        wait: Wait,
     ) -> Vec<(Uuid, Outcome)> {
         if deliveries.is_empty() {
             return Vec::new();
         }
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let (inner, stop) = (Arc::clone(self), stop.clone());
+        let mut share = JoinSet::new();
+        let work = async move {
+            inner
+                .run_share(channel, deliveries, hold, &stop, &tell)
+                .await;
+        };
+        share.spawn(work.in_current_span());
+        let patience = match wait {
+            Wait::AsUsual if self.has_long_calls(channel) => self.limits.attempt_timeout,
+            Wait::AsUsual | Wait::ToTheEnd => FOREVER,
+        };
+        let mut outcomes = Vec::new();
+        let listening = async {
+            while let Some(more) = told.recv().await {
+                outcomes.extend(more);
+            }
+        };
+        if tokio::time::timeout(patience, listening).await.is_err() {
+            self.channels[channel].bulkhead.left.add(share);
+        } else if let Some(Err(error)) = share.join_next().await {
+            tracing::error!(target: "campanile", %error, "a share of deliveries broke off; its leases will run out");
+        }
+        outcomes
+    }
+
+    /// One channel's share: addresses in one look-up, calls side by side until the time to start is over, the leases are no
+    /// longer surely held, the worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded
+    /// together. What was not begun is given back without having used an attempt.
+    async fn run_share(
+        &self,
+        channel: &'static str,
+        deliveries: Vec<Delivery>,
+        hold: Hold,
+        stop: &Stop,
+        tell: &mpsc::UnboundedSender<Vec<(Uuid, Outcome)>>,
+    ) {
         let remote = &self.channels[channel];
         let (reachable, mut judged) = self.address(channel, deliveries).await;
         let (batches, not_called) = self.batches(remote, reachable).await;
         judged.extend(not_called);
         let wrong = Stop::default();
-        let last_start = Instant::now() + self.limits.attempt_timeout / 2;
+        let last_start = Instant::now() + self.limits.time_to_start();
         let mut batches = stream::iter(batches)
             .map(|batch| self.begin(channel, remote, batch, &hold, last_start, [stop, &wrong]))
             .buffer_unordered(remote.policy.concurrency);
-        let mut outcomes = Vec::new();
+        // A call that takes minutes does not keep the others' verdicts from being recorded.
+        let idle = if self.has_long_calls(channel) {
+            RECORD_WHEN_IDLE
+        } else {
+            FOREVER
+        };
         let mut recorded = Instant::now();
-        while let Some(more) = batches.next().await {
+        loop {
+            let next = tokio::time::timeout(idle, batches.next()).await;
+            let (is_idle, is_over) = (next.is_err(), matches!(next, Ok(None)));
+            let more = next.ok().flatten().unwrap_or_default();
             if more.iter().any(|its| its.misconfigured().is_some()) {
                 wrong.now();
             }
             judged.extend(more);
-            if judged.len() >= MOST_UNRECORDED || recorded.elapsed() > LONGEST_UNRECORDED {
+            if is_over
+                || is_idle
+                || judged.len() >= MOST_UNRECORDED
+                || recorded.elapsed() > LONGEST_UNRECORDED
+            {
                 let judged = std::mem::take(&mut judged);
-                outcomes.extend(self.conclude(channel, judged, &hold).await);
+                if !judged.is_empty() {
+                    let _ = tell.send(self.conclude(channel, judged, &hold).await);
+                }
                 recorded = Instant::now();
             }
+            if is_over {
+                return;
+            }
         }
-        outcomes.extend(self.conclude(channel, judged, &hold).await);
-        outcomes
     }
 
     /// One call of the channel, as soon as its bulkhead gives leave, unless it must not begin any more.
@@ -385,7 +463,7 @@ impl Inner {
         );
         trace_context::link(&span, &batch);
         let trace_id = trace_context::trace_id(&span);
-        let timeout = self.limits.attempt_timeout;
+        let timeout = self.call_timeout(channel);
         let call = call(Arc::clone(&remote.channel), batch.clone(), timeout, leave);
         let (verdicts, took) = call.instrument(span).await;
         telemetry::call(channel, took);

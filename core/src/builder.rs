@@ -120,7 +120,9 @@ impl Builder {
         self
     }
 
-    /// How long one attempt may take, up to an hour: 10 seconds unless said otherwise.
+    /// How long one attempt may take, up to an hour, on a channel whose policy does not
+    /// [say otherwise](crate::policy::Policy::attempt_timeout); and how long a dispatch and `deliver_due` wait for a channel whose
+    /// attempts may take longer. Default: 10 seconds.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.limits.attempt_timeout =
             timeout.clamp(Duration::from_millis(1), Duration::from_hours(1));

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument as _;
 
@@ -16,6 +17,8 @@ use crate::thread::{NoAnswer, on_own_thread};
 /// One channel's calls in this process, those of workers and those of dispatches together.
 pub(crate) struct Bulkhead {
     calls: Arc<Semaphore>,
+    /// What goes on although nobody waits for it.
+    pub(crate) left: Left,
     /// One tick for each call, if calls are limited. Made by the first of them: a timer needs a runtime.
     pace: Option<(Duration, Mutex<Option<Interval>>)>,
 }
@@ -23,16 +26,47 @@ pub(crate) struct Bulkhead {
 /// Leave to make one call; given back when the call is really over.
 pub(crate) struct Leave(#[expect(dead_code, reason = "held, and dropped")] OwnedSemaphorePermit);
 
+/// The shares of deliveries whose caller waits for them no longer.
+#[derive(Debug, Default)]
+pub(crate) struct Left(Arc<watch::Sender<usize>>);
+
+impl Left {
+    /// Leaves a share to end by itself.
+    pub(crate) fn add(&self, mut share: JoinSet<()>) {
+        let count = Arc::clone(&self.0);
+        count.send_modify(|shares| *shares += 1);
+        tokio::spawn(async move {
+            if let Some(Err(error)) = share.join_next().await {
+                tracing::error!(target: "campanile", %error, "a share of deliveries broke off; its leases will run out");
+            }
+            count.send_modify(|shares| *shares -= 1);
+        });
+    }
+
+    /// Waits until all of them have ended.
+    pub(crate) async fn ended(&self) {
+        let mut shares = self.0.subscribe();
+        // It fails only without a sender, which is here.
+        let _ = shares.wait_for(|shares| *shares == 0).await;
+    }
+}
+
 impl Bulkhead {
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
             calls: Arc::new(Semaphore::new(
                 policy.concurrency.min(Semaphore::MAX_PERMITS),
             )),
+            left: Left::default(),
             pace: policy
                 .calls_per_second
                 .map(|calls| (Duration::from_secs(1) / calls.max(1), Mutex::new(None))),
         }
+    }
+
+    /// Whether it is worth claiming anything: not while calls that nobody waits for take all the places.
+    pub(crate) fn has_room(&self) -> bool {
+        self.calls.available_permits() > 0 || *self.left.0.borrow() == 0
     }
 
     /// Waits for leave to make a call. Those who wait are served in order.

@@ -56,6 +56,8 @@ pub struct Delivery {
 pub(crate) struct Past {
     /// How many attempts do not count against it, because the channel was set up wrongly.
     pub(crate) uncounted: u32,
+    /// How many of its attempts have lost their answer, or their worker.
+    pub(crate) lost_answers: u32,
     /// How long ago its first attempt that counts was begun.
     pub(crate) age: Duration,
     /// Whether it is no longer worth sending.

@@ -81,6 +81,9 @@ pub(crate) struct Remote {
     pub(crate) look_ups: Arc<Semaphore>,
 }
 
+/// A share that may begin calls for longer would hold what others could deliver.
+const MAX_TIME_TO_START: Duration = Duration::from_secs(15);
+
 /// The numbers a host may set on the [`Builder`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -138,6 +141,9 @@ impl Dispatcher {
     }
 
     /// Tells the recipients: commits, then makes the first attempt of every remote delivery and waits for it.
+    ///
+    /// A channel whose policy lets a call take longer than the builder's time-out is waited for no longer than that; what is
+    /// still under way then is reported as queued and recorded when it ends.
     ///
     /// Beyond a limit (100 remote deliveries, see [`Builder::inline_deliveries`]) deliveries are left to a worker and
     /// reported as queued.
@@ -386,7 +392,25 @@ impl Dispatcher {
     }
 }
 
+impl Limits {
+    /// How long after its claim a share may begin calls: half of an attempt, and no more than a quarter of a minute.
+    pub(crate) fn time_to_start(&self) -> Duration {
+        (self.attempt_timeout / 2).min(MAX_TIME_TO_START)
+    }
+}
+
 impl Inner {
+    /// How long one call of a channel may take.
+    pub(crate) fn call_timeout(&self, channel: &str) -> Duration {
+        let own = self.channels[channel].policy.attempt_timeout;
+        own.unwrap_or(self.limits.attempt_timeout)
+    }
+
+    /// Whether a call of a channel may take longer than anybody waits for it.
+    pub(crate) fn has_long_calls(&self, channel: &str) -> bool {
+        self.call_timeout(channel) > self.limits.attempt_timeout
+    }
+
     pub(crate) fn lease(&self, at_most: usize) -> Lease {
         Lease {
             at_most,

@@ -26,26 +26,17 @@ pub struct Policy {
     pub(crate) horizon: Duration,
     pub(crate) most_attempts: u32,
     pub(crate) key_lifetime: Option<Duration>,
-    pub(crate) after_unknown: AfterUnknown,
+    pub(crate) max_lost_answers: u32,
+    pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) concurrency: usize,
     pub(crate) batch: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) calls_per_second: Option<u32>,
 }
 
-/// What follows when nobody knows whether a delivery went out, and the provider does not recognize a repeated one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AfterUnknown {
-    /// It is tried again: it arrives at least once, and perhaps twice.
-    Retry,
-    /// It is left as unknown for an operator to decide: it arrives at most once.
-    Stop,
-}
-
 impl Policy {
-    /// What a channel has that says nothing: pauses of 10 seconds to 2 hours for 20 hours, keys not honoured and an unknown
-    /// attempt tried again, 32 calls at once, 100 deliveries claimed at a time.
+    /// What a channel has that says nothing: pauses of 10 seconds to 2 hours for 20 hours, keys not honoured and two
+    /// attempts at most whose answer is lost, 32 calls at once, 100 deliveries claimed at a time.
     pub const fn new() -> Self {
         Self {
             backoff_base: Duration::from_secs(10),
@@ -53,7 +44,8 @@ impl Policy {
             horizon: Duration::from_hours(20),
             most_attempts: 30,
             key_lifetime: None,
-            after_unknown: AfterUnknown::Retry,
+            max_lost_answers: 2,
+            attempt_timeout: None,
             concurrency: 32,
             batch: 100,
             batch_bytes: usize::MAX,
@@ -89,9 +81,20 @@ impl Policy {
         self
     }
 
-    /// What follows an attempt of which nobody knows whether it went out, where keys are not honoured.
-    pub const fn after_unknown(mut self, after: AfterUnknown) -> Self {
-        self.after_unknown = after;
+    /// How many attempts of a delivery may lose their answer where keys are not honoured: after the last of them it ends as
+    /// unknown, for an operator to decide. Default: 2, so that a recipient gets two copies at the most. With 1 he gets one
+    /// at the most. A worker that is lost during a call loses its answer too.
+    pub const fn max_lost_answers(mut self, attempts: u32) -> Self {
+        self.max_lost_answers = attempts;
+        self
+    }
+
+    /// How long one call of the channel may take. Default: the builder's
+    /// [`attempt_timeout`](crate::Builder::attempt_timeout). A call is kept alive by the heartbeat of its lease, so it may be
+    /// longer than that. Whoever waits for it, a dispatch or `deliver_due`, waits no longer than the builder's time-out and
+    /// leaves it to end by itself.
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
         self
     }
 
@@ -124,6 +127,11 @@ impl Policy {
     #[must_use]
     pub const fn honours_keys(&self) -> bool {
         self.key_lifetime.is_some()
+    }
+
+    /// Whether so many lost answers are too many to try again.
+    pub(crate) const fn gives_up_after(&self, lost_answers: u32) -> bool {
+        !self.honours_keys() && lost_answers >= self.max_lost_answers
     }
 
     /// The longest pause after so many attempts that count.
@@ -169,6 +177,7 @@ impl Policy {
         }
         for (name, value) in [
             ("most_attempts", self.most_attempts as usize),
+            ("max_lost_answers", self.max_lost_answers as usize),
             ("concurrency", self.concurrency),
             ("batch", self.batch),
             (
@@ -179,6 +188,9 @@ impl Policy {
             if value == 0 {
                 problems.push(format!("`{name}` is 0, so that nothing would ever be sent"));
             }
+        }
+        if self.attempt_timeout.is_some_and(|time| time.is_zero()) {
+            problems.push("`attempt_timeout` is 0, so that no call could ever end well".into());
         }
         if self.calls_per_second.is_some_and(|calls| calls > 1_000_000) {
             problems.push("`calls_per_second` is above a million: leave it out".into());
@@ -223,6 +235,11 @@ mod tests {
             (Policy::new().concurrency(0), "`concurrency` is 0"),
             (Policy::new().batch(0), "`batch` is 0"),
             (Policy::new().most_attempts(0), "`most_attempts` is 0"),
+            (Policy::new().max_lost_answers(0), "`max_lost_answers` is 0"),
+            (
+                Policy::new().attempt_timeout(Duration::ZERO),
+                "`attempt_timeout` is 0",
+            ),
             (Policy::new().calls_per_second(0), "`calls_per_second` is 0"),
         ] {
             let problems = wrong.problems();

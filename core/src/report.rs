@@ -61,7 +61,7 @@ pub struct RecipientOutcome {
 pub enum Outcome {
     /// It went out.
     Sent,
-    /// It is committed and left to a worker.
+    /// It is committed and left to a worker; or its call is still under way, on a channel whose calls may take long.
     Queued,
     /// The first attempt failed.
     Failed {

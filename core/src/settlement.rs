@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use uuid::Uuid;
 
 use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
-use crate::policy::{AfterUnknown, Policy};
+use crate::policy::Policy;
 use crate::report::{Outcome, Retry};
 use crate::store::settle::{BlockedAs, Settled, State};
 
@@ -129,9 +129,7 @@ impl Judged {
             Verdict::Permanent { .. } => ended(State::Dead),
             Verdict::SuppressedAddress => ended(State::Suppressed),
             Verdict::Unreachable => ended(State::Unreachable),
-            Verdict::Unknown { .. }
-                if !policy.honours_keys() && policy.after_unknown == AfterUnknown::Stop =>
-            {
+            Verdict::Unknown { .. } if policy.gives_up_after(self.lost_answers()) => {
                 ended(State::Unknown)
             }
             // Something of the app's own did not work, its address book for example.
@@ -146,6 +144,15 @@ impl Judged {
     /// Whether it may have gone out by now.
     fn maybe_sent(&self) -> bool {
         self.delivery.maybe_sent || matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }))
+    }
+
+    /// How many of its attempts have lost their answer by now.
+    fn lost_answers(&self) -> u32 {
+        let lost = matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }));
+        self.delivery
+            .past
+            .lost_answers
+            .saturating_add(u32::from(lost))
     }
 
     /// Back to pending, if there is an attempt left and it falls before the horizon.
@@ -183,6 +190,7 @@ impl Judged {
             state,
             delay,
             maybe_sent: self.maybe_sent() && !never_sent,
+            lost_answers: self.lost_answers(),
             alone: self.delivery.is_alone() || self.error_class() == Some(ErrorClass::Refused),
             has_local: self.delivery.past.has_local,
             outcome: self.outcome_in_log(),
@@ -242,12 +250,11 @@ impl Judged {
 /// What is to become of a delivery that was just claimed, if it is not to be tried: its past says so.
 pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> {
     let past = &delivery.past;
-    let was_lost = past.lost_worker.is_some();
     if past.is_expired {
         Some(Ruling::Expired)
     } else if delivery.counted() > policy.most_attempts
         || (delivery.maybe_sent && past.age > policy.horizon)
-        || (was_lost && !policy.honours_keys() && policy.after_unknown == AfterUnknown::Stop)
+        || (delivery.maybe_sent && policy.gives_up_after(past.lost_answers))
     {
         Some(Ruling::UsedUp)
     } else {
@@ -361,19 +368,28 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_would_rather_send_nothing_than_twice_stops() {
-        let careful = Policy::new().after_unknown(AfterUnknown::Stop);
+    fn without_keys_a_delivery_ends_as_unknown_after_so_many_lost_answers() {
         let unknown = || Ruling::Verdict(Verdict::unknown("no answer"));
-        assert_eq!(state(delivery(1), unknown(), &careful), State::Unknown);
-        assert_eq!(
-            state(delivery(1), unknown(), &Policy::new()),
-            State::Pending
-        );
-        let keyed = careful.key_lifetime(A_DAY);
-        assert_eq!(state(delivery(1), unknown(), &keyed), State::Pending);
-        let mut lost = delivery(2);
-        lost.past.lost_worker = Some(Uuid::nil());
-        assert!(matches!(past_says(&lost, &careful), Some(Ruling::UsedUp)));
-        assert!(past_says(&lost, &keyed).is_none());
+        let after = |lost| {
+            let mut delivery = delivery(lost + 1);
+            delivery.past.lost_answers = lost;
+            delivery.maybe_sent = lost > 0;
+            delivery
+        };
+        for max in 1..4 {
+            let policy = Policy::new().max_lost_answers(max);
+            let keyed = policy.key_lifetime(A_DAY);
+            for lost in 0..max {
+                let last = lost + 1 == max;
+                let expected = if last { State::Unknown } else { State::Pending };
+                assert_eq!(state(after(lost), unknown(), &policy), expected);
+                assert_eq!(state(after(lost), unknown(), &keyed), State::Pending);
+                assert!(past_says(&after(lost), &policy).is_none());
+            }
+            // The lease of the last one ran out.
+            let used_up = past_says(&after(max), &policy);
+            assert!(matches!(used_up, Some(Ruling::UsedUp)));
+            assert!(past_says(&after(max), &keyed).is_none());
+        }
     }
 }

@@ -99,7 +99,13 @@ impl Worker {
         stop.await;
         stopped.now();
         let _ = stopping.send(());
-        let ended = async { while rounds.join_next().await.is_some() {} };
+        let ended = async {
+            while rounds.join_next().await.is_some() {}
+            // Calls that outlast their round.
+            for remote in inner.channels.values() {
+                remote.bulkhead.left.ended().await;
+            }
+        };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(
                 target: "campanile",
@@ -190,7 +196,7 @@ impl Rounds {
             };
             let policy = &inner.channels[channel].policy;
             let max_batch = inner.channels[channel].channel.max_batch().max(1);
-            let at_most = policy.claimable(inner.limits.attempt_timeout / 2, max_batch);
+            let at_most = policy.claimable(inner.limits.time_to_start(), max_batch);
             let due = inner.deliver_due_on(channel, at_most, &stop).await;
             Ok::<_, StoreError>((next, due.map(|due| parked.and(due))))
         };

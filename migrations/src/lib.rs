@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     step!(7, "prune_read", "0007_prune_read.sql"),
     step!(8, "inbox_views", "0008_inbox_views.sql"),
     step!(9, "inbox_changes", "0009_inbox_changes.sql"),
+    step!(11, "brake", "0011_brake.sql"),
     step!(12, "claims", "0012_claims.sql"),
 ];
 

@@ -26,6 +26,8 @@ async fn uninstall(database: &TestDatabase) {
                 "email_suppressions",
                 "notification_channel_pauses",
                 "notification_workers",
+                "notification_worker_pauses",
+                "notification_held_windows",
             ] {
                 database.execute(&format!("drop table {table}")).await;
             }
@@ -50,7 +52,7 @@ both_databases! {
         for migrator in migrators.collect::<Vec<_>>() {
             migrator.await.unwrap().unwrap();
         }
-        assert_eq!(database.count("_campanile_migrations").await, 9);
+        assert_eq!(database.count("_campanile_migrations").await, 11);
     }
 
     async fn a_migration_whose_caller_goes_away_does_not_block_the_next(database: TestDatabase) {
@@ -60,7 +62,7 @@ both_databases! {
             let _ = given_up.await;
         }
         Database::connect(&database.url).await.unwrap().migrate().await.unwrap();
-        assert_eq!(database.count("_campanile_migrations").await, 9);
+        assert_eq!(database.count("_campanile_migrations").await, 11);
     }
 
     async fn a_host_that_uses_sqlx_migrations_keeps_its_own(database: TestDatabase) {
@@ -79,7 +81,7 @@ both_databases! {
             pool.execute("insert into host_things values (1)").await.unwrap();
         });
         assert_eq!(database.number("select count(*) from _sqlx_migrations").await, 1);
-        assert_eq!(database.count("_campanile_migrations").await, 9);
+        assert_eq!(database.count("_campanile_migrations").await, 11);
     }
 
     async fn a_dispatch_before_the_migrations_says_what_to_run(app: App) {

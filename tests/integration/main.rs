@@ -23,6 +23,7 @@ mod batches;
 mod worker;
 mod leases;
 mod policies;
+mod long_calls;
 mod blocking;
 mod address_book;
 mod expiry;

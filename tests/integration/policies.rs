@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use campanile::channel::{ChannelDeclaration, INBOX};
 use campanile::delivery::Verdict;
-use campanile::policy::{AfterUnknown, Policy};
+use campanile::policy::Policy;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonAlone;
@@ -93,10 +93,11 @@ both_databases! {
 
     async fn a_policy_under_which_nothing_would_be_sent_is_refused_with_all_its_problems(app: App) {
         let tuned = app.builder().tune(&PIGEON, |its| {
-            its.concurrency(0).batch(0).most_attempts(0).calls_per_second(0).backoff(Duration::ZERO, A_DAY)
+            let none = its.concurrency(0).batch(0).most_attempts(0).max_lost_answers(0).calls_per_second(0);
+            none.backoff(Duration::ZERO, A_DAY).attempt_timeout(Duration::ZERO)
         });
         let error = tuned.build().unwrap_err();
-        assert_eq!(error.problems().len(), 5, "{error}");
+        assert_eq!(error.problems().len(), 7, "{error}");
         assert!(error.problems().iter().all(|its| its.starts_with("channel `pigeon`: ")), "{error}");
     }
 
@@ -127,7 +128,7 @@ both_databases! {
     }
 
     async fn a_channel_that_would_rather_send_nothing_than_twice_stops_after_the_first_unknown(app: App) {
-        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its.after_unknown(AfterUnknown::Stop));
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its.max_lost_answers(1));
         dispatcher.dispatch(ada()).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 1").await, 1);
         // Neither does it try again what a lost worker had under way.
@@ -139,6 +140,46 @@ both_databases! {
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'unknown'").await, 2);
         assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    async fn where_keys_are_not_honoured_two_lost_answers_are_the_end(app: App) {
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its);
+        dispatcher.dispatch(ada()).await.unwrap();
+        for _ in 0..5 {
+            app.database.advance_deliveries().await;
+            dispatcher.deliver_due(10).await.unwrap();
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+        assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 2 and lost_answers = 2").await, 1);
+        // A worker that is lost during a call loses its answer too.
+        dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
+        for _ in 0..2 {
+            app.database.change_deliveries(
+                "state = 'running', attempt = attempt + 1, worker = {uuid('00000000-0000-0000-0000-00000000dead')}, \
+                 lease_until = {earlier(1)} where user_id = 'u_bob'",
+            ).await;
+            dispatcher.deliver_due(10).await.unwrap();
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 3, "one call between the two that were lost");
+        assert_eq!(app.database.deliveries("state = 'unknown' and user_id = 'u_bob'").await, 1);
+        // An operator who decides to try again gets as many once more.
+        let ids = app.database.texts("select {text(id)} from {campanile}notification_deliveries where user_id = 'u_bob'").await;
+        let id = uuid::Uuid::parse_str(ids[0].as_deref().unwrap()).unwrap();
+        dispatcher.retry_delivery(id).await.unwrap();
+        dispatcher.deliver_due(10).await.unwrap();
+        assert_eq!(app.database.deliveries("state = 'pending' and lost_answers = 1 and user_id = 'u_bob'").await, 1);
+    }
+
+    async fn where_keys_are_honoured_lost_answers_are_tried_again(app: App) {
+        let tuning = |its: Policy| its.key_lifetime(A_DAY);
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), tuning);
+        dispatcher.dispatch(ada()).await.unwrap();
+        for _ in 0..5 {
+            app.database.advance_deliveries().await;
+            dispatcher.deliver_due(10).await.unwrap();
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 6);
+        assert_eq!(app.database.deliveries("state = 'pending' and lost_answers = 6").await, 1);
     }
 
     async fn a_provider_gets_the_pause_it_asks_for_up_to_the_cap(app: App) {

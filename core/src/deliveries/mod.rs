@@ -178,6 +178,7 @@ const SUMMARY: &str = "\
 /// A fresh set of attempts: those so far no longer count, and neither does the time it was worth sending in.
 const RETRY: &str = "\
     update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
+        lost_answers = 0, outage_since = null, outage_rounds = 0, \
         first_attempt_at = null, expires_at = null, batch_id = null, blocked_as = null, finished_at = null";
 
 const RETRIABLE: &str =

@@ -99,6 +99,7 @@ const KNOWN: &str = "\
 const LEASE: &str = "\
     update {campanile}notification_deliveries set state = 'running', attempt = attempt + 1, \
         lost_worker = case when state = 'running' then worker end, maybe_sent = maybe_sent or state = 'running', \
+        lost_answers = lost_answers + case when state = 'running' then 1 else 0 end, \
         first_attempt_at = coalesce(first_attempt_at, {now}), blocked_as = null, \
         lease_until = {later($3)}, worker = {uuid($4)} \
     where id in (select id from chosen) and state in ('pending', 'running', 'blocked')";
@@ -106,7 +107,7 @@ const LEASE: &str = "\
 /// The content comes with the first delivery of each dispatch.
 const READ: &str = "\
     select {text(its.id)} as id, {text(its.notification_id)} as notification_id, \
-        {text(its.dispatch_id)} as dispatch_id, its.user_id, its.attempt, its.uncounted, its.maybe_sent, its.has_local, \
+        {text(its.dispatch_id)} as dispatch_id, its.user_id, its.attempt, its.uncounted, its.maybe_sent, its.lost_answers, its.has_local, \
         {text(its.batch_id)} as batch_id, {text(its.lost_worker)} as lost_worker, {now_micros} - {micros(its.first_attempt_at)} as age, \
         (its.expires_at is not null and its.expires_at <= {now}) as is_expired, \
         dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, dispatch.trace_context, \
@@ -127,6 +128,7 @@ macro_rules! row {
             attempt: $row.try_get("attempt")?,
             uncounted: $row.try_get("uncounted")?,
             maybe_sent: $row.try_get("maybe_sent")?,
+            lost_answers: $row.try_get("lost_answers")?,
             has_local: $row.try_get("has_local")?,
             batch_id: $row.try_get("batch_id")?,
             lost_worker: $row.try_get("lost_worker")?,
@@ -282,6 +284,7 @@ struct Row {
     attempt: i32,
     uncounted: i32,
     maybe_sent: bool,
+    lost_answers: i32,
     has_local: bool,
     batch_id: Option<String>,
     lost_worker: Option<String>,
@@ -310,7 +313,13 @@ fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settl
             });
         let (delivery_id, attempt) = (id(&row.id)?, number(row.attempt));
         let Some((dispatch_id, parts, payload)) = shared.clone() else {
-            return Ok(Err(unreadable(delivery_id, attempt, row.maybe_sent)));
+            let lost_answers = number(row.lost_answers);
+            return Ok(Err(unreadable(
+                delivery_id,
+                attempt,
+                row.maybe_sent,
+                lost_answers,
+            )));
         };
         let delivery = Delivery {
             id: delivery_id,
@@ -326,6 +335,7 @@ fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settl
             batch_id: row.batch_id.as_deref().map(id).transpose()?,
             past: Past {
                 uncounted: number(row.uncounted),
+                lost_answers: number(row.lost_answers),
                 age: Duration::from_micros(u64::try_from(row.age).unwrap_or_default()),
                 is_expired: row.is_expired,
                 has_local: row.has_local,
@@ -434,6 +444,7 @@ const WAITING_CHANNELS: &str = "\
 const PARK: &str = "\
     update {campanile}notification_deliveries set state = 'blocked', blocked_as = 'channel', \
         maybe_sent = maybe_sent or state = 'running', lease_until = null, worker = null, \
+        lost_answers = lost_answers + case when state = 'running' then 1 else 0 end, \
         last_error = 'no running worker links its channel' \
     where id in (select id from {campanile}notification_deliveries \
         where channel = $1 and state = '{state}' and {due} <= (select {earlier($2)}) \

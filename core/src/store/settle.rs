@@ -87,6 +87,8 @@ pub(crate) struct Settled {
     /// When to try again, for what goes back to pending.
     pub(crate) delay: Duration,
     pub(crate) maybe_sent: bool,
+    /// How many of its attempts have lost their answer.
+    pub(crate) lost_answers: u32,
     /// Whether it is to be in no batch any more.
     pub(crate) alone: bool,
     /// Whether its notification reached its recipient anyway, and keeps its window.
@@ -102,13 +104,14 @@ pub(crate) struct Settled {
 }
 
 /// A row that cannot be read keeps no other from being delivered.
-pub(crate) fn unreadable(id: Uuid, attempt: u32, maybe_sent: bool) -> Settled {
+pub(crate) fn unreadable(id: Uuid, attempt: u32, maybe_sent: bool, lost_answers: u32) -> Settled {
     Settled {
         id,
         attempt,
         state: State::Blocked(BlockedAs::Content),
         delay: Duration::ZERO,
         maybe_sent,
+        lost_answers,
         alone: false,
         has_local: false,
         outcome: None,
@@ -142,23 +145,26 @@ fn row(its: &Settled) -> serde_json::Value {
         its.state.blocked_as(),
         its.maybe_sent && !is_end && its.state != State::Blocked(BlockedAs::Content),
         its.alone && !is_end,
+        its.lost_answers,
     ])
 }
 
 /// What is recorded, read once for [`SETTLE`] and [`LOG`](log::LOG). `$1` is the rows.
 pub(super) const ITS: &str = "\
     its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
-        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone) as materialized (\
+        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers) as materialized (\
         select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
             value ->> 6, value ->> 7, {int(value ->> 8)}, value ->> 9, value ->> 10, \
-            {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)} \
+            {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)}, \
+            {int(value ->> 17)} \
         from {rows($1)} as given)";
 
 /// `$2` is the worker. A delivery no attempt of which counts begins its time anew.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
         state = its.state, attempt = delivery.attempt - its.unused, \
-        uncounted = delivery.uncounted + its.uncounted, maybe_sent = its.maybe_sent, blocked_as = its.blocked_as, \
+        uncounted = delivery.uncounted + its.uncounted, maybe_sent = its.maybe_sent, \
+        lost_answers = its.lost_answers, blocked_as = its.blocked_as, \
         batch_id = case when its.alone then delivery.id when its.keeps_batch then delivery.batch_id end, \
         lease_until = null, worker = null, lost_worker = null, last_error = its.error, \
         first_attempt_at = case when delivery.attempt - its.unused > delivery.uncounted + its.uncounted \

@@ -116,6 +116,8 @@ pub(super) struct Delivery {
     pub(super) attempts: u32,
     pub(super) uncounted: u32,
     pub(super) maybe_sent: bool,
+    /// How many attempts have lost their answer, or their worker.
+    pub(super) lost_answers: u32,
     /// When the first attempt that counts was begun.
     pub(super) first_at: Option<i64>,
     pub(super) claimed_at: i64,
@@ -134,6 +136,7 @@ impl Delivery {
             attempts: 0,
             uncounted: 0,
             maybe_sent: false,
+            lost_answers: 0,
             first_at: None,
             claimed_at: 0,
             turn,
@@ -146,6 +149,7 @@ impl Delivery {
     pub(super) fn claim(&mut self, worker: usize, now: i64, turn: Turn) {
         if self.state == State::Running {
             self.maybe_sent = true;
+            self.lost_answers += 1;
             self.log.insert(self.attempts, "lost");
         }
         self.state = State::Running;
@@ -156,16 +160,17 @@ impl Delivery {
         self.turn = turn;
     }
 
-    /// Whether nothing more may be tried, now that it was claimed; `was_lost` if from a worker that was.
-    pub(super) fn is_used_up(&self, was_lost: bool) -> bool {
+    /// Whether nothing more may be tried, now that it was claimed.
+    pub(super) fn is_used_up(&self) -> bool {
         self.attempts - self.uncounted > MOST_ATTEMPTS
             || (self.maybe_sent && self.age() > HORIZON)
-            || (was_lost && self.stops_at_unknown())
+            || (self.maybe_sent && self.gives_up())
     }
 
     /// What follows; `turn` is when it comes again, if it does.
     pub(super) fn settle(&mut self, word: Word, turn: Turn) {
         self.maybe_sent |= word == Word::Unknown;
+        self.lost_answers += u32::from(word == Word::Unknown);
         // What may have gone out is not called unsent.
         let or_unknown = |state| {
             if self.maybe_sent {
@@ -178,7 +183,7 @@ impl Delivery {
         let state = match word {
             Word::Accepted => State::Delivered,
             Word::Misconfigured => State::Pending,
-            Word::Unknown if self.stops_at_unknown() => State::Unknown,
+            Word::Unknown if self.gives_up() => State::Unknown,
             Word::Retry | Word::Panic | Word::Unknown if again => State::Pending,
             // Its provider knows the key, and would have said that it has it.
             Word::Permanent if self.honours_keys() => State::Dead,
@@ -217,6 +222,7 @@ impl Delivery {
         // One that waits may have gone out under a key that its provider still knows.
         if self.state != State::Pending {
             self.first_at = None;
+            self.lost_answers = 0;
         }
         self.state = State::Pending;
         self.uncounted = self.attempts;
@@ -232,8 +238,12 @@ impl Delivery {
         self.channel == Channel::Email
     }
 
-    /// Rather no push than two.
-    fn stops_at_unknown(&self) -> bool {
-        self.channel == Channel::Push
+    /// One push at the most, and two pigeons.
+    fn gives_up(&self) -> bool {
+        match self.channel {
+            Channel::Push => self.lost_answers >= 1,
+            Channel::Pigeon => self.lost_answers >= 2,
+            _ => false,
+        }
     }
 }

@@ -99,9 +99,8 @@ impl Model {
             let Some(delivery) = self.deliveries.get_mut(name) else {
                 continue;
             };
-            let was_lost = delivery.state == State::Running;
             delivery.claim(worker, now, turn);
-            let (event, is_used_up) = (delivery.event, delivery.is_used_up(was_lost));
+            let (event, is_used_up) = (delivery.event, delivery.is_used_up());
             let ended = if is_used_up {
                 Some(Word::UsedUp)
             } else {

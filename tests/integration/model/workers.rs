@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use campanile::Dispatcher;
 use campanile::channel::{EMAIL, PUSH};
-use campanile::policy::{AfterUnknown, Policy};
+use campanile::policy::Policy;
 use campanile_email::EmailSettings;
 use campanile_pigeon::PIGEON;
 use campanile_push::PushSettings;
@@ -31,7 +31,7 @@ pub(super) fn build(app: &App, office: &Arc<Office>, worker: usize) -> Dispatche
         .with(carrier.pigeons())
         .tune(&EMAIL, move |its| short(its).key_lifetime(day))
         .tune(&PIGEON, short)
-        .tune(&PUSH, |its| short(its).after_unknown(AfterUnknown::Stop));
+        .tune(&PUSH, |its| short(its).max_lost_answers(1));
     let builder = if worker == BRISK {
         builder
     } else {

@@ -1,0 +1,17 @@
+-- How many attempts may have gone out, because their answer was lost or their worker was.
+alter table notification_deliveries add column lost_answers integer not null default 0;
+-- Since when the provider could not be reached or took no more calls, so that nothing was tried.
+alter table notification_deliveries add column outage_since integer;
+-- How often in a row; the pauses grow with it.
+alter table notification_deliveries add column outage_rounds integer not null default 0;
+
+-- A channel that one process has paused for itself, because it is misconfigured there.
+create table notification_worker_pauses (
+    worker text not null,
+    channel text not null,
+    reason text not null,
+    paused_at integer not null,
+    -- When that process tries one delivery to see whether it works again.
+    probe_at integer not null,
+    primary key (worker, channel)
+) strict, without rowid;
