@@ -14,11 +14,12 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::bulkhead::call;
+use crate::bulkhead::{Leave, call};
 use crate::delivery::Delivery;
-use crate::dispatch::{Dispatcher, Inner, Remote};
+use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
 use crate::lease::Hold;
+use crate::look::LastLook;
 use crate::pauses::Allowance;
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
@@ -212,6 +213,7 @@ impl Inner {
         self.log_rescued(channel, &deliveries).await;
         let hold = Hold::new(self, channel, &deliveries, leased_at);
         let mut judged = self.take_settled(channel, &mut deliveries);
+        let read_at = Instant::now();
         let failure = match self.take_muted(channel, &mut deliveries).await {
             Ok(muted) => {
                 judged.extend(muted);
@@ -235,7 +237,7 @@ impl Inner {
             Take::Probe => Wait::ToTheEnd,
             _ => Wait::AsUsual,
         };
-        let share = self.attempt_share(channel, deliveries, hold, stop, wait);
+        let share = self.attempt_share(channel, deliveries, hold, read_at, stop, wait);
         let outcomes = share.await;
         if matches!(take, Take::Probe) {
             let outcomes = outcomes.iter().map(|(_, outcome)| outcome);
@@ -321,7 +323,8 @@ impl Inner {
             let hold = Hold::new(self, channel, &deliveries, leased_at);
             let share = async move {
                 let never = Stop::default();
-                let share = inner.attempt_share(channel, deliveries, hold, &never, Wait::AsUsual);
+                let wait = Wait::AsUsual;
+                let share = inner.attempt_share(channel, deliveries, hold, leased_at, &never, wait);
                 share.await
             };
             shares.spawn(share.in_current_span());
@@ -344,6 +347,7 @@ impl Inner {
         channel: &'static str,
         deliveries: Vec<Delivery>,
         hold: Hold,
+        read_at: Instant,
         stop: &Stop,
         wait: Wait,
     ) -> Vec<(Uuid, Outcome)> {
@@ -355,7 +359,7 @@ impl Inner {
         let mut share = JoinSet::new();
         let work = async move {
             inner
-                .run_share(channel, deliveries, hold, &stop, &tell)
+                .run_share(channel, deliveries, hold, read_at, &stop, &tell)
                 .await;
         };
         share.spawn(work.in_current_span());
@@ -385,6 +389,7 @@ impl Inner {
         channel: &'static str,
         deliveries: Vec<Delivery>,
         hold: Hold,
+        read_at: Instant,
         stop: &Stop,
         tell: &mpsc::UnboundedSender<Vec<(Uuid, Outcome)>>,
     ) {
@@ -392,10 +397,11 @@ impl Inner {
         let (reachable, mut judged) = self.address(channel, deliveries).await;
         let (batches, not_called) = self.batches(remote, reachable).await;
         judged.extend(not_called);
+        let look = LastLook::new(self, channel, batches.iter().flatten(), read_at);
         let wrong = Stop::default();
         let last_start = Instant::now() + self.limits.time_to_start();
         let mut batches = stream::iter(batches)
-            .map(|batch| self.begin(channel, remote, batch, &hold, last_start, [stop, &wrong]))
+            .map(|batch| self.begin(channel, batch, &hold, &look, last_start, [stop, &wrong]))
             .buffer_unordered(remote.policy.concurrency);
         // A call that takes minutes does not keep the others' verdicts from being recorded.
         let idle = if self.has_long_calls(channel) {
@@ -429,32 +435,49 @@ impl Inner {
         }
     }
 
-    /// One call of the channel, as soon as its bulkhead gives leave, unless it must not begin any more.
+    /// One call of the channel, as soon as its bulkhead gives leave, without those who must not be sent to any more, and unless it
+    /// must not begin any more.
     async fn begin(
         &self,
         channel: &'static str,
-        remote: &Remote,
         batch: Vec<Delivery>,
         hold: &Hold,
+        look: &LastLook,
         last_start: Instant,
         stops: [&Stop; 2],
     ) -> Vec<Judged> {
-        let too_late = || {
+        let too_late = |batch: &[Delivery]| {
             Instant::now() > last_start
-                || !hold.covers(&batch)
+                || !hold.covers(batch)
                 || stops.iter().any(|stop| stop.is_asked())
         };
-        if too_late() {
+        if too_late(&batch) {
             return Judged::not_begun(batch);
         }
+        let remote = &self.channels[channel];
         let entered = tokio::time::timeout_at(last_start.into(), remote.bulkhead.enter()).await;
         let Ok(leave) = entered else {
             return Judged::not_begun(batch);
         };
         // It may have waited for its leave.
-        if too_late() {
+        if too_late(&batch) {
             return Judged::not_begun(batch);
         }
+        let (batch, mut judged) = self.look(look, batch).await;
+        if batch.is_empty() {
+            return judged;
+        }
+        if too_late(&batch) {
+            judged.extend(Judged::not_begun(batch));
+            return judged;
+        }
+        judged.extend(self.call(channel, batch, leave).await);
+        judged
+    }
+
+    /// One call of the channel.
+    async fn call(&self, channel: &'static str, batch: Vec<Delivery>, leave: Leave) -> Vec<Judged> {
+        let remote = &self.channels[channel];
         let span = tracing::info_span!(
             target: "campanile",
             "attempt",

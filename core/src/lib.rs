@@ -36,6 +36,7 @@ mod lease;
 mod batch;
 mod attempt;
 mod reach;
+mod look;
 mod record;
 mod settlement;
 mod worker;

@@ -25,8 +25,7 @@ impl Inner {
         }
         let choices = self.choices_of(deliveries).await?;
         let muted = |delivery: &mut Delivery| {
-            let event = self.registry.event(&delivery.event_type);
-            let weight = event.map_or(Weight::Critical, |event| event.weight(channel));
+            let weight = self.weight(&delivery.event_type, channel);
             let choice = choices.of(&delivery.user_id, &delivery.category, channel);
             !decide(weight, choice).sends()
         };
@@ -34,6 +33,12 @@ impl Inner {
             .extract_if(.., muted)
             .map(|delivery| Judged::new(delivery, Ruling::Muted))
             .collect())
+    }
+
+    /// Whether preferences decide about a channel of an event.
+    pub(crate) fn weight(&self, event_type: &str, channel: &str) -> Weight {
+        let event = self.registry.event(event_type);
+        event.map_or(Weight::Critical, |event| event.weight(channel))
     }
 
     /// Resolves the addresses; who has none is judged at once. Without an answer of the book nothing was tried.
@@ -73,7 +78,7 @@ impl Inner {
         channel: &'static str,
         users: Vec<String>,
     ) -> Result<HashMap<String, Vec<String>>, String> {
-        let time = self.limits.attempt_timeout / 2;
+        let time = self.limits.time_to_start();
         let (places, book) = (&self.channels[channel].look_ups, &self.address_book);
         let (places, book) = (Arc::clone(places), Arc::clone(book));
         let looked_up = async move {

@@ -48,7 +48,7 @@ pub(crate) struct Written {
     pub(crate) planned: Vec<Planned>,
     pub(crate) chunks: Vec<Batch>,
     pub(crate) admission: Admission,
-    /// The leases begin in the write, a little later than this.
+    /// Preferences are read later than this, and the leases begin later still.
     pub(crate) leased_at: Instant,
 }
 
@@ -171,9 +171,9 @@ impl Inner {
         lease: Lease,
         around: Around,
     ) -> Result<Written, DispatchError> {
+        let leased_at = Instant::now();
         let planned = self.plan(connection, checked).await?;
         let chunks = self.candidates(&planned);
-        let leased_at = Instant::now();
         let admission = connection
             .write(&self.statements, &chunks, lease, around)
             .await

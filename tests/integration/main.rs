@@ -26,6 +26,7 @@ mod policies;
 mod long_calls;
 mod blocking;
 mod address_book;
+mod last_look;
 mod expiry;
 mod strangers;
 mod wake;

@@ -395,6 +395,48 @@ pub(crate) async fn renew(
     renewed.iter().map(|text| id(text)).collect()
 }
 
+/// `$1` is `[delivery, attempt]` rows, `$2` the worker.
+const LOOK: &str = "\
+    select {text(delivery.id)} as id, choice.enabled, \
+        (delivery.expires_at is not null and delivery.expires_at <= {now}) as is_expired \
+    from {rows($1)} as mine \
+    join {campanile}notification_deliveries as delivery on delivery.id = {uuid(mine.value ->> 0)} \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
+    left join {campanile}user_notification_preferences as choice on choice.user_id = delivery.user_id \
+        and choice.category = dispatch.category and choice.channel = delivery.channel \
+    where delivery.attempt = {int(mine.value ->> 1)} and delivery.state = 'running' and delivery.worker = {uuid($2)}";
+
+/// What a [`look`] sees of a delivery that is this worker's.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What its recipient chose for its category and channel.
+    pub(crate) enabled: Option<bool>,
+    pub(crate) is_expired: bool,
+}
+
+/// Which of these, given with their attempts, are still this worker's, and what is to be known of them before they are sent.
+pub(crate) async fn look(
+    database: &Database,
+    worker: Uuid,
+    held: &[(Uuid, u32)],
+) -> Result<HashMap<Uuid, Look>, sqlx::Error> {
+    each_connection!(database, |connection| {
+        let rows = sqlx::query(database.sql(LOOK))
+            .bind(serde_json::json!(held).to_string())
+            .bind(worker.to_string())
+            .fetch_all(&mut *connection)
+            .await?;
+        let looks = rows.iter().map(|row| {
+            let seen = Look {
+                enabled: row.try_get("enabled")?,
+                is_expired: row.try_get("is_expired")?,
+            };
+            Ok((id(row.try_get("id")?)?, seen))
+        });
+        looks.collect()
+    })
+}
+
 /// `$1` is `[delivery, attempt, batch]` rows, `$2` the worker, `$3` the lease.
 ///
 /// The leases begin anew: a claim that has begun before, when they had just run out, would take those of the batch that it
