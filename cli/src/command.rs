@@ -40,7 +40,7 @@ enum Action {
     /// Channels that wait
     #[command(subcommand)]
     Channels(channels::Action),
-    /// Removes what ended long ago
+    /// Deletes what ended long ago; a worker does so every hour by itself
     Prune(prune::Arguments),
     /// Checks the database, the channels and the workers; each line says what mends it
     ///

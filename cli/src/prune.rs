@@ -10,7 +10,9 @@ use crate::input;
 use crate::output::Answer;
 use crate::table::counted;
 
+/// How long what is finished is kept.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// Deliveries that ended longer ago, with their attempts and content: `30d`, `12h`
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = input::length_of_time)]
@@ -23,26 +25,42 @@ pub(crate) struct Arguments {
     /// Inbox items that were read longer ago; they are kept unless you say so
     #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
     read_items: Option<Duration>,
+
+    /// Inbox items that were written longer ago and never read; they are kept unless you say so
+    #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
+    unread_items: Option<Duration>,
+
+    /// Parked deliveries that were committed longer ago; they are kept unless you say so
+    #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
+    parked: Option<Duration>,
+}
+
+impl Arguments {
+    pub(crate) const fn retention(&self) -> Retention {
+        Retention {
+            deliveries: self.deliveries,
+            windows: self.windows,
+            read_items: self.read_items,
+            unread_items: self.unread_items,
+            parked: self.parked,
+        }
+    }
 }
 
 pub(crate) async fn prune(
     arguments: &Arguments,
     dispatcher: &Dispatcher,
 ) -> Result<Answer, CommandError> {
-    let pruned = dispatcher
-        .prune(Retention {
-            deliveries: arguments.deliveries,
-            windows: arguments.windows,
-            read_items: arguments.read_items,
-        })
-        .await?;
+    let pruned = dispatcher.prune(arguments.retention()).await?;
     let text = format!(
-        "removed {}, {}, {}, {}, {}",
+        "removed {}, {}, {}, {}, {}, {}, {}",
         counted(pruned.deliveries, "delivery", "deliveries"),
         counted(pruned.attempts, "attempt", "attempts"),
         counted(pruned.dispatches, "dispatch", "dispatches"),
         counted(pruned.windows, "window", "windows"),
         counted(pruned.read_items, "read item", "read items"),
+        counted(pruned.unread_items, "unread item", "unread items"),
+        counted(pruned.parked, "parked delivery", "parked deliveries"),
     );
     Ok(Answer::new(text, &pruned))
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::error::CommandError;
-use crate::input;
 use crate::output::{Answer, Ended, Printer};
+use crate::{input, prune};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -20,6 +20,13 @@ pub(crate) struct Arguments {
     /// How many tasks work on each channel side by side
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     tasks: u16,
+
+    /// Leave it to others to delete what ended long ago
+    #[arg(long)]
+    no_prune: bool,
+
+    #[command(flatten, next_help_heading = "What it deletes every hour")]
+    prune: prune::Arguments,
 }
 
 /// Works until it is told to stop, and then ends what it has begun; told twice, it stops at once.
@@ -45,6 +52,7 @@ pub(crate) async fn work(
     let worker = Worker::new(dispatcher)
         .poll_interval(arguments.poll_interval)
         .tasks(arguments.tasks.into())
+        .prune((!arguments.no_prune).then(|| arguments.prune.retention()))
         .run(async {
             let _ = told.await;
         });

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use crate::address::{AddressBook, AddressTable};
 use crate::bulkhead::Bulkhead;
-use crate::channel::{ChannelDeclaration, RegisteredChannel, Transport};
+use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
 use crate::dispatch::{Dispatcher, Inner, Limits, Remote};
 use crate::policy::Policy;
+use crate::prune::PruneStatements;
 use crate::registry::{Registry, RegistryError, how_to_link};
 use crate::render::HttpLinks;
 use crate::setup::{Settings, Setup};
@@ -213,11 +214,10 @@ impl Builder {
                 .chain(erasing)
                 .copied()
                 .collect(),
-            prune_statements: locals
-                .iter()
-                .flat_map(|local| local.statement.prune)
-                .copied()
-                .collect(),
+            prune_statements: PruneStatements {
+                read: of_each(&locals, |local| local.prune),
+                unread: of_each(&locals, |local| local.prune_unread),
+            },
             statements: Statements::compose(&locals),
             database,
             registry,
@@ -237,6 +237,15 @@ impl Builder {
 
 /// How many look-ups of one channel's addresses are under way at once in one process.
 const MAX_LOOK_UPS: usize = 8;
+
+/// The statements of one kind of all local channels.
+fn of_each(
+    locals: &[LocalInsert],
+    kind: impl Fn(&LocalChannel) -> &'static [&'static str],
+) -> Vec<&'static str> {
+    let statements = locals.iter().flat_map(|local| kind(&local.statement));
+    statements.copied().collect()
+}
 
 const NO_DATABASE: &str =
     "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`";

@@ -313,6 +313,8 @@ pub struct LocalChannel {
     /// [`Dispatcher::prune`](crate::Dispatcher::prune), by itself, until it removes nothing; so it finds its rows by an
     /// index, and passes over those that somebody holds: `{skip_locked}`.
     pub prune: &'static [&'static str],
+    /// The same for rows that the user never was done with, written more than `$1` microseconds ago.
+    pub prune_unread: &'static [&'static str],
 }
 
 /// How a channel delivers.

@@ -1,6 +1,6 @@
 //! The **dialects**: what the placeholders of [`Database::sql`](crate::database::Database::sql) mean on each database.
 
-type Dialect = [(&'static str, &'static str, &'static str); 17];
+type Dialect = [(&'static str, &'static str, &'static str); 19];
 
 /// Placeholder, what stands before its argument, what stands after.
 #[cfg(feature = "postgres")]
@@ -34,6 +34,16 @@ pub(crate) const POSTGRES: Dialect = [
     ("for_update", "for update", ""),
     ("key_share", "for key share", ""),
     ("json", "(", ")::jsonb"),
+    (
+        "moment",
+        "timestamptz 'epoch' + (",
+        ")::bigint * interval '1 microsecond'",
+    ),
+    (
+        "id_earlier",
+        "(lpad(to_hex((extract(epoch from clock_timestamp() - (",
+        ")::bigint * interval '1 microsecond') * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid",
+    ),
 ];
 
 /// Placeholder, what stands before its argument, what stands after.
@@ -68,6 +78,13 @@ pub(crate) const SQLITE: Dialect = [
     ("for_update", "", ""),
     ("key_share", "", ""),
     ("json", "(", ")"),
+    ("moment", "(", ")"),
+    (
+        "id_earlier",
+        "(select substr(millis, 1, 8) || '-' || substr(millis, 9) from (select printf('%012x', \
+            (cast(unixepoch('subsec') * 1000000 as integer) - (",
+        ")) / 1000) as millis))",
+    ),
 ];
 
 /// Replaces the placeholders. A brace that opens no known placeholder is a mistake in our own statement.

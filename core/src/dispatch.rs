@@ -28,6 +28,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::preferences::UserPreferences;
+use crate::prune::PruneStatements;
 use crate::recipient::{self, InvalidInput};
 use crate::registry::Registry;
 use crate::render::{Content, HttpLinks};
@@ -60,8 +61,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     /// What erases a user from the channels' own tables.
     pub(crate) forget_statements: Vec<&'static str>,
-    /// What removes read items from the local channels' own tables.
-    pub(crate) prune_statements: Vec<&'static str>,
+    /// What deletes items from the local channels' own tables.
+    pub(crate) prune_statements: PruneStatements,
     /// This process, in leases and in the delivery log.
     pub(crate) worker: Uuid,
     /// How many workers run over this dispatcher: they are one to others.

@@ -41,6 +41,7 @@ mod record;
 mod settlement;
 mod worker;
 mod sweep;
+mod upkeep;
 mod wake;
 mod commits;
 pub mod fleet;

@@ -16,7 +16,9 @@ use tracing::Instrument as _;
 use crate::attempt::{Attempted, Parked, Pass};
 use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
+use crate::prune::Retention;
 use crate::sweep::{SWEEP_EVERY, Sweep};
+use crate::upkeep::keep_pruned;
 
 /// How long running attempts may take to end after a worker was told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -40,6 +42,7 @@ pub struct Worker {
     dispatcher: Dispatcher,
     poll_interval: Duration,
     tasks: usize,
+    prune: Option<Retention>,
 }
 
 impl Worker {
@@ -49,6 +52,7 @@ impl Worker {
             dispatcher,
             poll_interval: Duration::from_secs(1),
             tasks: 2,
+            prune: Some(Retention::default()),
         }
     }
 
@@ -63,6 +67,14 @@ impl Worker {
     /// How many calls of a channel they make together is its [`Policy`](crate::policy::Policy)'s.
     pub fn tasks(mut self, tasks: usize) -> Self {
         self.tasks = tasks.max(1);
+        self
+    }
+
+    /// What it deletes about once an hour; of the workers of one database one does so at a time. Default: what
+    /// [`Retention::default`] says. `None` leaves it to other workers, or to calls of
+    /// [`Dispatcher::prune`](crate::Dispatcher::prune).
+    pub fn prune(mut self, retention: Option<Retention>) -> Self {
+        self.prune = retention;
         self
     }
 
@@ -96,8 +108,15 @@ impl Worker {
             }
         }
         let sweep = Sweep::start(inner);
+        // It ends when it is dropped.
+        let mut upkeep = JoinSet::new();
+        if let Some(retention) = self.prune {
+            let pruning = keep_pruned(Arc::clone(inner), retention);
+            upkeep.spawn(pruning.in_current_span());
+        }
         stop.await;
         stopped.now();
+        drop(upkeep);
         let _ = stopping.send(());
         let ended = async {
             while rounds.join_next().await.is_some() {}

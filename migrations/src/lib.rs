@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
     step!(9, "inbox_changes", "0009_inbox_changes.sql"),
     step!(11, "brake", "0011_brake.sql"),
     step!(12, "claims", "0012_claims.sql"),
+    step!(13, "chores", "0013_chores.sql"),
 ];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.

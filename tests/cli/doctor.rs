@@ -158,6 +158,21 @@ both_databases! {
         assert!(parked[1].2.contains("`dead redrive --channel pigeon`"), "{parked:?}");
     }
 
+    async fn what_ended_long_ago_and_was_not_pruned_is_a_warning(app: App) {
+        let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "finished");
+        assert_eq!((status.as_str(), message.as_str()), ("ok", "no delivery has ended yet"));
+        app.dispatcher.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
+        let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "finished");
+        assert_eq!(status, "ok");
+        assert!(message.contains("ended less than a day ago"), "{message}");
+        app.database.change_deliveries("finished_at = {earlier(5184060000000)}").await;
+        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "finished");
+        assert_eq!(status, "warning");
+        assert!(message.contains("ended 60 days ago") && mend.contains("`prune`"), "{message}: {mend}");
+        let (status, ..) = finding(&run(&app.database, "doctor --json --kept 90d").await, "finished");
+        assert_eq!(status, "ok");
+    }
+
     async fn a_channel_that_is_not_set_up_is_told_with_all_that_it_needs(database: TestDatabase) {
         let ended = run(&database, "--without-mail doctor --json").await;
         assert_eq!(ended.code, 1);

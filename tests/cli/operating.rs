@@ -99,9 +99,9 @@ both_databases! {
         dead(&app, &["a"]).await;
         app.dispatcher.enqueue(alone("b")).await.unwrap();
         let kept = run(&app.database, "prune").await;
-        assert_eq!(kept.text(), "removed 0 deliveries, 0 attempts, 0 dispatches, 0 windows, 0 read items\n");
+        assert_eq!(kept.text(), "removed 0 deliveries, 0 attempts, 0 dispatches, 0 windows, 0 read items, 0 unread items, 0 parked deliveries\n");
         let removed = run(&app.database, "prune --deliveries 0s --windows 12h --json").await.json();
-        assert_eq!(removed, json!({ "deliveries": 1, "attempts": 1, "dispatches": 1, "windows": 0, "readItems": 0 }));
+        assert_eq!(removed, json!({ "deliveries": 1, "attempts": 1, "dispatches": 1, "windows": 0, "readItems": 0, "unreadItems": 0, "parked": 0 }));
         assert_eq!(ids(&app).await.len(), 1);
     }
 

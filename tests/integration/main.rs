@@ -32,6 +32,7 @@ mod strangers;
 mod wake;
 mod pauses;
 mod operations;
+mod pruning;
 mod faults_of_channels;
 mod logging;
 mod registry;

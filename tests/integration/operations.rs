@@ -119,10 +119,10 @@ both_databases! {
         app.database.advance_windows(3 * 3_600).await;
         app.dispatcher.dispatch(alone("new")).await.unwrap();
         let hour = std::time::Duration::from_hours(1);
-        let retention = Retention { deliveries: hour, windows: hour, read_items: None };
+        let retention = Retention { deliveries: hour, windows: hour, ..Retention::default() };
         let pruned = serde_json::to_value(app.dispatcher.prune(retention).await.unwrap()).unwrap();
         // The four windows fired first are over for two hours; the new one is open.
-        assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4, "readItems": 0 }));
+        assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4, "readItems": 0, "unreadItems": 0, "parked": 0 }));
         assert_eq!(app.database.count("notification_deliveries").await, 3);
         assert_eq!(app.database.count("notification_dispatches").await, 3);
         assert_eq!(app.database.count("notification_dedup").await, 1);
@@ -139,7 +139,7 @@ both_databases! {
         ).await;
         app.database.advance_windows(100).await;
         let now = std::time::Duration::ZERO;
-        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now, read_items: None }).await.unwrap();
+        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now, ..Retention::default() }).await.unwrap();
         assert_eq!((pruned.deliveries, pruned.dispatches, pruned.windows), (2_500, 1, 2_500));
     }
 

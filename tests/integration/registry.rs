@@ -11,6 +11,7 @@ const NOWHERE: LocalChannel = LocalChannel {
     sqlite: "",
     forget: &[],
     prune: &[],
+    prune_unread: &[],
 };
 
 fn linked() -> Vec<RegisteredChannel> {

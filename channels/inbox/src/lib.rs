@@ -64,5 +64,11 @@ campanile::register_channel!(
             with old as (select id from {campanile}notifications \
             where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \
             delete from {campanile}notifications where id in (select id from old)"],
+        // Ids are ordered by time, so that the walk ends where the younger items begin.
+        prune_unread: &["\
+            with old as (select id from {campanile}notifications \
+            where id < (select {id_earlier($1)}) and read_at is null and created_at <= (select {earlier($1)}) \
+            order by id limit $2 {skip_locked}) \
+            delete from {campanile}notifications where id in (select id from old)"],
     }),
 );

@@ -36,6 +36,10 @@ pub(crate) struct Arguments {
     /// How long a transaction may be open
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = input::length_of_time)]
     open_transaction: Duration,
+
+    /// How long what has ended may be kept
+    #[arg(long, value_name = "AGE", default_value = "45d", value_parser = input::length_of_time)]
+    kept: Duration,
 }
 
 /// What a check found.
@@ -122,6 +126,7 @@ async fn of_the_tables(
     let overdue = queue::overdue(database, registry, arguments.overdue);
     checks.extend(in_time("queue", overdue).await);
     checks.extend(in_time("parked", queue::parked(database, registry)).await);
+    checks.extend(in_time("finished", queue::finished(database, arguments.kept)).await);
     checks
 }
 

@@ -87,6 +87,43 @@ pub(super) async fn overdue(
     Ok(checks)
 }
 
+/// How long ago the oldest delivery ended that is still there.
+const OLDEST: &str = "\
+    select 'any' as channel, count(*) as count, coalesce({micros(min(finished_at))}, 0) as since from \
+    (select finished_at from {campanile}notification_deliveries where finished_at is not null order by finished_at limit 1) as oldest";
+
+/// Whether somebody deletes what ended long ago.
+pub(super) async fn finished(
+    database: &Database,
+    kept: Duration,
+) -> Result<Vec<Finding>, StoreError> {
+    const CHECK: &str = "finished";
+    let rows = ask(database, OLDEST, Duration::ZERO).await?;
+    let Some(oldest) = rows.first().filter(|oldest| oldest.count > 0) else {
+        return Ok(vec![Finding::ok(CHECK, "no delivery has ended yet")]);
+    };
+    let age = Timestamp::now().duration_since(oldest.since);
+    let days = age.as_hours() / 24;
+    let message = format!(
+        "the oldest delivery that is kept ended {}, at {:.0}",
+        match days {
+            0 => "less than a day ago".to_owned(),
+            1 => "a day ago".to_owned(),
+            days => format!("{days} days ago"),
+        },
+        oldest.since
+    );
+    Ok(vec![if age.unsigned_abs() > kept {
+        Finding::warning(
+            CHECK,
+            message,
+            "run `prune`, and see that a worker runs without `--no-prune`; if it is to be kept that long: `doctor --kept 90d`",
+        )
+    } else {
+        Finding::ok(CHECK, message)
+    }])
+}
+
 /// What waits for a binary that links its channel, or for an operator.
 pub(super) async fn parked(
     database: &Database,

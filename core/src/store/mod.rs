@@ -12,6 +12,8 @@ pub(crate) mod settle;
 pub(crate) mod release;
 pub(crate) mod log;
 pub(crate) mod pauses;
+pub(crate) mod chores;
+pub(crate) mod prune;
 pub(crate) mod workers;
 
 use std::collections::{HashMap, HashSet};

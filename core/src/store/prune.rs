@@ -1,0 +1,225 @@
+//! Deletes rows that nobody needs any more, batch by batch.
+//!
+//! Nothing here waits for a lock: dispatches and their recipients are locked first, those that somebody holds are passed over.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, Row as _};
+
+use super::micros;
+use crate::database::{Database, Pool, each_connection};
+use crate::error::StoreError;
+
+/// How many rows one transaction deletes.
+pub(crate) const BATCH: usize = 1_000;
+
+/// How many windows one pass over their table finds.
+pub(crate) const MAX_PLACES: usize = 200_000;
+
+/// Which deliveries are deleted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended {
+    Finished,
+    Parked,
+}
+
+/// What one batch has deleted.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    /// How many deliveries were looked at.
+    pub(crate) seen: usize,
+    /// When the last of these ended, in microseconds: the next batch begins there, and not with the dead entries of the index.
+    pub(crate) until: i64,
+    pub(crate) deliveries: u64,
+    pub(crate) attempts: u64,
+    pub(crate) dispatches: u64,
+}
+
+/// `$1` is the age, `$2` the limit, `$3` where to begin.
+const FINISHED: &str = "\
+    select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {micros(finished_at)} as ended \
+    from {campanile}notification_deliveries \
+    where finished_at <= (select {earlier($1)}) and finished_at >= (select {moment($3)}) order by finished_at limit $2";
+
+const PARKED: &str = "\
+    select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {int($3)} as ended \
+    from {campanile}notification_deliveries \
+    where state = 'blocked' and created_at <= (select {earlier($1)}) limit $2";
+
+/// Whoever deletes deliveries of a dispatch locks it first, so that one of two sees that it has deleted the last.
+const LOCK_DISPATCHES: &str = "\
+    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {skip_locked}";
+
+/// `$1` is the deliveries, `$2` the dispatches that are locked. The state is looked at again: somebody may have tried them again.
+const LOCK_DELIVERIES: &str = "\
+    select {text(id)} as id from {campanile}notification_deliveries as delivery \
+    where id in (select {uuids($1)}) and (finished_at is not null or state = 'blocked') \
+        and (dispatch_id in (select {uuids($2)}) or not exists \
+            (select 1 from {campanile}notification_dispatches as dispatch where dispatch.id = delivery.dispatch_id)) \
+    order by id {skip_locked}";
+
+const ATTEMPTS: &str =
+    "delete from {campanile}notification_attempts where delivery_id in (select {uuids($1)})";
+
+const DELIVERIES: &str =
+    "delete from {campanile}notification_deliveries where id in (select {uuids($1)})";
+
+const DISPATCHES: &str = "\
+    delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
+    (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
+
+impl Ended {
+    /// Deletes a batch of those that ended longer ago, beginning with those that ended at `from`.
+    pub(crate) async fn prune_batch(
+        self,
+        database: &Database,
+        older_than: Duration,
+        from: i64,
+    ) -> Result<Removed, StoreError> {
+        let found = match self {
+            Self::Finished => FINISHED,
+            Self::Parked => PARKED,
+        };
+        let database = database.clone();
+        // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+        let batch = tokio::spawn(async move {
+            let _turn = database.turn_to_write().await;
+            each_connection!(&database, |connection| {
+                let mut transaction = connection.begin_with(database.begin()).await?;
+                let rows = sqlx::query(database.sql(found))
+                    .bind(micros(older_than))
+                    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+                    .bind(from)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                let mut removed = Removed {
+                    seen: rows.len(),
+                    until: from,
+                    ..Removed::default()
+                };
+                let (mut ids, mut dispatches) = (Vec::new(), Vec::new());
+                for row in &rows {
+                    ids.push(row.try_get::<String, _>("id")?);
+                    dispatches.push(row.try_get::<String, _>("dispatch_id")?);
+                    removed.until = row.try_get("ended")?;
+                }
+                let dispatches: Vec<String> = sqlx::query_scalar(database.sql(LOCK_DISPATCHES))
+                    .bind(serde_json::json!(dispatches).to_string())
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                let dispatches = serde_json::json!(dispatches).to_string();
+                let ids: Vec<String> = sqlx::query_scalar(database.sql(LOCK_DELIVERIES))
+                    .bind(serde_json::json!(ids).to_string())
+                    .bind(&dispatches)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                let ids = serde_json::json!(ids).to_string();
+                for (statement, rows, count) in [
+                    (ATTEMPTS, &ids, &mut removed.attempts),
+                    (DELIVERIES, &ids, &mut removed.deliveries),
+                    (DISPATCHES, &dispatches, &mut removed.dispatches),
+                ] {
+                    let done = sqlx::query(database.sql(statement)).bind(rows);
+                    *count = done.execute(&mut *transaction).await?.rows_affected();
+                }
+                transaction.commit().await?;
+                Ok(removed)
+            })
+        });
+        let removed = batch.await.map_err(|_| StoreError::interrupted())?;
+        Ok(removed?)
+    }
+}
+
+/// Where the windows lie that are over, as a JSON array. There is no index on their end: it would be written at each renewal, and
+/// keep that from staying on its page.
+#[cfg(feature = "postgres")]
+const PLACES_ON_POSTGRES: &str = "\
+    select coalesce(json_agg(place), '[]')::text from (select ctid::text as place from {campanile}notification_dedup \
+    where window_ends_at <= (select {earlier($1)}) limit $2) as ended";
+
+#[cfg(feature = "sqlite")]
+const PLACES_ON_SQLITE: &str = "\
+    select json_group_array(json_array(event_type, dedup_key, recipient_user_id)) from (select * from notification_dedup \
+    where window_ends_at <= (select {earlier($1)}) limit $2) as ended";
+
+/// `$1` is the places, `$2` the age. The clock is looked at again when a row is locked: a renewed window stays.
+#[cfg(feature = "postgres")]
+const WINDOWS_ON_POSTGRES: &str = "\
+    delete from {campanile}notification_dedup where ctid = any(array(\
+        select ctid from {campanile}notification_dedup \
+        where ctid = any(array(select place::tid from (select {texts($1)} as place) as given)) \
+            and window_ends_at <= (select {earlier($2)}) {skip_locked}))";
+
+#[cfg(feature = "sqlite")]
+const WINDOWS_ON_SQLITE: &str = "\
+    delete from notification_dedup where (event_type, dedup_key, recipient_user_id) in \
+        (select value ->> 0, value ->> 1, value ->> 2 from json_each($1)) and window_ends_at <= (select {earlier($2)})";
+
+/// Finds windows that have been over for longer, in one pass.
+pub(crate) async fn ended_windows(
+    database: &Database,
+    older_than: Duration,
+) -> Result<Vec<serde_json::Value>, StoreError> {
+    let statement = match database.pool() {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => PLACES_ON_POSTGRES,
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => PLACES_ON_SQLITE,
+        #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+        Pool::Missing(never) => match *never {},
+    };
+    let places: Result<String, _> = each_connection!(database, |connection| {
+        sqlx::query_scalar(database.sql(statement))
+            .bind(micros(older_than))
+            .bind(i64::try_from(MAX_PLACES).unwrap_or(i64::MAX))
+            .fetch_one(&mut *connection)
+            .await
+    });
+    let places = serde_json::from_str(&places?);
+    Ok(places.map_err(|error| sqlx::Error::Decode(error.into()))?)
+}
+
+/// Deletes windows at these places, and says how many were still over.
+pub(crate) async fn windows(
+    database: &Database,
+    places: &[serde_json::Value],
+    older_than: Duration,
+) -> Result<u64, StoreError> {
+    let statement = match database.pool() {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => WINDOWS_ON_POSTGRES,
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => WINDOWS_ON_SQLITE,
+        #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+        Pool::Missing(never) => match *never {},
+    };
+    let _turn = database.turn_to_write().await;
+    let removed: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
+        let done = sqlx::query(database.sql(statement))
+            .bind(serde_json::json!(places).to_string())
+            .bind(micros(older_than))
+            .execute(&mut *connection)
+            .await?;
+        Ok(done.rows_affected())
+    });
+    Ok(removed?)
+}
+
+/// Runs a local channel's own statement once, and says how many rows it has deleted.
+pub(crate) async fn items(
+    database: &Database,
+    statement: &str,
+    older_than: Duration,
+) -> Result<u64, StoreError> {
+    let _turn = database.turn_to_write().await;
+    let removed: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
+        let done = sqlx::query(database.sql(statement))
+            .bind(micros(older_than))
+            .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+            .execute(&mut *connection)
+            .await?;
+        Ok(done.rows_affected())
+    });
+    Ok(removed?)
+}
