@@ -1,24 +1,72 @@
 //! The **dead**: deliveries that used up their attempts or will never work.
 
 use campanile::Dispatcher;
-use campanile::deliveries::DeliveryState;
+use campanile::deliveries::{DeadFilter, DeliveryState};
+use campanile::delivery::ErrorClass;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::error::CommandError;
-use crate::output::Answer;
+use crate::output::{Answer, Ended};
 use crate::table::counted;
-use crate::{channels, deliveries};
+use crate::{channels, deliveries, input};
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Action {
     /// Lists them, newest first
     List(deliveries::Page),
-    /// Makes all of them due now, each with a fresh set of attempts
+    /// Makes them due now, each with a fresh set of attempts
+    ///
+    /// Those that are dead when it begins, and have not expired since. Without `--yes` it says how many there are, changes
+    /// nothing and ends with 1.
     Redrive {
-        /// Of this channel only
+        #[command(flatten)]
+        which: Which,
+
+        /// Do it
         #[arg(long)]
-        channel: Option<String>,
+        yes: bool,
+
+        /// Only say how many there are
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
     },
+}
+
+/// Which of the dead.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Which {
+    /// Of this channel only
+    #[arg(long)]
+    channel: Option<String>,
+
+    /// Of this event only
+    #[arg(long, value_name = "TYPE")]
+    event: Option<String>,
+
+    /// Which died at this time or later: `2026-03-01T12:00Z`, or `2h` for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = input::moment)]
+    since: Option<Timestamp>,
+
+    /// Which died before this time
+    #[arg(long, value_name = "TIME", value_parser = input::moment)]
+    until: Option<Timestamp>,
+
+    /// Whose last attempt failed so
+    #[arg(long, value_name = "CLASS", value_parser = input::error_class())]
+    reason: Option<ErrorClass>,
+}
+
+impl Which {
+    fn filter(&self) -> DeadFilter<'_> {
+        DeadFilter {
+            channel: self.channel.as_deref(),
+            event_type: self.event.as_deref(),
+            since: self.since,
+            until: self.until,
+            error_class: self.reason,
+        }
+    }
 }
 
 pub(crate) async fn perform(
@@ -27,19 +75,29 @@ pub(crate) async fn perform(
 ) -> Result<Answer, CommandError> {
     match action {
         Action::List(page) => deliveries::list(dispatcher, &page, Some(DeliveryState::Dead)).await,
-        Action::Redrive { channel } => redrive(dispatcher, channel.as_deref()).await,
+        Action::Redrive {
+            which,
+            yes: true,
+            dry_run: _,
+        } => redrive(dispatcher, &which).await,
+        Action::Redrive { which, dry_run, .. } => {
+            let ended = if dry_run {
+                Ended::Well
+            } else {
+                Ended::WithProblems
+            };
+            count(dispatcher, &which, ended).await
+        }
     }
 }
 
-async fn redrive(dispatcher: &Dispatcher, channel: Option<&str>) -> Result<Answer, CommandError> {
-    let redriven = dispatcher.redrive_dead(channel).await?;
-    if redriven == 0
-        && let Some(channel) = channel
-    {
-        channels::check(dispatcher, channel).await?;
+async fn redrive(dispatcher: &Dispatcher, which: &Which) -> Result<Answer, CommandError> {
+    let redriven = dispatcher.redrive_dead(which.filter()).await?;
+    if redriven == 0 {
+        check(dispatcher, which).await?;
     }
     let text = match redriven {
-        0 => "no delivery was dead".to_owned(),
+        0 => NONE.to_owned(),
         1 => "1 delivery is due now; a worker tries it".to_owned(),
         many => format!(
             "{} are due now; a worker tries them",
@@ -47,4 +105,31 @@ async fn redrive(dispatcher: &Dispatcher, channel: Option<&str>) -> Result<Answe
         ),
     };
     Ok(Answer::new(text, &json!({ "redriven": redriven })))
+}
+
+/// What would be done, and how to have it done.
+async fn count(
+    dispatcher: &Dispatcher,
+    which: &Which,
+    ended: Ended,
+) -> Result<Answer, CommandError> {
+    let dead = dispatcher.count_dead(which.filter()).await?;
+    let answer = json!({ "dead": dead, "redriven": 0 });
+    if dead == 0 {
+        check(dispatcher, which).await?;
+        return Ok(Answer::new(NONE, &answer));
+    }
+    let would = counted(dead, "delivery", "deliveries");
+    let text = format!("{would} would be due now; nothing is changed without `--yes`");
+    Ok(Answer::new(text, &answer).ended(ended))
+}
+
+const NONE: &str = "no such delivery is dead";
+
+/// Somebody may have mistyped the channel.
+async fn check(dispatcher: &Dispatcher, which: &Which) -> Result<(), CommandError> {
+    match &which.channel {
+        Some(channel) => channels::check(dispatcher, channel).await,
+        None => Ok(()),
+    }
 }

@@ -1,10 +1,11 @@
-//! What is typed as one word: a **length of time**, a delivery's **id**, a **state**.
+//! What is typed as one word: a **length of time**, a **time**, a delivery's **id**, a **state**, a **class** of failures.
 
 use std::time::Duration;
 
 use campanile::deliveries::DeliveryState;
+use campanile::delivery::ErrorClass;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use jiff::{Span, SpanRelativeTo};
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use uuid::Uuid;
 
 /// The longest: no database reaches farther back.
@@ -22,6 +23,28 @@ pub(crate) fn length_of_time(text: &str) -> Result<Duration, String> {
         return Err("a length of time is at most 100 years".into());
     }
     Ok(age)
+}
+
+/// A time, or a length of time that has passed since.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let age = length_of_time(text)
+        .map_err(|refusal| format!("write a time as `2026-03-01T12:00:00Z`, or {refusal}"))?;
+    Timestamp::now()
+        .checked_sub(age)
+        .map_err(|error| error.to_string())
+}
+
+/// One of the classes of failures.
+pub(crate) fn error_class() -> impl TypedValueParser<Value = ErrorClass> {
+    let names = ErrorClass::ALL.iter().map(|class| class.as_str());
+    PossibleValuesParser::new(names).map(|name| {
+        let mut all = ErrorClass::ALL.iter().copied();
+        all.find(|class| class.as_str() == name)
+            .expect("it is one of the names")
+    })
 }
 
 /// A delivery's id.
@@ -43,6 +66,18 @@ pub(crate) fn state() -> impl TypedValueParser<Value = DeliveryState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_out_or_as_how_long_ago() {
+        assert_eq!(
+            moment("2026-03-01T12:00:00Z").unwrap().to_string(),
+            "2026-03-01T12:00:00Z"
+        );
+        let ago = Timestamp::now().duration_since(moment("2h").unwrap());
+        assert_eq!(ago.as_hours(), 2);
+        let refused = moment("yesterday").unwrap_err();
+        assert!(refused.contains("`30d`"), "{refused}");
+    }
 
     #[test]
     fn a_length_of_time_is_a_number_and_a_unit() {

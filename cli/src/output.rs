@@ -21,7 +21,7 @@ pub struct Output {
 pub enum Ended {
     /// Well.
     Well,
-    /// The doctor found a problem.
+    /// The doctor found a problem, or nothing was changed because `--yes` was missing.
     WithProblems,
 }
 

@@ -255,6 +255,22 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Every class.
+    pub const ALL: &'static [Self] = &[
+        Self::Connect,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Misconfigured,
+        Self::Rejected,
+        Self::Refused,
+        Self::Conflict,
+        Self::Bounced,
+        Self::Protocol,
+        Self::Panic,
+        Self::Internal,
+    ];
+
     /// The class in one word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(finding(&ended, "queue").0, "ok");
         let parked = findings(&ended, "parked");
         assert!(parked[0].1.contains("1 delivery over fax waiting"), "{parked:?}");
-        assert!(parked[1].2.contains("`dead redrive --channel pigeon`"), "{parked:?}");
+        assert!(parked[1].2.contains("`dead redrive --channel pigeon --yes`"), "{parked:?}");
     }
 
     async fn what_ended_long_ago_and_was_not_pruned_is_a_warning(app: App) {

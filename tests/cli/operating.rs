@@ -73,9 +73,15 @@ both_databases! {
         dead(&app, &["a", "b"]).await;
         let listed = run(&app.database, "dead list --channel pigeon").await;
         assert_eq!(listed.text().lines().count(), 3, "{listed:?}");
-        let none = run(&app.database, "dead redrive --channel email --json").await.json();
+        let none = run(&app.database, "dead redrive --channel email --yes --json").await.json();
         assert_eq!(none, json!({ "redriven": 0 }));
-        let both = run(&app.database, "dead redrive").await;
+        let refused = run(&app.database, "dead redrive").await;
+        assert_eq!((refused.code, refused.out.as_str()), (1, "2 deliveries would be due now; nothing is changed without `--yes`\n"));
+        let counted = run(&app.database, "dead redrive --dry-run --reason rejected --since 1h --json").await.json();
+        assert_eq!(counted, json!({ "dead": 2, "redriven": 0 }));
+        let earlier = run(&app.database, "dead redrive --until 1h --yes").await;
+        assert_eq!(earlier.text(), "no such delivery is dead\n");
+        let both = run(&app.database, "dead redrive --event loft.pigeon.alone --yes").await;
         assert_eq!(both.text(), "2 deliveries are due now; a worker tries them\n");
         assert_eq!(run(&app.database, "dead list --json").await.json(), json!([]));
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);

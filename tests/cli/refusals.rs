@@ -38,7 +38,7 @@ both_databases! {
             ("channels resume inbox", "no remote channel `inbox` is linked; there are email, pigeon, push"),
             ("deliveries list --channel emial", "did you mean `email`?"),
             ("dead list --channel emial", "did you mean `email`?"),
-            ("dead redrive --channel emial", "did you mean `email`?"),
+            ("dead redrive --yes --channel emial", "did you mean `email`?"),
             ("dispatch --type org.member.role_change --to u_ada", "did you mean `org.member.role_changed`?"),
             ("dispatch --type loft.pigeon.alone --to u_ada", "missing field `text`"),
             ("dispatch --type loft.pigeon.alone --to u_ada --payload {", "the payload is no JSON: EOF"),

@@ -1,12 +1,14 @@
 //! What an operator sees and does of deliveries.
 
-use campanile::deliveries::{DeliveryChangeError, DeliveryFilter, DeliveryState, DeliverySummary};
-use campanile::delivery::Verdict;
+use campanile::deliveries::{
+    DeadFilter, DeliveryChangeError, DeliveryFilter, DeliveryState, DeliverySummary,
+};
+use campanile::delivery::{ErrorClass, Verdict};
 use campanile::prune::Retention;
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, PigeonExpected};
-use campanile_tests::{App, both_databases};
+use campanile_tests::{App, Kind, both_databases};
 use uuid::Uuid;
 
 fn hopeless(app: &App) -> Dispatcher {
@@ -88,10 +90,63 @@ both_databases! {
         for subject in ["a", "b", "c"] {
             hopeless.dispatch(alone(subject)).await.unwrap();
         }
-        assert_eq!(app.dispatcher.redrive_dead(Some("email")).await.unwrap(), 0);
-        assert_eq!(app.dispatcher.redrive_dead(Some("pigeon")).await.unwrap(), 3);
-        assert_eq!(app.dispatcher.redrive_dead(None).await.unwrap(), 0);
+        let of = |channel| DeadFilter { channel: Some(channel), ..DeadFilter::default() };
+        assert_eq!(app.dispatcher.redrive_dead(of("email")).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.redrive_dead(of("pigeon")).await.unwrap(), 3);
+        assert_eq!(app.dispatcher.redrive_dead(DeadFilter::default()).await.unwrap(), 0);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 3);
+    }
+
+    async fn of_the_dead_those_are_redriven_that_are_asked_for(app: App) {
+        let hopeless = hopeless(&app);
+        hopeless.dispatch(alone("old")).await.unwrap();
+        let before = only(&app).await.finished_at.unwrap();
+        for subject in ["expired", "new"] {
+            hopeless.dispatch(alone(subject)).await.unwrap();
+        }
+        hopeless.dispatch(PigeonExpected::default().about("other").to(["u_ada"])).await.unwrap();
+        let of = |subject: &str| format!("where dispatch_id = (select id from {{campanile}}notification_dispatches where subject_id = '{subject}')");
+        app.database.change_deliveries(&format!("finished_at = {{earlier(86400000000)}} {}", of("old"))).await;
+        app.database.change_deliveries(&format!("expires_at = {{earlier(1)}} {}", of("expired"))).await;
+        let all = DeadFilter::default();
+        let count = async |filter| app.dispatcher.count_dead(filter).await.unwrap();
+        assert_eq!(count(all).await, 3);
+        assert_eq!(count(DeadFilter { event_type: Some("loft.pigeon.alone"), ..all }).await, 2);
+        assert_eq!(count(DeadFilter { since: Some(before), ..all }).await, 2);
+        assert_eq!(count(DeadFilter { error_class: Some(ErrorClass::Rejected), ..all }).await, 3);
+        assert_eq!(count(DeadFilter { error_class: Some(ErrorClass::Connect), ..all }).await, 0);
+        let old = DeadFilter { until: Some(before), ..all };
+        assert_eq!(count(old).await, 1);
+        assert_eq!(app.dispatcher.redrive_dead(old).await.unwrap(), 1);
+        assert_eq!(app.dispatcher.redrive_dead(all).await.unwrap(), 2);
+        assert_eq!(app.database.deliveries("state = 'dead' and expires_at is not null").await, 1);
+    }
+
+    async fn what_dies_meanwhile_is_not_redriven_again(app: App) {
+        let users: Vec<_> = (0..3_000).map(|n| format!("u_{n}")).collect();
+        app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(&users)).await.unwrap();
+        app.database.change_deliveries("state = 'dead', finished_at = {earlier(1000)}").await;
+        // As if each died again in the moment it was tried.
+        match app.database.kind {
+            Kind::Postgres => {
+                app.database.execute(
+                    "create function campanile.dies() returns trigger language plpgsql as $$ begin \
+                     new.state := 'dead'; new.finished_at := clock_timestamp(); return new; end $$",
+                ).await;
+                app.database.execute(
+                    "create trigger dies before update on campanile.notification_deliveries for each row execute function campanile.dies()",
+                ).await;
+            }
+            Kind::Sqlite => {
+                app.database.execute(
+                    "create trigger dies after update on notification_deliveries when new.state = 'pending' begin \
+                     update notification_deliveries set state = 'dead', finished_at = {now} where id = new.id; end",
+                ).await;
+            }
+        }
+        let redriving = app.dispatcher.redrive_dead(DeadFilter::default());
+        let redriven = tokio::time::timeout(std::time::Duration::from_secs(30), redriving).await;
+        assert_eq!(redriven.expect("it ends").unwrap(), 3_000);
     }
 
     async fn a_cancelled_delivery_does_not_go_out_and_its_window_is_released(app: App) {

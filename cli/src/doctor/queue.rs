@@ -157,7 +157,7 @@ pub(super) async fn parked(
     for its in ask(database, DEAD, Duration::ZERO).await? {
         let (text, channel) = (told(&its, "dead"), plain(&its.channel));
         let mend = format!(
-            "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel}`"
+            "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel} --yes`"
         );
         checks.push(Finding::warning(CHECK, text, mend));
     }

@@ -12,8 +12,10 @@ use crate::dispatch::Dispatcher;
 use crate::error::StoreError;
 use crate::store::settle;
 
+mod redrive;
 mod trace;
 
+pub use redrive::DeadFilter;
 pub use trace::{Attempt, Trace};
 
 /// The most deliveries one list holds.
@@ -175,11 +177,11 @@ const SUMMARY: &str = "\
     from {campanile}notification_deliveries as its \
     left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
 
-/// A fresh set of attempts: those so far no longer count, and neither does the time it was worth sending in.
+/// A fresh set of attempts: those so far no longer count.
 const RETRY: &str = "\
     update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
         lost_answers = 0, outage_since = null, outage_rounds = 0, \
-        first_attempt_at = null, expires_at = null, batch_id = null, blocked_as = null, finished_at = null";
+        first_attempt_at = null, batch_id = null, blocked_as = null, finished_at = null";
 
 const RETRIABLE: &str =
     "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
@@ -242,7 +244,7 @@ impl Dispatcher {
         Ok(summaries(self.database(), &condition, parameters).await?)
     }
 
-    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered. It opens no window: if
+    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered, also if it has expired. It opens no window: if
     /// its own was released and the event was fired again since, the user hears of it twice.
     ///
     /// # Errors
@@ -253,7 +255,8 @@ impl Dispatcher {
     ///
     /// One statement: it is due or it is as before.
     pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
-        let statement = format!("{RETRY} where id = {{uuid($1)}} and state in {RETRIABLE}");
+        let statement =
+            format!("{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {RETRIABLE}");
         let id_text = id.to_string();
         let mut changed = write(self.database(), &statement, Some(&id_text)).await;
         if let Ok(0) = changed {
@@ -283,34 +286,6 @@ impl Dispatcher {
             return Ok(());
         }
         Err(self.refusal(id, "cancelled").await)
-    }
-
-    /// Makes every dead delivery due now, of one channel or of all, each with a fresh set of attempts, and says how many: a
-    /// thousand in one statement. As [`Dispatcher::retry_delivery`], it opens no window.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// A future dropped in between leaves some of them dead; call it again.
-    pub async fn redrive_dead(&self, channel: Option<&str>) -> Result<u64, StoreError> {
-        let statement = format!(
-            "{RETRY} where id in (select id from {{campanile}}notification_deliveries \
-             where state = 'dead' and ($1 is null or channel = $1) limit 1000 {{skip_locked}})"
-        );
-        let mut redriven = 0;
-        loop {
-            match write(self.database(), &statement, channel).await? {
-                0 => break,
-                some => redriven += some,
-            }
-        }
-        if redriven > 0 {
-            self.inner.bell.ring(self.database());
-        }
-        Ok(redriven)
     }
 
     /// Why a delivery was not changed.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use campanile::deliveries::DeliveryChangeError;
+use campanile::deliveries::{DeadFilter, DeliveryChangeError};
 use campanile::{Attempted, DispatchReport, Dispatcher, Notice, Outcome};
 use campanile_email::Suppressions;
 use campanile_tests::{App, Kind, TestDatabase};
@@ -133,7 +133,12 @@ impl Stage {
                 answer.extend(self.change(command, model).await);
             }
             Command::Redrive(channel) => {
-                let redriven = brisk.redrive_dead(channel.map(Channel::name)).await;
+                let redriven = brisk
+                    .redrive_dead(DeadFilter {
+                        channel: channel.map(Channel::name),
+                        ..DeadFilter::default()
+                    })
+                    .await;
                 answer.push(format!("redriven {}", redriven.unwrap()));
             }
             Command::Pause(channel) => {
