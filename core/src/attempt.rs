@@ -203,6 +203,10 @@ impl Inner {
             return Ok((Attempted::default(), None));
         }
         let count = claimed.len();
+        if count >= at_most && matches!(take, Take::Due) {
+            // There may be more, for another task.
+            self.channels[channel].wake.notify_one();
+        }
         let (mut deliveries, mut settled) = (Vec::with_capacity(count), Vec::new());
         for delivery in claimed {
             match delivery {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::address::{AddressBook, AddressTable};
@@ -280,6 +280,7 @@ fn build_channels(
                     let policy = remote.policy();
                     let remote = Remote {
                         bulkhead: Bulkhead::new(&policy),
+                        wake: Notify::new(),
                         look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
                         channel: remote,
                         policy,

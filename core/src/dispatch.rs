@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -78,6 +78,8 @@ pub(crate) struct Remote {
     pub(crate) channel: Arc<dyn Channel>,
     pub(crate) policy: Policy,
     pub(crate) bulkhead: Bulkhead,
+    /// Wakes one of the tasks that work on it.
+    pub(crate) wake: Notify,
     /// How many look-ups of its addresses are under way at once, at the most.
     pub(crate) look_ups: Arc<Semaphore>,
 }

@@ -2,19 +2,24 @@
 //! those who show it when something is committed.
 //!
 //! In this process at once; in others, on Postgres, by `NOTIFY` if the host asks for it: on a connection of its own, after the
-//! commit, and at most ten times a second, because a notification takes a lock of the whole database. What is missed is found
-//! by polling, which is always there.
+//! commit, in bounded time, and at most ten times a second, because a notification takes a lock of the whole database. Workers of
+//! other processes do not all begin in the same moment: each process waits a random while, and wakes twice a second at the most.
+//! What is missed is found by polling, which is always there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "postgres")]
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use rand::RngExt as _;
 use tokio::sync::watch;
+#[cfg(feature = "postgres")]
+use tokio::time::Instant;
 
 use crate::database::Database;
 #[cfg(feature = "postgres")]
-use crate::database::Pool;
+use crate::database::{Pool, each_connection};
 
 /// How workers in other processes hear of what is queued, and those who show what is written of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,7 +28,8 @@ pub enum WakeUp {
     /// By looking, at every poll interval.
     #[default]
     Polling,
-    /// On Postgres also by `LISTEN` and `NOTIFY`. Whoever listens keeps one more connection. Not behind a `PgBouncer` in transaction
+    /// On Postgres also by `LISTEN` and `NOTIFY`: within a quarter of a second when nothing was queued before, and at most twice a
+    /// second, so that a fleet is not woken at once. Whoever listens keeps one more connection. Not behind a `PgBouncer` in transaction
     /// mode: nothing arrives there, and what was meant for the worker may surprise another client of the same backend.
     Notify,
 }
@@ -32,10 +38,18 @@ pub enum WakeUp {
 #[cfg(feature = "postgres")]
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Something was queued.
+/// The longest pause between a notification of another process and the workers of this one.
+#[cfg(feature = "postgres")]
+const SPREAD: Duration = Duration::from_millis(250);
+
+/// The least time between two times at which other processes wake the workers of this one.
+#[cfg(feature = "postgres")]
+const CALM: Duration = Duration::from_millis(500);
+
+/// Something was queued. One process is enough to deliver it.
 pub(crate) const DELIVERIES: &str = "campanile_deliveries";
 
-/// Something was committed.
+/// Something was committed. Every process shows it.
 pub(crate) const COMMITS: &str = "campanile_commits";
 
 /// A bell of one process.
@@ -80,10 +94,10 @@ impl Bell {
         }
         self.to_tell.store(true, Ordering::Release);
         #[cfg(feature = "postgres")]
-        if let Pool::Postgres(pool) = database.pool()
+        if matches!(database.pool(), Pool::Postgres(_))
             && !self.telling.swap(true, Ordering::AcqRel)
         {
-            tokio::spawn(Arc::clone(self).tell(pool.clone()));
+            tokio::spawn(Arc::clone(self).tell(database.clone()));
         }
         #[cfg(not(feature = "postgres"))]
         let _ = database;
@@ -91,13 +105,14 @@ impl Bell {
 
     /// Tells other processes, now and again after each interval in which something more was queued.
     #[cfg(feature = "postgres")]
-    async fn tell(self: Arc<Self>, pool: sqlx::PgPool) {
+    async fn tell(self: Arc<Self>, database: Database) {
         loop {
             while self.to_tell.swap(false, Ordering::AcqRel) {
-                let notified = sqlx::query("select pg_notify($1, '')")
-                    .bind(self.topic)
-                    .execute(&pool);
-                if let Err(error) = notified.await {
+                let notified: Result<(), sqlx::Error> = each_connection!(&database, |connection| {
+                    let notify = sqlx::query("select pg_notify($1, '')").bind(self.topic);
+                    notify.execute(&mut *connection).await.map(drop)
+                });
+                if let Err(error) = notified {
                     tracing::debug!(target: "campanile", topic = self.topic, %error, "other processes were not woken; they will look");
                 }
                 tokio::time::sleep(INTERVAL).await;
@@ -143,7 +158,26 @@ impl Bell {
         loop {
             // At first, and after a connection that was lost (`None`), something may have been missed.
             self.rung.send_replace(());
+            let rung = Instant::now();
             listener.try_recv().await?;
+            if self.topic == DELIVERIES {
+                let spread = rand::rng().random_range(Duration::ZERO..=SPREAD);
+                hear_out(&mut listener, (rung + CALM).max(Instant::now() + spread)).await?;
+            }
+        }
+    }
+}
+
+/// Waits until then, and takes what is heard meanwhile for the same.
+#[cfg(feature = "postgres")]
+async fn hear_out(
+    listener: &mut sqlx::postgres::PgListener,
+    until: Instant,
+) -> Result<(), sqlx::Error> {
+    loop {
+        match tokio::time::timeout_at(until, listener.try_recv()).await {
+            Ok(heard) => drop(heard?),
+            Err(_) => return Ok(()),
         }
     }
 }

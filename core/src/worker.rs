@@ -108,6 +108,8 @@ impl Worker {
             }
         }
         let sweep = Sweep::start(inner);
+        let mut waking = JoinSet::new();
+        waking.spawn(wake_one_of_each(Arc::clone(inner)));
         // It ends when it is dropped.
         let mut upkeep = JoinSet::new();
         if let Some(retention) = self.prune {
@@ -116,7 +118,7 @@ impl Worker {
         }
         stop.await;
         stopped.now();
-        drop(upkeep);
+        drop((upkeep, waking));
         let _ = stopping.send(());
         let ended = async {
             while rounds.join_next().await.is_some() {}
@@ -132,6 +134,17 @@ impl Worker {
             );
         }
         sweep.end().await;
+    }
+}
+
+/// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
+/// take. What is queued during a look is found by the next.
+async fn wake_one_of_each(inner: Arc<Inner>) {
+    let mut heard = inner.bell.heard();
+    while heard.changed().await.is_ok() {
+        for remote in inner.channels.values() {
+            remote.wake.notify_one();
+        }
     }
 }
 
@@ -165,8 +178,6 @@ impl Rounds {
         let mut failures = 0;
         let inner = Arc::clone(&self.inner);
         while !self.stop.is_asked() {
-            // Before the look, so that nothing falls between the two.
-            let mut heard = inner.bell.heard();
             let wait = match self.round().await {
                 // There may be more.
                 Ok(Attempted { claimed: 1.., .. }) => {
@@ -194,7 +205,7 @@ impl Rounds {
                 () = tokio::time::sleep(wait) => {}
                 _ = self.stopping.changed() => {}
                 // A database that does not answer is not asked more often for that.
-                _ = heard.changed(), if failures == 0 => {}
+                () = inner.channels[self.channel].wake.notified(), if failures == 0 => {}
             }
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use campanile::{Dispatcher, NotifiableEvent as _, WakeUp, Worker};
 use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::events::PigeonAlone;
+use campanile_tests::proxy::CountingProxy;
 use campanile_tests::{App, Kind, Running, both_databases, cluster};
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 /// A worker that looks once, and then in an hour.
@@ -68,6 +69,72 @@ fn a_worker_of_another_process_hears_of_what_is_queued_on_postgres_if_both_sides
         let [host, elsewhere] = apart(&app).await;
         let worker = start(&elsewhere);
         each_is_heard(&app, &host, "elsewhere").await;
+        worker.stop().await;
+    });
+}
+
+/// A worker of another process with sixteen tasks on each of its three channels, behind a proxy that counts.
+async fn counted(app: &App) -> (Running, CountingProxy) {
+    let proxy = CountingProxy::before(&app.database.url).await;
+    let pool = PgPoolOptions::new()
+        .max_connections(5)
+        .test_before_acquire(false)
+        .connect(&proxy.url)
+        .await
+        .unwrap();
+    let builder = app.builder().database(pool).wake_up(WakeUp::Notify);
+    let worker = Worker::new(builder.build().unwrap()).prune(None);
+    let worker = Running::start_as(worker.poll_interval(Duration::from_hours(1)).tasks(16));
+    app.eventually(async || app.database.number(LISTENING).await == 1)
+        .await;
+    // Its tasks look once, and are then woken or sweep.
+    let is_calm = async || {
+        let _ = proxy.take();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.take() <= SWEEP
+    };
+    app.eventually(is_calm).await;
+    (worker, proxy)
+}
+
+/// What a sweep with its figures and a look at the chores ask.
+const SWEEP: usize = 30;
+
+#[test]
+fn what_is_queued_elsewhere_wakes_one_task_of_each_channel() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let (worker, proxy) = counted(&app).await;
+        let ring = "select count(pg_notify('campanile_deliveries', ''))";
+        let _ = proxy.take();
+        app.database.number(ring).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // A claim, and a look at the pauses; of sixteen tasks it would be 96.
+        let asked = proxy.take();
+        assert!((3..=3 * 2 + SWEEP).contains(&asked), "{asked}");
+        worker.stop().await;
+    });
+}
+
+#[test]
+fn many_notifications_wake_a_worker_twice_a_second() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over(database).await;
+        let (worker, proxy) = counted(&app).await;
+        let ring = "select count(pg_notify('campanile_deliveries', ''))";
+        let _ = proxy.take();
+        let begun = std::time::Instant::now();
+        for _ in 0..40 {
+            app.database.number(ring).await;
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+        let asked = proxy.take();
+        assert!(
+            (3..=seconds * (2 * 3 * 2 + SWEEP)).contains(&asked),
+            "{asked} in {seconds} s"
+        );
         worker.stop().await;
     });
 }
