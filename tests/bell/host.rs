@@ -26,6 +26,8 @@ use crate::weather::{Weather, pass};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
+const HTML: &str = "text/html; charset=utf-8";
+
 /// Somebody left a note.
 #[notifiable_event(
     "desk.note.left",
@@ -45,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) app: App,
     pub(crate) weather: Weather,
     pub(crate) address: SocketAddr,
+    /// How often a process that is started from now on writes to a quiet connection.
+    pub(crate) heartbeat: Duration,
     runtime: Option<Runtime>,
 }
 
@@ -54,6 +58,7 @@ impl Host {
             app: App::without_addresses(database),
             weather: Weather::default(),
             address: ([127, 0, 0, 1], 0).into(),
+            heartbeat: Duration::from_secs(20),
             runtime: None,
         };
         host.start_again().await;
@@ -67,7 +72,7 @@ impl Host {
             .enable_all()
             .build()
             .unwrap();
-        let site = site(&self.app, self.weather.clone());
+        let site = site(&self.app, self.weather.clone(), self.heartbeat);
         let (say, said) = tokio::sync::oneshot::channel();
         let address = self.address;
         runtime.spawn(async move {
@@ -139,6 +144,8 @@ impl<S: Sync> FromRequestParts<S> for CurrentUser {
         let cookie = parts.headers.get(header::COOKIE);
         let name = cookie
             .and_then(|cookie| cookie.to_str().ok())
+            // The one of the longest path comes first.
+            .and_then(|cookie| cookie.split(';').next())
             .and_then(|cookie| cookie.strip_prefix("session="));
         name.map(|name| Self(name.to_owned()))
             .ok_or(StatusCode::UNAUTHORIZED)
@@ -151,12 +158,16 @@ impl Viewer for CurrentUser {
     }
 }
 
-fn site(app: &App, weather: Weather) -> Router {
+fn site(app: &App, weather: Weather, heartbeat: Duration) -> Router {
     // Tests ask more than a person does.
-    let settings = Settings::default().rate(1_000, 1_000);
+    let settings = Settings::default()
+        .rate(1_000, 1_000)
+        .live_heartbeat(heartbeat);
     let routes = campanile_web::router::<(), CurrentUser>(app.dispatcher.clone(), settings);
     Router::new()
-        .nest("/notifications", routes)
+        .nest("/notifications", routes.clone())
+        .nest("/of/{user}/notifications", routes)
+        .route("/of/{user}", get(sign_in_apart))
         .route("/", get(page))
         .route("/note", get(|| async { "the note" }))
         .route("/page.css", get(style))
@@ -168,6 +179,21 @@ fn site(app: &App, weather: Weather) -> Router {
 async fn sign_in(Path(user): Path<String>) -> impl IntoResponse {
     let cookie = format!("session={user}; Path=/; HttpOnly; SameSite=Lax");
     ([(header::SET_COOKIE, cookie)], Redirect::to("/"))
+}
+
+/// A page of one person's whose session ends with its path, so that two people use one browser.
+async fn sign_in_apart(Path(user): Path<String>) -> impl IntoResponse {
+    let path = format!("/of/{user}");
+    let cookie = format!("session={user}; Path={path}; HttpOnly; SameSite=Lax");
+    let page =
+        written("en", "ltr", &user).replace("/notifications\"", &format!("{path}/notifications\""));
+    (
+        [
+            (header::SET_COOKIE, cookie),
+            (header::CONTENT_TYPE, HTML.to_owned()),
+        ],
+        page,
+    )
 }
 
 async fn style() -> impl IntoResponse {
@@ -195,13 +221,17 @@ fn left_to_right() -> String {
 }
 
 async fn page(Query(written): Query<Written>, user: CurrentUser) -> impl IntoResponse {
-    let page = include_str!("page.html")
-        .replace("{lang}", &written.lang)
-        .replace("{dir}", &written.dir)
-        .replace("{user}", &user.0);
     let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_TYPE, HTML),
         (header::CONTENT_SECURITY_POLICY, POLICY),
     ];
+    let page = self::written(&written.lang, &written.dir, &user.0);
     (headers, page)
+}
+
+fn written(lang: &str, dir: &str, user: &str) -> String {
+    include_str!("page.html")
+        .replace("{lang}", lang)
+        .replace("{dir}", dir)
+        .replace("{user}", user)
 }

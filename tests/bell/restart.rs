@@ -1,4 +1,6 @@
-//! The server goes and comes back; the network goes and comes back.
+//! The server goes and comes back; the network goes and comes back, with a word and without.
+
+use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
@@ -131,5 +133,27 @@ fn a_network_that_is_there_again_renews_a_stream_once_and_the_head_with_it() {
         stage.host.tell(ADA, "After").await;
         stage.expect_bell("Notifications, 2 unread").await;
         assert_eq!(asked("/inbox/events"), streams + 1);
+    });
+}
+
+#[test]
+fn a_stream_that_broke_off_without_a_word_is_noticed_within_two_heartbeats() {
+    play_with(0, async |stage| {
+        // Long enough that a busy machine does not look like a silent one.
+        stage.host.heartbeat = Duration::from_secs(3);
+        stage.host.kill();
+        stage.host.start_again().await;
+        stage.go("/").await;
+        stage.expect("bell.inbox.state.live", true).await;
+        let streams = stage.host.weather.asked(&Method::GET, "/inbox/events");
+        stage.host.weather.mute();
+        stage.host.tell(ADA, "Unheard").await;
+        stage.expect("bell.inbox.state.live", false).await;
+        stage.expect_bell("Notifications, 1 unread").await;
+        stage.expect("bell.inbox.state.live", true).await;
+        let again = stage.host.weather.asked(&Method::GET, "/inbox/events");
+        assert_eq!(again, streams + 1);
+        stage.host.tell(ADA, "Heard").await;
+        stage.expect_bell("Notifications, 2 unread").await;
     });
 }

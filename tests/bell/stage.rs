@@ -21,16 +21,29 @@ const WORDS: &str = "const bell = document.querySelector('campanile-bell'); \
 
 pub(crate) const ADA: &str = "u_ada";
 
+/// A name of this machine that is no `localhost`: over plain http a browser does not trust it with everything.
+const PLAIN_NAME: &str = "app.test";
+
 pub(crate) struct Stage {
     pub(crate) host: Host,
     pub(crate) browser: Browser,
+    /// The name under which the browser knows the host.
+    name: &'static str,
     axe: Axe,
 }
 
 /// Tells a story of Ada's, on a database of its own. What she finds there is left before she comes.
 pub(crate) fn play(before: impl AsyncFnOnce(&Host), story: impl AsyncFnOnce(&mut Stage)) {
     run(Kind::Sqlite, async |database| {
-        let mut stage = Stage::open(database, before).await;
+        let mut stage = Stage::open(database, "127.0.0.1", before).await;
+        story(&mut stage).await;
+    });
+}
+
+/// The same over plain http, under a name that is not this machine's own.
+pub(crate) fn play_over_plain_http(story: impl AsyncFnOnce(&mut Stage)) {
+    run(Kind::Sqlite, async |database| {
+        let mut stage = Stage::open(database, PLAIN_NAME, async |_: &Host| {}).await;
         story(&mut stage).await;
     });
 }
@@ -46,13 +59,19 @@ pub(crate) fn play_with(notes: u32, story: impl AsyncFnOnce(&mut Stage)) {
 }
 
 impl Stage {
-    async fn open(database: TestDatabase, before: impl AsyncFnOnce(&Host)) -> Self {
+    async fn open(
+        database: TestDatabase,
+        name: &'static str,
+        before: impl AsyncFnOnce(&Host),
+    ) -> Self {
         let axe = Axe::find();
         let host = Host::start(database).await;
         before(&host).await;
+        let names = format!("--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1");
         let stage = Self {
             host,
-            browser: Browser::start().await,
+            browser: Browser::start_with(&[&names]).await,
+            name,
             axe,
         };
         stage.go(&format!("/as/{ADA}")).await;
@@ -61,7 +80,7 @@ impl Stage {
 
     /// Goes to a page of the host's.
     pub(crate) async fn go(&self, path: &str) {
-        let url = format!("http://{}{path}", self.host.address);
+        let url = format!("http://{}:{}{path}", self.name, self.host.address.port());
         self.browser.client.goto(&url).await.unwrap();
         let defined = "Boolean(document.querySelector('campanile-bell')?.shadowRoot)";
         self.browser.expect(defined, true).await;

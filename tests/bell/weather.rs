@@ -1,11 +1,14 @@
 //! The weather between the page and the routes: what is refused, what is held up, and what was asked.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
 /// Cheap to clone; all clones are the same.
@@ -17,6 +20,17 @@ struct Sky {
     refused: Mutex<Vec<(Method, &'static str, StatusCode)>>,
     held: watch::Sender<Option<&'static str>>,
     asked: Mutex<Vec<String>>,
+    muted: watch::Sender<()>,
+    streams: AtomicUsize,
+}
+
+/// A stream of events that is open.
+struct Open(Weather);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.streams.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Default for Weather {
@@ -25,6 +39,8 @@ impl Default for Weather {
             refused: Mutex::default(),
             held: watch::Sender::new(None),
             asked: Mutex::default(),
+            muted: watch::Sender::new(()),
+            streams: AtomicUsize::new(0),
         }))
     }
 }
@@ -46,6 +62,34 @@ impl Weather {
     pub(crate) fn clear(&self) {
         self.0.refused.lock().unwrap().clear();
         self.0.held.send_replace(None);
+    }
+
+    /// The streams of events that are open say nothing more, and stay open. Those that begin later do speak.
+    pub(crate) fn mute(&self) {
+        self.0.muted.send_replace(());
+    }
+
+    /// How many streams of events are open.
+    pub(crate) fn streams(&self) -> usize {
+        self.0.streams.load(Ordering::SeqCst)
+    }
+
+    fn follow(&self, answer: Response) -> Response {
+        self.0.streams.fetch_add(1, Ordering::SeqCst);
+        let (open, muted) = (Open(self.clone()), self.0.muted.subscribe());
+        answer.map(|body| {
+            let start = (body.into_data_stream(), muted, open);
+            Body::from_stream(stream::unfold(
+                start,
+                async |(mut pieces, mut muted, open)| {
+                    tokio::select! {
+                        biased;
+                        Ok(()) = muted.changed() => std::future::pending().await,
+                        piece = pieces.next() => piece.map(|piece| (piece, (pieces, muted, open))),
+                    }
+                },
+            ))
+        })
     }
 
     /// How often a path with this end was asked for.
@@ -76,6 +120,7 @@ pub(crate) async fn pass(State(weather): State<Weather>, request: Request, next:
     match refused {
         // Where a redirect leads: to a page.
         Some((.., status)) => (*status, [(header::LOCATION, "/note")], "{}").into_response(),
+        None if path.ends_with("/inbox/events") => weather.follow(next.run(request).await),
         None => next.run(request).await,
     }
 }

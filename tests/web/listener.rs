@@ -53,12 +53,14 @@ impl Listener {
         }
     }
 
-    /// The next event, or the end.
+    /// The next event that is not a heartbeat, or the end.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let block = self.block().await?;
             let field = |name| block.lines().find_map(|line| line.strip_prefix(name));
-            if let (Some(event), Some(data)) = (field("event: "), field("data: ")) {
+            if let (Some(event), Some(data)) = (field("event: "), field("data: "))
+                && event != "heartbeat"
+            {
                 return Some(Heard {
                     event: event.to_owned(),
                     data: serde_json::from_str(data).unwrap(),

@@ -200,12 +200,12 @@ both_databases! {
         site.send(events("u_ada", "")).await.expect_problem(429, "too-many-requests");
     }
 
-    async fn a_quiet_connection_is_written_to_now_and_then(database: TestDatabase) {
+    async fn a_quiet_connection_says_now_and_then_that_it_is_there_and_how_often(database: TestDatabase) {
         let settings = only_when_told().live_heartbeat(Duration::from_millis(20));
         let site = Site::with(database, settings).await;
         let mut ada = site.listen("u_ada").await;
         for _ in 0..3 {
-            assert_eq!(ada.block().await.unwrap(), ":");
+            assert_eq!(ada.block().await.unwrap(), "event: heartbeat\ndata: {\"everyMs\":20}");
         }
         site.tell("u_ada", "x").await;
         ada.expect(&["created x", "counts 1"]).await;

@@ -46,7 +46,10 @@ export interface State {
   readonly loadingOlder: boolean;
   /** What the browser says of the network. */
   readonly online: boolean;
-  /** Events arrive as they happen; without them the server is asked every now and then. */
+  /**
+   * Events arrive as they happen; without them the server is asked every now and then. A page that is out of view has no stream, and
+   * all pages of an origin have two at most.
+   */
   readonly live: boolean;
   /** Why the head could not be read the last time. */
   readonly problem: Problem | null;

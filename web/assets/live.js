@@ -1,6 +1,7 @@
-// The live connection: one stream of events for all tabs of an origin. The tab that holds the lock has the stream and
-// passes on what it hears; when it is closed, another one takes over. Without a name, or where a browser cannot share, each tab
-// has its own.
+// The live connection: one stream of events for all pages of a person, and at most two for all pages of an origin, to which a
+// browser opens six connections over http/1.1. Only a page that somebody may look at has a stream. The pages agree over a
+// `BroadcastChannel`: whoever has a stream says so again and again, and who was first comes first. Where a browser has no such
+// channel, each visible page has its own stream.
 
 const LONGEST_WAIT = 60_000;
 const SHORTEST_WAIT = 250;
@@ -8,7 +9,12 @@ const SHORTEST_WAIT = 250;
 const FIRST_WORD_WITHIN = 10_000;
 // A stream that ends sooner counts as a failure.
 const STEADY_AFTER = 30_000;
-const EVENTS = ["created", "updated", "reset"];
+const EVENTS = ["counts", "created", "updated", "reset", "heartbeat"];
+const MAX_STREAMS = 2;
+// How soon other pages answer, how often who has a stream says so, and how long it may be silent.
+const ANSWER_WITHIN = 150;
+const REPEAT_EVERY = 2_000;
+const SILENT_AFTER = 7_000;
 
 // How long to wait after so many failures: somewhere up to twice as long as before, so that tabs do not come back all at once.
 export function backOff(failures) {
@@ -21,15 +27,25 @@ export class Live {
   #url;
   #name;
   #tell;
+  #id = Math.random().toString(36).slice(2);
+  // Between all pages of the origin, and between those of one person.
+  #pages = null;
   #channel = null;
+  // The others that have a stream: id -> { id, name, since, up, heard }.
+  #others = new Map();
+  // When this one took a stream; 0 without one.
+  #since = 0;
   #source = null;
   #ending = null;
   #failures = 0;
-  #since = 0;
+  #upSince = 0;
+  #heartbeat = 0;
+  #turn;
   #timer;
 
-  // `tell` hears "up" when events begin to arrive (and something may have been missed), "down" when they cease, and each
-  // event: "counts", "created", "updated", "reset".
+  // `name` is whose events they are: those with the same one share a stream, those without one do not. `tell` hears "up" when events
+  // begin to arrive (and something may have been missed), "down" when they cease, and each event: "counts", "created", "updated",
+  // "reset".
   constructor(url, name, tell) {
     this.#url = url;
     this.#name = name;
@@ -39,59 +55,132 @@ export class Live {
   start() {
     this.#ending = new AbortController();
     const { signal } = this.#ending;
-    if (!this.#name || !navigator.locks || !window.BroadcastChannel) {
-      this.#lead(signal);
-      return;
+    document.addEventListener("visibilitychange", () => this.#begin(), { signal });
+    window.addEventListener("online", () => this.#source && this.#connect(), { signal });
+    if (window.BroadcastChannel) {
+      this.#pages = new BroadcastChannel(`campanile ${new URL(this.#url).origin}`);
+      this.#pages.onmessage = ({ data }) => this.#meet(data);
+      if (this.#name) {
+        this.#channel = new BroadcastChannel(this.#name);
+        this.#channel.onmessage = ({ data: [type, data] }) => this.#tell(type, data);
+      }
     }
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data: [type, data] }) => this.#hear(type, data);
-    this.#channel.postMessage(["ask"]);
-    const ended = new Promise((resolve) => signal.addEventListener("abort", resolve));
-    const lead = () => {
-      this.#lead(signal);
-      return ended;
-    };
-    // Who stops waiting for the lock does so on purpose.
-    navigator.locks.request(this.#name, { signal }, lead).catch(() => {});
+    this.#begin();
   }
 
   stop() {
     this.#ending?.abort();
-    clearTimeout(this.#timer);
-    this.#source?.close();
-    this.#source = null;
+    clearTimeout(this.#turn);
+    this.#release();
+    this.#pages?.close();
     this.#channel?.close();
-    this.#channel = null;
+    this.#pages = this.#channel = null;
+    this.#others.clear();
     this.up = false;
   }
 
-  #lead(signal) {
-    if (signal.aborted) return;
-    window.addEventListener("online", () => this.#connect(), { signal });
-    this.#connect();
+  // The page came into view, or went out of it.
+  #begin() {
+    clearTimeout(this.#turn);
+    if (document.hidden) {
+      this.#release();
+      return;
+    }
+    this.#pages?.postMessage({ type: "ask" });
+    this.#turn = setTimeout(() => this.#look(), this.#pages ? ANSWER_WITHIN : 0);
   }
 
-  // Whatever stream there was before, here or in another tab, is no more.
-  #connect() {
-    if (this.up) this.#pass("down");
+  #look() {
+    this.#turn = setTimeout(() => this.#look(), REPEAT_EVERY);
+    for (const { id, heard } of this.#others.values()) if (performance.now() - heard > SILENT_AFTER) this.#others.delete(id);
+    this.#settle();
+    this.#say();
+  }
+
+  // Another page asks, says that it has a stream, or that it has it no more.
+  #meet({ type, ...other }) {
+    if (type === "ask") this.#say();
+    if (type === "have") this.#others.set(other.id, { ...other, heard: performance.now() });
+    if (type === "free" && this.#others.delete(other.id) && !document.hidden) {
+      clearTimeout(this.#turn);
+      this.#turn = setTimeout(() => this.#look(), Math.random() * ANSWER_WITHIN);
+    }
+    if (this.#since) this.#settle();
+    else this.#follow();
+  }
+
+  // Whose turn it is: every page comes to the same answer.
+  #settle() {
+    const isFirst = ({ id, since }) => !this.#since || since < this.#since || (since === this.#since && id < this.#id);
+    const first = [...this.#others.values()].filter(isFirst);
+    const isTaken = first.length >= MAX_STREAMS || first.some((other) => this.#isMine(other));
+    if (isTaken) this.#release();
+    else if (!this.#since) this.#take();
+    if (!this.#since) this.#follow();
+  }
+
+  #isMine({ name }) {
+    return this.#name && name === this.#name;
+  }
+
+  // A page without a stream is as live as the one it hears.
+  #follow() {
+    const up = [...this.#others.values()].some((other) => this.#isMine(other) && other.up);
+    if (up !== this.up) this.#turnTo(up);
+  }
+
+  // Others may have taken one at the same moment.
+  #take() {
+    this.#since = Date.now();
+    this.#timer = setTimeout(() => this.#connect(), this.#pages ? ANSWER_WITHIN : 0);
+  }
+
+  #release() {
+    if (!this.#since) return;
     this.#since = 0;
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+    this.#pages?.postMessage({ type: "free", id: this.#id });
+    if (this.up) this.#turnTo(false);
+  }
+
+  #say() {
+    if (this.#since) this.#pages?.postMessage({ type: "have", id: this.#id, name: this.#name, since: this.#since, up: this.up });
+  }
+
+  #turnTo(up) {
+    this.up = up;
+    this.#say();
+    this.#tell(up ? "up" : "down");
+  }
+
+  // Whatever stream there was before is no more.
+  #connect() {
+    if (this.up) this.#turnTo(false);
+    this.#upSince = this.#heartbeat = 0;
     clearTimeout(this.#timer);
     this.#source?.close();
     const source = new EventSource(this.#url);
     this.#source = source;
     this.#timer = setTimeout(() => this.#lose(source), FIRST_WORD_WITHIN);
     source.onerror = () => this.#lose(source);
-    source.addEventListener("counts", ({ data }) => this.#arrive("counts", data));
-    for (const type of EVENTS) source.addEventListener(type, ({ data }) => this.#arrive(type, data));
+    for (const type of EVENTS) source.addEventListener(type, ({ data }) => this.#arrive(source, type, JSON.parse(data)));
   }
 
-  #arrive(type, text) {
-    if (!this.#since) {
-      clearTimeout(this.#timer);
-      this.#since = Date.now();
-      this.#pass("up");
+  #arrive(source, type, data) {
+    if (source !== this.#source) return;
+    if (!this.up) {
+      this.#upSince = Date.now();
+      this.#turnTo(true);
     }
-    this.#pass(type, JSON.parse(text));
+    // A stream that broke off without a word, as when the computer slept, is known by its silence.
+    if (type === "heartbeat") this.#heartbeat = data.everyMs;
+    clearTimeout(this.#timer);
+    if (this.#heartbeat) this.#timer = setTimeout(() => this.#lose(source), 2 * this.#heartbeat);
+    if (type === "heartbeat") return;
+    this.#channel?.postMessage([type, data]);
+    this.#tell(type, data);
   }
 
   // The browser would come back by itself, but not after an answer that is no stream, and all tabs at once.
@@ -99,23 +188,8 @@ export class Live {
     if (source !== this.#source) return;
     source.close();
     clearTimeout(this.#timer);
-    this.#failures = this.#since && Date.now() - this.#since > STEADY_AFTER ? 0 : this.#failures + 1;
-    if (this.up) this.#pass("down");
+    this.#failures = this.#upSince && Date.now() - this.#upSince > STEADY_AFTER ? 0 : this.#failures + 1;
+    if (this.up) this.#turnTo(false);
     this.#timer = setTimeout(() => this.#connect(), backOff(this.#failures));
-  }
-
-  #pass(type, data) {
-    this.#channel?.postMessage([type, data]);
-    this.#hear(type, data);
-  }
-
-  #hear(type, data) {
-    if (type === "ask") {
-      if (this.#source && this.up) this.#channel.postMessage(["going"]);
-      return;
-    }
-    if (type === "up" || type === "going") this.up = true;
-    if (type === "down") this.up = false;
-    this.#tell(type, data);
   }
 }

@@ -61,12 +61,22 @@ impl Browser {
     ///
     /// When there is no Chromium, or no driver.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more flags.
+    ///
+    /// # Panics
+    ///
+    /// When there is no Chromium, or no driver.
+    pub async fn start_with(more: &[&str]) -> Self {
         let chromium = program("chromium");
         let (driver, port) = driver().await;
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let folder = format!("--user-data-dir={}", profile.path().display());
         let mut flags = FLAGS.to_vec();
         flags.extend([folder.as_str(), "--window-size=1300,1000"]);
+        flags.extend(more);
         let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": flags },

@@ -41,7 +41,7 @@ pub(crate) struct EventsQuery {
 struct LiveEvent {
     #[schema(inline)]
     event: LiveKind,
-    /// JSON: the counts, an item of the feed, or `{}`.
+    /// JSON: the counts, an item of the feed, `{"everyMs": 20000}` or `{}`.
     data: String,
     /// After how many milliseconds to come back when the connection has ended.
     retry: Option<u64>,
@@ -56,6 +56,7 @@ enum LiveKind {
     Created,
     Updated,
     Reset,
+    Heartbeat,
 }
 
 /// Listen
@@ -63,6 +64,8 @@ enum LiveKind {
 /// A stream of Server-Sent Events that tells what happens in the inbox. `counts`, the first one on every connection, has the
 /// counts; `created` and `updated` have an item of the feed, one that is new and one that was changed; `reset` has `{}` and says
 /// that more happened than is told. Take every event as what is true now: it may come twice.
+/// `heartbeat` comes after the counts and whenever nothing else came for `everyMs` milliseconds, which it has: when nothing at all
+/// came for twice as long, the connection is broken although nobody said so, as after a computer's sleep; connect again.
 /// There are no event ids, and `Last-Event-ID` is ignored. After the first event, and after a `reset`, read the head of the feed
 /// and its counts again: what happened while nobody listened is not told.
 /// A connection ends after a quarter of an hour or less; connect again, as a browser's `EventSource` does by itself.
@@ -86,11 +89,13 @@ pub(crate) async fn listen(
     let counts = Counts::of(&inbox).await?;
     let come_back = Duration::from_millis(rand::rng().random_range(COME_BACK));
     let first = Message::counts(&counts).event().retry(come_back);
-    let events = stream::iter([first])
+    let every = web.live.options().heartbeat;
+    let heartbeat = Message::heartbeat(every);
+    let events = stream::iter([first, heartbeat.event()])
         .chain(seat.messages().map(|message| message.event()))
         .map(Ok::<_, Infallible>)
         .take_until(tokio::time::sleep(web.live.options().lifetime()));
-    let heartbeat = KeepAlive::new().interval(web.live.options().heartbeat);
+    let keep_alive = KeepAlive::new().interval(every).event(heartbeat.event());
     // No cache, no proxy that waits for the end, none that packs what it has not got.
     let headers = [
         (
@@ -102,5 +107,5 @@ pub(crate) async fn listen(
             HeaderValue::from_static("no"),
         ),
     ];
-    Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
+    Ok((headers, Sse::new(events).keep_alive(keep_alive)).into_response())
 }

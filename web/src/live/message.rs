@@ -1,6 +1,7 @@
 //! A **message** to a connection: the name of an event, and its JSON. Written once for all connections that get it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::sse::Event;
 use serde::Serialize;
@@ -33,6 +34,12 @@ impl Message {
     /// Something was missed, or too much happened to tell.
     pub(super) fn reset() -> Self {
         Self::of("reset", &serde_json::Map::new())
+    }
+
+    /// The connection is there; how often that is said while nothing else is.
+    pub(crate) fn heartbeat(every: Duration) -> Self {
+        let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        Self::of("heartbeat", &serde_json::json!({ "everyMs": every }))
     }
 
     fn of(event: &'static str, data: &impl Serialize) -> Self {

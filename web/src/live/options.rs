@@ -60,8 +60,8 @@ impl Settings {
         self
     }
 
-    /// How often a connection on which nothing happens is written to, so that neither a proxy nor the browser gives it up: every
-    /// 20 seconds unless said otherwise.
+    /// How often a connection on which nothing happens is written to, so that neither a proxy nor the browser gives it up, and a
+    /// client that hears nothing for twice as long knows that it is broken. Default: 20 seconds.
     #[must_use]
     pub fn live_heartbeat(mut self, heartbeat: Duration) -> Self {
         self.live.heartbeat = heartbeat.max(Duration::from_millis(10));
