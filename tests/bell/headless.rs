@@ -179,3 +179,32 @@ fn a_long_list_stays_as_long_as_it_is_when_it_is_read_again() {
             .await;
     });
 }
+
+#[test]
+fn an_inbox_that_is_open_for_long_holds_no_more_than_it_shows_and_asks_now_and_then() {
+    play_with(0, async |stage| {
+        stage.begin("{ user: 'u_ada' }").await;
+        stage.expect("own.inbox.state.live", true).await;
+        for batch in 0..20 {
+            let titles: Vec<_> = (0..15).map(|number| format!("{batch} {number}")).collect();
+            let titles: Vec<_> = titles.iter().map(String::as_str).collect();
+            stage.host.tell_at_once(ADA, &titles).await;
+            let newest = json!(titles.last());
+            stage
+                .expect("own.inbox.state.items[0]?.title ?? null", newest)
+                .await;
+        }
+        stage
+            .expect("own.inbox.state.items.length <= 85", true)
+            .await;
+        stage.expect("own.created.length", 300).await;
+        // Two inboxes, each with a few looks at the beginning.
+        let heads = stage
+            .host
+            .weather
+            .asked(&Method::GET, "/notifications/inbox");
+        assert!(heads < 40, "{heads} looks");
+        stage.eval("own.inbox.loadOlder()").await;
+        stage.expect("own.inbox.state.more", true).await;
+    });
+}

@@ -124,3 +124,29 @@ fn what_stands_in_place_of_a_list_and_what_is_wrong_is_told_once() {
         stage.expect("window.said", told.to_vec()).await;
     });
 }
+
+#[test]
+fn a_machine_whose_clock_is_ahead_does_not_keep_what_comes_after_from_being_seen_and_told() {
+    play_with(1, async |stage| {
+        let ahead = "update notifications set id = '0fff0000-0000-7000-8000-000000000001'";
+        stage.host.app.database.execute(ahead).await;
+        stage.go("/").await;
+        stage.expect("bell.inbox.state.live", true).await;
+        stage.open_list().await;
+        stage.expect_titles(&["Note 1"]).await;
+        stage.expect("bell.inbox.state.counts.unseen", 0).await;
+        listen(stage).await;
+        stage.host.tell(ADA, "Later").await;
+        stage.expect_titles(&["Note 1", "Later"]).await;
+        stage
+            .expect("window.said", vec!["New notification: Later"])
+            .await;
+        let seen = async || {
+            let items = stage.host.app.inbox(ADA).await;
+            items.iter().all(|item| item.seen_at.is_some())
+        };
+        stage.host.app.eventually(seen).await;
+        stage.expect("bell.inbox.state.counts.unseen", 0).await;
+        stage.expect_a_quiet_console().await;
+    });
+}

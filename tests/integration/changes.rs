@@ -2,7 +2,7 @@
 
 use campanile::NotifiableEvent as _;
 use campanile::database::each_database;
-use campanile_inbox::{Change, Changes, Inbox, Item, News, Watch};
+use campanile_inbox::{Change, Changes, Inbox, Item, Moment, News, Page, Watch};
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, Kind, both_databases};
 use serde_json::json;
@@ -51,6 +51,10 @@ fn told(created: &str, updated: &str) -> [String; 2] {
     [created.to_owned(), updated.to_owned()]
 }
 
+async fn as_of(inbox: &Inbox) -> Moment {
+    inbox.feed(Page::default()).await.unwrap().as_of
+}
+
 async fn mark(inbox: &Inbox, item: &Item) {
     inbox.mark_read(item.id).await.unwrap();
 }
@@ -75,9 +79,9 @@ both_databases! {
         let four = tell(&app, "u_ada", "four").await;
         mark(&ada, &four).await;
         assert_eq!(look(&mut watch, &ada).await, told("four", ""));
-        ada.mark_all_seen(four.id).await.unwrap();
+        ada.mark_all_seen(&as_of(&ada).await, &[]).await.unwrap();
         assert_eq!(look(&mut watch, &ada).await, told("", "three"));
-        ada.mark_all_read(four.id).await.unwrap();
+        ada.mark_all_read(&as_of(&ada).await, &[]).await.unwrap();
         assert_eq!(look(&mut watch, &ada).await, told("", "three"));
         assert_eq!(look(&mut watch, &ada).await, told("", ""));
     }

@@ -1,9 +1,10 @@
 //! The inbox: a pure read of frozen rows, and nobody else's.
 
 use campanile::NotifiableEvent as _;
-use campanile_inbox::{Change, Feed, Filter, Inbox, InboxError, Page};
+use campanile::database::each_database;
+use campanile_inbox::{Change, Cursor, Feed, Filter, Inbox, InboxError, Item, Moment, Page};
 use campanile_tests::events::PigeonExpected;
-use campanile_tests::{App, both_databases};
+use campanile_tests::{App, Kind, both_databases};
 use uuid::Uuid;
 
 async fn tell(app: &App, user: &str, title: &str) {
@@ -11,16 +12,33 @@ async fn tell(app: &App, user: &str, title: &str) {
 }
 
 async fn tell_in(app: &App, user: &str, title: &str, org: &str) {
+    let notice = notice(title, user)
+        .about(format!("{title}{org}"))
+        .in_org(org);
+    app.dispatcher.enqueue(notice).await.unwrap();
+}
+
+fn notice(title: &str, user: &str) -> campanile::Notice {
     let event = PigeonExpected {
         title: title.into(),
         text: "-".into(),
     };
-    let notice = event.about(format!("{title}{org}")).in_org(org).to([user]);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    event.about(title).to([user])
 }
 
 fn inbox(app: &App, user: &str) -> Inbox {
     Inbox::for_user(app.dispatcher.database(), user).unwrap()
+}
+
+/// Ids as a machine makes them whose clock is behind, or ahead by an hour or more.
+const BEHIND: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+const AHEAD: Uuid = Uuid::from_u128(0x0fff_0000_0000_7000_8000_0000_0000_0001);
+const FAR_AHEAD: Uuid = Uuid::from_u128(0x0fff_0000_0001_7000_8000_0000_0000_0001);
+
+/// Gives the item with this title the id that such a machine would have given it.
+async fn identify(app: &App, title: &str, id: Uuid) {
+    let set = format!("update {{campanile}}notifications set id = '{id}' where title = '{title}'");
+    app.database.execute(&set).await;
 }
 
 /// A million of them take minutes to write: `CAMPANILE_INBOX_ROWS=1000000` asks for them.
@@ -30,6 +48,11 @@ pub(crate) fn rows_of_others() -> u32 {
 
 fn titles(feed: &Feed) -> Vec<&str> {
     feed.items.iter().map(|item| item.title.as_str()).collect()
+}
+
+/// All of a page but when it was read.
+fn place(feed: &Feed) -> (&[Item], Option<Cursor>, Option<Cursor>) {
+    (&feed.items, feed.next, feed.previous)
 }
 
 async fn page(inbox: &Inbox, page: Page) -> Feed {
@@ -99,12 +122,85 @@ both_databases! {
         tell(&app, "u_ada", "old").await;
         tell(&app, "u_ada", "seen").await;
         let inbox = inbox(&app, "u_ada");
-        let seen = page(&inbox, Page::default()).await.items[0].id;
+        let seen = page(&inbox, Page::default()).await.as_of;
         tell(&app, "u_ada", "new").await;
-        assert_eq!(inbox.mark_all_read(seen).await.unwrap(), 2);
+        assert_eq!(inbox.mark_all_read(&seen, &[]).await.unwrap(), 2);
         let unread = Page { filter: Filter::Unread, ..Page::default() };
         assert_eq!(titles(&page(&inbox, unread).await), ["new"]);
-        assert_eq!(inbox.mark_all_read(seen).await.unwrap(), 0);
+        assert_eq!(inbox.mark_all_read(&seen, &[]).await.unwrap(), 0);
+    }
+
+    async fn what_commits_after_the_look_stays_unread_and_unseen_whatever_its_id(app: App) {
+        let inbox = inbox(&app, "u_ada");
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
+            // On SQLite nobody else can write meanwhile.
+            if app.database.kind == Kind::Postgres {
+                tell(&app, "u_ada", "shown").await;
+            }
+            let look = page(&inbox, Page::default()).await;
+            transaction.commit().await.unwrap();
+            let shown = look.items.len() as u64;
+            assert_eq!(inbox.mark_all_seen(&look.as_of, &[]).await.unwrap(), shown);
+            assert_eq!(inbox.mark_all_read(&look.as_of, &[]).await.unwrap(), shown);
+        });
+        let unread = page(&inbox, Page { filter: Filter::Unread, ..Page::default() }).await;
+        assert_eq!((titles(&unread), unread.items[0].seen_at), (vec!["late"], None));
+        assert_eq!(inbox.mark_all_read(&unread.as_of, &[]).await.unwrap(), 1);
+    }
+
+    async fn a_machine_whose_clock_is_wrong_neither_adds_to_what_was_shown_nor_takes_from_it(app: App) {
+        let inbox = inbox(&app, "u_ada");
+        for title in ["ahead", "shown"] {
+            tell(&app, "u_ada", title).await;
+        }
+        identify(&app, "ahead", AHEAD).await;
+        let look = page(&inbox, Page::default()).await;
+        assert_eq!(titles(&look), ["ahead", "shown"]);
+        for title in ["behind", "later", "far ahead"] {
+            tell(&app, "u_ada", title).await;
+        }
+        identify(&app, "behind", BEHIND).await;
+        identify(&app, "far ahead", FAR_AHEAD).await;
+        assert_eq!(inbox.mark_all_seen(&look.as_of, &[]).await.unwrap(), 2);
+        assert_eq!(inbox.mark_all_read(&look.as_of, &[]).await.unwrap(), 2);
+        let unread = page(&inbox, Page { filter: Filter::Unread, ..Page::default() }).await;
+        assert_eq!(titles(&unread), ["far ahead", "later", "behind"]);
+        assert!(unread.items.iter().all(|item| item.seen_at.is_none()));
+        // What came since the look was shown too, and is named.
+        let since = [unread.items[1].id];
+        assert_eq!(inbox.mark_all_read(&look.as_of, &since).await.unwrap(), 1);
+        assert_eq!(inbox.unread().await.unwrap(), 2);
+        assert_eq!(inbox.mark_all_read(&unread.as_of, &[]).await.unwrap(), 2);
+    }
+
+    async fn items_of_before_the_migration_and_of_another_server_were_there_at_any_look(app: App) {
+        let inbox = inbox(&app, "u_ada");
+        for title in ["old", "from elsewhere"] {
+            tell(&app, "u_ada", title).await;
+        }
+        app.database.execute("update {campanile}notifications set created_in = null where title = 'old'").await;
+        // The numbers of another server's transactions mean nothing here; on SQLite those of a copy are its own.
+        if app.database.kind == Kind::Postgres {
+            app.database.execute("update {campanile}notifications set created_in = '9000000'::xid8 where title <> 'old'").await;
+        }
+        let look = page(&inbox, Page::default()).await;
+        assert_eq!(inbox.mark_all_seen(&look.as_of, &[]).await.unwrap(), 2);
+        assert_eq!(inbox.mark_all_read(&look.as_of, &[]).await.unwrap(), 2);
+    }
+
+    async fn a_moment_of_another_kind_of_database_marks_nothing(app: App) {
+        let inbox = inbox(&app, "u_ada");
+        tell(&app, "u_ada", "x").await;
+        let other = match app.database.kind {
+            Kind::Postgres => i64::MAX.to_string(),
+            Kind::Sqlite => "1:9000000:".to_owned(),
+        };
+        let refused = inbox.mark_all_read(&other.parse().unwrap(), &[]).await;
+        assert!(matches!(refused, Err(InboxError::InvalidMoment)));
+        let look: Moment = page(&inbox, Page::default()).await.as_of.to_string().parse().unwrap();
+        assert_eq!(inbox.mark_all_read(&look, &[]).await.unwrap(), 1, "a moment travels as text");
     }
 
     async fn seen_read_and_archived_are_three_things(app: App) {
@@ -116,9 +212,9 @@ both_databases! {
             let counts = inbox.counts_up_to(100).await.unwrap();
             (counts.unread, counts.unseen, counts.total)
         };
-        let items = page(&inbox, Page::default()).await.items;
+        let Feed { items, as_of, .. } = page(&inbox, Page::default()).await;
         assert_eq!(counts().await, (3, 3, 3));
-        assert_eq!(inbox.mark_all_seen(items[1].id).await.unwrap(), 2);
+        app.database.execute("update {campanile}notifications set seen_at = {now} where title <> '2'").await;
         assert_eq!(counts().await, (3, 1, 3));
         let archive = Change { archived: Some(true), ..Change::default() };
         let archived = inbox.change(items[1].id, archive).await.unwrap();
@@ -128,7 +224,7 @@ both_databases! {
         assert_eq!(counts().await, (1, 0, 2), "what was read has been seen");
         let of = async |filter| titles(&page(&inbox, Page { filter, ..Page::default() }).await).join(" ");
         assert_eq!([of(Filter::All).await, of(Filter::Unread).await, of(Filter::Archived).await], ["2 0", "0", "1"]);
-        assert_eq!(inbox.mark_all_read(items[0].id).await.unwrap(), 1, "what is archived stays as it is");
+        assert_eq!(inbox.mark_all_read(&as_of, &[]).await.unwrap(), 1, "what is archived stays as it is");
         let back = inbox.change(items[1].id, Change { archived: Some(false), ..Change::default() }).await.unwrap();
         assert_eq!((back.archived_at, back.read_at), (None, None));
         assert_eq!(inbox.counts_up_to(1).await.unwrap().total, 1, "a count goes up to its cap");
@@ -146,9 +242,9 @@ both_databases! {
         let third = page(&inbox, Page { after: second.next, ..three }).await;
         assert_eq!((titles(&third), third.next), (vec!["0"], None));
         let back = page(&inbox, Page { before: third.previous, ..three }).await;
-        assert_eq!(back, second);
+        assert_eq!(place(&back), place(&second));
         let head = page(&inbox, Page { before: back.previous, ..three }).await;
-        assert_eq!((&head, head.previous), (&first, None));
+        assert_eq!((place(&head), head.previous), (place(&first), None));
         let between = page(&inbox, Page { after: first.next, before: third.previous, ..three }).await;
         assert_eq!(titles(&between), ["3", "2", "1"]);
     }
@@ -188,7 +284,8 @@ both_databases! {
         app.dispatcher.enqueue(notice).await.unwrap();
         let billing = inbox(&app, "u_ada").of_category("billing").unwrap();
         assert_eq!(titles(&page(&billing, Page::default()).await), ["Payment overdue"]);
-        assert_eq!(billing.mark_all_read(Uuid::max()).await.unwrap(), 1);
+        let as_of = page(&billing, Page::default()).await.as_of;
+        assert_eq!(billing.mark_all_read(&as_of, &[]).await.unwrap(), 1);
         assert_eq!(inbox(&app, "u_ada").unread().await.unwrap(), 1);
         let unknown = inbox(&app, "u_ada").of_category("weather").unwrap();
         assert_eq!(page(&unknown, Page::default()).await.items, []);
@@ -204,7 +301,8 @@ both_databases! {
             let answers = [bob.mark_read(foreign_or_missing).await, bob.mark_unread(foreign_or_missing).await];
             assert!(answers.iter().all(|answer| matches!(answer, Err(InboxError::NotFound))));
         }
-        assert_eq!(bob.mark_all_read(item.id).await.unwrap(), 0);
+        let as_of = page(&ada, Page::default()).await.as_of;
+        assert_eq!(bob.mark_all_read(&as_of, &[item.id]).await.unwrap(), 0);
         assert_eq!(ada.unread().await.unwrap(), 1);
     }
 
@@ -235,7 +333,8 @@ both_databases! {
         app.database.fill_inbox(others).await;
         app.database.fill_inbox_of("u_ada", others / 100).await;
         let middle = Uuid::from_u128(1 << 127);
-        for (name, statement, places, indexes) in campanile_inbox::every_statement(&app.database.database, middle) {
+        let now = page(&inbox(&app, "u_ada"), Page::default()).await.as_of;
+        for (name, statement, places, indexes) in campanile_inbox::every_statement(&app.database.database, middle, &now) {
             let plan = app.database.plan_for("u_ada", &statement, &places).await;
             for index in indexes {
                 assert!(plan.contains(index), "{name}: {plan}");

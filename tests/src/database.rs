@@ -332,13 +332,9 @@ impl TestDatabase {
     /// # Panics
     ///
     /// When the database refuses it.
-    pub async fn plan_for(&self, user: &str, statement: &str, places: &[Option<Uuid>]) -> String {
+    pub async fn plan_for(&self, user: &str, statement: &str, more: &[Option<String>]) -> String {
         let mut parameters = vec![Some(user.to_owned()), None, None];
-        parameters.extend(
-            places
-                .iter()
-                .map(|place| place.map(|place| place.to_string())),
-        );
+        parameters.extend_from_slice(more);
         self.plan_of(statement, &parameters).await
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum Said {
 pub(crate) struct Taken {
     /// Of an item.
     pub(crate) id: String,
+    /// When the feed was read.
+    pub(crate) as_of: String,
     /// Of the preferences.
     pub(crate) version: String,
     /// Of the second page of the feed.
@@ -54,13 +56,13 @@ pub(crate) const CASES: &[Case] = &[
         method: "post",
         path: "/inbox/seen",
         status: 200,
-        body: |its| Said::Json(json!({ "upTo": its.id })),
+        body: |its| Said::Json(json!({ "asOf": its.as_of, "since": [its.id] })),
     },
     Case {
         method: "post",
         path: "/inbox/read-all",
         status: 200,
-        body: |its| Said::Json(json!({ "upTo": its.id })),
+        body: |its| Said::Json(json!({ "asOf": its.as_of, "since": [its.id] })),
     },
     Case {
         method: "get",
@@ -148,6 +150,7 @@ impl Taken {
         Self {
             id,
             version: preferences.etag().trim_matches('"').to_owned(),
+            as_of: page.json["asOf"].as_str().unwrap().to_owned(),
             cursor: page.json["next"].as_str().unwrap().to_owned(),
         }
     }

@@ -23,10 +23,11 @@ both_databases! {
         assert_eq!((known.status.as_u16(), known.text.as_str(), known.etag()), (304, "", first.etag()));
         site.tell("u_bob", "his").await;
         ask(&site, first.etag()).await.expect(304);
-        let id = site.tell("u_ada", "hers").await;
+        site.tell("u_ada", "hers").await;
         let second = ask(&site, first.etag()).await;
         assert_eq!(second.expect(200)["badge"], "1");
-        site.post("u_ada", "/inbox/seen", json!({ "upTo": id })).await.expect(200);
+        let shown = json!({ "asOf": site.as_of("u_ada").await });
+        site.post("u_ada", "/inbox/seen", shown).await.expect(200);
         assert_eq!(ask(&site, second.etag()).await.expect(200)["unseen"], 0);
     }
 

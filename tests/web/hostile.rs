@@ -15,6 +15,7 @@ use crate::site::{Site, request, with_json};
 fn takes_json() -> impl Iterator<Item = (Method, String)> {
     let taken = Taken {
         id: Uuid::nil().to_string(),
+        as_of: String::new(),
         version: "0".into(),
         cursor: String::new(),
     };
@@ -63,7 +64,7 @@ both_databases! {
             for broken in [&b""[..], b"{", b"{}{}", b"nul", &[b'['; 500], b"{\"read\":\"\xff\"}"] {
                 send(json, broken).await.expect_problem(400, "malformed-body");
             }
-            for shape in ["[1]", "[null, null]", "\"text\"", "1", "null", r#"{"surprise":1}"#, r#"{"read":"yes"}"#, r#"{"upTo":"x"}"#, r#"{"upTo":null}"#] {
+            for shape in ["[1]", "[null, null]", "\"text\"", "1", "null", r#"{"surprise":1}"#, r#"{"read":"yes"}"#, r#"{"asOf":"x"}"#, r#"{"asOf":null}"#, r#"{"asOf":"9:7:","since":[]}"#] {
                 send(json, shape.as_bytes()).await.expect_problem(422, "invalid-body");
             }
             send(json, " ".repeat(16 * 1024 + 1).as_bytes()).await.expect_problem(413, "body-too-large");
@@ -75,8 +76,19 @@ both_databases! {
             let without = site.send(without.body(Body::from("{}")).unwrap()).await;
             without.expect_problem(415, "json-required");
         }
-        for part in [json!({ "upTo": Uuid::nil(), "category": "" }), json!({ "upTo": Uuid::nil(), "category": "a\u{0}" }), json!({ "upTo": Uuid::nil(), "org": "" })] {
-            site.post("u_ada", "/inbox/seen", part).await.expect_problem(422, "invalid-body");
+        let as_of = site.as_of("u_ada").await;
+        let many = vec![Uuid::nil(); 101];
+        let other = if as_of.as_str().unwrap().contains(':') { "7" } else { "7:7:" };
+        for part in [
+            json!({ "asOf": as_of, "category": "" }),
+            json!({ "asOf": as_of, "category": "a\u{0}" }),
+            json!({ "asOf": as_of, "org": "" }),
+            json!({ "asOf": as_of, "since": many }),
+            json!({ "asOf": other }),
+        ] {
+            for path in ["/inbox/seen", "/inbox/read-all"] {
+                site.post("u_ada", path, part.clone()).await.expect_problem(422, "invalid-body");
+            }
         }
     }
 

@@ -58,17 +58,18 @@ both_databases! {
 
     async fn what_is_marked_all_at_once_is_told_one_by_one_or_by_a_reset(database: TestDatabase) {
         let site = Site::with(database, only_when_told()).await;
-        let one = site.tell("u_ada", "one").await;
+        site.tell("u_ada", "one").await;
+        let shown = json!({ "asOf": site.as_of("u_ada").await });
         let mut ada = site.listen("u_ada").await;
-        site.post("u_ada", "/inbox/seen", json!({ "upTo": one })).await.expect(200);
+        site.post("u_ada", "/inbox/seen", shown.clone()).await.expect(200);
         ada.expect(&["updated one", "counts 1"]).await;
-        site.post("u_ada", "/inbox/read-all", json!({ "upTo": one })).await.expect(200);
+        site.post("u_ada", "/inbox/read-all", shown.clone()).await.expect(200);
         ada.expect(&["updated one", "counts 0"]).await;
         let many = (0..30).map(|n| notice(&n.to_string(), "u_ada"));
         site.app.dispatcher.enqueue_all(many).await.unwrap();
         ada.expect(&["reset", "counts 30"]).await;
-        let newest = site.app.inbox("u_ada").await[0].id;
-        site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await.expect(200);
+        let shown = json!({ "asOf": site.as_of("u_ada").await });
+        site.post("u_ada", "/inbox/read-all", shown).await.expect(200);
         ada.expect(&["reset", "counts 0"]).await;
     }
 
@@ -204,6 +205,7 @@ both_databases! {
         let settings = only_when_told().live_heartbeat(Duration::from_millis(20));
         let site = Site::with(database, settings).await;
         let mut ada = site.listen("u_ada").await;
+        // A browser shows events to a page, and no comments.
         for _ in 0..3 {
             assert_eq!(ada.block().await.unwrap(), "event: heartbeat\ndata: {\"everyMs\":20}");
         }

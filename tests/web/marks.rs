@@ -1,4 +1,4 @@
-//! Seen, read and archived: one item, or all up to the newest that was shown.
+//! Seen, read and archived: one item, or all that was shown.
 
 use campanile_tests::both_databases;
 use serde_json::{Value, json};
@@ -42,33 +42,50 @@ both_databases! {
         site.tell_many("u_ada", 0..3).await;
         site.tell("u_bob", "his").await;
         let page = site.get("u_ada", "/inbox").await;
-        let newest = page.json["items"][0]["id"].clone();
+        let shown = json!({ "asOf": page.json["asOf"] });
         site.tell("u_ada", "meanwhile").await;
-        let seen = site.post("u_ada", "/inbox/seen", json!({ "upTo": newest })).await;
+        let seen = site.post("u_ada", "/inbox/seen", shown.clone()).await;
         assert_eq!((counts(seen.expect(200)), &seen.json["changed"]), ([4, 1, 4], &json!(3)));
-        let read = site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await;
+        let read = site.post("u_ada", "/inbox/read-all", shown.clone()).await;
         assert_eq!((counts(read.expect(200)), &read.json["changed"]), ([1, 1, 4], &json!(3)));
         assert_eq!(site.get("u_ada", "/inbox?status=unread").await.titles(), ["meanwhile"]);
-        let again = site.post("u_ada", "/inbox/read-all", json!({ "upTo": newest })).await;
+        let again = site.post("u_ada", "/inbox/read-all", shown.clone()).await;
         assert_eq!(again.json["changed"], 0);
         assert_eq!(counts(&site.get("u_bob", "/inbox").await.json), [1, 1, 1]);
     }
 
     async fn all_of_a_part_are_marked_and_what_is_archived_is_not(site: Site) {
+        let before = site.as_of("u_ada").await;
         let archived = site.tell_in("u_ada", "archived", "org_1").await;
         site.tell_in("u_ada", "here", "org_1").await;
-        site.tell_in("u_ada", "there", "org_2").await;
+        let there = site.tell_in("u_ada", "there", "org_2").await;
+        let now = site.as_of("u_ada").await;
         site.patch("u_ada", &format!("/inbox/{archived}"), json!({ "archived": true })).await.expect(200);
         for (part, changed) in [
-            (json!({ "upTo": Uuid::nil() }), 0),
-            (json!({ "upTo": Uuid::max(), "category": "team" }), 0),
-            (json!({ "upTo": Uuid::max(), "org": "org_1", "category": "loft" }), 1),
-            (json!({ "upTo": Uuid::max() }), 1),
+            (json!({ "asOf": before }), 0),
+            (json!({ "asOf": now, "category": "team" }), 0),
+            (json!({ "asOf": now, "org": "org_1", "category": "loft" }), 1),
+            (json!({ "asOf": before, "since": [Uuid::nil(), there, there] }), 1),
+            (json!({ "asOf": now }), 0),
         ] {
             let answer = site.post("u_ada", "/inbox/read-all", part.clone()).await;
             assert_eq!(answer.expect(200)["changed"], changed, "{part}");
         }
         let kept = site.get("u_ada", "/inbox?status=archived").await;
         assert_eq!(kept.json["items"][0]["readAt"], Value::Null);
+    }
+
+    async fn an_item_that_commits_after_the_page_was_read_stays_as_it_is_whatever_its_id(site: Site) {
+        let shown = site.tell("u_ada", "shown").await;
+        let page = site.get("u_ada", "/inbox").await;
+        site.tell("u_ada", "late").await;
+        let earlier = Uuid::from_u128(shown.parse::<Uuid>().unwrap().as_u128() - 1);
+        site.app.database.execute(&format!("update {{campanile}}notifications set id = '{earlier}' where title = 'late'")).await;
+        for path in ["/inbox/seen", "/inbox/read-all"] {
+            let answer = site.post("u_ada", path, json!({ "asOf": page.json["asOf"] })).await;
+            assert_eq!((counts(answer.expect(200))[1], &answer.json["changed"]), (1, &json!(1)), "{path}");
+        }
+        let unread = site.get("u_ada", "/inbox?status=unread").await;
+        assert_eq!((unread.titles(), &unread.json["items"][0]["seenAt"]), (vec!["late"], &Value::Null));
     }
 }

@@ -11,10 +11,13 @@ use crate::cases::{CASES, Taken};
 use crate::site::{Answer, Site, request};
 
 /// Everything there is of a user's.
+/// What there is of a user, without when it was read.
 async fn state(site: &Site, user: &str) -> String {
-    let mut state = site.get(user, "/inbox").await.text;
-    for path in ["/inbox?status=archived", "/preferences"] {
-        state += &site.get(user, path).await.text;
+    let mut state = String::new();
+    for path in ["/inbox", "/inbox?status=archived", "/preferences"] {
+        let mut read = site.get(user, path).await.json;
+        read["asOf"] = Value::Null;
+        state += &read.to_string();
     }
     state
 }
@@ -48,7 +51,7 @@ both_databases! {
             site.tell(user, "newer").await;
         }
         let beside = Uuid::from_u128(secret.id.parse::<Uuid>().unwrap().as_u128() + 1);
-        let nobodys = Taken { id: beside.to_string(), version: "0".into(), cursor: "c".into() };
+        let nobodys = Taken { id: beside.to_string(), as_of: secret.as_of.clone(), version: "0".into(), cursor: "c".into() };
         let before = state(&site, "u_bob").await;
         let preferences = site.get("u_ada", "/preferences").await.text;
         for case in CASES {
@@ -87,20 +90,21 @@ both_databases! {
         };
         let page = send(Method::GET, "/inbox", Value::Null).await;
         assert_eq!((page.titles(), &page.json["counts"]["total"]), (vec!["here"], &json!(1)));
+        let as_of = page.json["asOf"].clone();
         send(Method::GET, "/inbox?org=org_1", Value::Null).await.expect(200);
         for (method, path, body) in [
             (Method::GET, "/inbox?org=org_2", Value::Null),
             (Method::GET, "/inbox/counts?org=org_2", Value::Null),
             (Method::GET, "/inbox/events?org=org_2", Value::Null),
-            (Method::POST, "/inbox/read-all", json!({ "upTo": there, "org": "org_2" })),
-            (Method::POST, "/inbox/seen", json!({ "upTo": there, "org": "org_2" })),
+            (Method::POST, "/inbox/read-all", json!({ "asOf": as_of, "since": [there], "org": "org_2" })),
+            (Method::POST, "/inbox/seen", json!({ "asOf": as_of, "since": [there], "org": "org_2" })),
         ] {
             send(method, path, body).await.expect_problem(403, "other-organization");
         }
         let read = json!({ "read": true });
         send(Method::PATCH, &format!("/inbox/{there}"), read.clone()).await.expect_problem(404, "unknown-notification");
         send(Method::PATCH, &format!("/inbox/{here}"), read).await.expect(200);
-        send(Method::POST, "/inbox/read-all", json!({ "upTo": there })).await.expect(200);
+        send(Method::POST, "/inbox/read-all", json!({ "asOf": as_of, "since": [there] })).await.expect(200);
         // Without an organization in the session all is seen, and can be narrowed.
         let all = site.get("u_ada", "/inbox?status=unread").await;
         assert_eq!(all.titles(), ["there"]);

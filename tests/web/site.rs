@@ -121,6 +121,11 @@ impl Site {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// When the feed of this user is read: now.
+    pub(crate) async fn as_of(&self, user: &str) -> Value {
+        self.get(user, "/inbox?limit=1").await.json["asOf"].clone()
+    }
+
     pub(crate) async fn post(&self, user: &str, path: &str, body: Value) -> Answer {
         self.send(with_json(Method::POST, user, path, &body)).await
     }

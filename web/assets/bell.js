@@ -28,7 +28,8 @@ export class CampanileBell extends HTMLElement {
   #stop = null;
   #strings = {};
   #rows = new Map();
-  #seenUpTo = "";
+  // What was in the list when it was told as seen last.
+  #toldAsSeen = new Set();
   #arrived = [];
   #announcing = null;
   // Ends what goes on only while the list is open.
@@ -112,7 +113,7 @@ export class CampanileBell extends HTMLElement {
     clearTimeout(this.#announcing);
     this.#announcing = null;
     this.#arrived = [];
-    this.#seenUpTo = "";
+    this.#toldAsSeen.clear();
     this.#say("");
     this.#ui.status.textContent = "";
     this.#ui.bell.setAttribute("aria-expanded", "false");
@@ -247,9 +248,8 @@ export class CampanileBell extends HTMLElement {
   }
 
   #see({ loading, items, counts, view }) {
-    const newest = items[0]?.id ?? "";
-    if (loading || document.hidden || !counts.unseen || view === "archived" || newest <= this.#seenUpTo) return;
-    this.#seenUpTo = newest;
+    if (loading || document.hidden || !counts.unseen || view === "archived" || items.every(({ id }) => this.#toldAsSeen.has(id))) return;
+    this.#toldAsSeen = new Set(items.map(({ id }) => id));
     // What could not be told now is told with the next one.
     this.#inbox.seen().catch(() => {});
   }

@@ -97,7 +97,7 @@ export class Inbox extends EventTarget {
   /** Rejects with a `Problem` when the server refuses; the change has been taken back then. So do those below. */
   setRead(id: string, read: boolean): Promise<void>;
   setArchived(id: string, archived: boolean): Promise<void>;
-  /** Marks all as read, up to the newest item that is shown. */
+  /** Marks all as read that is shown, and all that is older. */
   readAll(): Promise<void>;
   /** The person has the list before them. */
   seen(): Promise<void>;

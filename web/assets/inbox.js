@@ -9,6 +9,13 @@ import { Live, backOff } from "./live.js";
 
 const PAGE = 20;
 const LARGEST_PAGE = 100;
+// What a list keeps that is read again, what may join it before that, and of how many ids it is known that they were told of: a page
+// may be open for weeks.
+const MAX_KEPT = 500;
+const MAX_JOINED = 50;
+const MAX_KNOWN = 1_000;
+// The server takes no more ids.
+const MAX_NAMED = 100;
 // The server counts no further.
 const CAP = 100;
 const ANSWER_WITHIN = 15_000;
@@ -73,6 +80,11 @@ export class Inbox extends EventTarget {
   #base = new Map();
   #counts = { value: { unread: 0, unseen: 0, total: 0 }, at: 0 };
   #now = 0;
+  // When the head was read, as the server says it, and which items joined the list since.
+  #asOf = "";
+  #since = new Set();
+  // How many items the person asked for.
+  #loadedItems = PAGE;
   // The cursor of what is older than `#end`, the last item that was loaded.
   #next = null;
   #end = "";
@@ -81,7 +93,7 @@ export class Inbox extends EventTarget {
   // Resolved when the page goes.
   #leaving = Promise.withResolvers();
   #known = new Set();
-  #newest = "";
+  #newest = 0;
   #loaded = false;
   #older = false;
   #problem = null;
@@ -141,6 +153,8 @@ export class Inbox extends EventTarget {
     this.#base.clear();
     this.#next = null;
     this.#end = "";
+    this.#since.clear();
+    this.#loadedItems = PAGE;
     this.#loaded = false;
     this.#problem = null;
     this.#turn += 1;
@@ -181,7 +195,7 @@ export class Inbox extends EventTarget {
     return this.#mark(id, { archived }, (item) => (Boolean(item.archivedAt) === archived ? item : { ...item, archivedAt }));
   }
 
-  // Marks all as read, up to the newest item that is shown: what arrives meanwhile stays unread.
+  // Marks all as read that is shown, or older: what arrives meanwhile stays unread.
   readAll() {
     return this.#markAll("/inbox/read-all", ["readAt", "seenAt"]);
   }
@@ -226,17 +240,18 @@ export class Inbox extends EventTarget {
     while (this.#stale) {
       this.#stale = false;
       const since = this.#now;
-      // An older page may join the list meanwhile.
-      const shown = () => Math.max(this.state.items.length, PAGE);
+      // An older page may join the list meanwhile. What came one by one goes again when it is too much.
+      const shown = () => Math.min(this.#isFull() ? this.#loadedItems : Math.max(this.state.items.length, PAGE), MAX_KEPT);
       const limit = Math.min(shown(), LARGEST_PAGE);
       try {
         let page = await call(this.#url("/inbox", { status: this.#view, limit }));
         while (turn === this.#turn && page.next && page.items.length < shown()) {
           const more = await call(this.#url("/inbox", { status: this.#view, limit, cursor: page.next }));
-          page = { ...more, items: [...page.items, ...more.items] };
+          page = { ...more, asOf: page.asOf, items: [...page.items, ...more.items] };
         }
         if (turn !== this.#turn) return;
         this.#takeHead(page, since);
+        this.#change();
         this.#failures = 0;
         this.#problem = null;
       } catch (problem) {
@@ -257,13 +272,15 @@ export class Inbox extends EventTarget {
     const newer = [...this.#base].filter(([, { at }]) => at > since);
     this.#base = new Map([...page.items.map((item) => [item.id, { item, at: since }]), ...newer]);
     if (this.#counts.at <= since) this.#counts = { value: page.counts, at: since };
+    this.#asOf = page.asOf;
+    const read = new Set(page.items.map(({ id }) => id));
+    this.#since = new Set([...this.#since].filter((id) => this.#base.has(id) && !read.has(id)));
     this.#takeEnd(page);
     const follows = this.#loaded;
     this.#loaded = true;
     this.#fetchedAt = Date.now();
     for (const item of page.items) {
-      const isNew = this.#know(item.id);
-      if (isNew && follows && item.id > newest && isUnseen(item)) this.#tellOf(item);
+      if (this.#know(item) && follows && Date.parse(item.createdAt) >= newest && isUnseen(item)) this.#tellOf(item);
     }
   }
 
@@ -282,9 +299,10 @@ export class Inbox extends EventTarget {
         if (next !== this.#next) continue;
         for (const item of page.items) {
           if (!this.#base.has(item.id)) this.#base.set(item.id, { item, at: since });
-          this.#know(item.id);
+          this.#know(item);
         }
         this.#takeEnd(page);
+        this.#loadedItems = this.#base.size;
         return;
       } catch (problem) {
         if (turn !== this.#turn) return;
@@ -316,17 +334,18 @@ export class Inbox extends EventTarget {
   }
 
   async #markAll(path, marks) {
-    const upTo = this.state.items[0]?.id;
-    if (!upTo || this.#view === "archived") return;
+    const shown = new Set(this.state.items.map(({ id }) => id));
+    if (!shown.size || !this.#asOf || this.#view === "archived") return;
     const at = now();
-    const marked = (item) => (item.id > upTo || item.archivedAt ? item : { ...item, ...Object.fromEntries(marks.map((mark) => [mark, item[mark] ?? at])) });
+    const marked = (item) => (!shown.has(item.id) || item.archivedAt ? item : { ...item, ...Object.fromEntries(marks.map((mark) => [mark, item[mark] ?? at])) });
     const apply = (items, counts) => {
-      // What is older and not loaded is marked too: what is left is newer.
-      const left = (is) => items.filter((item) => item.id > upTo && is(item)).length;
+      // What is older and not loaded is marked too: what is left came since.
+      const left = (is) => items.filter((item) => !shown.has(item.id) && is(item)).length;
       const unread = marks.includes("readAt") ? left(isUnread) : counts.unread;
       return [items.map(marked), { ...counts, unread, unseen: left(isUnseen) }];
     };
-    await this.#write({ of: ALL, reads: true, send: () => call(this.#src + path, "POST", { upTo, ...this.#part }), apply });
+    const body = { asOf: this.#asOf, since: [...this.#since].filter((id) => shown.has(id)).slice(-MAX_NAMED), ...this.#part };
+    await this.#write({ of: ALL, reads: true, send: () => call(this.#src + path, "POST", body), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
     // The stream says by itself that there is more to see anew.
@@ -368,7 +387,16 @@ export class Inbox extends EventTarget {
   #learn(item) {
     this.#now += 1;
     // What lies beyond the last page is loaded with its own page.
-    if (this.#base.has(item.id) || item.id >= this.#end) this.#base.set(item.id, { item, at: this.#now });
+    if (!this.#base.has(item.id) && item.id < this.#end) return;
+    if (!this.#base.has(item.id) && this.#isFull()) this.#lookAgain();
+    else {
+      if (!this.#base.has(item.id)) this.#since.add(item.id);
+      this.#base.set(item.id, { item, at: this.#now });
+    }
+  }
+
+  #isFull() {
+    return this.#base.size >= this.#loadedItems + MAX_JOINED;
   }
 
   #learnCounts(value) {
@@ -381,17 +409,18 @@ export class Inbox extends EventTarget {
     else if (type === "up" || type === "reset") this.#lookAgain();
     else if (type === "created" || type === "updated") {
       this.#learn(data);
-      if (this.#know(data.id) && type === "created") this.#tellOf(data);
+      if (this.#know(data) && type === "created") this.#tellOf(data);
     }
     this.#plan();
     this.#change();
   }
 
-  // Whether it is known for the first time.
-  #know(id) {
+  // Whether it is known for the first time. What is newest the database's clock says: ids are made by many.
+  #know({ id, createdAt }) {
     const isNew = !this.#known.has(id);
     this.#known.add(id);
-    if (id > this.#newest) this.#newest = id;
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.values().next().value);
+    this.#newest = Math.max(this.#newest, Date.parse(createdAt));
     return isNew;
   }
 

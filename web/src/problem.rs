@@ -159,6 +159,7 @@ impl From<InboxError> for Problem {
             InboxError::Store(error) => error.into(),
             InboxError::NotFound => Self::new(UNKNOWN_NOTIFICATION, error.to_string()),
             InboxError::InvalidLimit(_) => Self::new(INVALID_LIMIT, error.to_string()),
+            InboxError::InvalidMoment => Self::new(INVALID_QUERY, error.to_string()),
             InboxError::InvalidCursor => Self::new(INVALID_CURSOR, error.to_string()),
             error => {
                 tracing::error!(target: "campanile", %error, "an inbox was not read");

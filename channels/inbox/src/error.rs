@@ -18,6 +18,9 @@ pub enum InboxError {
     /// The text is no cursor of this version.
     #[error("the cursor is not one of this feed; start again without one")]
     InvalidCursor,
+    /// The text is no moment at which this inbox was read.
+    #[error("the moment is not one of this inbox; use the one that came with the page")]
+    InvalidMoment,
     /// There is no such item in this inbox. Another user's item looks the same.
     #[error("there is no such notification in this inbox")]
     NotFound,

@@ -2,11 +2,13 @@
 
 use campanile::StoreError;
 use campanile::database::each_database;
+use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::cursor::Cursor;
 use crate::error::InboxError;
 use crate::inbox::Inbox;
 use crate::item::Item;
+use crate::moment::Moment;
 use crate::statement;
 
 /// The most items of one page.
@@ -63,6 +65,8 @@ pub struct Feed {
     pub next: Option<Cursor>,
     /// The place of the previous page, with newer items, for `before`; `None` at the head.
     pub previous: Option<Cursor>,
+    /// When it was read, for [`Inbox::mark_all_read`] and [`Inbox::mark_all_seen`].
+    pub as_of: Moment,
 }
 
 impl Inbox {
@@ -76,28 +80,43 @@ impl Inbox {
             return Err(InboxError::InvalidLimit(page.limit));
         }
         let statement = self.database.sql(&statement::feed(&self.database, &page));
-        let items: Vec<Item> = each_database!(&self.database, |pool| {
-            sqlx::query(statement)
+        let (as_of, items) = each_database!(&self.database, |pool| {
+            let rows = sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(page.after.map(|cursor| cursor.0.to_string()))
                 .bind(page.before.map(|cursor| cursor.0.to_string()))
                 .fetch_all(pool)
-                .await
-                .map_err(StoreError::from)?
-                .iter()
-                .map(Item::of_row)
-                .collect::<Result<_, sqlx::Error>>()
+                .await;
+            rows.and_then(|rows| read(&rows))
                 .map_err(StoreError::from)?
         });
-        Ok(Feed::of(items, page))
+        Ok(Feed::of(items, page, as_of))
     }
+}
+
+/// When was read, and what: beside the moment there is nothing if the page is empty.
+fn read<R: Row>(rows: &[R]) -> Result<(Moment, Vec<Item>), sqlx::Error>
+where
+    for<'r> &'r str: Decode<'r, R::Database> + Type<R::Database> + ColumnIndex<R>,
+    for<'r> String: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let moment = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let moment = Moment::of_database(moment.try_get("moment")?);
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.try_get::<Option<String>, _>("id")?.is_some() {
+            items.push(Item::of_row(row)?);
+        }
+    }
+    Ok((moment, items))
 }
 
 impl Feed {
     /// Makes a page of what was read, one item more than asked for if there are more.
-    fn of(mut items: Vec<Item>, page: Page) -> Self {
+    fn of(mut items: Vec<Item>, page: Page, as_of: Moment) -> Self {
         let more = items.len() > page.limit;
         items.truncate(page.limit);
         let backwards = page.after.is_none() && page.before.is_some();
@@ -111,17 +130,19 @@ impl Feed {
             (more, page.after.is_some())
         };
         if items.is_empty() {
-            return Self::nothing_at(page);
+            return Self::nothing_at(page, as_of);
         }
         let cursor = |item: &Item| Cursor(item.id);
         Self {
             next: items.last().filter(|_| older).map(cursor),
             previous: items.first().filter(|_| newer).map(cursor),
             items,
+            as_of,
         }
     }
+
     /// An empty page: the way back begins with the very item whose place was given.
-    const fn nothing_at(page: Page) -> Self {
+    const fn nothing_at(page: Page, as_of: Moment) -> Self {
         let (next, previous) = match (page.after, page.before) {
             (Some(place), _) => (None, Some(place.just_older())),
             (None, Some(place)) => (Some(place.just_newer()), None),
@@ -131,6 +152,7 @@ impl Feed {
             items: Vec::new(),
             next,
             previous,
+            as_of,
         }
     }
 }

@@ -32,6 +32,7 @@ pub use crate::feed::{Feed, Filter, Page};
 pub use crate::inbox::Inbox;
 pub use crate::item::Item;
 pub use crate::mark::Change;
+pub use crate::moment::Moment;
 #[doc(hidden)]
 pub use crate::statement::{Served, every_statement, statements_of_many};
 

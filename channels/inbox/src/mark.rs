@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::error::InboxError;
 use crate::inbox::Inbox;
 use crate::item::Item;
+use crate::moment::Moment;
 use crate::statement;
 
 /// What becomes of an item; `None` leaves it as it is. What is read has been seen.
@@ -84,45 +85,54 @@ impl Inbox {
         self.change(id, unread).await.map(drop)
     }
 
-    /// Marks every unread item as read, up to and including the newest one the user has seen, and says how many there
-    /// were. Archived items stay as they are. An item that is dispatched meanwhile stays unread; one that was dispatched
-    /// before in a transaction that committed since counts as older, and is marked.
+    /// Marks as read what is unread of all that the user was shown, and says how many there were: everything that was committed
+    /// when a page was read ([`Feed::as_of`](crate::Feed::as_of)), on it or older, and the items that were shown `since` then. What
+    /// was committed later stays unread, whatever its id and its time. Archived items stay as they are.
     ///
     /// # Errors
     ///
-    /// [`InboxError::Store`].
+    /// [`InboxError::InvalidMoment`] for a moment of another kind of database, [`InboxError::Store`].
     ///
     /// # Cancel safety
     ///
     /// One statement: all are marked or none.
-    pub async fn mark_all_read(&self, newest_seen: Uuid) -> Result<u64, InboxError> {
-        self.mark_all(&statement::read_all(&self.database), newest_seen)
+    pub async fn mark_all_read(&self, as_of: &Moment, since: &[Uuid]) -> Result<u64, InboxError> {
+        self.mark_all(&statement::read_all(&self.database), as_of, since)
             .await
     }
 
-    /// Marks every item as seen, up to and including the newest one that was shown, and says how many were not. It bounds
-    /// what it marks as [`Inbox::mark_all_read`] does.
+    /// Marks as seen all that the user was shown, and says how much of it was not. It bounds what it marks as
+    /// [`Inbox::mark_all_read`] does.
     ///
     /// # Errors
     ///
-    /// [`InboxError::Store`].
+    /// [`InboxError::InvalidMoment`] for a moment of another kind of database, [`InboxError::Store`].
     ///
     /// # Cancel safety
     ///
     /// One statement: all are marked or none.
-    pub async fn mark_all_seen(&self, newest_shown: Uuid) -> Result<u64, InboxError> {
-        self.mark_all(&statement::see_all(&self.database), newest_shown)
+    pub async fn mark_all_seen(&self, as_of: &Moment, since: &[Uuid]) -> Result<u64, InboxError> {
+        self.mark_all(&statement::see_all(&self.database), as_of, since)
             .await
     }
 
-    async fn mark_all(&self, statement: &str, newest: Uuid) -> Result<u64, InboxError> {
+    async fn mark_all(
+        &self,
+        statement: &str,
+        as_of: &Moment,
+        since: &[Uuid],
+    ) -> Result<u64, InboxError> {
+        let as_of = as_of.for_database(&self.database)?;
         let statement = self.database.sql(statement);
+        let since: Vec<_> = since.iter().map(Uuid::to_string).collect();
+        let since = serde_json::json!(since).to_string();
         Ok(each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
-                .bind(newest.to_string())
+                .bind(as_of)
+                .bind(&since)
                 .execute(pool)
                 .await
                 .map_err(StoreError::from)?

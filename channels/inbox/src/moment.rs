@@ -1,6 +1,72 @@
-//! **Moments** of a database, and how it tells what was committed since one: what [`crate::Watch`] goes by.
+//! **Moments** of a database, and how it tells what was committed since one: what [`crate::Watch`] goes by, and what bounds a
+//! change of all that a user was shown.
+
+use std::fmt;
+use std::str::FromStr;
 
 use campanile::Database;
+
+use crate::error::InboxError;
+
+/// When an inbox was read, in the order in which its database commits: it tells what could be read then from what was committed
+/// later, whatever the clocks of those who wrote it. Opaque to clients; written with `to_string`, read with `parse`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment(String);
+
+impl Moment {
+    pub(crate) const fn of_database(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As the database reads it, unless it is one of the other kind.
+    pub(crate) fn for_database(&self, database: &Database) -> Result<&str, InboxError> {
+        let is_snapshot = self.0.contains(':');
+        if is_snapshot == (database.kind() == "Postgres") {
+            Ok(&self.0)
+        } else {
+            Err(InboxError::InvalidMoment)
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number of a write on SQLite, or a snapshot on Postgres: the first and the last transaction that it has in sight, and the
+/// ones between that were open.
+impl FromStr for Moment {
+    type Err = InboxError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_snapshot = || -> Option<bool> {
+            let (first, rest) = text.split_once(':')?;
+            let (last, open) = rest.split_once(':')?;
+            let (first, last) = (number(first)?, number(last)?);
+            let mut before = first;
+            for id in open.split(',').filter(|_| !open.is_empty()) {
+                let id = number(id)?;
+                if id < before || id >= last {
+                    return None;
+                }
+                before = id;
+            }
+            Some(0 < first && first <= last)
+        };
+        if number(text).is_some() || is_snapshot() == Some(true) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InboxError::InvalidMoment)
+    }
+}
+
+/// A number as a database writes it.
+fn number(text: &str) -> Option<i64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
 
 /// The number of the last write on SQLite.
 macro_rules! last_number {
@@ -34,6 +100,8 @@ pub(crate) struct Moments {
     pub(crate) is_new: &'static str,
     /// Whether an item was not as it is at the moment `$1`.
     pub(crate) since: &'static str,
+    /// Whether an item could be read at the moment `$4`.
+    pub(crate) was_there: &'static str,
 }
 
 impl Moments {
@@ -56,6 +124,8 @@ const IN_POSTGRES: Moments = Moments {
     is_new: "not pg_visible_in_snapshot(created_in, $1::pg_snapshot)",
     since: "changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
             and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot)",
+    was_there: "(created_in is null or pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
+                or created_in >= pg_snapshot_xmax(pg_current_snapshot()))",
 };
 
 /// A moment is the number of the last write.
@@ -65,4 +135,45 @@ const IN_SQLITE: Moments = Moments {
     earlier: concat!(last_number!(), " < cast($1 as integer)"),
     is_new: "created_in > cast($1 as integer)",
     since: "changed_in > cast($1 as integer)",
+    was_there: "(created_in is null or created_in <= cast($4 as integer))",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_reads_back_and_anything_else_is_refused() {
+        for good in ["0", "1796000000000000", "7:9:", "7:7:", "7:12:7,9,11"] {
+            assert_eq!(good.parse::<Moment>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            " 1",
+            "9223372036854775808",
+            ":",
+            "::",
+            "7:9",
+            "7:9::",
+            "9:7:",
+            "0:1:",
+            "7:9:8,",
+            "7:9:,8",
+            "7:9:6",
+            "7:9:9",
+            "7:12:9,8",
+            "7:9:10",
+            "7:9:x",
+            "7:9:8\0",
+            "' or 1=1 --",
+        ] {
+            assert!(
+                matches!(bad.parse::<Moment>(), Err(InboxError::InvalidMoment)),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::cursor::Cursor;
 use crate::feed::{Filter, Page};
 use crate::item::COLUMNS;
 use crate::mark::Change;
-use crate::moment::Moments;
+use crate::moment::{Moment, Moments};
 
 /// Whose rows, and which part of them.
 const SCOPE: &str =
@@ -56,7 +56,7 @@ const fn part(filter: Filter) -> Part {
     }
 }
 
-/// A page; `$4` is the item after which it begins, `$5` the one before which it ends.
+/// A page, beside the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends.
 pub(crate) fn feed(database: &Database, page: &Page) -> String {
     let after = match page.after {
         Some(_) => "id < {uuid($4)}",
@@ -75,8 +75,10 @@ pub(crate) fn feed(database: &Database, page: &Page) -> String {
     // One more than asked for tells whether there is a page beyond.
     let limit = page.limit + 1;
     let rows = rows_of(database, part(page.filter), SCOPE);
+    let now = Moments::of(database).now;
     format!(
-        "select {COLUMNS} from {rows} and {after} and {before} order by notifications.id {order} limit {limit}"
+        "select now.moment, page.* from (select {now} as moment) as now left join (select {COLUMNS} from {rows} and {after} and \
+         {before} order by notifications.id {order} limit {limit}) as page on true"
     )
 }
 
@@ -137,21 +139,22 @@ pub(crate) fn change(database: &Database, change: Change) -> String {
     )
 }
 
-/// Everything unread is read, up to and including the item `$4`.
+/// What is unread of all that could be read at the moment `$4`, and of the items `$5`, a JSON array, is read.
 pub(crate) fn read_all(database: &Database) -> String {
     let set = "read_at = {now}, seen_at = coalesce(seen_at, {now})";
     mark_all(database, IN_UNREAD, set)
 }
 
-/// Everything is seen, up to and including the item `$4`.
+/// The same is seen.
 pub(crate) fn see_all(database: &Database) -> String {
     mark_all(database, IN_UNSEEN, "seen_at = {now}")
 }
 
 fn mark_all(database: &Database, (condition, index): Part, set: &str) -> String {
     let (table, changed) = (table(database, index), changed(database));
+    let was_there = Moments::of(database).was_there;
     format!(
-        "update {table} set {set}, {changed} where {SCOPE} and {condition} and id <= {{uuid($4)}}"
+        "update {table} set {set}, {changed} where {SCOPE} and {condition} and ({was_there} or id in (select {{uuids($5)}}))"
     )
 }
 
@@ -164,6 +167,7 @@ pub(crate) fn changes(database: &Database, most: usize) -> String {
         is_new,
         since,
         this_write: _,
+        was_there: _,
     } = Moments::of(database);
     format!(
         "with changed as (select {COLUMNS}, user_id, coalesce({is_new}, {{flag(0)}}) as is_new, \
@@ -184,13 +188,14 @@ pub(crate) fn now(database: &Database) -> String {
 pub type Served = (
     &'static str,
     String,
-    Vec<Option<Uuid>>,
+    Vec<Option<String>>,
     &'static [&'static str],
 );
 
-/// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`.
+/// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`, and where a
+/// moment is, `moment`.
 #[must_use]
-pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
+pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec<Served> {
     const FEED: &[&str] = &["notifications_feed"];
     const UNREAD: &[&str] = &["notifications_unread"];
     const UNSEEN: &[&str] = &["notifications_unseen"];
@@ -219,22 +224,22 @@ pub fn every_statement(database: &Database, place: Uuid) -> Vec<Served> {
         read: Some(true),
         ..Change::default()
     };
-    let places = |page: &Page| [page.after, page.before].map(|its| its.map(|cursor| cursor.0));
+    let places = |page: &Page| {
+        let places = [page.after, page.before];
+        places.map(|place| place.map(|cursor| cursor.0.to_string()))
+    };
+    let place = Some(place.to_string());
+    let shown = vec![Some(moment.to_string()), Some("[]".to_owned())];
     pages
         .into_iter()
         .map(|(name, page, indexes)| (name, feed(database, &page), places(&page).to_vec(), indexes))
         .chain([
             ("counts", counts(database, 100), vec![], ALL),
             ("unread count", unread(database, Some(100)), vec![], UNREAD),
-            ("change", change(database, read), vec![Some(place)], of_one),
-            ("read all", read_all(database), vec![Some(place)], UNREAD),
+            ("change", change(database, read), vec![place], of_one),
+            ("read all", read_all(database), shown.clone(), UNREAD),
             // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
-            (
-                "see all",
-                see_all(database),
-                vec![Some(place)],
-                &["notifications_un"],
-            ),
+            ("see all", see_all(database), shown, &["notifications_un"]),
         ])
         .collect()
 }

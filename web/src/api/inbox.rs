@@ -65,12 +65,14 @@ pub(crate) struct InboxPage {
     next: Option<String>,
     /// The cursor of the page with newer items; null at the head.
     previous: Option<String>,
+    /// When it was read; opaque. Keep the one of the first page: it says what to mark as seen or read.
+    as_of: String,
     counts: Counts,
 }
 
 /// List
 ///
-/// A page of the inbox, newest first. Keep the `id` of the first item: it says up to where to mark as seen or read.
+/// A page of the inbox, newest first.
 #[utoipa::path(
     get,
     path = "/inbox",
@@ -105,6 +107,7 @@ pub(crate) async fn list(
     Ok(Json(InboxPage {
         next: feed.next.map(close.clone()(Direction::Older)),
         previous: feed.previous.map(close(Direction::Newer)),
+        as_of: feed.as_of.to_string(),
         items: feed.items.into_iter().map(Notification::from).collect(),
         counts,
     }))

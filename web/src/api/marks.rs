@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use campanile_inbox::{Change, Inbox, InboxError};
+use campanile_inbox::{Change, Inbox, InboxError, Moment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::api::counts::{Counts, CountsQuery};
 use crate::api::notification::Notification;
 use crate::body::{Document, Search};
 use crate::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{INVALID_BODY, Problem};
 
 /// What becomes of an item. What is left out, or null, stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,15 +33,20 @@ pub(crate) struct Marked {
     counts: Counts,
 }
 
-/// Up to where to mark.
+/// How many items may be named beside those of a page.
+const MAX_SINCE: usize = 100;
+
+/// What the user was shown: all that there was when a page was read, on it or older, and the items that came since.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct UpTo {
-    /// The newest item that was shown, as its id; ids are in the order of time. What has a later id stays as it is. An item
-    /// that was committed late, or by a machine whose clock is slow, may have an earlier id although it was not shown yet: then
-    /// it is marked too.
-    #[serde(rename = "upTo")]
-    newest: Uuid,
+pub(crate) struct Shown {
+    /// The `asOf` of the first page. What was committed later stays as it is, whatever its id and its time.
+    #[schema(pattern = r"^([0-9]{1,18}|[0-9]{1,18}:[0-9]{1,18}:[0-9,]*)$")]
+    as_of: String,
+    /// The ids of the items that were shown and were not there at that time: those that `GET /inbox/events` told of.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    since: Vec<Uuid>,
     /// Only what is of this category.
     #[schema(
         min_length = 1,
@@ -111,16 +116,17 @@ pub(crate) async fn change(
     path = "/inbox/seen",
     operation_id = "markSeen",
     tag = "inbox",
-    request_body = UpTo,
+    request_body = Shown,
     responses((status = 200, description = "They are seen", body = AllMarked))
 )]
 pub(crate) async fn seen(
     State(web): State<Web>,
     caller: Caller,
-    Document(up_to): Document<UpTo>,
+    Document(shown): Document<Shown>,
 ) -> Result<Json<AllMarked>, Problem> {
-    let (inbox, part) = parts(&web, &caller, &up_to)?;
-    let changed = part.mark_all_seen(up_to.newest).await?;
+    let (inbox, part) = parts(&web, &caller, &shown)?;
+    let changed = part.mark_all_seen(&shown.moment()?, &shown.since).await;
+    let changed = changed.map_err(of_body)?;
     web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(AllMarked { changed, counts }))
@@ -128,37 +134,49 @@ pub(crate) async fn seen(
 
 /// Mark all as read
 ///
-/// Everything up to the newest item that was shown. What is archived stays as it is.
+/// All that the user was shown. What is archived stays as it is.
 #[utoipa::path(
     post,
     path = "/inbox/read-all",
     operation_id = "markRead",
     tag = "inbox",
-    request_body = UpTo,
+    request_body = Shown,
     responses((status = 200, description = "They are read", body = AllMarked))
 )]
 pub(crate) async fn read_all(
     State(web): State<Web>,
     caller: Caller,
-    Document(up_to): Document<UpTo>,
+    Document(shown): Document<Shown>,
 ) -> Result<Json<AllMarked>, Problem> {
-    let (inbox, part) = parts(&web, &caller, &up_to)?;
-    let changed = part.mark_all_read(up_to.newest).await?;
+    let (inbox, part) = parts(&web, &caller, &shown)?;
+    let changed = part.mark_all_read(&shown.moment()?, &shown.since).await;
+    let changed = changed.map_err(of_body)?;
     web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(AllMarked { changed, counts }))
 }
 
+impl Shown {
+    pub(crate) fn moment(&self) -> Result<Moment, Problem> {
+        if self.since.len() > MAX_SINCE {
+            let detail = format!("`since` names at most {MAX_SINCE} items");
+            return Err(Problem::new(INVALID_BODY, detail));
+        }
+        self.as_of.parse().map_err(of_body)
+    }
+}
+
+fn of_body(error: InboxError) -> Problem {
+    Problem::from(error).of_body()
+}
+
 /// The inbox that is counted, and the part of it that is marked.
-fn parts(web: &Web, caller: &Caller, up_to: &UpTo) -> Result<(Inbox, Inbox), Problem> {
+fn parts(web: &Web, caller: &Caller, shown: &Shown) -> Result<(Inbox, Inbox), Problem> {
     let inbox = caller
-        .inbox(web.database(), up_to.org.as_deref())
+        .inbox(web.database(), shown.org.as_deref())
         .map_err(Problem::of_body)?;
-    let part = match &up_to.category {
-        Some(category) => inbox
-            .clone()
-            .of_category(category)
-            .map_err(|error| Problem::from(error).of_body())?,
+    let part = match &shown.category {
+        Some(category) => inbox.clone().of_category(category).map_err(of_body)?,
         None => inbox.clone(),
     };
     Ok((inbox, part))
