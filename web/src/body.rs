@@ -52,7 +52,7 @@ fn unreadable(rejection: BytesRejection) -> Problem {
     Problem::new(MALFORMED_BODY, "the body broke off before its end")
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let malformed = |error| Problem::new(MALFORMED_BODY, format!("the body is not JSON: {error}"));
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::new(MALFORMED_BODY, format!("the body is not UTF-8: {error}")))?;

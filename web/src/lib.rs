@@ -75,6 +75,9 @@ mod etag;
 mod problem;
 mod openapi;
 mod docs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod promises;
 
 pub use crate::router::{openapi, router};
 pub use crate::settings::{Settings, SettingsError};

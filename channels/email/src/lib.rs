@@ -26,6 +26,10 @@ mod resend;
 
 use campanile::channel::Transport;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod promises;
+
 pub use campanile::channel::EMAIL;
 pub use secrecy::SecretString;
 

@@ -87,14 +87,9 @@ impl FromStr for Mailbox {
                 address: parse_address(text)?,
             });
         };
-        let name = one_line(name);
-        let unquoted = name
-            .strip_prefix('"')
-            .and_then(|name| name.strip_suffix('"'))
-            .unwrap_or(&name)
-            .trim();
+        let name = unquote(&one_line(name)).trim().to_owned();
         Ok(Self {
-            name: (!unquoted.is_empty()).then(|| unquoted.to_owned()),
+            name: (!name.is_empty()).then_some(name),
             address: parse_address(address)?,
         })
     }
@@ -121,6 +116,27 @@ pub(crate) fn one_line(text: &str) -> String {
     )
     .trim()
     .to_owned()
+}
+
+/// The text of a quoted string (RFC 5322, section 3.2.4), in which a backslash stands before a quote or a backslash; any other text
+/// as it is.
+fn unquote(name: &str) -> String {
+    let quoted = name
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else {
+        return name.to_owned();
+    };
+    let mut text = String::with_capacity(quoted.len());
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' {
+            text.push(characters.next().unwrap_or(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 fn parse_address(text: &str) -> Result<Address, InvalidMailbox> {
@@ -207,6 +223,12 @@ mod tests {
         assert_eq!(mailbox.name(), Some("Ada  Bcc: eve@example.com  x"));
         let header = parse("A\\da \"Lo\" <ada@example.com>").unwrap().to_string();
         assert_eq!(header, r#""A\\da \"Lo\"" <ada@example.com>"#);
+        let again = parse(&header).unwrap();
+        assert_eq!(
+            again.name(),
+            Some(r#"A\da "Lo""#),
+            "what it prints is read as it was"
+        );
     }
 
     #[test]

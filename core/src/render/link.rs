@@ -37,6 +37,10 @@ pub(super) fn link(text: &str, links: HttpLinks) -> Result<String, String> {
     }
     let url =
         Url::parse(text).map_err(|error| format!("the link is not valid ({error}); {KNOWN}"))?;
+    // What is not ASCII is longer in its normal form.
+    if url.as_str().len() > LONGEST_URL {
+        return Err(format!("the link is longer than {LONGEST_URL} bytes"));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!("the link holds a user name or password; {KNOWN}"));
     }
@@ -142,6 +146,9 @@ mod tests {
             assert!(check(bad).is_err(), "{bad}");
         }
         assert!(link("http://example.com", HttpLinks::Allowed).is_ok());
+        // Two thousand bytes, and six thousand in the form that would be stored.
+        let long = format!("mailto:{}", "é".repeat(1_000));
+        assert!(check(&long).unwrap_err().contains("longer than"));
     }
 
     #[test]

@@ -6,6 +6,9 @@
 mod template;
 mod text;
 mod link;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
 

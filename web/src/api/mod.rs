@@ -3,9 +3,9 @@
 pub(crate) mod notification;
 pub(crate) mod counts;
 mod inbox;
-mod marks;
+pub(crate) mod marks;
 mod events;
-mod preferences;
+pub(crate) mod preferences;
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@
 
 mod client;
 mod request;
-mod retry_after;
+pub(crate) mod retry_after;
 mod verdict;
 
 use std::fmt;

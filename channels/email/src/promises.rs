@@ -1,0 +1,186 @@
+//! What must hold of what **comes from outside**, whatever it is: property tests try it with input that they make up, the fuzzer
+//! with input that it finds. Each function panics where a promise is broken.
+
+#![allow(
+    unreachable_pub,
+    clippy::missing_panics_doc,
+    reason = "not public API: the fuzzer is another crate, and a panic is what it looks for"
+)]
+
+use crate::body;
+use crate::mailbox::Mailbox;
+
+/// A mailbox stands in a header and adds nothing to it, and what it prints is read as the same mailbox.
+pub fn mailbox(text: &str) {
+    let Ok(mailbox) = text.parse::<Mailbox>() else {
+        return;
+    };
+    let address = mailbox.address();
+    assert!(address.len() <= 254);
+    assert!(
+        !address.contains(|character: char| {
+            character.is_control()
+                || character.is_whitespace()
+                || matches!(character, '<' | '>' | ',')
+        }),
+        "{address:?}"
+    );
+    assert!(mailbox.domain().is_ascii(), "{address:?}");
+    let printed = mailbox.to_string();
+    assert_eq!(printed.parse().as_ref(), Ok(&mailbox), "{printed:?}");
+    assert!(!printed.contains(char::is_control), "{printed:?}");
+    let message = lettre::Message::builder()
+        .from(mailbox.to_header())
+        .to(mailbox.to_header())
+        .subject("x")
+        .body("y".to_owned())
+        .expect("it can be sent");
+    let message = String::from_utf8(message.formatted()).expect("headers are ASCII");
+    let (headers, _) = message.split_once("\r\n\r\n").expect("a body follows");
+    let names = headers
+        .split("\r\n")
+        .filter(|line| !line.starts_with([' ', '\t']));
+    let mut names: Vec<_> = names
+        .map(|line| line.split(':').next().unwrap_or_default())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["Content-Transfer-Encoding", "Date", "From", "Subject", "To"],
+        "{headers}"
+    );
+}
+
+/// Text that is derived from HTML has no control character that a reader's terminal or mail program would follow.
+pub fn html(html: &str) {
+    let _ = body::text(html);
+    let document = body::document("<x>", html);
+    // A document is whole already.
+    assert_eq!(body::document("y", &document), document);
+}
+
+/// However long a server asks to wait, it is a number of seconds that can be reckoned with.
+#[cfg(feature = "resend")]
+pub fn retry_after(value: &str) {
+    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+    if let Some(wait) = crate::resend::retry_after::retry_after(value, now) {
+        let digits = value.trim();
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            assert_eq!(Ok(wait.as_secs()), digits.parse());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Pieces of which mailboxes are made.
+    fn mailboxes() -> impl Strategy<Value = String> {
+        const PIECES: &[&str] = &[
+            "ada",
+            "Ada",
+            "@",
+            "example.com",
+            "bücher.example",
+            "<",
+            ">",
+            "\"",
+            "\\",
+            " ",
+            ",",
+            ";",
+            ".",
+            "é",
+            "\r\n",
+            "\0",
+            "\u{2028}",
+            "=",
+            "?",
+            "=?utf-8?q?a?=",
+            "(",
+            ")",
+            ":",
+            "%",
+            "+",
+            "\u{202e}",
+            "\t",
+        ];
+        let pieces = proptest::sample::select(PIECES);
+        let name = proptest::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat());
+        let named = (name.clone(), any::<String>())
+            .prop_map(|(name, more)| format!("{name}{more} <ada@example.com>"));
+        prop_oneof![
+            named,
+            name.clone()
+                .prop_map(|name| format!("{name} <ada@example.com>")),
+            name.clone().prop_map(|name| format!("{name}@example.com")),
+            name,
+            any::<String>(),
+        ]
+    }
+
+    /// Pieces of which HTML is made.
+    fn documents() -> impl Strategy<Value = String> {
+        const PIECES: &[&str] = &[
+            "<p>",
+            "</p>",
+            "<table>",
+            "<tr>",
+            "<td colspan=3>",
+            "<td>",
+            "</table>",
+            "<ul>",
+            "<li>",
+            "<ol start=-9>",
+            "<pre>",
+            "<a href='https://a.example/'>",
+            "</a>",
+            "<img alt=x src=y>",
+            "<h1>",
+            "<blockquote>",
+            "<!doctype html>",
+            "<html>",
+            "<!--",
+            "-->",
+            "<style>",
+            "</style>",
+            "<script>",
+            "</script>",
+            "<svg>",
+            "<br>",
+            "&nbsp;",
+            "&#0;",
+            "\0",
+            "word ",
+            "\u{feff}",
+            "\u{301}",
+            "語",
+            "<sup>2</sup>",
+            "<details><summary>",
+            "<b>",
+            "</b>",
+        ];
+        let pieces = proptest::sample::select(PIECES);
+        let made = proptest::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat());
+        prop_oneof![made, any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn a_mailbox_prints_to_itself_and_adds_nothing_to_a_header(text in mailboxes()) {
+            super::mailbox(&text);
+        }
+
+        #[test]
+        fn any_html_becomes_a_document_and_text_or_nothing(html in documents()) {
+            super::html(&html);
+        }
+
+        #[cfg(feature = "resend")]
+        #[test]
+        fn any_header_is_a_time_to_wait_or_nothing(value in "[0-9]{0,25}|(Sun|Mon)?,? ?[0-9]{1,2} (Nov|Feb) [0-9]{1,6} [0-9:]{0,9} (GMT|-0000|\\+9999)?|\\PC{0,20}") {
+            super::retry_after(&value);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! A rendered document.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|html: &str| campanile::render::promises::html(html));

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Looks for input that breaks a promise, in each target for so many seconds (60 if it is left out), or in the named ones:
+#   fuzz/run.sh [SECONDS [TARGET..]]
+# It needs a C++ compiler, and `cargo-fuzz`, which is installed if it is missing. Stable Rust will do: coverage comes from LLVM, and
+# no sanitizer is linked, since there is no unsafe code to sanitize. What is found is written below `fuzz/artifacts`.
+set -eu
+cd "$(dirname "$0")/.."
+seconds="${1:-60}"
+[ $# -eq 0 ] || shift
+command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+[ $# -gt 0 ] || set -- $(cargo fuzz list)
+for target in "$@"; do
+    echo "fuzz: $target, $seconds s"
+    # An input may take ten seconds and half a gigabyte, and has the size of what is accepted.
+    cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 -max_len=16384 -print_final_stats=0
+done

@@ -1,0 +1,124 @@
+//! What must hold of what **requests say**, whatever it is: property tests try it with input that they make up, the fuzzer with
+//! input that it finds. Each function panics where a promise is broken.
+
+#![allow(
+    unreachable_pub,
+    clippy::missing_panics_doc,
+    reason = "not public API: the fuzzer is another crate, and a panic is what it looks for"
+)]
+
+use campanile_inbox::{Cursor, Filter, Moment};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::api::marks::{Marks, Shown};
+use crate::body;
+use crate::cursor::{Direction, Seal, View};
+
+/// A cursor opens only if it was sealed here, for this view.
+pub fn cursor(text: &str) {
+    let seal = Seal::new(vec![7; 32].into());
+    let view = View {
+        user: "u_ada",
+        org: Some("org_1"),
+        category: None,
+        filter: Filter::Unread,
+    };
+    if let Ok((direction, place)) = seal.open(view, text) {
+        assert_eq!(seal.close(view, direction, place), text);
+    }
+    if let Ok(place) = text.parse::<Cursor>() {
+        assert_eq!(place.to_string().parse::<Cursor>().ok(), Some(place));
+    }
+    if let Ok(moment) = text.parse::<Moment>() {
+        assert_eq!(moment.to_string(), text);
+    }
+    let place = Cursor::at(Uuid::from_u128(7));
+    let sealed = seal.close(view, Direction::Older, place);
+    // However it is changed, it is what it was or refused.
+    let bytes = text.bytes().chain(std::iter::repeat(0));
+    let changed: Vec<u8> = sealed
+        .bytes()
+        .zip(bytes)
+        .map(|(byte, by)| byte ^ by)
+        .collect();
+    if let Ok(changed) = String::from_utf8(changed)
+        && changed != sealed
+    {
+        assert!(seal.open(view, &changed).is_err(), "{changed:?}");
+    }
+}
+
+/// A body is read or refused as the client's mistake.
+pub fn body(bytes: &[u8]) {
+    fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+        match body::parse(bytes) {
+            Ok(read) => {
+                assert!(
+                    std::str::from_utf8(bytes).is_ok_and(|text| text.trim_start().starts_with('{'))
+                );
+                Some(read)
+            }
+            Err(problem) => {
+                assert!(problem.kind().status.is_client_error());
+                None
+            }
+        }
+    }
+    let _: Option<Marks> = read(bytes);
+    let _: Option<crate::api::preferences::SwitchChange> = read(bytes);
+    if let Some(shown) = read::<Shown>(bytes)
+        && let Err(problem) = shown.moment()
+    {
+        assert!(problem.kind().status.is_client_error());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Pieces of which bodies are made.
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: &[&[u8]] = &[
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b":",
+            b",",
+            b"\"read\"",
+            b"\"archived\"",
+            b"\"asOf\"",
+            b"\"since\"",
+            b"\"org\"",
+            b"\"category\"",
+            b"\"channel\"",
+            b"\"enabled\"",
+            b"true",
+            b"null",
+            b"\"7:9:8\"",
+            b"\"7\"",
+            b"1e999",
+            b"\"\\u0000\"",
+            b"\xff",
+            b" ",
+            b"\"01900000-0000-7000-8000-000000000000\"",
+        ];
+        let pieces = proptest::sample::select(PIECES);
+        let made = proptest::collection::vec(pieces, 0..16).prop_map(|pieces| pieces.concat());
+        prop_oneof![made, any::<Vec<u8>>()]
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_opens_only_if_it_was_sealed_here(text in "[AQgc10-9a-f:,]{0,60}|\\PC{0,60}") {
+            super::cursor(&text);
+        }
+
+        #[test]
+        fn a_body_is_read_or_refused_as_the_clients_mistake(bytes in bodies()) {
+            super::body(&bytes);
+        }
+    }
+}
