@@ -23,7 +23,7 @@ use crate::look::LastLook;
 use crate::pauses::Allowance;
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
-use crate::store::claim::{self, Claimed, Take};
+use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
 use crate::store::release;
 use crate::telemetry;
@@ -187,18 +187,10 @@ impl Inner {
     ) -> Result<(Attempted, Option<Uuid>), StoreError> {
         // The leases begin in the claim, a little later than this.
         let leased_at = Instant::now();
-        let claimed = claim::claim(
-            &self.database,
-            channel,
-            take,
-            at_most,
-            self.limits.lease,
-            self.worker,
-        );
         let Claimed {
             deliveries: claimed,
             last,
-        } = claimed.await?;
+        } = self.claim(channel, take, at_most).await?;
         if claimed.is_empty() {
             return Ok((Attempted::default(), None));
         }

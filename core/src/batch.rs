@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::dispatch::{Inner, Remote};
+use crate::error::StoreError;
 use crate::settlement::Judged;
 use crate::store::claim;
 
@@ -48,8 +49,19 @@ impl Inner {
             return (batches, judged);
         }
         let lease = self.limits.lease;
-        match claim::freeze(&self.database, self.worker, &to_freeze, lease).await {
+        let frozen = claim::freeze(&self.database, self.worker, &to_freeze, lease).await;
+        match frozen.map_err(StoreError::from) {
             Ok(true) => return (batches, judged),
+            Err(error) if error.is_of_a_row() => {
+                tracing::error!(
+                    target: "campanile",
+                    error = &error as &dyn std::error::Error,
+                    "the database refuses to write down who is in which batch; they go out one by one"
+                );
+                let fresh = batches.split_off(known);
+                batches.extend(one_by_one(fresh));
+                return (batches, judged);
+            }
             // Another worker has taken some of them over.
             Ok(false) => {}
             Err(error) => tracing::warn!(
@@ -86,6 +98,15 @@ fn chunks(deliveries: Vec<Delivery>, size: usize, bytes: usize) -> Vec<Vec<Deliv
         room = room.saturating_sub(content);
     }
     chunks
+}
+
+/// Each under its own key, which needs nothing written down.
+fn one_by_one(batches: Vec<Vec<Delivery>>) -> impl Iterator<Item = Vec<Delivery>> {
+    let deliveries = batches.into_iter().flatten();
+    deliveries.map(|mut delivery| {
+        delivery.batch_id = None;
+        vec![delivery]
+    })
 }
 
 /// The batches that come again, and alone what may have gone out alone; and the fresh ones, which any batch may take.

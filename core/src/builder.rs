@@ -14,6 +14,7 @@ use crate::bulkhead::Bulkhead;
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
 use crate::dispatch::{Dispatcher, Inner, Limits, Remote};
+use crate::left_alone::LeftAlone;
 use crate::policy::Policy;
 use crate::prune::PruneStatements;
 use crate::registry::{Registry, RegistryError, how_to_link};
@@ -225,6 +226,7 @@ impl Builder {
             address_book,
             limits: self.limits,
             worker: Uuid::now_v7(),
+            left_alone: LeftAlone::default(),
             running: AtomicUsize::new(0),
             bell: Arc::new(Bell::new(wake::DELIVERIES, self.wake_up)),
             commits: Arc::new(Bell::new(wake::COMMITS, self.wake_up)),

@@ -23,6 +23,7 @@ use crate::database::{Database, Pool, each_database};
 use crate::dedup;
 use crate::error::{DispatchError, StoreError};
 use crate::event::EventDeclaration;
+use crate::left_alone::LeftAlone;
 use crate::notice::{Content as NoticeContent, Notice};
 use crate::payload::{Payload, PayloadError};
 use crate::plan::Plan;
@@ -65,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) prune_statements: PruneStatements,
     /// This process, in leases and in the delivery log.
     pub(crate) worker: Uuid,
+    /// What this process does not claim for a while.
+    pub(crate) left_alone: LeftAlone,
     /// How many workers run over this dispatcher: they are one to others.
     pub(crate) running: AtomicUsize,
     /// What wakes workers.

@@ -99,6 +99,8 @@ impl DispatchError {
 pub struct StoreError {
     message: String,
     transient: bool,
+    /// Whether it may be about one row, so that the others are taken without it.
+    of_a_row: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -110,10 +112,17 @@ impl StoreError {
         self.transient
     }
 
+    /// Whether the database may have refused one row of several: by a trigger or a rule of the host's, or because the row is
+    /// damaged.
+    pub(crate) const fn is_of_a_row(&self) -> bool {
+        self.of_a_row
+    }
+
     pub(crate) fn unsupported(message: String) -> Self {
         Self {
             message,
             transient: false,
+            of_a_row: false,
             source: None,
         }
     }
@@ -122,6 +131,7 @@ impl StoreError {
         Self {
             message: "the write was interrupted: the runtime is shutting down".into(),
             transient: true,
+            of_a_row: false,
             source: None,
         }
     }
@@ -152,9 +162,17 @@ impl From<sqlx::Error> for StoreError {
             }
             _ => ("the database gave an unexpected answer", false),
         };
+        let of_a_row = match &error {
+            sqlx::Error::Database(cause) => {
+                !transient && is_of_a_row(&cause.code().unwrap_or_default())
+            }
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
+            _ => false,
+        };
         Self {
             message: message.into(),
             transient,
+            of_a_row,
             source: Some(Box::new(error)),
         }
     }
@@ -165,6 +183,7 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
         Self {
             message: "campanile's tables could not be brought up to date".into(),
             transient: false,
+            of_a_row: false,
             source: Some(Box::new(error)),
         }
     }
@@ -197,4 +216,17 @@ fn is_transient(code: &str) -> bool {
             || code.starts_with("57P0");
     }
     matches!(code, "5" | "261" | "517" | "6" | "262")
+}
+
+/// Whether another row may be taken. Not on Postgres: a read-only server (25), no entry (28), no such database, table or column (3D,
+/// 3F, 42P01, 42703), a server that is out of order (57, 58). Not on SQLite: no such table, no access, a read-only, full or
+/// damaged file.
+fn is_of_a_row(code: &str) -> bool {
+    if code.len() == 5 {
+        let of_all = ["25", "28", "3D", "3F", "42P01", "42703", "57", "58"];
+        return !of_all.iter().any(|of_all| code.starts_with(of_all));
+    }
+    // The first byte is the kind; the rest says more about it.
+    let kind = code.parse::<u32>().unwrap_or_default() & 0xff;
+    !matches!(kind, 0 | 1 | 3 | 8 | 10 | 11 | 13 | 14 | 23 | 26)
 }

@@ -35,6 +35,7 @@ mod thread;
 mod lease;
 mod batch;
 mod attempt;
+mod left_alone;
 mod reach;
 mod look;
 mod record;

@@ -9,7 +9,7 @@ use crate::dispatch::Inner;
 use crate::lease::Hold;
 use crate::report::Outcome;
 use crate::settlement::Judged;
-use crate::store::settle::{self, Settled};
+use crate::store::settle::{self, Recorded, Settled};
 use crate::telemetry;
 
 /// How often a record that the database did not take is tried again, while the lease lasts.
@@ -45,35 +45,38 @@ impl Inner {
         }
         let last_try = Instant::now() + hold.left().saturating_sub(RECORD_AGAIN);
         let still_ours = hold.release(settled.iter().map(|its| its.id));
-        let recorded = loop {
-            match settle::settle(&self.database, self.worker, settled).await {
-                Ok(recorded) => break recorded,
-                Err(error) if error.is_transient() && Instant::now() < last_try => {
-                    tracing::warn!(
-                        target: "campanile",
-                        channel,
-                        error = &error as &dyn std::error::Error,
-                        "verdicts are not recorded yet; they are recorded again"
-                    );
-                    tokio::time::sleep(RECORD_AGAIN).await;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        target: "campanile",
-                        channel,
-                        error = &error as &dyn std::error::Error,
-                        "verdicts were not recorded; their deliveries come again after the lease"
-                    );
-                    return;
-                }
+        let mut recorded = Recorded::default();
+        while let Err(error) =
+            settle::settle(&self.database, self.worker, settled, &mut recorded).await
+        {
+            let error = &error;
+            if !error.is_transient() || Instant::now() >= last_try {
+                tracing::error!(
+                    target: "campanile",
+                    channel,
+                    error = error as &dyn std::error::Error,
+                    "verdicts were not recorded; their deliveries come again after the lease"
+                );
+                break;
             }
-        };
+            tracing::warn!(
+                target: "campanile",
+                channel,
+                error = error as &dyn std::error::Error,
+                "verdicts are not recorded yet; they are recorded again"
+            );
+            tokio::time::sleep(RECORD_AGAIN).await;
+        }
+        self.left_alone.extend(&recorded.refused);
         // What the heartbeat has missed before is counted already.
-        let recorded = recorded.ours;
-        let lost = still_ours.iter().filter(|its| !recorded.contains(its));
+        let lost = still_ours.iter().filter(|id| recorded.was_lost(id));
         telemetry::leases_lost(channel, lost.count());
-        for its in settled.iter().filter(|its| recorded.contains(&its.id)) {
-            telemetry::delivery(channel, its.state.as_str());
+        for one in settled {
+            if recorded.ours.contains(&one.id) {
+                telemetry::delivery(channel, one.state.as_str());
+            } else if recorded.parked.contains(&one.id) {
+                telemetry::delivery(channel, "blocked");
+            }
         }
         for its in settled {
             if let Some(outcome) = its.outcome {

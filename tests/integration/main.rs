@@ -19,6 +19,7 @@ mod push;
 mod fourth_channel;
 mod delivery;
 mod windows;
+mod refused_rows;
 mod batches;
 mod worker;
 mod leases;

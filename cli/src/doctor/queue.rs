@@ -145,7 +145,7 @@ pub(super) async fn parked(
         let (text, channel) = (
             told(
                 &its,
-                "blocked: they cannot be read, or no running worker knows their event or channel",
+                "blocked: they cannot be read or recorded, or no running worker knows their event or channel",
             ),
             plain(&its.channel),
         );

@@ -44,8 +44,8 @@ pub enum DeliveryState {
     Dead,
     /// Nobody knows whether it went out.
     Unknown,
-    /// Its event or its channel is not known to any running worker, until one knows it; or it cannot be read, and waits for an
-    /// operator.
+    /// Its event or its channel is not known to any running worker, until one knows it; or it cannot be read, or the database
+    /// refuses to record what came of it, and it waits for an operator.
     Blocked,
 }
 

@@ -13,6 +13,7 @@ use super::micros;
 use super::settle::{Settled, unreadable};
 use crate::database::{Database, Pool, each_connection};
 use crate::delivery::{Delivery, Parts, Past};
+use crate::error::StoreError;
 
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,38 @@ pub(crate) enum Take<'a> {
     Parked { events: &'a [&'a str], after: Uuid },
 }
 
+/// Which of the deliveries that may be claimed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Among<'a> {
+    All,
+    /// Neither these nor the batches they are in.
+    AllBut(&'a [Uuid]),
+    /// This one, with its batch if it is the first of it.
+    Only(Uuid),
+}
+
+impl Among<'_> {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::All => "true",
+            Self::AllBut(_) => {
+                "id not in (select {uuids($8)}) and (batch_id is null or not exists (\
+                    select 1 from {campanile}notification_deliveries as left_alone \
+                    where left_alone.batch_id = its.batch_id and left_alone.id in (select {uuids($8)})))"
+            }
+            Self::Only(_) => "id in (select {uuids($8)})",
+        }
+    }
+
+    fn ids(self) -> Vec<Uuid> {
+        match self {
+            Self::All => Vec::new(),
+            Self::AllBut(ids) => ids.to_vec(),
+            Self::Only(id) => vec![id],
+        }
+    }
+}
+
 /// What was claimed.
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
@@ -37,15 +70,22 @@ pub(crate) struct Claimed {
     pub(crate) last: Option<Uuid>,
 }
 
+impl Claimed {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.deliveries.extend(other.deliveries);
+        self.last = self.last.max(other.last);
+    }
+}
+
 /// Leases that ran out come first. The clock is asked once (`select {now}`), or no index would serve the comparison.
 const DUE: &str = "\
     with lost as materialized (\
         select id, batch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'running' and lease_until <= (select {now}) and {first_of_batch} and {open} \
+        where channel = $1 and state = 'running' and lease_until <= (select {now}) and {first_of_batch} and {among} and {open} \
         order by lease_until limit $2 {skip_locked}), \
     due as materialized (\
         select id, batch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'pending' and run_at <= (select {now}) and {first_of_batch} and {open} \
+        where channel = $1 and state = 'pending' and run_at <= (select {now}) and {first_of_batch} and {among} and {open} \
         order by run_at limit $2 {skip_locked}), \
     either as materialized (select * from (select * from lost union all select * from due) as all_of_them limit $2), \
     {and_their_batches}";
@@ -72,7 +112,7 @@ const MAX_PARKED_BYTES: i64 = 4 * 1024 * 1024;
 const PARKED: &str = "\
     with parked as materialized (\
         select id, dispatch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'blocked' and id > {uuid($7)} and {first_of_batch} and {open} and {known} \
+        where channel = $1 and state = 'blocked' and id > {uuid($7)} and {first_of_batch} and {among} and {open} and {known} \
         order by id limit $2), \
     measured as materialized (\
         select parked.id, case when row_number() over (partition by parked.dispatch_id order by parked.id) = 1 \
@@ -145,6 +185,21 @@ macro_rules! row {
     };
 }
 
+/// Binds the parameters of a [`Claim`], on either database.
+macro_rules! bind {
+    ($query:expr, $claim:expr) => {
+        $query
+            .bind($claim.channel)
+            .bind($claim.at_most)
+            .bind($claim.lease)
+            .bind(&$claim.worker)
+            .bind($claim.word)
+            .bind(&$claim.events)
+            .bind(&$claim.after)
+            .bind(&$claim.among)
+    };
+}
+
 /// Leases up to `at_most` deliveries of a channel to this worker, and the rest of the batches they are in.
 pub(crate) async fn claim(
     database: &Database,
@@ -153,22 +208,13 @@ pub(crate) async fn claim(
     at_most: usize,
     lease: Duration,
     worker: Uuid,
+    among: Among<'_>,
 ) -> Result<Claimed, sqlx::Error> {
-    let (choice, word, events, after) = match take {
-        Take::Due => (complete(DUE), "due", &[][..], Uuid::nil()),
-        Take::Probe => (complete(DUE), "probe", &[][..], Uuid::nil()),
-        Take::Known { events, after } => (complete(PARKED), "known", events, after),
-        Take::Parked { events, after } => (complete(PARKED), "all", events, after),
-    };
+    let claim = Claim::new(channel, take, at_most, among);
     let claim = Claim {
-        choice: &choice,
-        channel,
-        at_most: i64::try_from(at_most).unwrap_or(i64::MAX),
         lease: micros(lease),
         worker: worker.to_string(),
-        word,
-        events: serde_json::json!(events).to_string(),
-        after: after.to_string(),
+        ..claim
     };
     let _turn = database.turn_to_write().await;
     let rows = match database.pool() {
@@ -196,9 +242,30 @@ fn last_in_line(rows: &[Row]) -> Result<Option<Uuid>, sqlx::Error> {
     firsts.into_values().max().map(id).transpose()
 }
 
-/// The parameters of a claim.
+/// What [`claim`] would take, without taking it.
+pub(crate) async fn chosen(
+    database: &Database,
+    channel: &str,
+    take: Take<'_>,
+    at_most: usize,
+    among: Among<'_>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let claim = Claim::new(channel, take, at_most, among);
+    let look = format!(
+        "{} select {{text(id)}} as id from chosen order by 1",
+        claim.choice
+    );
+    let chosen: Vec<String> = each_connection!(database, |connection| {
+        bind!(sqlx::query_scalar(database.sql(&look)), claim)
+            .fetch_all(&mut *connection)
+            .await
+    })?;
+    chosen.iter().map(|text| id(text)).collect()
+}
+
+/// A claim: what it chooses, and its parameters.
 struct Claim<'a> {
-    choice: &'a str,
+    choice: String,
     channel: &'a str,
     at_most: i64,
     lease: i64,
@@ -206,31 +273,46 @@ struct Claim<'a> {
     word: &'a str,
     events: String,
     after: String,
+    among: String,
 }
 
-/// Binds them, on either database.
-macro_rules! bind {
-    ($query:expr, $claim:expr) => {
-        $query
-            .bind($claim.channel)
-            .bind($claim.at_most)
-            .bind($claim.lease)
-            .bind(&$claim.worker)
-            .bind($claim.word)
-            .bind(&$claim.events)
-            .bind(&$claim.after)
-    };
+impl<'a> Claim<'a> {
+    /// One that leases nothing yet.
+    fn new(channel: &'a str, take: Take<'a>, at_most: usize, among: Among<'_>) -> Self {
+        let (choice, word, events, after) = match take {
+            Take::Due => (DUE, "due", &[][..], Uuid::nil()),
+            Take::Probe => (DUE, "probe", &[][..], Uuid::nil()),
+            Take::Known { events, after } => (PARKED, "known", events, after),
+            Take::Parked { events, after } => (PARKED, "all", events, after),
+        };
+        Self {
+            choice: complete(choice, among),
+            channel,
+            at_most: i64::try_from(at_most).unwrap_or(i64::MAX),
+            lease: 0,
+            worker: Uuid::nil().to_string(),
+            word,
+            events: serde_json::json!(events).to_string(),
+            after: after.to_string(),
+            among: serde_json::json!(among.ids()).to_string(),
+        }
+    }
 }
 
 #[cfg(feature = "postgres")]
 async fn claim_in_one(database: &Database, claim: &Claim<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    use sqlx::Connection as _;
     let read = READ.replace("{taken}", "taken");
     let statement = format!("{}, taken as ({LEASE} returning *) {read}", claim.choice);
     each_connection!(database, |connection| {
         let rows = bind!(sqlx::query(database.sql(&statement)), claim)
             .fetch_all(&mut *connection)
-            .await?;
-        rows.iter().map(|row| row!(row)).collect()
+            .await;
+        if rows.is_err() {
+            // The server tells of a refusal before it lets the locks go, which the next claim would pass over.
+            connection.ping().await?;
+        }
+        rows?.iter().map(|row| row!(row)).collect()
     })
 }
 
@@ -261,16 +343,19 @@ async fn claim_in_two(
         .bind(serde_json::json!(ids).to_string())
         .fetch_all(&mut *transaction)
         .await?;
-    let rows = rows.iter().map(|row| row!(row)).collect();
+    // One that cannot be read gives the others back.
+    let rows = rows.iter().map(|row| row!(row));
+    let rows = rows.collect::<Result<_, sqlx::Error>>()?;
     transaction.commit().await?;
-    rows
+    Ok(rows)
 }
 
-fn complete(choice: &str) -> String {
+fn complete(choice: &str, among: Among<'_>) -> String {
     choice
         .replace("{first_of_batch}", FIRST_OF_BATCH)
         .replace("{and_their_batches}", AND_THEIR_BATCHES)
         .replace("{open}", OPEN)
+        .replace("{among}", among.condition())
         .replace("{known}", KNOWN)
         .replace("{max_parked_bytes}", &MAX_PARKED_BYTES.to_string())
 }
@@ -374,15 +459,48 @@ const RENEW: &str = "\
         and its.state = 'running' and its.worker = {uuid($2)} \
     returning {text(id)} as id";
 
-/// Renews these leases, and says which were still this worker's.
+/// Renews these leases, and says which were still this worker's. If the database refuses them together it is asked one by one:
+/// one that cannot be renewed keeps none of the others.
 pub(crate) async fn renew(
     database: &Database,
     worker: Uuid,
     held: &HashMap<Uuid, u32>,
     lease: Duration,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let mut held: Vec<_> = held.iter().collect();
+) -> Result<HashSet<Uuid>, StoreError> {
+    let mut held: Vec<_> = held.iter().map(|(id, attempt)| (*id, *attempt)).collect();
     held.sort_unstable();
+    let refusal = match renew_these(database, worker, &held, lease)
+        .await
+        .map_err(StoreError::from)
+    {
+        Err(error) if error.is_of_a_row() && held.len() > 1 => error,
+        renewed => return renewed,
+    };
+    tracing::error!(
+        target: "campanile",
+        error = &refusal as &dyn std::error::Error,
+        "the database refuses to renew a lease; the others are renewed without it"
+    );
+    let mut renewed = HashSet::new();
+    for one in held {
+        match renew_these(database, worker, &[one], lease)
+            .await
+            .map_err(StoreError::from)
+        {
+            Ok(one) => renewed.extend(one),
+            Err(error) if error.is_of_a_row() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(renewed)
+}
+
+async fn renew_these(
+    database: &Database,
+    worker: Uuid,
+    held: &[(Uuid, u32)],
+    lease: Duration,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
     let _turn = database.turn_to_write().await;
     let renewed: Vec<String> = each_connection!(database, |connection| {
         sqlx::query_scalar(database.sql(RENEW))

@@ -179,39 +179,147 @@ const SETTLE: &str = "\
 /// What was recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
+    /// What is over: recorded, or no longer this worker's.
+    over: HashSet<Uuid>,
     /// The deliveries whose lease was still this worker's.
     pub(crate) ours: HashSet<Uuid>,
+    /// Those that were parked, because the database refuses what came of them.
+    pub(crate) parked: HashSet<Uuid>,
+    /// Those whose row it refuses to change in any way. Their leases run out.
+    pub(crate) refused: Vec<Uuid>,
 }
 
-/// Records what came of attempts: one update and one log line each, in one statement on Postgres and one transaction on
-/// SQLite, for any number of them; and in a transaction where a window may have to be released.
+impl Recorded {
+    /// Whether its lease turned out to be lost.
+    pub(crate) fn was_lost(&self, id: &Uuid) -> bool {
+        let is_ours = self.ours.contains(id) || self.parked.contains(id);
+        self.over.contains(id) && !is_ours && !self.refused.contains(id)
+    }
+
+    fn add(&mut self, settled: &[&Settled], ours: HashSet<Uuid>) {
+        self.over.extend(settled.iter().map(|one| one.id));
+        self.ours.extend(ours);
+    }
+}
+
+/// Records what came of attempts and is not among what was recorded already: one update and one log line each, in one
+/// statement on Postgres and one transaction on SQLite, for any number of them; and in a transaction where a window may have
+/// to be released.
 ///
-/// If the database refuses them together it is asked one by one, so that one that cannot be stored keeps none of the others.
-/// A delivery whose lease was lost in between is left as it is; its attempt is logged all the same, because it happened.
+/// If the database refuses them together it is asked one by one, so that one that cannot be stored keeps none of the others; that
+/// one is parked for an operator. A delivery whose lease was lost in between is left as it is; its attempt is logged all the
+/// same, because it happened.
 pub(crate) async fn settle(
     database: &Database,
     worker: Uuid,
     settled: &[Settled],
-) -> Result<Recorded, StoreError> {
-    let all: Vec<&Settled> = settled.iter().collect();
-    match record(database, worker, &all).await {
-        Err(error) if settled.len() > 1 && !error.is_transient() => {
-            let mut recorded = Recorded::default();
-            for its in all {
-                let one = record(database, worker, &[its]).await?;
-                recorded.ours.extend(one.ours);
-            }
-            Ok(recorded)
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let rest = settled
+        .iter()
+        .filter(|one| !recorded.over.contains(&one.id));
+    let rest: Vec<&Settled> = rest.collect();
+    match record(database, worker, &rest).await {
+        Ok(ours) => {
+            recorded.add(&rest, ours);
+            return Ok(());
         }
-        together => together,
+        Err(error) if !error.is_of_a_row() => return Err(error),
+        Err(_) => {}
     }
+    for one in rest {
+        match record(database, worker, &[one]).await {
+            Ok(ours) => recorded.add(&[one], ours),
+            Err(error) if error.is_of_a_row() => {
+                park_refused(database, worker, one, &error, recorded).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
+const PARK_REFUSED: &str = "\
+    update {campanile}notification_deliveries set state = 'blocked', blocked_as = null, maybe_sent = {flag($4)}, \
+        batch_id = null, lease_until = null, worker = null, lost_worker = null, last_error = $5 \
+    where id = {uuid($1)} and state = 'running' and attempt = {int($2)} and worker = {uuid($3)} \
+    returning {text(id)} as id";
+
+/// Parks a delivery the end of which the database refuses, without a reason that a worker could find to be gone: it may have
+/// gone out, and what comes next is an operator's.
+async fn park_refused(
+    database: &Database,
+    worker: Uuid,
+    settled: &Settled,
+    refusal: &StoreError,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let state = settled.state.as_str();
+    tracing::error!(
+        target: "campanile",
+        delivery_id = %settled.id,
+        state,
+        error = refusal as &dyn std::error::Error,
+        "the database refuses to record what came of a delivery; it is parked. Mend what refuses it, then retry or cancel it"
+    );
+    match park(database, worker, settled)
+        .await
+        .map_err(StoreError::from)
+    {
+        Ok(parked) => recorded.parked.extend(uuids(&parked)),
+        Err(error) if error.is_of_a_row() => {
+            tracing::error!(
+                target: "campanile",
+                delivery_id = %settled.id,
+                error = &error as &dyn std::error::Error,
+                "nor does the database let it be parked; this process leaves it alone for ten minutes"
+            );
+            recorded.refused.push(settled.id);
+        }
+        Err(error) => return Err(error),
+    }
+    recorded.over.insert(settled.id);
+    // The attempt was made, whatever its row says.
+    if let Err(error) = log::write(database, worker, &[row(settled)]).await {
+        tracing::error!(
+            target: "campanile",
+            delivery_id = %settled.id,
+            error = &error as &dyn std::error::Error,
+            "nor does the database take the line of the delivery log"
+        );
+    }
+    Ok(())
+}
+
+async fn park(
+    database: &Database,
+    worker: Uuid,
+    settled: &Settled,
+) -> Result<Vec<String>, sqlx::Error> {
+    let error = format!(
+        "the database refused to record it as {}: mend what refuses it, then retry or cancel it",
+        settled.state.as_str()
+    );
+    let maybe_sent = settled.maybe_sent || settled.state == State::Delivered;
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        sqlx::query_scalar(database.sql(PARK_REFUSED))
+            .bind(settled.id.to_string())
+            .bind(i64::from(settled.attempt))
+            .bind(worker.to_string())
+            .bind(maybe_sent)
+            .bind(&error)
+            .fetch_all(&mut *connection)
+            .await
+    })
 }
 
 async fn record(
     database: &Database,
     worker: Uuid,
     settled: &[&Settled],
-) -> Result<Recorded, StoreError> {
+) -> Result<HashSet<Uuid>, StoreError> {
     // In one order everywhere, so that two statements wait for each other as seldom as can be.
     let mut settled = settled.to_vec();
     settled.sort_unstable_by_key(|its| its.id);
@@ -240,13 +348,11 @@ async fn record(
         }
         _ => record_and_release(database, worker, &rows, &ids, &ended).await?,
     };
-    let recorded = Recorded { ours: uuids(&ours) };
-    let lost = settled
-        .iter()
-        .filter(|its| !recorded.ours.contains(&its.id));
+    let ours = uuids(&ours);
+    let lost = settled.iter().filter(|its| !ours.contains(&its.id));
     let lost: Vec<_> = lost.map(|its| row(its)).collect();
     log::write(database, worker, &lost).await?;
-    Ok(recorded)
+    Ok(ours)
 }
 
 async fn record_and_release(
