@@ -54,6 +54,8 @@ pub struct Delivery {
 /// What of a delivery's past decides about its future.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
+    /// The claim that it is under: what is recorded of it under another changes nothing.
+    pub(crate) claim: Uuid,
     /// How many attempts do not count against it, because the channel was set up wrongly.
     pub(crate) uncounted: u32,
     /// How many of its attempts have lost their answer, or their worker.

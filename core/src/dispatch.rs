@@ -422,6 +422,7 @@ impl Inner {
             at_most,
             time: self.limits.lease,
             worker: self.worker,
+            claim: Uuid::now_v7(),
             lock_wait: Some(self.limits.lock_wait),
         }
     }

@@ -25,8 +25,8 @@ pub(crate) struct Hold {
 }
 
 struct Held {
-    /// Delivery and attempt.
-    deliveries: HashMap<Uuid, u32>,
+    /// Each with its claim.
+    deliveries: HashMap<Uuid, Uuid>,
     /// Until then they are surely ours.
     until: Instant,
 }
@@ -41,7 +41,10 @@ impl Hold {
     ) -> Self {
         let length = inner.limits.lease;
         let held = Arc::new(Mutex::new(Held {
-            deliveries: deliveries.iter().map(|its| (its.id, its.attempt)).collect(),
+            deliveries: deliveries
+                .iter()
+                .map(|delivery| (delivery.id, delivery.past.claim))
+                .collect(),
             until: leased_at + length,
         }));
         let mut heartbeat = JoinSet::new();

@@ -24,8 +24,8 @@ pub(crate) struct LastLook(Mutex<Seen>);
 struct Seen {
     /// When the last look began.
     at: Instant,
-    /// What has not begun: its attempt, and whether preferences decide about it.
-    waiting: HashMap<Uuid, (u32, Weight)>,
+    /// What has not begun: its claim, and whether preferences decide about it.
+    waiting: HashMap<Uuid, (Uuid, Weight)>,
     /// What must not be sent.
     out: HashMap<Uuid, Ruling>,
 }
@@ -40,7 +40,7 @@ impl LastLook {
     ) -> Self {
         let waiting = share.map(|delivery| {
             let weight = inner.weight(&delivery.event_type, channel);
-            (delivery.id, (delivery.attempt, weight))
+            (delivery.id, (delivery.past.claim, weight))
         });
         Self(Mutex::new(Seen {
             at: read_at,
@@ -62,7 +62,7 @@ impl Inner {
         if seen.at.elapsed() > FRESH {
             let begun = Instant::now();
             let waiting = seen.waiting.iter();
-            let waiting: Vec<_> = waiting.map(|(id, (attempt, _))| (*id, *attempt)).collect();
+            let waiting: Vec<_> = waiting.map(|(id, (claim, _))| (*id, *claim)).collect();
             match claim::look(&self.database, self.worker, &waiting).await {
                 Ok(rows) => {
                     seen.take_out(&rows);

@@ -186,6 +186,7 @@ impl Judged {
         };
         Settled {
             id: self.delivery.id,
+            claim: self.delivery.past.claim,
             attempt: self.delivery.attempt,
             state,
             delay,

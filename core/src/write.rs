@@ -50,6 +50,8 @@ pub(crate) struct Written {
     pub(crate) admission: Admission,
     /// Preferences are read later than this, and the leases begin later still.
     pub(crate) leased_at: Instant,
+    /// The claim that the leased deliveries are under.
+    pub(crate) claim: Uuid,
 }
 
 impl Inner {
@@ -183,6 +185,7 @@ impl Inner {
             chunks,
             admission,
             leased_at,
+            claim: lease.claim,
         })
     }
 
@@ -274,6 +277,7 @@ impl Written {
                             maybe_sent: false,
                             batch_id: None,
                             past: Past {
+                                claim: self.claim,
                                 has_local,
                                 trace_context: row.trace_context.clone(),
                                 ..Past::default()

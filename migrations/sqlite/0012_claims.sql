@@ -2,7 +2,7 @@
 -- next releases it.
 create table notification_held_windows (
     delivery_id text primary key
-);
+) strict, without rowid;
 
 -- Which claim a running delivery is under. Each claim has a new one; what a worker does under another changes nothing.
 alter table notification_deliveries add column claim text;

@@ -34,7 +34,10 @@ both_databases! {
             tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(async {
                     database
-                        .execute("update {campanile}notification_deliveries set attempt = 2, lease_until = {later(60000000)}")
+                        .execute(
+                            "update {campanile}notification_deliveries set attempt = 2, lease_until = {later(60000000)}, \
+                             claim = {uuid('00000000-0000-0000-0000-00000000beef')}",
+                        )
                         .await;
                 });
             });

@@ -96,6 +96,43 @@ both_databases! {
         assert_eq!(app.database.count("notification_attempts").await, 1);
     }
 
+    async fn a_late_word_of_a_claim_that_is_over_does_not_settle_the_next_one_of_the_same_process(app: App) {
+        enqueue(&app, &["u_ada"]).await;
+        let gated = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
+        let first = gated.take_off(&app).await;
+        // As if the first claim had been given back, and the answer to that had been lost: the number of its attempt is free again.
+        app.database.change_deliveries(
+            "state = 'pending', attempt = attempt - 1, lease_until = null, worker = null, run_at = {earlier(1)}"
+        ).await;
+        let dispatcher = gated.dispatcher.clone();
+        let second = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
+        let running = "state = 'running' and attempt = 1 and worker is not null";
+        app.eventually(async || app.database.deliveries(running).await == 1).await;
+        gated.gate.add_permits(1);
+        assert_eq!(first.await.unwrap().claimed, 1);
+        assert_eq!(app.database.deliveries(running).await, 1);
+        gated.gate.add_permits(1);
+        assert_eq!(second.await.unwrap().claimed, 1);
+        assert_eq!(app.database.deliveries("state = 'dead' and attempt = 1 and worker is null").await, 1);
+    }
+
+    async fn a_worker_of_the_last_version_takes_over_and_is_not_disturbed(app: App) {
+        enqueue(&app, &["u_ada"]).await;
+        let cut_off = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
+        let share = cut_off.take_off(&app).await;
+        // It knows nothing of claims, and leaves them as they are.
+        app.database.change_deliveries(
+            "attempt = attempt + 1, lease_until = {later(60000000)}, worker = {uuid('00000000-0000-0000-0000-00000000dead')}"
+        ).await;
+        cut_off.gate.add_permits(1);
+        assert_eq!(share.await.unwrap().claimed, 1);
+        assert_eq!(app.database.deliveries("state = 'running' and attempt = 2").await, 1);
+        // What it left running is taken over in turn.
+        app.database.change_deliveries("lease_until = {earlier(1)}").await;
+        assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
+        assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 3 and claim is null").await, 1);
+    }
+
     async fn a_process_that_lost_its_leases_begins_no_further_batch_of_its_share(app: App) {
         enqueue(&app, &["u_1", "u_2", "u_3", "u_4"]).await;
         let cut_off = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());

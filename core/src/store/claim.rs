@@ -1,6 +1,7 @@
 //! Claims what is due, renews what is held, and parks what no worker can deliver.
 //!
-//! The delivery's row is the queue. A claim raises the attempt number, and every later transition is guarded by it.
+//! The delivery's row is the queue. Each claim has an id of its own, and every later transition is guarded by it. The number of an
+//! attempt cannot do that: a claim that began no call gives its number back, and the next one gets it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -135,13 +136,13 @@ const KNOWN: &str = "\
         where member.batch_id = its.batch_id and member.state in ('pending', 'running', 'blocked') \
         and dispatch.event_type not in (select {texts($6)})))";
 
-/// `$3` is the lease, `$4` the worker. The state is looked at again when the row is locked: one of a batch may have ended.
+/// `$3` is the lease, `$4` the worker, `$9` the claim. The state is looked at again when the row is locked: one of a batch may have ended.
 const LEASE: &str = "\
     update {campanile}notification_deliveries set state = 'running', attempt = attempt + 1, \
         lost_worker = case when state = 'running' then worker end, maybe_sent = maybe_sent or state = 'running', \
         lost_answers = lost_answers + case when state = 'running' then 1 else 0 end, \
         first_attempt_at = coalesce(first_attempt_at, {now}), blocked_as = null, \
-        lease_until = {later($3)}, worker = {uuid($4)} \
+        lease_until = {later($3)}, worker = {uuid($4)}, claim = {uuid($9)} \
     where id in (select id from chosen) and state in ('pending', 'running', 'blocked')";
 
 /// The content comes with the first delivery of each dispatch.
@@ -197,6 +198,7 @@ macro_rules! bind {
             .bind(&$claim.events)
             .bind(&$claim.after)
             .bind(&$claim.among)
+            .bind($claim.id.to_string())
     };
 }
 
@@ -227,7 +229,7 @@ pub(crate) async fn claim(
     };
     Ok(Claimed {
         last: last_in_line(&rows)?,
-        deliveries: read_each(channel, rows)?,
+        deliveries: read_each(channel, claim.id, rows)?,
     })
 }
 
@@ -274,6 +276,7 @@ struct Claim<'a> {
     events: String,
     after: String,
     among: String,
+    id: Uuid,
 }
 
 impl<'a> Claim<'a> {
@@ -295,6 +298,7 @@ impl<'a> Claim<'a> {
             events: serde_json::json!(events).to_string(),
             after: after.to_string(),
             among: serde_json::json!(among.ids()).to_string(),
+            id: Uuid::now_v7(),
         }
     }
 }
@@ -387,7 +391,11 @@ struct Row {
 /// What the deliveries of one dispatch share: its id, parts and payload; `None` if it cannot be read.
 type Shared = Option<(Uuid, Arc<Parts>, Arc<serde_json::Value>)>;
 
-fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
+fn read_each(
+    channel: &str,
+    claim: Uuid,
+    rows: Vec<Row>,
+) -> Result<Vec<Result<Delivery, Settled>>, sqlx::Error> {
     let mut contents: HashMap<String, Shared> = HashMap::new();
     let deliveries = rows.into_iter().map(|mut row| {
         let shared = contents
@@ -401,6 +409,7 @@ fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settl
             let lost_answers = number(row.lost_answers);
             return Ok(Err(unreadable(
                 delivery_id,
+                claim,
                 attempt,
                 row.maybe_sent,
                 lost_answers,
@@ -419,6 +428,7 @@ fn read_each(channel: &str, rows: Vec<Row>) -> Result<Vec<Result<Delivery, Settl
             maybe_sent: row.maybe_sent,
             batch_id: row.batch_id.as_deref().map(id).transpose()?,
             past: Past {
+                claim,
                 uncounted: number(row.uncounted),
                 lost_answers: number(row.lost_answers),
                 age: Duration::from_micros(u64::try_from(row.age).unwrap_or_default()),
@@ -451,11 +461,11 @@ fn shared(
     ))
 }
 
-/// `$1` is `[delivery, attempt]` rows, `$2` the worker, `$3` the lease.
+/// `$1` is `[delivery, claim]` rows, `$2` the worker, `$3` the lease.
 const RENEW: &str = "\
     update {campanile}notification_deliveries as its set lease_until = {later($3)} \
     from {rows($1)} as mine \
-    where its.id = {uuid(mine.value ->> 0)} and its.attempt = {int(mine.value ->> 1)} \
+    where its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
         and its.state = 'running' and its.worker = {uuid($2)} \
     returning {text(id)} as id";
 
@@ -464,10 +474,10 @@ const RENEW: &str = "\
 pub(crate) async fn renew(
     database: &Database,
     worker: Uuid,
-    held: &HashMap<Uuid, u32>,
+    held: &HashMap<Uuid, Uuid>,
     lease: Duration,
 ) -> Result<HashSet<Uuid>, StoreError> {
-    let mut held: Vec<_> = held.iter().map(|(id, attempt)| (*id, *attempt)).collect();
+    let mut held: Vec<_> = held.iter().map(|(id, claim)| (*id, *claim)).collect();
     held.sort_unstable();
     let refusal = match renew_these(database, worker, &held, lease)
         .await
@@ -498,7 +508,7 @@ pub(crate) async fn renew(
 async fn renew_these(
     database: &Database,
     worker: Uuid,
-    held: &[(Uuid, u32)],
+    held: &[(Uuid, Uuid)],
     lease: Duration,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let _turn = database.turn_to_write().await;
@@ -513,7 +523,7 @@ async fn renew_these(
     renewed.iter().map(|text| id(text)).collect()
 }
 
-/// `$1` is `[delivery, attempt]` rows, `$2` the worker.
+/// `$1` is `[delivery, claim]` rows, `$2` the worker.
 const LOOK: &str = "\
     select {text(delivery.id)} as id, choice.enabled, \
         (delivery.expires_at is not null and delivery.expires_at <= {now}) as is_expired \
@@ -522,7 +532,7 @@ const LOOK: &str = "\
     join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
     left join {campanile}user_notification_preferences as choice on choice.user_id = delivery.user_id \
         and choice.category = dispatch.category and choice.channel = delivery.channel \
-    where delivery.attempt = {int(mine.value ->> 1)} and delivery.state = 'running' and delivery.worker = {uuid($2)}";
+    where delivery.claim = {uuid(mine.value ->> 1)} and delivery.state = 'running' and delivery.worker = {uuid($2)}";
 
 /// What a [`look`] sees of a delivery that is this worker's.
 #[derive(Debug)]
@@ -532,11 +542,11 @@ pub(crate) struct Look {
     pub(crate) is_expired: bool,
 }
 
-/// Which of these, given with their attempts, are still this worker's, and what is to be known of them before they are sent.
+/// Which of these, given with their claims, are still this worker's, and what is to be known of them before they are sent.
 pub(crate) async fn look(
     database: &Database,
     worker: Uuid,
-    held: &[(Uuid, u32)],
+    held: &[(Uuid, Uuid)],
 ) -> Result<HashMap<Uuid, Look>, sqlx::Error> {
     each_connection!(database, |connection| {
         let rows = sqlx::query(database.sql(LOOK))
@@ -555,14 +565,14 @@ pub(crate) async fn look(
     })
 }
 
-/// `$1` is `[delivery, attempt, batch]` rows, `$2` the worker, `$3` the lease.
+/// `$1` is `[delivery, claim, batch]` rows, `$2` the worker, `$3` the lease.
 ///
 /// The leases begin anew: a claim that has begun before, when they had just run out, would take those of the batch that it
 /// meets unlocked and leave the others.
 const FREEZE: &str = "\
     update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
     from {rows($1)} as mine \
-    where its.id = {uuid(mine.value ->> 0)} and its.attempt = {int(mine.value ->> 1)} \
+    where its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
         and its.state = 'running' and its.worker = {uuid($2)}";
 
 /// Notes which deliveries go out in which batch, before they do; `false` if a lease was lost.
@@ -575,7 +585,7 @@ pub(crate) async fn freeze(
     let rows: Vec<_> = batches
         .iter()
         .flat_map(|batch| batch.iter())
-        .map(|its| (its.id, its.attempt, its.batch_id))
+        .map(|its| (its.id, its.past.claim, its.batch_id))
         .collect();
     let _turn = database.turn_to_write().await;
     let frozen: u64 = each_connection!(database, |connection| {

@@ -79,6 +79,8 @@ pub(crate) struct Lease {
     pub(crate) at_most: usize,
     pub(crate) time: Duration,
     pub(crate) worker: Uuid,
+    /// The claim that they are under.
+    pub(crate) claim: Uuid,
     /// How long to wait for a window that another transaction holds; inside the host's transaction its own setting counts.
     #[cfg_attr(
         not(feature = "postgres"),

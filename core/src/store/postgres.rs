@@ -84,7 +84,7 @@ dispatched as (
 const TAIL: &str = "\
 delivery as (
     insert into campanile.notification_deliveries
-        (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker,
+        (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
             first_attempt_at, expires_at, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
         (r.notification_id in (select l.notification_id from planned l where l.channel in ({locals}))) is true,
@@ -93,6 +93,7 @@ delivery as (
         r.created_at,
         case when r.leased then r.created_at + $17 * interval '1 microsecond' end,
         case when r.leased then $18::uuid end,
+        case when r.leased then $24::uuid end,
         case when r.leased then r.created_at end,
         r.created_at + r.expires_micros * interval '1 microsecond',
         r.created_at
@@ -188,6 +189,7 @@ pub(crate) async fn write(
         .bind(column(&deliveries, |delivery| delivery.4))
         .bind(column(dispatches, super::DispatchRow::expires_after_micros))
         .bind(column(dispatches, |row| row.trace_context.as_deref()))
+        .bind(lease.claim)
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();

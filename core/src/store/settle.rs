@@ -1,6 +1,6 @@
 //! Records what came of attempts, and cancels; with the [windows](super::release) and the [log](super::log) that follow from it.
 //!
-//! Every transition is guarded by state, attempt number and worker, so that whoever lost its lease changes nothing.
+//! Every transition is guarded by state, claim and worker, so that whoever lost its lease changes nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -82,6 +82,8 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) id: Uuid,
+    /// The claim under which it was tried.
+    pub(crate) claim: Uuid,
     pub(crate) attempt: u32,
     pub(crate) state: State,
     /// When to try again, for what goes back to pending.
@@ -104,9 +106,16 @@ pub(crate) struct Settled {
 }
 
 /// A row that cannot be read keeps no other from being delivered.
-pub(crate) fn unreadable(id: Uuid, attempt: u32, maybe_sent: bool, lost_answers: u32) -> Settled {
+pub(crate) fn unreadable(
+    id: Uuid,
+    claim: Uuid,
+    attempt: u32,
+    maybe_sent: bool,
+    lost_answers: u32,
+) -> Settled {
     Settled {
         id,
+        claim,
         attempt,
         state: State::Blocked(BlockedAs::Content),
         delay: Duration::ZERO,
@@ -146,17 +155,18 @@ fn row(its: &Settled) -> serde_json::Value {
         its.maybe_sent && !is_end && its.state != State::Blocked(BlockedAs::Content),
         its.alone && !is_end,
         its.lost_answers,
+        its.claim,
     ])
 }
 
 /// What is recorded, read once for [`SETTLE`] and [`LOG`](log::LOG). `$1` is the rows.
 pub(super) const ITS: &str = "\
     its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
-        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers) as materialized (\
+        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers, claim) as materialized (\
         select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
             value ->> 6, value ->> 7, {int(value ->> 8)}, value ->> 9, value ->> 10, \
             {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)}, \
-            {int(value ->> 17)} \
+            {int(value ->> 17)}, {uuid(value ->> 18)} \
         from {rows($1)} as given)";
 
 /// `$2` is the worker. A delivery no attempt of which counts begins its time anew.
@@ -166,14 +176,14 @@ const SETTLE: &str = "\
         uncounted = delivery.uncounted + its.uncounted, maybe_sent = its.maybe_sent, \
         lost_answers = its.lost_answers, blocked_as = its.blocked_as, \
         batch_id = case when its.alone then delivery.id when its.keeps_batch then delivery.batch_id end, \
-        lease_until = null, worker = null, lost_worker = null, last_error = its.error, \
+        lease_until = null, worker = null, claim = null, lost_worker = null, last_error = its.error, \
         first_attempt_at = case when delivery.attempt - its.unused > delivery.uncounted + its.uncounted \
             then delivery.first_attempt_at end, \
         run_at = case when its.state = 'pending' then {later(its.delay)} else delivery.run_at end, \
         finished_at = case when its.state not in ('pending', 'blocked') then {now} end \
     from its \
     where delivery.id = its.delivery_id and delivery.state = 'running' \
-        and delivery.attempt = its.attempt and delivery.worker = {uuid($2)} \
+        and delivery.claim = its.claim and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
 
 /// What was recorded.
@@ -242,8 +252,8 @@ pub(crate) async fn settle(
 /// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
 const PARK_REFUSED: &str = "\
     update {campanile}notification_deliveries set state = 'blocked', blocked_as = null, maybe_sent = {flag($4)}, \
-        batch_id = null, lease_until = null, worker = null, lost_worker = null, last_error = $5 \
-    where id = {uuid($1)} and state = 'running' and attempt = {int($2)} and worker = {uuid($3)} \
+        batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5 \
+    where id = {uuid($1)} and state = 'running' and claim = {uuid($2)} and worker = {uuid($3)} \
     returning {text(id)} as id";
 
 /// Parks a delivery the end of which the database refuses, without a reason that a worker could find to be gone: it may have
@@ -306,7 +316,7 @@ async fn park(
     each_connection!(database, |connection| {
         sqlx::query_scalar(database.sql(PARK_REFUSED))
             .bind(settled.id.to_string())
-            .bind(i64::from(settled.attempt))
+            .bind(settled.claim.to_string())
             .bind(worker.to_string())
             .bind(maybe_sent)
             .bind(&error)

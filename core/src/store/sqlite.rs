@@ -61,11 +61,11 @@ on conflict (id) do nothing";
 
 const DELIVER: &str = "\
 insert into notification_deliveries
-    (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker,
+    (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
         first_attempt_at, expires_at, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
     iif(g.leased, 'running', 'pending'), g.leased, {now},
-    iif(g.leased, {now} + $3, null), iif(g.leased, $4, null),
+    iif(g.leased, {now} + $3, null), iif(g.leased, $4, null), iif(g.leased, $5, null),
     iif(g.leased, {now}, null), {now} + d.expires_micros, {now}
 from given g join dispatch d on d.n = g.n where true";
 
@@ -194,6 +194,7 @@ async fn write_admitted(
             .bind(remote)
             .bind(micros(lease.time))
             .bind(lease.worker.to_string())
+            .bind(lease.claim.to_string())
             .execute(connection)
             .await?;
     }
