@@ -23,6 +23,7 @@ mod refused_rows;
 mod batches;
 mod worker;
 mod leases;
+mod lock_order;
 mod policies;
 mod long_calls;
 mod blocking;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::micros;
 use super::settle::{Settled, unreadable};
+use super::{in_order, micros};
 use crate::database::{Database, Pool, each_connection};
 use crate::delivery::{Delivery, Parts, Past};
 use crate::error::StoreError;
@@ -91,11 +91,19 @@ const DUE: &str = "\
     either as materialized (select * from (select * from lost union all select * from due) as all_of_them limit $2), \
     {and_their_batches}";
 
-/// The rest of the batches of which one was chosen.
+/// The rest of the batches of which one was chosen. It waits for nobody: a batch of which somebody has locked one is left for
+/// later, as a whole.
 const AND_THEIR_BATCHES: &str = "\
-    chosen as (select id from either union \
-        select id from {campanile}notification_deliveries where batch_id in \
-            (select batch_id from either where batch_id is not null) and state in ('pending', 'running', 'blocked'))";
+    mates as materialized (\
+        select id, batch_id from {campanile}notification_deliveries where {in_their_batches} {skip_locked}), \
+    busy as materialized (\
+        select batch_id from {campanile}notification_deliveries where {in_their_batches} and id not in (select id from mates)), \
+    chosen as (\
+        select id from either where batch_id is null or batch_id not in (select batch_id from busy) union \
+        select id from mates where batch_id not in (select batch_id from busy))";
+
+const IN_THEIR_BATCHES: &str = "\
+    batch_id in (select batch_id from either where batch_id is not null) and state in ('pending', 'running', 'blocked')";
 
 /// Of a batch the first that waits stands for all: whoever locks it has them all, and nobody else takes another of them.
 const FIRST_OF_BATCH: &str = "\
@@ -358,6 +366,7 @@ fn complete(choice: &str, among: Among<'_>) -> String {
     choice
         .replace("{first_of_batch}", FIRST_OF_BATCH)
         .replace("{and_their_batches}", AND_THEIR_BATCHES)
+        .replace("{in_their_batches}", IN_THEIR_BATCHES)
         .replace("{open}", OPEN)
         .replace("{among}", among.condition())
         .replace("{known}", KNOWN)
@@ -463,9 +472,9 @@ fn shared(
 
 /// `$1` is `[delivery, claim]` rows, `$2` the worker, `$3` the lease.
 const RENEW: &str = "\
-    update {campanile}notification_deliveries as its set lease_until = {later($3)} \
+    with {locked} update {campanile}notification_deliveries as its set lease_until = {later($3)} \
     from {rows($1)} as mine \
-    where its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
+    where its.id in (select id from locked) and its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
         and its.state = 'running' and its.worker = {uuid($2)} \
     returning {text(id)} as id";
 
@@ -513,7 +522,7 @@ async fn renew_these(
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let _turn = database.turn_to_write().await;
     let renewed: Vec<String> = each_connection!(database, |connection| {
-        sqlx::query_scalar(database.sql(RENEW))
+        sqlx::query_scalar(database.sql(&in_order(RENEW)))
             .bind(serde_json::json!(held).to_string())
             .bind(worker.to_string())
             .bind(micros(lease))
@@ -570,9 +579,9 @@ pub(crate) async fn look(
 /// The leases begin anew: a claim that has begun before, when they had just run out, would take those of the batch that it
 /// meets unlocked and leave the others.
 const FREEZE: &str = "\
-    update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
+    with {locked} update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
     from {rows($1)} as mine \
-    where its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
+    where its.id in (select id from locked) and its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
         and its.state = 'running' and its.worker = {uuid($2)}";
 
 /// Notes which deliveries go out in which batch, before they do; `false` if a lease was lost.
@@ -589,7 +598,7 @@ pub(crate) async fn freeze(
         .collect();
     let _turn = database.turn_to_write().await;
     let frozen: u64 = each_connection!(database, |connection| {
-        let frozen = sqlx::query(database.sql(FREEZE))
+        let frozen = sqlx::query(database.sql(&in_order(FREEZE)))
             .bind(serde_json::json!(rows).to_string())
             .bind(worker.to_string())
             .bind(micros(lease))

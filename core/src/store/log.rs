@@ -14,6 +14,7 @@ pub(super) const LOG: &str = "\
     select delivery_id, attempt, {earlier(took)}, took, outcome, status, provider_id, error, {uuid($2)}, error_class, trace_id \
     from its \
     where outcome is not null and {whose} \
+    order by delivery_id, attempt \
     on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
         took_micros = excluded.took_micros, outcome = excluded.outcome, status = excluded.status, \
         provider_id = excluded.provider_id, error = excluded.error, error_class = excluded.error_class, \
@@ -22,7 +23,7 @@ pub(super) const LOG: &str = "\
 
 /// Of a user who is forgotten in the same moment nothing is logged any more.
 const STILL_THERE: &str = "\
-    delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) {key_share})";
+    delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) order by id {key_share})";
 
 /// An attempt that is over without having been recorded: its worker died, or lost its lease.
 #[derive(Debug)]

@@ -344,6 +344,19 @@ pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
 }
 
+/// Rows of deliveries are locked by ascending id, everywhere: two statements that lock them in different orders wait for each other
+/// in a ring. The order of an update is its plan's, so that one of several rows locks them first, by this; or it passes over what
+/// somebody has locked. `$1` is rows that begin with the delivery.
+const LOCKED: &str = "\
+    locked as materialized (\
+        select id from {campanile}notification_deliveries \
+        where id in (select {uuid(value ->> 0)} from {rows($1)} as given) order by id {for_update})";
+
+/// The statement with its `{locked}`.
+fn in_order(statement: &str) -> String {
+    statement.replace("{locked}", LOCKED)
+}
+
 /// The ids that a statement gave back as text.
 fn uuids(texts: &[String]) -> HashSet<Uuid> {
     let uuids = texts.iter().filter_map(|id| Uuid::parse_str(id).ok());

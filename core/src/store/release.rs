@@ -40,7 +40,7 @@ const HELD: &str = "\
 
 /// Notes the windows that were held, in the transaction that was to release them.
 const NOTE_HELD: &str = "\
-    insert into {campanile}notification_held_windows (delivery_id) {held} on conflict (delivery_id) do nothing";
+    insert into {campanile}notification_held_windows (delivery_id) {held} order by 1 on conflict (delivery_id) do nothing";
 
 /// An end by an operator's cancel is a failure of the system's: the person could have been reached.
 const FAILED: &str = "\

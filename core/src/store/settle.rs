@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use super::{log, micros, release, uuids};
+use super::{LOCKED, log, micros, release, uuids};
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
 use crate::database::{Database, each_connection};
@@ -182,7 +182,7 @@ const SETTLE: &str = "\
         run_at = case when its.state = 'pending' then {later(its.delay)} else delivery.run_at end, \
         finished_at = case when its.state not in ('pending', 'blocked') then {now} end \
     from its \
-    where delivery.id = its.delivery_id and delivery.state = 'running' \
+    where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = 'running' \
         and delivery.claim = its.claim and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
 
@@ -330,9 +330,6 @@ async fn record(
     worker: Uuid,
     settled: &[&Settled],
 ) -> Result<HashSet<Uuid>, StoreError> {
-    // In one order everywhere, so that two statements wait for each other as seldom as can be.
-    let mut settled = settled.to_vec();
-    settled.sort_unstable_by_key(|its| its.id);
     let rows: Vec<_> = settled.iter().map(|its| row(its)).collect();
     let rows = serde_json::json!(rows).to_string();
     let ended = settled
@@ -346,7 +343,7 @@ async fn record(
             let log =
                 log::LOG.replace("{whose}", "{text(delivery_id)} in (select id from settled)");
             let statement = format!(
-                "with {ITS}, settled as ({SETTLE}), logged as ({log}) select id from settled"
+                "with {ITS}, {LOCKED}, settled as ({SETTLE}), logged as ({log}) select id from settled"
             );
             each_connection!(database, |connection| {
                 sqlx::query_scalar(database.sql(&statement))
@@ -379,7 +376,7 @@ async fn record_and_release(
     // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
     let recording = tokio::spawn(async move {
         let _turn = database.turn_to_write().await;
-        let settle = format!("with {ITS} {SETTLE}");
+        let settle = format!("with {ITS}, {LOCKED} {SETTLE}");
         let log = log::statement();
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
