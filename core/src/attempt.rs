@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -78,7 +78,6 @@ impl Dispatcher {
     pub async fn deliver_due(&self, at_most: usize) -> Result<Attempted, StoreError> {
         let inner = Arc::clone(&self.inner);
         let task = async move {
-            release::release_held(&inner.database).await?;
             let channels = inner.channels.keys();
             let never = Stop::default();
             let shares = channels.map(async |channel| {
@@ -92,10 +91,13 @@ impl Dispatcher {
                 let due = inner.deliver_due_on(channel, at_most, &never).await?;
                 Ok::<_, StoreError>(share.and(due))
             });
+            let releasing = release::release_held(&inner.database);
+            let (released, shares) = join(releasing, join_all(shares)).await;
             let mut total = Attempted::default();
-            for share in join_all(shares).await {
+            for share in shares {
                 total = total.and(share?);
             }
+            released?;
             Ok(total)
         };
         match tokio::spawn(task.in_current_span()).await {

@@ -198,21 +198,24 @@ impl Stage {
         (claimed, sent)
     }
 
-    /// A worker does a round until all calls hang that hang in the model, and what was decided without a channel is recorded.
+    /// A worker does a round until all calls hang that hang in the model, and what was decided without a channel is recorded; and to
+    /// its end if none hangs, so that it takes nothing of what comes next.
     async fn hang(&mut self, worker: usize, model: &Model) {
         let calls = REMOTE.map(|channel| (channel, model.hanging(worker, channel)));
         let all =
             calls.map(|(channel, calls)| (channel, self.office.came(worker, channel) + calls));
-        let settled = async || {
+        let settled = async |under_way: &[JoinHandle<Attempted>]| {
             let hang = all
                 .iter()
                 .all(|its| self.office.came(worker, its.0) == its.1);
-            hang && self.picture().await == model.picture()
+            let ends = calls.iter().all(|(_, calls)| *calls == 0);
+            let is_over = !ends || under_way.iter().all(JoinHandle::is_finished);
+            hang && is_over && self.picture().await == model.picture()
         };
         let mut under_way = vec![self.begin(worker)];
         for look in 1..500 {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            if settled().await {
+            if settled(&under_way).await {
                 break;
             }
             // What was passed over because it was locked for a moment is taken up by the worker's next round.
