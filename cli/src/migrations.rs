@@ -21,6 +21,8 @@ pub(crate) struct Migration {
 pub(crate) struct State {
     /// Versions that are applied.
     applied: Vec<i64>,
+    /// Of those that this binary does not know, the ones beside which it must not run.
+    forbidding: Vec<i64>,
     /// Versions that were begun and did not end well.
     failed: Vec<i64>,
 }
@@ -29,43 +31,46 @@ pub(crate) struct State {
 pub(crate) async fn state(database: &Database) -> Result<State, StoreError> {
     match rows(database).await {
         Ok(rows) => Ok(State::new(&rows)),
-        Err(error) if is_missing_table(&error) => Ok(State::new(&[])),
+        Err(error) if campanile_migrations::is_missing_table(&error) => Ok(State::new(&[])),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn rows(database: &Database) -> Result<Vec<(i64, bool)>, sqlx::Error> {
+/// A row of the bookkeeping table: version, description, whether it ended well.
+type Row = (i64, String, bool);
+
+async fn rows(database: &Database) -> Result<Vec<Row>, sqlx::Error> {
     let statement = database.sql(&format!(
-        "select version, success from {{campanile}}{} order by version",
+        "select version, description, success from {{campanile}}{} order by version",
         campanile_migrations::TABLE
     ));
     // A simple query, as all of the doctor's: a pooler may not know prepared statements.
     each_database!(database, |pool| {
         let rows = sqlx::raw_sql(statement).fetch_all(pool).await?;
-        let rows = rows
-            .iter()
-            .map(|row| Ok((row.try_get("version")?, row.try_get("success")?)));
+        let rows = rows.iter().map(|row| {
+            Ok((
+                row.try_get("version")?,
+                row.try_get("description")?,
+                row.try_get("success")?,
+            ))
+        });
         rows.collect()
     })
 }
 
-/// SQLite has one code for most mistakes in a statement; the message tells.
-fn is_missing_table(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else {
-        return false;
-    };
-    matches!(error.code().as_deref(), Some("42P01" | "3F000"))
-        || error.message().starts_with("no such table")
-}
-
 impl State {
-    fn new(rows: &[(i64, bool)]) -> Self {
+    fn new(rows: &[Row]) -> Self {
         let of = |wanted: bool| {
-            let rows = rows.iter().filter(|(_, success)| *success == wanted);
-            rows.map(|(version, _)| *version).collect()
+            let rows = rows.iter().filter(|(_, _, success)| *success == wanted);
+            rows.map(|(version, ..)| *version).collect()
         };
+        let latest = latest();
+        let forbidding = rows.iter().filter(|(version, description, _)| {
+            !is_known(*version) && !campanile_migrations::may_run_beside(description, latest)
+        });
         Self {
             applied: of(true),
+            forbidding: forbidding.map(|(version, ..)| *version).collect(),
             failed: of(false),
         }
     }
@@ -86,9 +91,13 @@ impl State {
 
     /// What the database has and this binary does not know.
     pub(crate) fn newer(&self) -> Vec<i64> {
-        let is_known = |version: &i64| campanile_migrations::known().any(|its| its.0 == *version);
-        let newer = self.applied.iter().filter(|version| !is_known(version));
+        let newer = self.applied.iter().filter(|version| !is_known(**version));
         newer.copied().collect()
+    }
+
+    /// What the database has, this binary does not know, and must not run beside.
+    pub(crate) fn forbidding(&self) -> &[i64] {
+        &self.forbidding
     }
 
     /// What was begun and did not end well.
@@ -98,20 +107,30 @@ impl State {
 
     /// What to do before anything else, if the tables are not those of this binary.
     pub(crate) fn advice(&self) -> Option<String> {
-        let (pending, newer) = (self.pending(), self.newer());
+        let pending = self.pending();
         if self.applied.is_empty() {
             return Some("the database has no tables of campanile yet: run `migrate`".into());
         }
-        if !newer.is_empty() {
+        if !self.forbidding.is_empty() {
             return Some(format!(
-                "the database has {} of a newer campanile ({}): run a binary that is as new",
-                counted(newer.len() as u64, "migration", "migrations"),
-                versions(&newer)
+                "the database has {} of a newer campanile ({}) that this binary must not run beside: deploy a newer one",
+                counted(self.forbidding.len() as u64, "migration", "migrations"),
+                versions(&self.forbidding)
             ));
         }
         (!pending.is_empty())
             .then(|| format!("the database lacks {}: run `migrate`", names(&pending)))
     }
+}
+
+fn is_known(version: i64) -> bool {
+    campanile_migrations::known().any(|(known, _)| known == version)
+}
+
+/// The newest migration this binary knows.
+fn latest() -> i64 {
+    let versions = campanile_migrations::known().map(|(version, _)| version);
+    versions.max().unwrap_or_default()
 }
 
 /// Versions, to be read: `6, 7`.
@@ -150,16 +169,14 @@ pub(crate) async fn migrate(database: &Database) -> Result<Answer, CommandError>
 mod tests {
     use super::*;
 
-    fn latest() -> i64 {
-        campanile_migrations::known()
-            .map(|its| its.0)
-            .max()
-            .unwrap()
+    fn up_to(version: i64) -> State {
+        let known = campanile_migrations::known().filter(|(known, _)| *known <= version);
+        let rows: Vec<_> = known.map(|(version, name)| row(version, name)).collect();
+        State::new(&rows)
     }
 
-    fn up_to(version: i64) -> State {
-        let rows: Vec<_> = (1..=version).map(|version| (version, true)).collect();
-        State::new(&rows)
+    fn row(version: i64, description: &str) -> Row {
+        (version, description.to_owned(), true)
     }
 
     #[test]
@@ -168,20 +185,30 @@ mod tests {
     }
 
     #[test]
-    fn missing_pending_and_newer_tables_have_their_own_advice() {
+    fn missing_and_pending_tables_have_their_own_advice() {
         let advice = |version| up_to(version).advice().unwrap();
         assert!(advice(0).contains("no tables of campanile yet"));
         assert!(advice(latest() - 1).contains("run `migrate`"));
-        let newer = advice(latest() + 2);
-        assert!(
-            newer.contains("2 migrations of a newer campanile"),
-            "{newer}"
-        );
+    }
+
+    #[test]
+    fn newer_tables_are_no_obstacle_unless_they_say_so() {
+        let known = campanile_migrations::known();
+        let mut rows: Vec<_> = known.map(|(version, name)| row(version, name)).collect();
+        rows.push(row(98, "expand"));
+        rows.push(row(99, &format!("contract (needs {})", latest())));
+        let state = State::new(&rows);
+        assert_eq!((state.advice(), state.newer()), (None, vec![98, 99]));
+        rows.push(row(100, "contract (needs 99)"));
+        let state = State::new(&rows);
+        assert_eq!(state.forbidding(), [100]);
+        let advice = state.advice().unwrap();
+        assert!(advice.contains("must not run beside"), "{advice}");
     }
 
     #[test]
     fn a_migration_that_failed_is_pending_still() {
-        let state = State::new(&[(1, true), (2, false)]);
+        let state = State::new(&[row(1, "x"), (2, "x".to_owned(), false)]);
         assert_eq!(state.failed(), [2]);
         assert_eq!(state.pending()[0].version, 2);
     }

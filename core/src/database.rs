@@ -127,9 +127,15 @@ impl Database {
     /// Creates or updates campanile's tables. Safe to run at every start, from several processes at once, and beside
     /// migrations of the host's own: campanile keeps its own bookkeeping table.
     ///
+    /// Where nothing is missing that table is read and nothing else is sent, so that a role without the right to create tables
+    /// can start. Tables of a newer campanile are no obstacle: a binary runs beside newer tables, as a rolling restart or a
+    /// rollback has it, unless one of their migrations says that it must not.
+    ///
     /// # Errors
     ///
-    /// When the database does not answer or holds tables of a newer campanile.
+    /// When the database does not answer, when migrations are missing and this role may not apply them, when an applied
+    /// migration is not the one this binary knows, or when the tables need a newer binary
+    /// ([`StoreError::is_binary_too_old`]).
     ///
     /// # Cancel safety
     ///
@@ -147,7 +153,7 @@ impl Database {
                 Pool::Missing(never) => match *never {},
             }
         });
-        let migrated: Result<(), sqlx::migrate::MigrateError> =
+        let migrated: Result<(), campanile_migrations::MigrationError> =
             migration.await.map_err(|_| StoreError::interrupted())?;
         Ok(migrated?)
     }

@@ -2,6 +2,8 @@
 //!
 //! What goes wrong afterwards, on one channel, is an [`Outcome`](crate::Outcome) in the report.
 
+use campanile_migrations::MigrationError;
+
 use crate::payload::PayloadError;
 use crate::recipient::InvalidInput;
 
@@ -98,31 +100,47 @@ impl DispatchError {
 #[error("{message}")]
 pub struct StoreError {
     message: String,
-    transient: bool,
-    /// Whether it may be about one row, so that the others are taken without it.
-    of_a_row: bool,
+    kind: Kind,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What kind of refusal it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The same call may succeed later.
+    Transient,
+    /// It will not.
+    Lasting,
+    /// It will not, and it may be about one row, so that the others are taken without it.
+    OfARow,
+    /// The tables need a newer binary.
+    BinaryTooOld,
 }
 
 impl StoreError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        self.transient
+        matches!(self.kind, Kind::Transient)
+    }
+
+    /// Whether the tables are at a migration beside which this binary must not run. Nothing but a newer binary helps.
+    #[must_use]
+    pub const fn is_binary_too_old(&self) -> bool {
+        matches!(self.kind, Kind::BinaryTooOld)
     }
 
     /// Whether the database may have refused one row of several: by a trigger or a rule of the host's, or because the row is
     /// damaged.
     pub(crate) const fn is_of_a_row(&self) -> bool {
-        self.of_a_row
+        matches!(self.kind, Kind::OfARow)
     }
 
     pub(crate) fn unsupported(message: String) -> Self {
         Self {
             message,
-            transient: false,
-            of_a_row: false,
+            kind: Kind::Lasting,
             source: None,
         }
     }
@@ -130,8 +148,7 @@ impl StoreError {
     pub(crate) fn interrupted() -> Self {
         Self {
             message: "the write was interrupted: the runtime is shutting down".into(),
-            transient: true,
-            of_a_row: false,
+            kind: Kind::Transient,
             source: None,
         }
     }
@@ -169,22 +186,38 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
             _ => false,
         };
+        let kind = match (transient, of_a_row) {
+            (true, _) => Kind::Transient,
+            (false, true) => Kind::OfARow,
+            (false, false) => Kind::Lasting,
+        };
         Self {
             message: message.into(),
-            transient,
-            of_a_row,
+            kind,
             source: Some(Box::new(error)),
         }
     }
 }
 
-impl From<sqlx::migrate::MigrateError> for StoreError {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
+impl From<MigrationError> for StoreError {
+    fn from(error: MigrationError) -> Self {
+        let kind = match error {
+            // What the database said has its own advice.
+            MigrationError::Unread(error) => return error.into(),
+            MigrationError::BinaryTooOld { .. } => Kind::BinaryTooOld,
+            _ => Kind::Lasting,
+        };
+        let message = error.to_string();
+        let source = match error {
+            MigrationError::Migrate(source) | MigrationError::NoRights { source, .. } => {
+                Some(source.into())
+            }
+            _ => None,
+        };
         Self {
-            message: "campanile's tables could not be brought up to date".into(),
-            transient: false,
-            of_a_row: false,
-            source: Some(Box::new(error)),
+            message,
+            kind,
+            source,
         }
     }
 }
@@ -202,6 +235,9 @@ fn advice(code: &str) -> &'static str {
         "13" | "53100" => "the disk is full",
         "3D000" => "there is no such database",
         "28000" | "28P01" => "the database does not let this user in",
+        "42501" => {
+            "this role lacks a right: it needs `usage` on the schema `campanile`, and `select, insert, update, delete` on the tables in it"
+        }
         _ => "the database refused the statement",
     }
 }

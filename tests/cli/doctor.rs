@@ -89,14 +89,19 @@ both_databases! {
     }
 
     async fn pending_and_newer_migrations_are_told_apart(database: TestDatabase) {
-        database.execute(
-            "insert into {campanile}_campanile_migrations (version, description, success, checksum, execution_time) \
-             values (999, 'later', true, 'x', 0)",
-        ).await;
-        let newer = run(&database, "doctor --json").await;
-        assert_eq!(newer.code, 1);
-        let (_, message, mend) = finding(&newer, "migrations");
-        assert!(message.contains("999") && mend.contains("as new as the tables"), "{message}: {mend}");
+        let newer = async |version: i64, description: &str| {
+            let insert = "insert into {campanile}_campanile_migrations (version, description, success, checksum, execution_time)";
+            database.execute(&format!("{insert} values ({version}, '{description}', true, 'x', 0)")).await;
+        };
+        newer(998, "expand").await;
+        let (status, message, _) = finding(&run(&database, "doctor --json").await, "migrations");
+        assert_eq!(status, "ok", "{message}");
+        assert!(message.contains("a newer campanile applied 998"), "{message}");
+        newer(999, "contract (needs 998)").await;
+        let forbidding = run(&database, "doctor --json").await;
+        assert_eq!(forbidding.code, 1);
+        let (_, message, mend) = finding(&forbidding, "migrations");
+        assert!(message.contains("not for this binary: 999") && mend.contains("as new as the tables"), "{message}: {mend}");
         database.execute("delete from {campanile}_campanile_migrations where version > 7").await;
         let (_, message, mend) = finding(&run(&database, "doctor --json").await, "migrations");
         assert!(message.contains("not applied yet: 8 inbox_views"), "{message}");

@@ -10,7 +10,7 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Takes everything of campanile's away, as on the day before it was installed.
-async fn uninstall(database: &TestDatabase) {
+pub(crate) async fn uninstall(database: &TestDatabase) {
     match database.kind {
         Kind::Postgres => database.execute("drop schema campanile cascade").await,
         Kind::Sqlite => {

@@ -39,6 +39,7 @@ mod faults_of_channels;
 mod logging;
 mod registry;
 mod databases;
+mod upgrades;
 mod forget;
 mod model;
 mod commits;

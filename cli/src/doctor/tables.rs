@@ -26,18 +26,29 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         let text = format!("not applied yet: {}", names(&pending));
         checks.push(Finding::problem(CHECK, text, "run `migrate`"));
     }
-    if !newer.is_empty() {
+    let forbidding = state.forbidding();
+    if !forbidding.is_empty() {
         checks.push(Finding::problem(
             CHECK,
-            format!("applied by a newer campanile: {}", versions(&newer)),
-            "deploy a binary that is as new as the tables; an old one must not run beside them for long",
+            format!(
+                "applied by a newer campanile, and not for this binary: {}",
+                versions(forbidding)
+            ),
+            "deploy a binary that is as new as the tables",
         ));
     }
     if checks.is_empty() {
         let applied = counted(state.applied() as u64, "migration is", "migrations are");
+        let beside = match newer.as_slice() {
+            [] => String::new(),
+            newer => format!(
+                "; a newer campanile applied {}, beside which this binary runs",
+                versions(newer)
+            ),
+        };
         checks.push(Finding::ok(
             CHECK,
-            format!("{applied} applied, none is pending"),
+            format!("{applied} applied, none is pending{beside}"),
         ));
     }
     Ok(checks)
