@@ -9,6 +9,7 @@ use clap::{ArgMatches, FromArgMatches, Subcommand};
 
 use crate::error::CommandError;
 use crate::output::{Ended, Output, Printer};
+use crate::terminal::escaped;
 use crate::{channels, dead, deliveries, dispatch, doctor, events, migrations, prune, worker};
 
 /// A command of operations, as it was typed. The host's own command line holds it with `#[command(flatten)]` or
@@ -70,7 +71,11 @@ impl Command {
             Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
             Err(error) => {
                 // Nobody is left to tell if standard error is closed.
-                let _ = writeln!(std::io::stderr(), "error: {}", error.with_causes());
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "error: {}",
+                    escaped(&error.with_causes())
+                );
                 ExitCode::FAILURE
             }
         }

@@ -54,7 +54,8 @@
 //!
 //! Exit codes: 0, it went well; 1, it failed, or the doctor found a problem; 2, the command line was not understood.
 //! Answers go to standard output, for people or with `--json` as JSON; what went wrong goes to standard error.
-//! Addresses and content of notifications are never printed.
+//! Addresses and content of notifications are never printed. What a terminal would obey in a text from the database, control
+//! sequences and bidi controls, is escaped, in JSON too.
 //!
 //! The feature `postgres` adds what the doctor checks on Postgres only.
 
@@ -73,6 +74,7 @@ mod channels;
 mod prune;
 mod doctor;
 mod table;
+mod terminal;
 mod output;
 mod error;
 

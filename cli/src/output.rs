@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::terminal::{escaped, escaped_json};
+
 /// How a command answers: for people, or with `--json` as JSON. In the host's command line it is
 /// `#[command(flatten)] output: campanile_cli::Output`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
@@ -69,9 +71,9 @@ impl<'a> Printer<'a> {
     /// Prints an answer: the whole of it, at once.
     pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<Ended> {
         let text = if self.output.json {
-            format!("{:#}", answer.json)
+            escaped_json(&format!("{:#}", answer.json))
         } else {
-            answer.text.clone()
+            escaped(&answer.text)
         };
         self.line(text.trim_end())?;
         Ok(answer.ended)
@@ -80,9 +82,9 @@ impl<'a> Printer<'a> {
     /// Prints a step of what takes long: one line, also as JSON.
     pub(crate) fn step(&mut self, answer: &Answer) -> io::Result<()> {
         if self.output.json {
-            self.line(&answer.json.to_string())
+            self.line(&escaped_json(&answer.json.to_string()))
         } else {
-            self.line(&answer.text)
+            self.line(&escaped(&answer.text))
         }
     }
 

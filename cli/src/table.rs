@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use crate::terminal::escaped;
+
 /// The longest text in a cell of a list.
 const LONGEST: usize = 72;
 
@@ -42,16 +44,10 @@ impl Display for Table {
     }
 }
 
-/// A text from the database, fit for a terminal: no control characters.
+/// A text from the database as part of a line: breaks and tabs are spaces, and what else a terminal would obey is escaped here
+/// already, so that columns are as wide as they look.
 pub(crate) fn plain(text: &str) -> String {
-    let visible = |character: char| {
-        if character.is_control() {
-            ' '
-        } else {
-            character
-        }
-    };
-    text.chars().map(visible).collect()
+    escaped(&text.replace(['\n', '\r', '\t'], " "))
 }
 
 /// The same, cut to the width of a cell.
@@ -88,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing_and_a_long_text_is_cut() {
-        assert_eq!(plain("a\u{1b}[2Jb\nc\0"), "a [2Jb c ");
+        assert_eq!(plain("a\u{1b}[2Jb\nc\0"), "a\\u{1b}[2Jb c\\u{0}");
         assert_eq!(short(&"ä".repeat(100)).chars().count(), LONGEST + 1);
     }
 }

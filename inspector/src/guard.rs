@@ -1,9 +1,9 @@
 //! A **guard** against the wrong database: the inspector fires events, ends windows and changes preferences of everybody,
 //! so it does not start on a database in which another app keeps its notifications.
 
-use campanile::Database;
 use campanile::database::each_database;
 use campanile::sqlx;
+use campanile::{Database, StoreError};
 
 use crate::people::{ADA, DOMAIN};
 
@@ -31,31 +31,38 @@ const TABLES: [&str; 5] = [
 /// address that every start of the inspector adds. The user id alone would not tell: a host may have an Ada too.
 ///
 /// Without tables there are no rows. Call it before the tables are made or changed.
-pub(crate) async fn is_foreign(database: &Database) -> bool {
+///
+/// # Errors
+///
+/// When the database does not answer, or refuses to: then nobody knows whose rows it holds.
+pub(crate) async fn is_foreign(database: &Database) -> Result<bool, StoreError> {
     let strangers =
         format!("notification_addresses where channel = 'email' and address not like '%{DOMAIN}'");
-    if holds(database, &strangers).await {
-        return true;
+    if holds(database, &strangers).await? {
+        return Ok(true);
     }
     let ours = format!(
         "notification_addresses where user_id = '{}' and address = '{}'",
         ADA.id, ADA.email
     );
-    if holds(database, &ours).await {
-        return false;
+    if holds(database, &ours).await? {
+        return Ok(false);
     }
     for table in TABLES {
-        if holds(database, table).await {
-            return true;
+        if holds(database, table).await? {
+            return Ok(true);
         }
     }
-    false
+    Ok(false)
 }
 
-async fn holds(database: &Database, rows: &str) -> bool {
+async fn holds(database: &Database, rows: &str) -> Result<bool, StoreError> {
     let statement = database.sql(&format!("select 1 from {{campanile}}{rows} limit 1"));
     each_database!(database, |pool| {
-        let row = sqlx::query(statement).fetch_optional(pool).await;
-        row.is_ok_and(|row| row.is_some())
+        match sqlx::query(statement).fetch_optional(pool).await {
+            Ok(row) => Ok(row.is_some()),
+            Err(error) if campanile_migrations::is_missing_table(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     })
 }

@@ -64,6 +64,11 @@ pub enum StartError {
         "this database holds notifications of another app, and the inspector fires events and changes preferences: give it a database of its own, or say `--accept-foreign-rows`"
     )]
     ForeignRows,
+    /// Nobody can tell whether the database holds rows of another app.
+    #[error(
+        "it cannot be seen whether this database holds notifications of another app, so the inspector does not start on it: give it a database of its own, or say `--accept-foreign-rows`"
+    )]
+    Unguarded(#[source] StoreError),
     /// The mail sender is not set up.
     #[error("the mail sender cannot be used: {0}")]
     Mail(SetupError),
@@ -95,7 +100,11 @@ impl Inspector {
     ///
     /// As [`Inspector::start`].
     pub async fn open(database: Database, settings: Settings) -> Result<Self, StartError> {
-        if settings.foreign_rows == ForeignRows::Refused && guard::is_foreign(&database).await {
+        if settings.foreign_rows == ForeignRows::Refused
+            && guard::is_foreign(&database)
+                .await
+                .map_err(StartError::Unguarded)?
+        {
             return Err(StartError::ForeignRows);
         }
         let (outages, recorder) = (Outages::default(), Recorder::default());

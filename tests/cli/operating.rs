@@ -28,7 +28,36 @@ async fn dead(app: &App, subjects: &[&str]) {
     }
 }
 
+/// A terminal would set its title, clear its screen, and show the end backwards.
+const HOSTILE: &str = "x\u{1b}]0;y\u{7}\u{9b}2J\u{7f}\u{202E}z\u{2066}\u{200F}";
+
+fn a_terminal_obeys(character: char) -> bool {
+    (character.is_control() && character != '\n')
+        || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200F}')
+}
+
 both_databases! {
+    async fn nothing_is_printed_that_a_terminal_obeys(app: App) {
+        app.dispatcher.pause_channel("email", "x").await.unwrap();
+        dead(&app, &["a"]).await;
+        let id = ids(&app).await.remove(0);
+        for column in ["{campanile}notification_channel_pauses set reason", "{campanile}notification_deliveries set user_id",
+            "{campanile}notification_deliveries set last_error", "{campanile}notification_attempts set error"] {
+            app.database.execute(&format!("update {column} = '{HOSTILE}'")).await;
+        }
+        for line in ["channels list", "deliveries list", "dead list", &format!("deliveries show {id}"), "doctor",
+            "dispatch --type loft.pigeon.alone --to u_ada --explain"] {
+            for line in [line.to_owned(), format!("{line} --json")] {
+                let ended = run(&app.database, &line).await;
+                assert!(!ended.out.chars().chain(ended.err.chars()).any(a_terminal_obeys), "{line}: {ended:?}");
+            }
+        }
+        let channels = run(&app.database, "channels list --json").await.json();
+        assert!(channels.to_string().contains(&serde_json::json!(HOSTILE).to_string()), "{channels}");
+        let typed = run_on(&app.database.url, &["deliveries", "list", "--channel", HOSTILE]).await;
+        assert!(!typed.err.chars().any(a_terminal_obeys), "{typed:?}");
+    }
+
     async fn deliveries_are_listed_by_channel_and_state_page_by_page(app: App) {
         dead(&app, &["a", "b"]).await;
         app.dispatcher.enqueue(alone("c")).await.unwrap();

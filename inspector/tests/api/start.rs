@@ -70,6 +70,31 @@ async fn an_app_that_has_an_ada_too_is_another_app() {
     assert!(again.is_err());
 }
 
+#[tokio::test]
+async fn a_database_that_cannot_be_looked_at_is_refused_unless_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::connect(&file(&folder)).await.unwrap();
+    // Another app's table, of which the guard's question is none.
+    let campanile::database::Pool::Sqlite(pool) = database.pool() else {
+        unreachable!("it is a file");
+    };
+    campanile::sqlx::query("create table notification_addresses (id integer primary key)")
+        .execute(pool)
+        .await
+        .unwrap();
+    let settings = Settings::default();
+    let refused = Inspector::open(database.clone(), settings)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StartError::Unguarded(_)), "{refused}");
+    assert!(refused.to_string().contains("--accept-foreign-rows"));
+    let accepted = Settings {
+        foreign_rows: ForeignRows::Accepted,
+        ..Settings::default()
+    };
+    Inspector::open(database, accepted).await.unwrap();
+}
+
 /// An inspector on a port of its own, until it is told to stop.
 struct Serving {
     address: SocketAddr,
