@@ -30,7 +30,7 @@ enum Action {
     /// Tells somebody
     ///
     /// The event is named by `--type` and its fields are given by `--payload`; or the whole request is a JSON document on
-    /// standard input, with `-`: { "type", "recipientUserIds", "subjectId", "orgId", "payload" }.
+    /// standard input, with `-`: { "type", "recipientUserIds", "subjectId", "orgId", "payload", "dispatchId" }.
     Dispatch(dispatch::Arguments),
     /// Remote deliveries, and what became of each attempt
     #[command(subcommand)]

@@ -4,6 +4,8 @@ use std::io::Read as _;
 
 use campanile::{DispatchReport, Dispatcher, EventRequest, Explanation, Outcome};
 
+use uuid::Uuid;
+
 use crate::error::CommandError;
 use crate::output::Answer;
 use crate::table::{Table, counted, plain, short};
@@ -14,7 +16,7 @@ const LONGEST_DOCUMENT: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// `-`: the request is a JSON document on standard input
-    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["event_type", "subject", "org", "to", "payload"])]
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["event_type", "subject", "org", "to", "payload", "dispatch_id"])]
     document: Option<String>,
 
     /// The event, by its type or an alias
@@ -40,6 +42,10 @@ pub(crate) struct Arguments {
     /// The event's fields, as a JSON object
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
+
+    /// An id of your own, a UUID: what was written under it is not written again, so that the command can be repeated
+    #[arg(long, value_name = "UUID")]
+    dispatch_id: Option<Uuid>,
 
     /// Leave remote deliveries to a worker
     #[arg(long)]
@@ -85,6 +91,7 @@ async fn request(arguments: Arguments) -> Result<EventRequest, CommandError> {
         subject_id: arguments.subject,
         org_id: arguments.org,
         payload,
+        dispatch_id: arguments.dispatch_id,
     })
 }
 

@@ -4,12 +4,16 @@
 //! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 #[cfg(feature = "postgres")]
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::connection::InUse;
+#[cfg(feature = "postgres")]
+use crate::connection::within;
 #[cfg(feature = "postgres")]
 use crate::dialect::POSTGRES;
 #[cfg(feature = "sqlite")]
@@ -30,7 +34,16 @@ pub struct Database {
         allow(unused, reason = "only SQLite has one writer")
     )]
     writer: Arc<Mutex<()>>,
+    timeout: Duration,
+    in_use: InUse,
 }
+
+/// How long a statement may take: [`Database::statement_timeout`].
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection may take to show that it is alive before another one is taken.
+#[cfg(feature = "postgres")]
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The two kinds of pool.
 #[derive(Debug, Clone)]
@@ -76,12 +89,14 @@ impl Database {
         Self {
             pool,
             writer: Arc::default(),
+            timeout: STATEMENT_TIMEOUT,
+            in_use: InUse::default(),
         }
     }
 
     /// Opens a pool: `postgres://..`, or `sqlite://file.db` (made if missing, in WAL mode), or `sqlite::memory:`.
     ///
-    /// A host that has a pool already passes that one instead.
+    /// A host that has a pool already passes that one instead; [`Database::statement_timeout`] says what it should set.
     ///
     /// # Errors
     ///
@@ -93,7 +108,7 @@ impl Database {
                 // A pool would go on trying until its time-out, and then not say why.
                 let probe = sqlx::PgConnection::connect(url).await?;
                 probe.close().await?;
-                Ok(sqlx::PgPool::connect(url).await?.into())
+                Ok(Self::open_postgres(url).await?.into())
             }
             #[cfg(feature = "sqlite")]
             "sqlite" => Ok(Self::open_sqlite(url).await?.into()),
@@ -102,6 +117,24 @@ impl Database {
                 KNOWN_URLS.join(" and ")
             ))),
         }
+    }
+
+    /// sqlx waits for the answer to its own ping as long as for a free connection, and then gives neither; so the ping has a
+    /// bound of its own, and behind a connection that went half-open while it was idle there is another one.
+    #[cfg(feature = "postgres")]
+    async fn open_postgres(url: &str) -> Result<sqlx::PgPool, sqlx::Error> {
+        sqlx::postgres::PgPoolOptions::new()
+            .acquire_timeout(STATEMENT_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                let ping = connection.ping();
+                Box::pin(async move {
+                    within(Some(PING_TIMEOUT), ping).await?;
+                    Ok(true)
+                })
+            })
+            .connect(url)
+            .await
     }
 
     #[cfg(feature = "sqlite")]
@@ -171,6 +204,51 @@ impl Database {
         }
     }
 
+    /// How long a statement may take before it is given up and its connection closed: what `dispatch` and `enqueue` send, an
+    /// inbox, preferences, and workers. It bounds the wait for a connection too. Default: 10 seconds. Say it
+    /// before the database is cloned or given to a builder.
+    ///
+    /// It is what ends the wait on a half-open connection, whose other end has vanished without a word. A dispatch whose write
+    /// was under way is [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown) then.
+    ///
+    /// [`enqueue_in`](crate::Dispatcher::enqueue_in) sends its statements on the host's connection, which campanile can neither
+    /// time nor close. For that, and for everything else that goes through the pool, a host that makes its own sets on Postgres
+    /// `acquire_timeout` on the pool (sqlx: 30 seconds, of which a half-open idle connection may take all), and on the server,
+    /// by `PgConnectOptions::options` or `alter role`, `statement_timeout` and `idle_in_transaction_session_timeout`, so that
+    /// the locks of whoever vanished are given up. sqlx 0.9 has no setting for TCP keep-alive; on the server's side there are
+    /// `tcp_keepalives_idle` and `tcp_user_timeout`, on the client's the system's `net.ipv4.tcp_keepalive_time` and
+    /// `tcp_retries2`.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), campanile::StoreError> {
+    /// use std::time::Duration;
+    ///
+    /// let database = campanile::Database::connect("sqlite://app.db").await?;
+    /// let database = database.statement_timeout(Duration::from_secs(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.max(Duration::from_millis(1));
+        self
+    }
+
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The bound of each statement of a dispatch: SQLite is in this process, always answers, and has a wait of its own for the
+    /// lock of the file.
+    pub(crate) fn bound(&self) -> Option<Duration> {
+        (self.kind() == "Postgres").then_some(self.timeout)
+    }
+
+    /// The connections that campanile itself holds now.
+    pub(crate) const fn in_use(&self) -> &InUse {
+        &self.in_use
+    }
+
     /// The pool itself, for the statements of a channel's own; see [`each_database!`](crate::each_database).
     #[must_use]
     pub fn pool(&self) -> &Pool {
@@ -191,6 +269,11 @@ impl Database {
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
             Pool::Missing(never) => match *never {},
         }
+    }
+
+    /// The turn to write, if it is nobody's.
+    pub(crate) fn turn_to_write_now(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.writer).try_lock_owned().ok()
     }
 
     /// How a transaction that writes begins.

@@ -4,7 +4,7 @@
 //! name and no channel's table.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::address::{AddressBook, AddressTable};
 use crate::builder::Builder;
 use crate::bulkhead::Bulkhead;
 use crate::channel::Channel;
-use crate::database::{Database, Pool, each_database};
+use crate::connection::within;
+use crate::database::{Database, Held, Pool, each_database};
 use crate::dedup;
 use crate::error::{DispatchError, StoreError};
 use crate::event::EventDeclaration;
@@ -157,7 +158,8 @@ impl Dispatcher {
     /// # Errors
     ///
     /// When nothing could be tried: an unknown event, a payload or id that cannot be stored, a database that does not
-    /// answer. Nothing was written then. A channel that fails is an outcome in the report.
+    /// answer. Nothing was written then, with one exception: when the answer to the commit is lost nobody can know, and that is
+    /// [`DispatchError::CommitUnknown`]. A channel that fails is an outcome in the report.
     ///
     /// # Cancel safety
     ///
@@ -205,10 +207,7 @@ impl Dispatcher {
         &self,
         notices: impl IntoIterator<Item = Notice>,
     ) -> Result<Vec<DispatchReport>, DispatchError> {
-        let checked = notices
-            .into_iter()
-            .map(|notice| self.check(notice))
-            .collect::<Result<Vec<_>, _>>()?;
+        let checked = self.check_all(notices)?;
         self.perform(checked, FirstAttempt::ByWorker).await
     }
 
@@ -221,20 +220,68 @@ impl Dispatcher {
     ///
     /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
     /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
-    /// after any failed statement of its own. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
+    /// after any failed statement of its own: roll it back, and where the error is
+    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) begin the whole of it again. Whoever goes on
+    /// and commits all the same has rolled back, and sqlx says `Ok` to that. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
     /// transaction that has only just begun waits for its turn here.
     ///
     /// # Cancel safety
     ///
     /// A dropped future leaves all of its writes in the transaction or none of them; roll back if you cannot tell. On a
     /// connection where the transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back in any case.
+    ///
+    /// # Several in one transaction
+    ///
+    /// A notice with a dedup window locks that window until the host commits. Two transactions that call this more than once,
+    /// for the same windows in different orders, deadlock on Postgres, and the server aborts one of them (40P01). Give the
+    /// notices of a transaction to [`enqueue_all_in`](Dispatcher::enqueue_all_in) in one call, which locks in one order.
+    ///
+    /// # Isolation
+    ///
+    /// At `REPEATABLE READ` and `SERIALIZABLE` a window that another transaction took since this one's snapshot is a
+    /// serialization failure (40001), as for any row of the host's own. At `SERIALIZABLE` what is read here counts too: the
+    /// recipients' preferences and the windows that are claimed, each by its key. Postgres tracks that by row while the tables
+    /// are large enough for their indexes to be used; on tables of a few pages it reads them whole and refuses transactions
+    /// that have nothing in common. Retry as for any other statement at that level.
     pub async fn enqueue_in<'c>(
         &self,
         transaction: impl Into<InTransaction<'c>>,
         notice: impl Into<Notice>,
     ) -> Result<DispatchReport, DispatchError> {
         let checked = vec![self.check(notice.into())?];
-        let reports: Result<Vec<_>, _> = match (transaction.into(), self.inner.database.pool()) {
+        self.write_in(transaction.into(), checked).await.map(only)
+    }
+
+    /// Writes several notices inside the host's own transaction, in one step that locks their windows in one order: two
+    /// transactions that name the same windows, in whichever order, wait for each other and do not deadlock.
+    ///
+    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::enqueue_in`]; one bad notice refuses them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::enqueue_in`].
+    pub async fn enqueue_all_in<'c>(
+        &self,
+        transaction: impl Into<InTransaction<'c>>,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let checked = self.check_all(notices)?;
+        if checked.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write_in(transaction.into(), checked).await
+    }
+
+    async fn write_in(
+        &self,
+        transaction: InTransaction<'_>,
+        checked: Vec<Checked>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        match (transaction, self.inner.database.pool()) {
             #[cfg(feature = "postgres")]
             (InTransaction::Postgres(connection), Pool::Postgres(_)) => {
                 self.inner.write_within(connection, checked).await
@@ -249,8 +296,7 @@ impl Dispatcher {
             (InTransaction::Sqlite(_), _) => Err(self.inner.other_database("SQLite")),
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
             (InTransaction::Missing(never), _) => match *never {},
-        };
-        reports.map(only)
+        }
     }
 
     /// The plan of a notice, with the rule that decided about each channel, and the content. Nothing is written.
@@ -261,8 +307,13 @@ impl Dispatcher {
     pub async fn explain(&self, notice: impl Into<Notice>) -> Result<Explanation, DispatchError> {
         let checked = vec![self.check(notice.into())?];
         let planned = each_database!(self.database(), |pool| {
-            let mut connection = pool.acquire().await.map_err(StoreError::from)?;
-            self.inner.plan(&mut *connection, checked).await?
+            let held = Held::of(self.database(), pool);
+            let held = within(Some(self.database().timeout()), held).await;
+            let mut held = held.map_err(StoreError::from)?;
+            let bound = self.database().bound();
+            let planned = self.inner.plan(held.connection(), checked, bound).await?;
+            held.give_back();
+            planned
         });
         let Planned {
             checked,
@@ -306,6 +357,23 @@ impl Dispatcher {
         &self.inner.database
     }
 
+    /// Steps 1 and 2 of several notices.
+    fn check_all(
+        &self,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<Checked>, DispatchError> {
+        let mut given = HashSet::new();
+        let mut all = Vec::new();
+        for notice in notices {
+            let checked = self.check(notice)?;
+            if checked.is_given && !given.insert(checked.dispatch_id) {
+                return Err(DispatchError::RepeatedDispatchId(checked.dispatch_id));
+            }
+            all.push(checked);
+        }
+        Ok(all)
+    }
+
     /// Steps 1 and 2: look up and validate, before any database.
     fn check(&self, notice: Notice) -> Result<Checked, DispatchError> {
         let (event, payload) = self.look_up(notice.content)?;
@@ -325,7 +393,8 @@ impl Dispatcher {
         let dedup_key = dedup::key(event, notice.subject_id.as_deref(), &payload)
             .map_err(|reason| invalid_payload(event.event_type, reason))?;
         Ok(Checked {
-            dispatch_id: Uuid::now_v7(),
+            is_given: notice.dispatch_id.is_some(),
+            dispatch_id: notice.dispatch_id.unwrap_or_else(Uuid::now_v7),
             event,
             payload,
             dedup_key,
@@ -376,6 +445,7 @@ impl Dispatcher {
             return Ok(checked.iter().map(empty_report).collect());
         }
         let inner = Arc::clone(&self.inner);
+        let dispatch_ids: Vec<_> = checked.iter().map(|checked| checked.dispatch_id).collect();
         let span = tracing::info_span!(
             target: "campanile",
             "dispatch",
@@ -393,7 +463,11 @@ impl Dispatcher {
         match tokio::spawn(task.instrument(span)).await {
             Ok(result) => result,
             Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-            Err(_) => Err(StoreError::interrupted().into()),
+            // It was dropped wherever it was, perhaps while the database was committing.
+            Err(_) => Err(DispatchError::CommitUnknown {
+                dispatch_ids,
+                source: StoreError::interrupted(),
+            }),
         }
     }
 }
@@ -424,6 +498,11 @@ impl Inner {
             worker: self.worker,
             claim: Uuid::now_v7(),
             lock_wait: Some(self.limits.lock_wait),
+            // What waits for a lock is being answered.
+            answer_within: self
+                .database
+                .bound()
+                .map(|bound| bound.saturating_add(self.limits.lock_wait)),
         }
     }
 

@@ -1,13 +1,18 @@
-//! What can go wrong before anything was tried. `Err` means: nothing was written, nobody was told.
+//! What can go wrong before anything was tried. `Err` means: nothing was written, nobody was told; but for
+//! [`DispatchError::CommitUnknown`], which says that nobody can know.
 //!
 //! What goes wrong afterwards, on one channel, is an [`Outcome`](crate::Outcome) in the report.
 
+use std::io::ErrorKind;
+
 use campanile_migrations::MigrationError;
+
+use uuid::Uuid;
 
 use crate::payload::PayloadError;
 use crate::recipient::InvalidInput;
 
-/// Why a dispatch was not tried. Nothing was written.
+/// Why a dispatch was not tried. Nothing was written, unless it is [`CommitUnknown`](DispatchError::CommitUnknown).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
@@ -67,13 +72,31 @@ pub enum DispatchError {
         /// What the dispatcher was built over.
         expected: &'static str,
     },
-    /// The database refused or did not answer.
+    /// Two notices of one call have the same [`dispatch_id`](crate::Notice::dispatch_id).
+    #[error("two notices of one call have the dispatch id {0}: give each its own")]
+    RepeatedDispatchId(Uuid),
+    /// The database refused or did not answer. Nothing was written.
     #[error("the database did not take the dispatch")]
     Store(#[from] StoreError),
+    /// The connection broke, or the time was over, while the database was committing: nobody can know whether the dispatch was
+    /// written. It is whole or not there at all. A notice with an id of the caller's own,
+    /// [`Notice::dispatch_id`](crate::Notice::dispatch_id), is dispatched again as it is, and written once. Without one, look
+    /// before you repeat it: the same call could write it twice.
+    #[error(
+        "the database's answer to the commit was lost, and nobody can know whether the dispatch was written: repeat it if it has a `dispatch_id` of your own, under which it is written once; else look first whether it is there"
+    )]
+    CommitUnknown {
+        /// The ids of the dispatches, those of the caller's and those made here, in the order of the notices.
+        dispatch_ids: Vec<Uuid>,
+        /// How the answer was lost.
+        source: StoreError,
+    },
 }
 
 impl DispatchError {
-    /// Whether the same call may succeed later: the database was busy, restarting, or found a conflict.
+    /// Whether the same call may be made again: the database was busy, restarting, or found a conflict, and nothing was written.
+    /// [`CommitUnknown`](DispatchError::CommitUnknown) is not transient: without an id of the caller's own the same call could
+    /// write everything twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_transient())
@@ -90,7 +113,9 @@ impl DispatchError {
             Self::Render { .. } => "RENDER_FAILED",
             Self::NotInTransaction => "NOT_IN_TRANSACTION",
             Self::OtherDatabase { .. } => "OTHER_DATABASE",
+            Self::RepeatedDispatchId(_) => "REPEATED_DISPATCH_ID",
             Self::Store(_) => "STORE_FAILED",
+            Self::CommitUnknown { .. } => "COMMIT_UNKNOWN",
         }
     }
 }
@@ -110,6 +135,8 @@ pub struct StoreError {
 enum Kind {
     /// The same call may succeed later.
     Transient,
+    /// The same, and the connection on which it was is broken.
+    Broken,
     /// It will not.
     Lasting,
     /// It will not, and it may be about one row, so that the others are taken without it.
@@ -122,7 +149,12 @@ impl StoreError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Transient)
+        matches!(self.kind, Kind::Transient | Kind::Broken)
+    }
+
+    /// Whether nobody should use the connection any more.
+    pub(crate) const fn is_broken(&self) -> bool {
+        matches!(self.kind, Kind::Broken)
     }
 
     /// Whether the tables are at a migration beside which this binary must not run. Nothing but a newer binary helps.
@@ -167,29 +199,31 @@ impl std::fmt::Debug for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let (message, transient) = match &error {
+        let (message, kind) = match &error {
             sqlx::Error::Database(cause) => {
                 let code = cause.code().unwrap_or_default();
-                (advice(&code), is_transient(&code))
+                (advice(&code), kind_of(&code))
             }
-            sqlx::Error::PoolTimedOut => ("no connection became free in time", true),
-            sqlx::Error::PoolClosed => ("the connection pool is closed", false),
+            sqlx::Error::PoolTimedOut => (
+                "no connection became free in time: the pool is too small for what is asked of it, or handlers hold connections while they dispatch, for which there is `enqueue_in`",
+                Kind::Transient,
+            ),
+            sqlx::Error::PoolClosed => ("the connection pool is closed", Kind::Lasting),
+            sqlx::Error::Io(cause) if cause.kind() == ErrorKind::TimedOut => {
+                ("the database did not answer in time", Kind::Broken)
+            }
+            // Only the wait for a connection says so.
+            sqlx::Error::Io(cause) if cause.kind() == ErrorKind::WouldBlock => (
+                "the application itself holds every connection of the pool: inside its transaction use `enqueue_in`, or give the connection back before the dispatch, or make the pool larger",
+                Kind::Transient,
+            ),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
-                ("the connection to the database broke", true)
+                ("the connection to the database broke", Kind::Broken)
             }
-            _ => ("the database gave an unexpected answer", false),
-        };
-        let of_a_row = match &error {
-            sqlx::Error::Database(cause) => {
-                !transient && is_of_a_row(&cause.code().unwrap_or_default())
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                ("the database gave an unexpected answer", Kind::OfARow)
             }
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
-            _ => false,
-        };
-        let kind = match (transient, of_a_row) {
-            (true, _) => Kind::Transient,
-            (false, true) => Kind::OfARow,
-            (false, false) => Kind::Lasting,
+            _ => ("the database gave an unexpected answer", Kind::Lasting),
         };
         Self {
             message: message.into(),
@@ -229,9 +263,16 @@ fn advice(code: &str) -> &'static str {
         "1" => {
             "the statement is refused; if it says `no such table`, run `database.migrate()` at start-up"
         }
-        "40001" | "40P01" => "a concurrent transaction was in the way; try again",
+        "40001" | "40P01" => {
+            "a concurrent transaction was in the way; try again, inside a transaction of yours with the whole of it"
+        }
+        "25P02" => {
+            "the transaction is aborted by an error before this one: roll it back, and begin it again if that error was one to try again"
+        }
         "55P03" => "another transaction holds the same dedup key; try again",
-        "5" | "261" | "517" | "6" => "the database is locked by another writer; try again",
+        "5" | "261" | "517" | "6" => {
+            "the database is locked by another writer; try again, or use `enqueue_in` if it is a transaction of your own"
+        }
         "13" | "53100" => "the disk is full",
         "3D000" => "there is no such database",
         "28000" | "28P01" => "the database does not let this user in",
@@ -239,6 +280,14 @@ fn advice(code: &str) -> &'static str {
             "this role lacks a right: it needs `usage` on the schema `campanile`, and `select, insert, update, delete` on the tables in it"
         }
         _ => "the database refused the statement",
+    }
+}
+
+fn kind_of(code: &str) -> Kind {
+    match (is_transient(code), is_of_a_row(code)) {
+        (true, _) => Kind::Transient,
+        (false, true) => Kind::OfARow,
+        (false, false) => Kind::Lasting,
     }
 }
 

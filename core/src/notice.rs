@@ -3,6 +3,7 @@
 //! It is only data. Whoever hears of it, and where, is the dispatcher's decision.
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::event::{EventDeclaration, NotifiableEvent};
 use crate::payload::{Payload, PayloadError};
@@ -17,6 +18,7 @@ pub struct Notice {
     pub(crate) subject_id: Option<String>,
     pub(crate) org_id: Option<String>,
     pub(crate) recipients: Vec<String>,
+    pub(crate) dispatch_id: Option<Uuid>,
 }
 
 /// What a notice is of: a typed event, or a name and JSON that still have to be looked up.
@@ -42,6 +44,7 @@ impl Notice {
             subject_id: None,
             org_id: None,
             recipients: Vec::new(),
+            dispatch_id: None,
         }
     }
 
@@ -62,6 +65,18 @@ impl Notice {
     )]
     pub fn in_org(mut self, org_id: impl ToString) -> Self {
         self.org_id = Some(org_id.to_string());
+        self
+    }
+
+    /// Gives the dispatch an id of the caller's, so that it can be repeated safely: what was written under an id is not written
+    /// again, whichever call wrote it and whenever, windows or not. The repeat is reported as deduped. A later call under the
+    /// same id is taken for the same one, whatever it says.
+    ///
+    /// For whoever retries: after [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown), from a queue, a webhook
+    /// or a script that may run twice. An id that names the cause will do, `Uuid::new_v5` of a request's id for example. Ids are
+    /// kept as long as finished deliveries are; see [`Retention`](crate::prune::Retention).
+    pub const fn dispatch_id(mut self, id: Uuid) -> Self {
+        self.dispatch_id = Some(id);
         self
     }
 
@@ -109,6 +124,9 @@ pub struct EventRequest {
     /// The event's fields.
     #[serde(default)]
     pub payload: serde_json::Value,
+    /// An id of the caller's: what was written under it is not written again. See [`Notice::dispatch_id`].
+    #[serde(default)]
+    pub dispatch_id: Option<Uuid>,
 }
 
 impl From<EventRequest> for Notice {
@@ -124,6 +142,7 @@ impl From<EventRequest> for Notice {
             subject_id: request.subject_id,
             org_id: request.org_id,
             recipients: request.recipient_user_ids,
+            dispatch_id: request.dispatch_id,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::store::prune::{self, BATCH, Ended};
 )]
 pub struct Retention {
     /// Deliveries that have ended, with their attempts and, when no delivery of it is left, the dispatch. Default: 30 days.
+    /// Ids that callers gave to dispatches are kept as long.
     pub deliveries: Duration,
     /// Windows that are over. Default: a day.
     pub windows: Duration,
@@ -66,6 +67,11 @@ pub struct Pruned {
     pub parked: u64,
 }
 
+/// Ids that callers gave to their dispatches.
+const DISPATCH_IDS: &str = "\
+    delete from {campanile}notification_dispatch_ids where id in \
+    (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)";
+
 impl Dispatcher {
     /// Deletes what is older than the retention, in batches of a thousand, and says how much. A running
     /// [`Worker`](crate::Worker) does so every hour by itself; several may prune at once.
@@ -100,6 +106,7 @@ impl Inner {
         }
         (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
         pruned.windows = prune_windows(database, retention.windows).await?;
+        prune_items(database, DISPATCH_IDS, retention.deliveries).await?;
         for (statements, older_than, removed) in [
             (
                 &self.prune_statements.read,
@@ -166,7 +173,7 @@ async fn prune_windows(database: &Database, older_than: Duration) -> Result<u64,
     }
 }
 
-/// Runs a local channel's statement until it deletes nothing more.
+/// Runs a statement, a local channel's for example, until it deletes nothing more.
 async fn prune_items(
     database: &Database,
     statement: &str,

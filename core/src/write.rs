@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::database::{each_connection, each_database};
+use crate::connection::within;
+use crate::database::{Held, each_connection, each_database};
 use crate::delivery::{Delivery, Parts, Past};
 use crate::dispatch::{Inner, Remote};
 use crate::error::{DispatchError, StoreError};
@@ -17,11 +18,15 @@ use crate::plan::{Plan, PlannedRecipient, plan};
 use crate::preferences::Choices;
 use crate::render::Content;
 use crate::report::DispatchReport;
-use crate::store::{Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store};
+use crate::store::{
+    Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store, WriteError,
+};
 
 /// A notice that was looked up and validated: steps 1 and 2 are behind it.
 pub(crate) struct Checked {
     pub(crate) dispatch_id: Uuid,
+    /// Whether the caller gave it.
+    pub(crate) is_given: bool,
     pub(crate) event: &'static EventDeclaration,
     pub(crate) payload: Payload,
     pub(crate) dedup_key: String,
@@ -60,8 +65,9 @@ impl Inner {
         &self,
         store: &mut impl Store,
         checked: Vec<Checked>,
+        bound: Option<Duration>,
     ) -> Result<Vec<Planned>, DispatchError> {
-        let choices = self.read_choices(store, &checked).await?;
+        let choices = self.read_choices(store, &checked, bound).await?;
         checked
             .into_iter()
             .map(|checked| {
@@ -104,6 +110,7 @@ impl Inner {
         &self,
         store: &mut impl Store,
         checked: &[Checked],
+        bound: Option<Duration>,
     ) -> Result<Choices, DispatchError> {
         let categories: BTreeSet<_> = checked
             .iter()
@@ -117,10 +124,8 @@ impl Inner {
         let users: Vec<String> = users.into_iter().cloned().collect();
         let mut choices = Choices::default();
         for users in users.chunks(self.limits.chunk) {
-            let read = store
-                .read_choices(&self.database, &categories, users)
-                .await
-                .map_err(StoreError::from)?;
+            let read = store.read_choices(&self.database, &categories, users);
+            let read = within(bound, read).await.map_err(StoreError::from)?;
             choices.extend(read);
         }
         Ok(choices)
@@ -132,13 +137,20 @@ impl Inner {
         checked: Vec<Checked>,
         lease: Lease,
     ) -> Result<Written, DispatchError> {
-        // First the turn, then a connection, everywhere: whoever held the last connection and waited for its turn would
-        // block whoever has the turn.
-        let _turn = self.database.turn_to_write().await;
         each_database!(&self.database, |pool| {
-            let mut connection = pool.acquire().await.map_err(StoreError::from)?;
-            self.write_on(&mut *connection, checked, lease, Around::Nothing)
+            let (_turn, mut held) = Held::to_write(&self.database, pool)
                 .await
+                .map_err(StoreError::from)?;
+            let written = self
+                .write_on(held.connection(), checked, lease, Around::Nothing)
+                .await;
+            match &written {
+                // It is closed: nobody should wait for what it still has to say.
+                Err(DispatchError::CommitUnknown { .. }) => drop(held),
+                Err(DispatchError::Store(error)) if error.is_broken() => drop(held),
+                _ => held.give_back(),
+            }
+            written
         })
     }
 
@@ -152,6 +164,7 @@ impl Inner {
         let around = entered.ok_or(DispatchError::NotInTransaction)?;
         let lease = Lease {
             lock_wait: None,
+            answer_within: None,
             ..self.lease(0)
         };
         let written = self.write_on(connection, checked, lease, around).await;
@@ -174,12 +187,19 @@ impl Inner {
         around: Around,
     ) -> Result<Written, DispatchError> {
         let leased_at = Instant::now();
-        let planned = self.plan(connection, checked).await?;
+        let ids: Vec<_> = checked.iter().map(|checked| checked.dispatch_id).collect();
+        let planned = self.plan(connection, checked, lease.answer_within).await?;
         let chunks = self.candidates(&planned);
         let admission = connection
             .write(&self.statements, &chunks, lease, around)
             .await
-            .map_err(StoreError::from)?;
+            .map_err(|error| match error {
+                WriteError::Nothing(error) => DispatchError::Store(error.into()),
+                WriteError::Unknown(error) => DispatchError::CommitUnknown {
+                    dispatch_ids: ids,
+                    source: error.into(),
+                },
+            })?;
         Ok(Written {
             planned,
             chunks,
@@ -218,6 +238,7 @@ impl Planned {
     fn row(&self) -> DispatchRow {
         DispatchRow {
             id: self.checked.dispatch_id,
+            is_given: self.checked.is_given,
             event_type: self.checked.event.event_type,
             category: self.checked.event.category,
             subject_id: self.checked.subject_id.clone(),

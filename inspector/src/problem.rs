@@ -88,6 +88,9 @@ impl From<DispatchError> for Problem {
                 Self::unprocessable(code, detail)
             }
             DispatchError::Store(error) => error.into(),
+            DispatchError::CommitUnknown { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, code, detail)
+            }
             error => {
                 tracing::error!(%error, "a dispatch was refused");
                 Self::internal()

@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
     step!(11, "brake", "0011_brake.sql"),
     step!(12, "claims", "0012_claims.sql"),
     step!(13, "chores", "0013_chores.sql"),
+    step!(15, "dispatch_ids", "0015_dispatch_ids.sql"),
 ];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.

@@ -129,6 +129,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({ "value": 1.0, "notes": [], "unit": { "Other": deep } }),
+            ..EventRequest::default()
         };
         assert_refused(&app, request, "INVALID_PAYLOAD", "`unit").await;
     }
@@ -193,6 +194,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({ "device": {} }),
+            ..EventRequest::default()
         };
         assert_refused(&app, request, "INVALID_PAYLOAD", "missing field `name`").await;
         let notice = campanile_tests::events::Listed { names: Vec::new() }.to(["u"]);
@@ -228,6 +230,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({}),
+            ..EventRequest::default()
         };
         let near = "did you mean `org.member.role_changed`?";
         assert_refused(&app, request("org.member.role_change"), "REGISTRY_MISS", near).await;

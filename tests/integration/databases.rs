@@ -1,6 +1,6 @@
 //! Migrations: safe to run twice, at once, and beside the host's own; and what a missing one looks like.
 
-use campanile::database::each_database;
+use campanile::database::{Pool, each_database};
 use campanile::{Database, NotifiableEvent as _};
 use campanile_tests::database::run;
 use campanile_tests::events::Role;
@@ -14,22 +14,13 @@ pub(crate) async fn uninstall(database: &TestDatabase) {
     match database.kind {
         Kind::Postgres => database.execute("drop schema campanile cascade").await,
         Kind::Sqlite => {
-            for table in [
-                "_campanile_migrations",
-                "notification_dedup",
-                "notification_dispatches",
-                "notification_deliveries",
-                "notification_attempts",
-                "user_notification_preferences",
-                "notification_addresses",
-                "notifications",
-                "email_suppressions",
-                "notification_channel_pauses",
-                "notification_workers",
-                "notification_worker_pauses",
-                "notification_held_windows",
-                "notification_chores",
-            ] {
+            let tables =
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'";
+            let Pool::Sqlite(pool) = database.database.pool() else {
+                unreachable!("it is a file");
+            };
+            let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
+            for table in tables {
                 database.execute(&format!("drop table {table}")).await;
             }
         }

@@ -7,6 +7,8 @@ mod account;
 mod concurrency;
 mod round_trips;
 mod transactions;
+mod repeats;
+mod half_open;
 mod cancellation;
 mod bad_input;
 mod untyped;

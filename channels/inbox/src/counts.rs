@@ -1,7 +1,7 @@
 //! What a bell shows: how many items there are.
 
 use campanile::StoreError;
-use campanile::database::{Database, each_connection, each_database};
+use campanile::database::{Database, each_connection};
 use serde_json::json;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
@@ -29,16 +29,16 @@ impl Inbox {
     /// [`InboxError::Store`].
     pub async fn counts_up_to(&self, cap: u32) -> Result<Counts, InboxError> {
         let statement = self.database.sql(&statement::counts(&self.database, cap));
-        Ok(each_database!(&self.database, |pool| {
+        let counts = each_connection!(&self.database, |connection| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
-                .fetch_one(pool)
+                .fetch_one(connection)
                 .await
                 .and_then(|row| Counts::of_row(&row))
-                .map_err(StoreError::from)?
-        }))
+        });
+        Ok(counts.map_err(StoreError::from)?)
     }
 
     /// What [`Inbox::counts_up_to`] says of each of these inboxes, which are of one database, in one statement.
@@ -84,16 +84,15 @@ impl Inbox {
 
     async fn count_unread(&self, cap: Option<u32>) -> Result<u64, InboxError> {
         let statement = self.database.sql(&statement::unread(&self.database, cap));
-        let count: i64 = each_database!(&self.database, |pool| {
+        let count = each_connection!(&self.database, |connection| {
             sqlx::query_scalar(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
-                .fetch_one(pool)
+                .fetch_one(connection)
                 .await
-                .map_err(StoreError::from)?
         });
-        Ok(number(count))
+        Ok(number(count.map_err(StoreError::from)?))
     }
 }
 

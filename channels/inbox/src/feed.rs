@@ -1,7 +1,7 @@
 //! A **feed**: the items of an inbox, newest first, page by page.
 
 use campanile::StoreError;
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::cursor::Cursor;
@@ -80,18 +80,18 @@ impl Inbox {
             return Err(InboxError::InvalidLimit(page.limit));
         }
         let statement = self.database.sql(&statement::feed(&self.database, &page));
-        let (as_of, items) = each_database!(&self.database, |pool| {
+        let read_at = each_connection!(&self.database, |connection| {
             let rows = sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(page.after.map(|cursor| cursor.0.to_string()))
                 .bind(page.before.map(|cursor| cursor.0.to_string()))
-                .fetch_all(pool)
+                .fetch_all(connection)
                 .await;
             rows.and_then(|rows| read(&rows))
-                .map_err(StoreError::from)?
         });
+        let (as_of, items) = read_at.map_err(StoreError::from)?;
         Ok(Feed::of(items, page, as_of))
     }
 }

@@ -1,7 +1,7 @@
 //! What a user does with the items: see, read, archive, and take it back.
 
 use campanile::StoreError;
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use uuid::Uuid;
 
 use crate::error::InboxError;
@@ -37,18 +37,17 @@ impl Inbox {
         let statement = self
             .database
             .sql(&statement::change(&self.database, change));
-        let item: Option<Item> = each_database!(&self.database, |pool| {
+        let item = each_connection!(&self.database, |connection| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(id.to_string())
-                .fetch_optional(pool)
+                .fetch_optional(connection)
                 .await
                 .and_then(|row| row.as_ref().map(Item::of_row).transpose())
-                .map_err(StoreError::from)?
         });
-        item.ok_or(InboxError::NotFound)
+        item.map_err(StoreError::from)?.ok_or(InboxError::NotFound)
     }
 
     /// Marks an item as read. Marking it again keeps the first time.
@@ -126,17 +125,17 @@ impl Inbox {
         let statement = self.database.sql(statement);
         let since: Vec<_> = since.iter().map(Uuid::to_string).collect();
         let since = serde_json::json!(since).to_string();
-        Ok(each_database!(&self.database, |pool| {
+        let marked = each_connection!(&self.database, |connection| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(as_of)
                 .bind(&since)
-                .execute(pool)
+                .execute(connection)
                 .await
-                .map_err(StoreError::from)?
-                .rows_affected()
-        }))
+                .map(|done| done.rows_affected())
+        });
+        Ok(marked.map_err(StoreError::from)?)
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::error::PreferenceError;
 use super::{Choice, Choices};
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection};
 use crate::error::StoreError;
 use crate::event::EventDeclaration;
 use crate::recipient::{self, InvalidInput};
@@ -104,14 +104,11 @@ impl<'a> UserPreferences<'a> {
     ///
     /// When the database does not answer.
     pub async fn matrix(&self) -> Result<Matrix, PreferenceError> {
-        Ok(each_database!(self.database, |pool| {
-            let rows = sqlx::query(self.read())
-                .bind(&self.user)
-                .fetch_all(pool)
-                .await
-                .map_err(StoreError::from)?;
-            self.matrix_of(&rows)
-        }))
+        let matrix = each_connection!(self.database, |connection| {
+            let rows = sqlx::query(self.read()).bind(&self.user);
+            Ok(self.matrix_of(&rows.fetch_all(connection).await?))
+        });
+        Ok(matrix.map_err(StoreError::from)?)
     }
 
     pub(super) fn read(&self) -> sqlx::AssertSqlSafe<String> {
@@ -177,15 +174,12 @@ impl<'a> UserPreferences<'a> {
     /// One statement: all are written or none.
     pub async fn set_many(&self, changes: &[CellChange]) -> Result<(), PreferenceError> {
         let cells = self.upsert(changes)?;
-        each_database!(self.database, |pool| {
-            sqlx::query(self.database.sql(UPSERT))
-                .bind(&self.user)
-                .bind(cells)
-                .execute(pool)
-                .await
-                .map_err(StoreError::from)?;
+        let set = each_connection!(self.database, |connection| {
+            let upsert = sqlx::query(self.database.sql(UPSERT));
+            let upsert = upsert.bind(&self.user).bind(cells);
+            upsert.execute(connection).await.map(drop)
         });
-        Ok(())
+        Ok(set.map_err(StoreError::from)?)
     }
 
     /// The cells as [`UPSERT`] takes them. One upsert may not touch a row twice, and sorted rows do not deadlock.

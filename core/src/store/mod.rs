@@ -16,18 +16,20 @@ pub(crate) mod chores;
 pub(crate) mod prune;
 pub(crate) mod workers;
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use crate::channel::LocalChannel;
+use crate::connection::within;
 use crate::database::Database;
 use crate::preferences::{Choice, Choices};
 
 /// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Batch {
     pub(crate) dispatches: Vec<DispatchRow>,
     pub(crate) candidates: Vec<Candidate>,
@@ -37,6 +39,8 @@ pub(crate) struct Batch {
 #[derive(Debug, Clone)]
 pub(crate) struct DispatchRow {
     pub(crate) id: Uuid,
+    /// Whether the caller gave the id, so that what has it is written once.
+    pub(crate) is_given: bool,
     pub(crate) event_type: &'static str,
     pub(crate) category: &'static str,
     pub(crate) subject_id: Option<String>,
@@ -87,6 +91,40 @@ pub(crate) struct Lease {
         allow(unused, reason = "SQLite locks no rows")
     )]
     pub(crate) lock_wait: Option<Duration>,
+    /// How long each statement may take; inside the host's transaction its own setting counts.
+    pub(crate) answer_within: Option<Duration>,
+}
+
+/// Why nothing is known to be written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// Nothing was written.
+    Nothing(sqlx::Error),
+    /// The answer to a commit was lost.
+    Unknown(sqlx::Error),
+}
+
+impl WriteError {
+    /// An error of a statement that commits. Inside a transaction of the host's nothing of ours does.
+    fn of_commit(error: sqlx::Error, around: Around) -> Self {
+        if around == Around::Nothing && is_answer_lost(&error) {
+            Self::Unknown(error)
+        } else {
+            Self::Nothing(error)
+        }
+    }
+}
+
+/// Whether the statement may have been carried out all the same. What the database itself says was rolled back, but for what a
+/// pooler between says of its own connection (class 08), and a server's last word in a crash (57P02).
+fn is_answer_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.len() == 5 && (code.starts_with("08") || code == "57P02")),
+        sqlx::Error::Encode(_) => false,
+        _ => true,
+    }
 }
 
 /// What the database decided.
@@ -198,14 +236,15 @@ pub(crate) trait Store: Send {
 
     /// Claims the windows and writes everything that is admitted: all chunks or none.
     ///
-    /// Opens a transaction, or a savepoint inside the host's, where one statement is not enough.
+    /// Opens a transaction, or a savepoint inside the host's, where one statement is not enough. Of the dispatches whose id the
+    /// caller gave, those that were written before are left out.
     fn write(
         &mut self,
         statements: &Statements,
         chunks: &[Batch],
         lease: Lease,
         around: Around,
-    ) -> impl Future<Output = Result<Admission, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Admission, WriteError>> + Send;
 
     /// Leaves the host's transaction as it was entered, with or without what was written.
     fn leave(
@@ -239,17 +278,51 @@ const READ_CHOICES: &str = "\
 
 /// Writes the chunks one after the other; the leases are counted down.
 macro_rules! write_each {
-    ($module:ident, $connection:expr, $statements:expr, $chunks:expr, $lease:expr) => {{
-        let mut admission = Admission::default();
-        for batch in $chunks {
-            let lease = Lease {
-                at_most: $lease.at_most - admission.leased.len(),
-                ..$lease
-            };
-            admission.merge($module::write(&mut *$connection, $statements, batch, lease).await?);
+    ($module:ident, $connection:expr, $statements:expr, $chunks:expr, $lease:expr) => {
+        async {
+            let bound = $lease.answer_within;
+            let mut chunks = Cow::Borrowed($chunks);
+            let given = given_ids($chunks);
+            if !given.is_empty() {
+                let taken = $module::take_ids(&mut *$connection, &given, $lease);
+                chunks = without_repeats($chunks, &within(bound, taken).await?).into();
+            }
+            let mut admission = Admission::default();
+            for batch in &*chunks {
+                let lease = Lease {
+                    at_most: $lease.at_most - admission.leased.len(),
+                    ..$lease
+                };
+                let written = $module::write(&mut *$connection, $statements, batch, lease);
+                admission.merge(within(bound, written).await?);
+            }
+            Ok::<_, sqlx::Error>(admission)
         }
-        admission
-    }};
+    };
+}
+
+/// The ids that callers gave, each once and in order, so that two writers take them in one order.
+fn given_ids(chunks: &[Batch]) -> Vec<Uuid> {
+    let dispatches = chunks.iter().flat_map(|chunk| &chunk.dispatches);
+    let given = dispatches.filter(|dispatch| dispatch.is_given);
+    let ids: BTreeSet<_> = given.map(|dispatch| dispatch.id).collect();
+    ids.into_iter().collect()
+}
+
+/// The chunks without the candidates of dispatches whose id was taken before.
+fn without_repeats(chunks: &[Batch], taken_now: &HashSet<Uuid>) -> Vec<Batch> {
+    let mut chunks = chunks.to_vec();
+    for Batch {
+        dispatches,
+        candidates,
+    } in &mut chunks
+    {
+        candidates.retain(|candidate| {
+            let dispatch = &dispatches[candidate.dispatch];
+            !dispatch.is_given || taken_now.contains(&dispatch.id)
+        });
+    }
+    chunks
 }
 
 macro_rules! store {
@@ -301,17 +374,27 @@ macro_rules! store {
                 chunks: &[Batch],
                 lease: Lease,
                 around: Around,
-            ) -> Result<Admission, sqlx::Error> {
+            ) -> Result<Admission, WriteError> {
                 let statements = &statements.$module;
-                if around == Around::Savepoint || (chunks.len() == 1 && $module::ONE_STATEMENT) {
-                    return Ok(write_each!($module, self, statements, chunks, lease));
+                let is_one_statement =
+                    chunks.len() == 1 && given_ids(chunks).is_empty() && $module::ONE_STATEMENT;
+                if around == Around::Savepoint || is_one_statement {
+                    return write_each!($module, self, statements, chunks, lease)
+                        .await
+                        .map_err(|error| WriteError::of_commit(error, around));
                 }
-                let mut transaction = match around {
-                    Around::Nothing => self.begin_with($module::BEGIN).await?,
-                    _ => self.begin().await?,
+                let bound = lease.answer_within;
+                let begun = match around {
+                    Around::Nothing => within(bound, self.begin_with($module::BEGIN)).await,
+                    _ => self.begin().await,
                 };
-                let admission = write_each!($module, transaction, statements, chunks, lease);
-                transaction.commit().await?;
+                let mut transaction = begun.map_err(WriteError::Nothing)?;
+                let admission = write_each!($module, transaction, statements, chunks, lease)
+                    .await
+                    .map_err(WriteError::Nothing)?;
+                within(bound, transaction.commit())
+                    .await
+                    .map_err(|error| WriteError::of_commit(error, around))?;
                 Ok(admission)
             }
 

@@ -1,5 +1,6 @@
 //! The write on Postgres: one statement, one round trip.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
@@ -180,11 +181,7 @@ pub(crate) async fn write(
         .bind(i64::try_from(lease.at_most).unwrap_or(i64::MAX))
         .bind(micros(lease.time))
         .bind(lease.worker)
-        .bind(
-            lease
-                .lock_wait
-                .map(|wait| format!("{}ms", wait.as_millis())),
-        )
+        .bind(lock_timeout(lease))
         .bind(column(&deliveries, |delivery| delivery.3))
         .bind(column(&deliveries, |delivery| delivery.4))
         .bind(column(dispatches, super::DispatchRow::expires_after_micros))
@@ -201,6 +198,30 @@ pub(crate) async fn write(
         };
     }
     Ok(admission)
+}
+
+/// Takes the ids that callers gave, and says which were free. Whoever holds one in an open transaction is waited for.
+pub(super) async fn take_ids(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    lease: Lease,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let taken: Vec<Uuid> = sqlx::query_scalar(
+        "insert into campanile.notification_dispatch_ids (id, created_at)
+        select given.id, clock_timestamp() from unnest($1::uuid[]) as given(id)
+        cross join (select case when $2::text is not null then set_config('lock_timeout', $2, true) end) as bounded
+        on conflict (id) do nothing returning id",
+    )
+    .bind(ids)
+    .bind(lock_timeout(lease))
+    .fetch_all(connection)
+    .await?;
+    Ok(taken.into_iter().collect())
+}
+
+fn lock_timeout(lease: Lease) -> Option<String> {
+    let wait = lease.lock_wait?;
+    Some(format!("{}ms", wait.as_millis()))
 }
 
 fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {

@@ -2,6 +2,8 @@
 //!
 //! Rows travel as JSON and are taken apart by `json_each`: one statement for any number of rows.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection};
 use uuid::Uuid;
@@ -237,6 +239,23 @@ fn remote_rows(
         }
     }
     rows
+}
+
+/// Takes the ids that callers gave, and says which were free.
+pub(super) async fn take_ids(
+    connection: &mut SqliteConnection,
+    ids: &[Uuid],
+    _: Lease,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let taken: Vec<String> = sqlx::query_scalar(
+        "insert into notification_dispatch_ids (id, created_at) \
+        select value, cast(unixepoch('subsec') * 1000000 as integer) from json_each($1) where true \
+        on conflict (id) do nothing returning id",
+    )
+    .bind(json!(ids).to_string())
+    .fetch_all(connection)
+    .await?;
+    Ok(super::uuids(&taken))
 }
 
 fn dispatches(batch: &Batch) -> String {

@@ -118,7 +118,9 @@ impl Stage {
                 list.remove(&mail_address(*user)).await.unwrap();
             }
             Command::Move(user) => self.move_in(*user).await,
-            Command::Forget(user) => brisk.forget_user(USERS[*user]).await.unwrap(),
+            Command::Forget(user) => {
+                brisk.forget_user(USERS[*user]).await.unwrap();
+            }
             Command::Say(channel, word) => self.office.say(*channel, *word),
             Command::Deliver(at_most) => {
                 let (claimed, sent) = self.deliver(*at_most).await;
