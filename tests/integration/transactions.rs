@@ -256,3 +256,182 @@ fn at_repeatable_read_a_conflict_is_an_error_that_says_try_again() {
         assert!(error.is_transient(), "{error:?}");
     });
 }
+
+/// Somebody who starts at the same windows as another, from the other end.
+async fn transaction_of(pool: &sqlx::PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    pool.begin_with("begin").await.unwrap()
+}
+
+both_databases! {
+    async fn several_notices_are_written_with_the_action_or_not_at_all(app: App) {
+        let notices = || [1, 2, 1].map(|subject| app.role_changed(Role::Admin).about(subject).to(["u_ada"]));
+        for (end, written) in [("rollback", 0), ("commit", 2)] {
+            each_database!(app.dispatcher.database(), |pool| {
+                let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+                let reports = app.dispatcher.enqueue_all_in(&mut transaction, notices()).await.unwrap();
+                let admitted: Vec<_> = reports.iter().map(|report| report.admitted).collect();
+                assert_eq!(admitted, [1, 1, 0], "the first of two for one window counts");
+                match end {
+                    "commit" => transaction.commit().await.unwrap(),
+                    _ => transaction.rollback().await.unwrap(),
+                }
+            });
+            assert_eq!(app.database.count("notifications").await, written);
+        }
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+            let none = app.dispatcher.enqueue_all_in(&mut transaction, []).await.unwrap();
+            assert!(none.is_empty());
+        });
+    }
+
+    async fn a_handler_that_holds_the_only_connection_is_told_to_use_enqueue_in(database: TestDatabase) {
+        let database = TestDatabase { database: database.with_connections(1).await, ..database };
+        let app = App::without_addresses(database);
+        each_database!(app.dispatcher.database(), |pool| {
+            let mut held = pool.acquire().await.unwrap();
+            // Both are answered; nobody waits for the other's turn.
+            let call = |subject: u32| app.dispatcher.enqueue(app.role_changed(Role::Admin).about(subject).to(["u_ada"]));
+            let both = futures_util::future::join(call(1), call(2)).await;
+            for answer in [both.0, both.1] {
+                let error = answer.unwrap_err();
+                assert!(matches!(error, DispatchError::Store(_)) && error.is_transient(), "{error:?}");
+                let reason = std::error::Error::source(&error).unwrap().to_string();
+                assert!(reason.contains("holds every connection") && reason.contains("`enqueue_in`"), "{reason}");
+            }
+            let mut transaction = held.begin_with(app.begin()).await.unwrap();
+            app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            transaction.commit().await.unwrap();
+        });
+        assert_eq!(app.dispatcher.enqueue(notice(&app)).await.unwrap().deduped, 2);
+    }
+}
+
+#[test]
+fn several_notices_in_one_call_are_locked_in_one_order_whatever_theirs() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        for round in 0..20 {
+            let windows: Vec<_> = (0..20).map(|n| format!("{round}_{n}")).collect();
+            let calls = (0..4).map(|n| {
+                let notice =
+                    |subject: &String| app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
+                let mut notices: Vec<_> = windows.iter().map(notice).collect();
+                if n % 2 == 0 {
+                    notices.reverse();
+                }
+                let (dispatcher, pool) = (app.dispatcher.clone(), pool.clone());
+                tokio::spawn(async move {
+                    let mut transaction = transaction_of(&pool).await;
+                    let reports = dispatcher.enqueue_all_in(&mut transaction, notices).await;
+                    transaction.commit().await.unwrap();
+                    let reports = reports.unwrap();
+                    reports.iter().map(|report| report.admitted).sum::<usize>()
+                })
+            });
+            let mut admitted = 0;
+            for call in calls.collect::<Vec<_>>() {
+                admitted += call.await.unwrap();
+            }
+            assert_eq!(admitted, 20);
+        }
+    });
+}
+
+#[test]
+fn two_transactions_that_call_twice_crosswise_are_told_to_try_again() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        let notice = |subject: u32| app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
+        let mut one = transaction_of(pool).await;
+        let mut other = transaction_of(pool).await;
+        app.dispatcher
+            .enqueue_in(&mut one, notice(1))
+            .await
+            .unwrap();
+        app.dispatcher
+            .enqueue_in(&mut other, notice(2))
+            .await
+            .unwrap();
+        let (of_one, of_other) = tokio::join!(
+            async {
+                let told = app.dispatcher.enqueue_in(&mut one, notice(2)).await;
+                let again = app.dispatcher.enqueue_in(&mut one, notice(3)).await;
+                one.commit().await.unwrap();
+                (told, again)
+            },
+            async {
+                let told = app.dispatcher.enqueue_in(&mut other, notice(1)).await;
+                let again = app.dispatcher.enqueue_in(&mut other, notice(4)).await;
+                other.commit().await.unwrap();
+                (told, again)
+            }
+        );
+        let (refused, aborted) = match (of_one, of_other) {
+            ((Err(refused), aborted), (Ok(_), Ok(_)))
+            | ((Ok(_), Ok(_)), (Err(refused), aborted)) => (refused, aborted),
+            both => panic!("one of two is refused: {both:?}"),
+        };
+        assert!(refused.is_transient(), "{refused:?}");
+        // Whoever goes on is told what is the matter, though the driver says `Ok` to the commit.
+        let aborted = aborted.unwrap_err();
+        let reason = std::error::Error::source(&aborted).unwrap().to_string();
+        assert!(reason.contains("roll it back"), "{reason}");
+        assert_eq!(app.database.count("notifications").await, 3);
+    });
+}
+
+/// Hosts that have nothing in common but that they notify are not refused for it, on tables of a page and of many.
+#[test]
+fn serializable_hosts_are_not_refused_because_they_notify() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        app.database
+            .execute("create table host (id text primary key)")
+            .await;
+        let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        for windows in [0, 20_000] {
+            app.database
+                .execute(&format!(
+                    "insert into campanile.notification_dedup select 'a.b.c', 'k' || n, 'z' || n, now(), now(), gen_random_uuid() \
+                     from generate_series(1, {windows}) n; analyze"
+                ))
+                .await;
+            for round in 0..5 {
+                let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(14));
+                let hosts: Vec<_> = (0..14)
+                    .map(|n| {
+                        let id = format!("{windows}_{round}_{n}");
+                        let notice = app.role_changed(Role::Admin).about(&id).to([&id]);
+                        let (dispatcher, pool, barrier) =
+                            (app.dispatcher.clone(), pool.clone(), barrier.clone());
+                        tokio::spawn(async move {
+                            let mut host = pool
+                                .begin_with("begin isolation level serializable")
+                                .await
+                                .unwrap();
+                            let action = sqlx::query("insert into host values ($1)").bind(&id);
+                            host.execute(action).await.unwrap();
+                            dispatcher.enqueue_in(&mut host, notice).await.unwrap();
+                            // Everybody has written before anybody commits.
+                            barrier.wait().await;
+                            host.commit().await
+                        })
+                    })
+                    .collect();
+                for host in hosts {
+                    host.await.unwrap().unwrap();
+                }
+            }
+        }
+        assert_eq!(app.database.count("notifications").await, 2 * 5 * 14);
+    });
+}

@@ -205,7 +205,7 @@ pub(crate) struct LocalInsert {
 #[derive(Debug)]
 pub(crate) struct Statements {
     #[cfg(feature = "postgres")]
-    pub(crate) postgres: sqlx::SqlStr,
+    pub(crate) postgres: postgres::WriteStatements,
     #[cfg(feature = "sqlite")]
     pub(crate) sqlite: sqlite::WriteStatements,
 }
@@ -214,7 +214,7 @@ impl Statements {
     pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
         Self {
             #[cfg(feature = "postgres")]
-            postgres: postgres::compose(locals),
+            postgres: postgres::WriteStatements::compose(locals),
             #[cfg(feature = "sqlite")]
             sqlite: sqlite::WriteStatements::compose(locals),
         }

@@ -49,11 +49,7 @@ claimed as (
     select c.event_type, c.dedup_key, c.user_id, clock_timestamp(),
         clock_timestamp() + c.window_micros * interval '1 microsecond', c.notification_id
     from candidate c
-    where c.window_micros > 0 and not exists (
-        select 1 from campanile.notification_dedup as open
-        where open.event_type = c.event_type and open.dedup_key = c.dedup_key
-            and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
-    )
+    where c.window_micros > 0 and {closed}
     order by c.event_type collate \"C\", c.dedup_key collate \"C\", c.user_id collate \"C\"
     on conflict (event_type, dedup_key, recipient_user_id) do update set
         fired_at = clock_timestamp(),
@@ -81,6 +77,19 @@ dispatched as (
     on conflict (id) do nothing
 ),
 ";
+
+/// Passes over open windows.
+const CLOSED: &str = "\
+not exists (
+        select 1 from campanile.notification_dedup as open
+        where open.event_type = c.event_type and open.dedup_key = c.dedup_key
+            and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
+    )";
+
+/// The same inside a transaction of the host's, but for a serializable one. There what is read is watched, in whole pages of the
+/// index, and two hosts that claim windows beside each other would be refused for it. The conflict clause reads nothing that is
+/// watched.
+const CLOSED_WITHIN: &str = "case when current_setting('transaction_isolation') = 'serializable' then true else {closed} end";
 
 const TAIL: &str = "\
 delivery as (
@@ -112,8 +121,24 @@ union all
 select id, 'leased' from delivery where state = 'running'
 ";
 
+/// The statements of one dispatcher.
+#[derive(Debug)]
+pub(crate) struct WriteStatements {
+    alone: SqlStr,
+    within: SqlStr,
+}
+
+impl WriteStatements {
+    pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
+        Self {
+            alone: compose(locals, CLOSED),
+            within: compose(locals, &CLOSED_WITHIN.replace("{closed}", CLOSED)),
+        }
+    }
+}
+
 /// Composes the statement with the inserts of the linked local channels.
-pub(crate) fn compose(locals: &[LocalInsert]) -> SqlStr {
+fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
     let mut statement = HEAD.to_owned();
     for local in locals {
         // A channel's name is a lower case word; it needs no quoting.
@@ -134,13 +159,15 @@ pub(crate) fn compose(locals: &[LocalInsert]) -> SqlStr {
         .map(|local| format!("'{}'", local.channel))
         .chain(["''".to_owned()])
         .collect();
-    let statement = (statement + TAIL).replace("{locals}", &locals.join(", "));
+    let statement = (statement + TAIL)
+        .replace("{locals}", &locals.join(", "))
+        .replace("{closed}", closed);
     AssertSqlSafe(statement).into_sql_str()
 }
 
 pub(crate) async fn write(
     connection: &mut PgConnection,
-    statement: &SqlStr,
+    statements: &WriteStatements,
     batch: &Batch,
     lease: Lease,
 ) -> Result<Admission, sqlx::Error> {
@@ -162,6 +189,10 @@ pub(crate) async fn write(
             })
         })
         .collect();
+    let statement = match lease.lock_wait {
+        Some(_) => &statements.alone,
+        None => &statements.within,
+    };
     let rows = sqlx::query(statement.clone())
         .bind(column(dispatches, |row| row.id))
         .bind(column(dispatches, |row| row.event_type))
