@@ -10,7 +10,9 @@ use clap::{ArgMatches, FromArgMatches, Subcommand};
 use crate::error::CommandError;
 use crate::output::{Ended, Output, Printer};
 use crate::terminal::escaped;
-use crate::{channels, dead, deliveries, dispatch, doctor, events, migrations, prune, worker};
+use crate::{
+    channels, dead, deliveries, dispatch, doctor, events, forget, migrations, prune, worker,
+};
 
 /// A command of operations, as it was typed. The host's own command line holds it with `#[command(flatten)]` or
 /// `#[command(subcommand)]`.
@@ -43,6 +45,11 @@ enum Action {
     Channels(channels::Action),
     /// Deletes what ended long ago; a worker does so every hour by itself
     Prune(prune::Arguments),
+    /// Erases a user: inbox, preferences, addresses, deliveries, windows
+    ///
+    /// What is not erased is said: the content of dispatches that went to others too. Nor is what campanile does not hold: the
+    /// app's own tables, logs, backups, and what providers were given.
+    Forget(forget::Arguments),
     /// Checks the database, the channels and the workers; each line says what mends it
     ///
     /// Ends with 1 if there is a problem. Warnings alone are none.
@@ -133,6 +140,7 @@ impl Action {
             Self::Dead(action) => dead::perform(action, &dispatcher?).await?,
             Self::Channels(action) => channels::perform(action, &dispatcher?).await?,
             Self::Prune(arguments) => prune::prune(&arguments, &dispatcher?).await?,
+            Self::Forget(arguments) => forget::forget(&arguments, &dispatcher?).await?,
         };
         Ok(printer.answer(&answer)?)
     }
@@ -217,6 +225,8 @@ mod tests {
             "deliveries list --limit 1001",
             "deliveries list --state lost",
             "prune --deliveries 30",
+            "forget",
+            "forget u_1",
         ] {
             let line = ["app"].into_iter().chain(line.split(' '));
             let error = Flat::try_parse_from(line).unwrap_err();

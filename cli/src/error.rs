@@ -5,7 +5,7 @@ use std::io;
 
 use campanile::deliveries::DeliveryChangeError;
 use campanile::pauses::PauseError;
-use campanile::{DispatchError, RegistryError, StoreError};
+use campanile::{DispatchError, ForgetError, RegistryError, StoreError};
 use uuid::Uuid;
 
 /// Why a command failed.
@@ -33,6 +33,9 @@ pub enum CommandError {
     /// No such channel, or it was not paused or resumed.
     #[error(transparent)]
     Channel(#[from] PauseError),
+    /// The user was not forgotten.
+    #[error(transparent)]
+    Forget(#[from] ForgetError),
     /// The worker was told to stop a second time.
     #[error("told to stop twice: what was under way comes again, after its lease")]
     Hurried,
@@ -68,6 +71,7 @@ impl CommandError {
                 | Self::Dispatch(DispatchError::Store(_))
                 | Self::Change(DeliveryChangeError::Store(_))
                 | Self::Channel(PauseError::Store(_))
+                | Self::Forget(ForgetError::Store(_))
         )
     }
 

@@ -50,6 +50,7 @@
 //! | `dead list`, `redrive` | deliveries that used up their attempts or will never work |
 //! | `channels list`, `pause`, `resume` | channels that wait |
 //! | `prune` | removes what ended long ago |
+//! | `forget` | erases a user, and says what stays |
 //! | `doctor` | checks the database, the channels and the workers; each line says what mends it |
 //!
 //! Exit codes: 0, it went well; 1, it failed, or the doctor found a problem; 2, the command line was not understood.
@@ -72,6 +73,7 @@ mod timeline;
 mod dead;
 mod channels;
 mod prune;
+mod forget;
 mod doctor;
 mod table;
 mod terminal;

@@ -273,8 +273,10 @@ pub trait Channel: Send + Sync + 'static {
     }
 
     /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
-    /// [`Database::sql`](crate::Database::sql). They run in the transaction of
-    /// [`Dispatcher::forget_user`](crate::Dispatcher::forget_user), before the address book's rows go.
+    /// [`Database::sql`](crate::Database::sql). Where `$2` occurs it is a JSON array of the user's addresses, as they are and in
+    /// the forms in which they may be compared: in small letters, without a name, the domain in ASCII. They run in the transaction of
+    /// [`Dispatcher::forget_user`](crate::Dispatcher::forget_user), in a binary that links the channel. Lock rows in a fixed order
+    /// where others lock them too.
     fn forget(&self) -> &'static [&'static str] {
         &[]
     }
@@ -305,8 +307,7 @@ pub struct LocalChannel {
     pub postgres: &'static str,
     /// The statement for SQLite.
     pub sqlite: &'static str,
-    /// The statements that erase the user `$1` from the channel's tables, with the placeholders of
-    /// [`Database::sql`](crate::Database::sql).
+    /// The statements that erase the user `$1` from the channel's tables, as [`Channel::forget`].
     pub forget: &'static [&'static str],
     /// The statements that remove rows the user has been done with for more than `$1` microseconds, at most `$2` of them,
     /// with the placeholders of [`Database::sql`](crate::Database::sql). Each is run by

@@ -77,7 +77,7 @@ pub use crate::database::Database;
 pub use crate::dispatch::{Dispatcher, Explanation};
 pub use crate::error::{DispatchError, StoreError};
 pub use crate::event::NotifiableEvent;
-pub use crate::forget::ForgetError;
+pub use crate::forget::{ForgetError, Forgotten};
 pub use crate::notice::{EventRequest, Notice};
 pub use crate::registry::{Registry, RegistryError};
 pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};

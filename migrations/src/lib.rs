@@ -9,9 +9,11 @@
 )]
 
 mod state;
+mod erase;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+pub use crate::erase::ERASE;
 pub use crate::state::{MigrationError, is_missing_table, may_run_beside, needs};
 
 /// A migration: its version, its name, and the same step for each database.

@@ -3,7 +3,7 @@
 use campanile::NotifiableEvent as _;
 use campanile::delivery::Verdict;
 use campanile_pigeon::{Flight, PigeonSettings};
-use campanile_tests::events::PigeonAlone;
+use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, TestDatabase, both_databases};
 use serde_json::json;
 
@@ -152,5 +152,23 @@ both_databases! {
         let url = unmigrated(&database).await;
         let migrated = run_on(&url, &["--without-mail", "migrate"]).await;
         assert!(migrated.text().starts_with("applied "), "{migrated:?}");
+    }
+
+    async fn a_user_is_forgotten_if_one_says_yes(app: App) {
+        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
+        let written = app.database.written().await;
+        assert!(run(&app.database, "forget u_ada").await.refusal(2).contains("--yes"));
+        assert_eq!(app.database.written().await, written);
+        let text = run(&app.database, "forget u_ada --yes").await;
+        assert_eq!(
+            text.text(),
+            "erased of u_ada: 1 delivery, 0 dispatches with their content, 5 other rows\n\
+             not erased: the content of 1 dispatch to others too; it goes when the others are forgotten, or with `prune`\n"
+        );
+        let bob = run(&app.database, "forget u_bob --yes --json").await;
+        assert_eq!(bob.json(), json!({ "deliveries": 1, "dispatches": 1, "sharedDispatches": 0, "rows": 4 }));
+        assert_eq!(app.database.written().await, 0);
+        let empty = run_on(&app.database.url, &["forget", "", "--yes"]).await;
+        assert!(empty.refusal(1).contains("empty"), "{empty:?}");
     }
 }

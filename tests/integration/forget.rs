@@ -1,9 +1,17 @@
 //! Forgetting a user erases a person everywhere, and nobody else.
 
-use campanile::NotifiableEvent as _;
+use std::time::Duration;
+
 use campanile::preferences::Choice;
-use campanile_tests::events::Role;
+use campanile::prune::Retention;
+use campanile::{ForgetError, NotifiableEvent as _, Registry};
+use campanile_tests::app::{BrokenBook, HostBook};
+use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, both_databases};
+
+/// What is left of dispatches: rows with content that nobody's delivery needs.
+const ORPHANS: &str = "select count(*) from {campanile}notification_dispatches as dispatch where not exists \
+    (select 1 from {campanile}notification_deliveries as delivery where delivery.dispatch_id = dispatch.id)";
 
 both_databases! {
     async fn a_forgotten_user_has_no_row_in_any_table(app: App) {
@@ -38,5 +46,103 @@ both_databases! {
         app.dispatcher.forget_user("u_stranger").await.unwrap();
         assert_eq!(app.database.written().await, before);
         assert!(app.dispatcher.forget_user("").await.is_err());
+    }
+
+    async fn what_is_erased_and_what_stays_is_said(app: App) {
+        let both = app.role_changed(Role::Admin).about("both").to(["u_ada", "u_bob"]);
+        let alone = app.role_changed(Role::Admin).about("alone").to(["u_ada"]);
+        app.dispatcher.dispatch(both).await.unwrap();
+        app.dispatcher.dispatch(alone).await.unwrap();
+        let forgotten = app.dispatcher.forget_user("u_ada").await.unwrap();
+        assert_eq!((forgotten.deliveries, forgotten.dispatches, forgotten.shared_dispatches), (2, 1, 1));
+        // Two inbox items, two windows, three addresses.
+        assert_eq!(forgotten.rows, 7);
+        let forgotten = app.dispatcher.forget_user("u_bob").await.unwrap();
+        assert_eq!((forgotten.dispatches, forgotten.shared_dispatches), (1, 0));
+    }
+
+    async fn people_of_one_dispatch_who_are_forgotten_at_once_leave_nothing(app: App) {
+        for n in 0..60 {
+            let people = ["a", "b", "c"].map(|name| format!("{name}_{n}"));
+            app.dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
+            for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.forget_user(user))).await {
+                assert_eq!(forgotten.unwrap().deliveries, 2);
+            }
+        }
+        assert_eq!((app.database.written().await, app.database.number(ORPHANS).await), (0, 0));
+    }
+
+    async fn forgetting_beside_a_prune_leaves_nothing(app: App) {
+        let retention = Retention { deliveries: Duration::from_mins(1), ..Retention::default() };
+        for n in 0..60 {
+            let (ended, waiting) = (format!("b_{n}"), format!("a_{n}"));
+            app.dispatcher.enqueue(app.password_changed().to([&ended, &waiting])).await.unwrap();
+            app.database.execute(&format!(
+                "update {{campanile}}notification_deliveries set state = 'delivered', finished_at = {{earlier(3600000000)}} \
+                 where user_id = '{ended}'"
+            )).await;
+            let (forgotten, pruned) = tokio::join!(app.dispatcher.forget_user(&waiting), app.dispatcher.prune(retention));
+            assert_eq!(forgotten.unwrap().deliveries, 2);
+            // It passes over what is being forgotten.
+            pruned.unwrap();
+            app.dispatcher.prune(retention).await.unwrap();
+            assert_eq!(app.database.count("notification_deliveries").await, 0);
+        }
+        assert_eq!(app.database.number(ORPHANS).await, 0);
+    }
+
+    async fn forgetting_beside_a_worker_leaves_nothing(app: App) {
+        let people: Vec<String> = (0..20).map(|n| format!("u_{n}")).collect();
+        for user in &people {
+            app.address(user, "pigeon", "the tower").await;
+        }
+        for n in 0..5 {
+            let notice = PigeonAlone { text: "secret".into() }.about(n).to(&people);
+            app.dispatcher.enqueue(notice).await.unwrap();
+        }
+        let dispatcher = app.dispatcher.clone();
+        let working = tokio::spawn(async move {
+            while dispatcher.deliver_due(10).await.unwrap().claimed > 0 {}
+        });
+        for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.forget_user(user))).await {
+            forgotten.unwrap();
+        }
+        working.await.unwrap();
+        assert_eq!((app.database.written().await, app.database.number(ORPHANS).await), (0, 0));
+    }
+
+    async fn a_suppressed_address_goes_however_it_was_written(app: App) {
+        for (n, written) in [
+            "plain@example.com", "Ada@Example.com", "Ada Lovelace <ada@example.com>", " ada@example.com", "ada@BÜCHER.example",
+            "jörg@example.com", "JÖRG@example.com",
+        ].into_iter().enumerate() {
+            let user = format!("u_{n}");
+            app.address(&user, "email", written).await;
+            app.suppress(written.trim()).await;
+            assert_eq!(app.database.count("email_suppressions").await, 1, "{written}");
+            app.dispatcher.forget_user(&user).await.unwrap();
+            assert_eq!(app.database.count("email_suppressions").await, 0, "{written}");
+        }
+    }
+
+    async fn the_hosts_own_address_book_is_asked_and_has_to_answer(app: App) {
+        app.suppress("u_7@host.example").await;
+        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_7"])).await.unwrap();
+        let written = app.database.written().await;
+        let broken = app.builder().address_book(BrokenBook).build().unwrap();
+        let error = broken.forget_user("u_7").await.unwrap_err();
+        assert!(matches!(error, ForgetError::AddressBook { .. }), "{error}");
+        assert_eq!(app.database.written().await, written);
+        let host = app.builder().address_book(HostBook::default()).build().unwrap();
+        host.forget_user("u_7").await.unwrap();
+        assert_eq!((app.database.written().await, app.database.count("email_suppressions").await), (0, 0));
+    }
+
+    async fn a_binary_without_the_channels_erases_their_tables_too(app: App) {
+        app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        app.suppress("u_ada@example.com").await;
+        let bare = app.builder().registry(Registry::new([], []).unwrap()).build().unwrap();
+        bare.forget_user("u_ada").await.unwrap();
+        assert_eq!((app.database.written().await, app.database.count("email_suppressions").await), (0, 0));
     }
 }

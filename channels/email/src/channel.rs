@@ -17,7 +17,7 @@ use crate::compose::{Composed, Composer};
 use crate::mail::Mail;
 use crate::mailer::{Answer, Mailer};
 use crate::settings::EmailSettings;
-use crate::suppression::{FORGET, SuppressionError, Suppressions};
+use crate::suppression::{SuppressionError, Suppressions};
 
 /// How long the suppression list may take; with the eight seconds of a mailer it stays within the attempt's ten.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -73,10 +73,6 @@ impl Channel for Email {
 
     fn policy(&self) -> Policy {
         self.mailer.policy()
-    }
-
-    fn forget(&self) -> &'static [&'static str] {
-        FORGET
     }
 }
 

@@ -13,12 +13,6 @@ use crate::mailbox::{InvalidMailbox, Mailbox};
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 500;
 
-/// The statement that erases a user's addresses from the list, while the address book still knows them.
-pub(crate) const FORGET: &[&str] = &[
-    "delete from {campanile}email_suppressions where address in \
-    (select lower(address) from {campanile}notification_addresses where user_id = $1 and channel = 'email')",
-];
-
 /// The table `email_suppressions`. Cheap to clone.
 ///
 /// Addresses are compared in lower case, with their domain in ASCII.
