@@ -84,17 +84,13 @@ fn wait(id: Uuid, jobs: &Receiver<Job>) -> Option<Job> {
     }
     let mut idle = idle();
     let place = idle.iter().position(|(thread, _)| *thread == id);
-    match place {
-        Some(place) => {
-            idle.remove(place);
-            None
-        }
-        // Somebody has taken it just now, and sends.
-        None => {
-            drop(idle);
-            jobs.recv().ok()
-        }
+    if let Some(place) = place {
+        idle.remove(place);
+        return None;
     }
+    // Somebody has taken it just now, and sends.
+    drop(idle);
+    jobs.recv().ok()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) async fn keep_pruned(inner: Arc<Inner>, retention: Retention) {
         };
         match pruned {
             Ok(pruned) => {
-                tracing::info!(target: "campanile", ?pruned, "what ended long ago was pruned")
+                tracing::info!(target: "campanile", ?pruned, "what ended long ago was pruned");
             }
             Err(error) => tracing::warn!(
                 target: "campanile",
