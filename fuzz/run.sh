@@ -8,9 +8,10 @@ cd "$(dirname "$0")/.."
 seconds="${1:-60}"
 [ $# -eq 0 ] || shift
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+# shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(cargo fuzz list)
 for target in "$@"; do
     echo "fuzz: $target, $seconds s"
-    # An input may take ten seconds and half a gigabyte, and has the size of what is accepted.
-    cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 -max_len=16384 -print_final_stats=0
+    # An input may take ten seconds and a gigabyte, and has the size of what is accepted.
+    cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384
 done
