@@ -117,7 +117,9 @@ both_databases! {
             for user in ["u_ada", "u_bob"] {
                 app.address(user, "pigeon", "the tower").await;
             }
-            let forgotten = async |user: &str| drop(app.dispatcher.forget_user(user).await.unwrap());
+            let forgotten = async |user: &str| {
+                app.dispatcher.forget_user(user).await.unwrap();
+            };
             assert!(!second_sets_out(&app, by, forgotten).await);
             app.database.advance_windows(61).await;
         }
