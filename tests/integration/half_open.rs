@@ -25,7 +25,12 @@ async fn far(proxy: &FaultProxy, connections: u32) -> Database {
 
 /// What an app asks of campanile, each on a connection of its own: three dispatches, a page of the inbox, a count, a mark, and
 /// the settings, read and written.
-fn calls(app: &App, dispatcher: &Dispatcher) -> Vec<tokio::task::JoinHandle<Result<(), String>>> {
+async fn calls(
+    app: &App,
+    dispatcher: &Dispatcher,
+) -> Vec<tokio::task::JoinHandle<Result<(), String>>> {
+    let near = Inbox::for_user(&app.database.database, "u_ada").unwrap();
+    let shown = near.feed(Page::default()).await.unwrap().as_of;
     let database = dispatcher.database();
     let inbox = || Inbox::for_user(database, "u_ada").unwrap();
     let mut calls = Vec::new();
@@ -59,7 +64,7 @@ fn calls(app: &App, dispatcher: &Dispatcher) -> Vec<tokio::task::JoinHandle<Resu
     }));
     let one = inbox();
     calls.push(tokio::spawn(async move {
-        let marked = one.mark_all_read(uuid::Uuid::now_v7()).await;
+        let marked = one.mark_all_read(&shown, &[]).await;
         marked.map(drop).map_err(|error| error.to_string())
     }));
     for write in [false, true] {
@@ -90,7 +95,7 @@ fn callers_on_half_open_connections_are_answered_and_the_next_ones_served() {
             .unwrap();
         // Every connection is open and in the middle of a statement, for all that goes to the server stays on its way.
         proxy.slow(Duration::from_mins(1), Duration::ZERO);
-        let calls = calls(&app, &dispatcher);
+        let calls = calls(&app, &dispatcher).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         proxy.strand();
         proxy.slow(Duration::ZERO, Duration::ZERO);
@@ -98,7 +103,7 @@ fn callers_on_half_open_connections_are_answered_and_the_next_ones_served() {
         for answer in answers.expect("everybody is answered") {
             assert!(answer.unwrap().is_err(), "nothing passed");
         }
-        let next = self::calls(&app, &dispatcher);
+        let next = self::calls(&app, &dispatcher).await;
         let answers = tokio::time::timeout(FOR_EVER, futures_util::future::join_all(next)).await;
         for answer in answers.expect("everybody is answered") {
             answer.unwrap().unwrap();
