@@ -8,4 +8,5 @@ pub const ERASE: &[&str] = &[
     "delete from {campanile}notifications where user_id = $1 and archived_at is null",
     "delete from {campanile}notifications where user_id = $1 and archived_at is not null",
     "delete from {campanile}email_suppressions where address in (select {texts($2)})",
+    "delete from {campanile}email_suspects where address in (select {texts($2)})",
 ];

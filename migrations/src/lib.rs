@@ -58,6 +58,7 @@ const STEPS: &[Step] = &[
     step!(7, "prune_read", "0007_prune_read.sql"),
     step!(8, "inbox_views", "0008_inbox_views.sql"),
     step!(9, "inbox_changes", "0009_inbox_changes.sql"),
+    step!(10, "suppressions", "0010_suppressions.sql"),
     step!(11, "brake", "0011_brake.sql"),
     step!(12, "claims", "0012_claims.sql"),
     step!(13, "chores", "0013_chores.sql"),

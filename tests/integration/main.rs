@@ -17,6 +17,7 @@ mod preferences;
 mod rendering;
 mod inbox;
 mod email;
+mod mail_refusals;
 mod push;
 mod fourth_channel;
 mod delivery;

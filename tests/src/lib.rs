@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod fault_proxy;
 pub mod provider;
 pub mod outside;
+pub mod smtp;
 
 use campanile_inbox as _;
 

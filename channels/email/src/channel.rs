@@ -13,11 +13,12 @@ use campanile::policy::Policy;
 use campanile::setup::{Setup, SetupError};
 
 use crate::EMAIL;
+use crate::bounces::{Bounces, MAX_IN_A_ROW};
 use crate::compose::{Composed, Composer};
 use crate::mail::Mail;
 use crate::mailer::{Answer, Mailer};
 use crate::settings::EmailSettings;
-use crate::suppression::{SuppressionError, Suppressions};
+use crate::suppression::{Known, SuppressionError, SuppressionKind, Suppressions};
 
 /// How long the suppression list may take; with the eight seconds of a mailer it stays within the attempt's ten.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ pub(crate) fn build(setup: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
         composer: Composer { from, reply_to },
         mailer: settings.mailer,
         suppressions: Suppressions::new(setup.database().clone()),
+        bounces: Bounces::default(),
     }))
 }
 
@@ -37,6 +39,7 @@ struct Email {
     composer: Composer,
     mailer: Arc<dyn Mailer>,
     suppressions: Suppressions,
+    bounces: Bounces,
 }
 
 #[async_trait]
@@ -48,8 +51,8 @@ impl Channel for Email {
         let Ok((mails, mut verdicts)) = composing.await else {
             return vec![Verdict::retry("the mails were not composed"); batch.len()];
         };
-        let suppressed = match self.suppressed(&mails).await {
-            Ok(suppressed) => suppressed,
+        let known = match self.known(&mails).await {
+            Ok(known) => known,
             Err(verdict) => {
                 verdicts.extend(mails.iter().map(|its| (its.index, verdict.clone())));
                 return in_order(verdicts, batch.len());
@@ -57,13 +60,13 @@ impl Channel for Email {
         };
         let (suppressed, sendable): (Vec<_>, Vec<_>) = mails
             .into_iter()
-            .partition(|its| suppressed.contains(&its.mail.to.comparable()));
+            .partition(|its| known.suppressed.contains(&its.mail.to.comparable()));
         verdicts.extend(
             suppressed
                 .iter()
                 .map(|its| (its.index, Verdict::SuppressedAddress)),
         );
-        verdicts.extend(self.send(sendable).await);
+        verdicts.extend(self.send(sendable, &known.suspects).await);
         in_order(verdicts, batch.len())
     }
 
@@ -77,16 +80,19 @@ impl Channel for Email {
 }
 
 impl Email {
-    /// The suppressed ones among these addresses: the last question before the wire. Without an answer nothing is sent.
-    async fn suppressed(&self, mails: &[Composed]) -> Result<HashSet<String>, Verdict> {
+    /// What the list knows of these addresses: the last question before the wire. Without an answer nothing is sent.
+    async fn known(&self, mails: &[Composed]) -> Result<Known, Verdict> {
         if mails.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(Known::default());
         }
-        let mut addresses: Vec<String> = mails.iter().map(|its| its.mail.to.comparable()).collect();
+        let mut addresses: Vec<String> = mails
+            .iter()
+            .map(|composed| composed.mail.to.comparable())
+            .collect();
         addresses.sort_unstable();
         addresses.dedup();
-        match tokio::time::timeout(LIST_TIMEOUT, self.suppressions.among(&addresses)).await {
-            Ok(Ok(suppressed)) => Ok(suppressed),
+        match tokio::time::timeout(LIST_TIMEOUT, self.suppressions.known(&addresses)).await {
+            Ok(Ok(known)) => Ok(known),
             Ok(Err(error)) => Err(Verdict::retry(format!(
                 "the suppression list did not answer: {error}"
             ))),
@@ -96,10 +102,14 @@ impl Email {
         }
     }
 
-    async fn send(&self, composed: Vec<Composed>) -> Vec<(usize, Verdict)> {
+    async fn send(
+        &self,
+        composed: Vec<Composed>,
+        suspects: &HashSet<String>,
+    ) -> Vec<(usize, Verdict)> {
         let (indexes, mails): (Vec<_>, Vec<_>) = composed
             .into_iter()
-            .map(|its| (its.index, its.mail))
+            .map(|composed| (composed.index, composed.mail))
             .unzip();
         let mut verdicts = Vec::with_capacity(mails.len());
         for (indexes, mails) in indexes
@@ -108,13 +118,9 @@ impl Email {
         {
             let answers = self.mailer.send(mails).await;
             if answers.len() == mails.len() {
-                self.suppress(mails, &answers).await;
-                verdicts.extend(
-                    indexes
-                        .iter()
-                        .copied()
-                        .zip(answers.iter().map(Answer::verdict)),
-                );
+                let (judged, lessons) = self.judge(mails, answers, suspects);
+                self.learn(lessons).await;
+                verdicts.extend(indexes.iter().copied().zip(judged));
             } else {
                 let miscounted = Verdict::unknown(format!(
                     "the mailer gave {} answers for {} mails",
@@ -127,27 +133,51 @@ impl Email {
         verdicts
     }
 
-    /// Puts the addresses that bounced on the list. A failure is logged: the next mail bounces again.
-    async fn suppress(&self, mails: &[Mail], answers: &[Answer]) {
-        let bounced = mails
-            .iter()
-            .zip(answers)
-            .filter_map(|(mail, answer)| match answer {
-                Answer::Bounced(error) => Some((mail, error)),
-                Answer::Judged(_) => None,
-            });
-        let bounced: Vec<_> = bounced.collect();
-        if bounced.is_empty() {
+    /// The verdicts, and what the list has to learn. What refuses everybody is our own fault, and blames nobody.
+    fn judge(
+        &self,
+        mails: &[Mail],
+        answers: Vec<Answer>,
+        suspects: &HashSet<String>,
+    ) -> (Vec<Verdict>, Lessons) {
+        let mut lessons = Lessons::default();
+        let mut verdicts = Vec::with_capacity(mails.len());
+        for (mail, answer) in mails.iter().zip(answers) {
+            let address = mail.to.comparable();
+            let (error, blamed) = match answer {
+                Answer::Judged(verdict) => {
+                    if matches!(verdict, Verdict::Accepted { .. }) {
+                        self.bounces.accepted();
+                        if suspects.contains(&address) {
+                            lessons.acquitted.push(address);
+                        }
+                    }
+                    verdicts.push(verdict);
+                    continue;
+                }
+                Answer::Bounced(error) => (error, &mut lessons.bounced),
+                Answer::Suspected(error) => (error, &mut lessons.suspected),
+            };
+            match self.bounces.bounced(&address) {
+                None => {
+                    blamed.push((address, format!("bounced: {error}")));
+                    verdicts.push(Verdict::permanent(error));
+                }
+                Some(row) => {
+                    verdicts.push(Verdict::misconfigured(everybody_is_refused(&error)));
+                    lessons.not_to_blame = row;
+                }
+            }
+        }
+        (verdicts, lessons)
+    }
+
+    /// Writes down what was learned. A failure is logged: the next mail teaches it again.
+    async fn learn(&self, lessons: Lessons) {
+        if lessons.is_empty() {
             return;
         }
-        let adding = async {
-            for (mail, error) in bounced {
-                let reason = format!("bounced: {error}");
-                self.suppressions.add(mail.to.address(), &reason).await?;
-            }
-            Ok::<(), SuppressionError>(())
-        };
-        let failure = match tokio::time::timeout(LIST_TIMEOUT / 2, adding).await {
+        let failure = match tokio::time::timeout(LIST_TIMEOUT / 2, self.write_down(lessons)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => DeliveryError::new(error.to_string()),
             Err(_) => DeliveryError::new("the suppression list did not answer in time"),
@@ -156,8 +186,62 @@ impl Email {
             target: "campanile",
             channel = EMAIL.name(),
             error = %failure,
-            "an address that bounced was not put on the suppression list"
+            "the suppression list was not written: an address that bounced is mailed once more"
         );
+    }
+
+    async fn write_down(&self, lessons: Lessons) -> Result<(), SuppressionError> {
+        let list = &self.suppressions;
+        let is_to_blame = |address: &String| !lessons.not_to_blame.contains(address);
+        for (address, reason) in lessons.bounced.iter().filter(|entry| is_to_blame(&entry.0)) {
+            list.add_as(SuppressionKind::Bounce, address, reason)
+                .await?;
+        }
+        for (address, reason) in lessons
+            .suspected
+            .iter()
+            .filter(|entry| is_to_blame(&entry.0))
+        {
+            list.suspect(address, reason).await?;
+        }
+        if !lessons.acquitted.is_empty() {
+            list.acquit(&lessons.acquitted).await?;
+        }
+        // Looked at last: another call may have been the one too many while this one was written down.
+        match self.bounces.not_to_blame() {
+            Some(row) => Ok(list.rehabilitate(&row).await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the suppression list has to learn of a call: addresses in their comparable form, and why.
+#[derive(Debug, Default)]
+struct Lessons {
+    bounced: Vec<(String, String)>,
+    suspected: Vec<(String, String)>,
+    /// A mail arrived at these, which were suspected.
+    acquitted: Vec<String>,
+    /// These bounced only because everybody did.
+    not_to_blame: Vec<String>,
+}
+
+impl Lessons {
+    const fn is_empty(&self) -> bool {
+        self.bounced.is_empty()
+            && self.suspected.is_empty()
+            && self.acquitted.is_empty()
+            && self.not_to_blame.is_empty()
+    }
+}
+
+fn everybody_is_refused(error: &DeliveryError) -> DeliveryError {
+    let text = format!(
+        "the last {MAX_IN_A_ROW} addresses were all refused, which is taken for a fault of the sender: {error}"
+    );
+    match error.status() {
+        Some(status) => DeliveryError::new(text).with_status(status),
+        None => DeliveryError::new(text),
     }
 }
 

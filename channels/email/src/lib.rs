@@ -12,6 +12,7 @@ mod body;
 mod mime;
 mod compose;
 mod channel;
+mod bounces;
 mod suppression;
 mod mailer;
 mod capture;
@@ -42,7 +43,9 @@ pub use crate::resend::Resend;
 pub use crate::settings::EmailSettings;
 #[cfg(feature = "smtp")]
 pub use crate::smtp::Smtp;
-pub use crate::suppression::{SuppressionError, Suppressions};
+pub use crate::suppression::{
+    Suppression, SuppressionError, SuppressionFilter, SuppressionKind, Suppressions,
+};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

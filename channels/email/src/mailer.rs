@@ -98,7 +98,14 @@ pub enum Answer {
     Judged(Verdict),
     /// A hard bounce: the receiving side says that there is no such address. The delivery fails for good, and the address
     /// goes on the suppression list.
+    ///
+    /// Say it only of what speaks of the address: a refusal of your sender, your network or your account is
+    /// [`Verdict::Misconfigured`], a limit on how much you send is [`Verdict::Retry`] with
+    /// [`ErrorClass::RateLimited`](campanile::delivery::ErrorClass::RateLimited).
     Bounced(DeliveryError),
+    /// The recipient was refused, and nothing was said of why. The delivery fails for good, and the address goes on the
+    /// suppression list if that happens again on another day, without an accepted mail in between.
+    Suspected(DeliveryError),
 }
 
 impl From<Verdict> for Answer {
@@ -113,7 +120,7 @@ impl Answer {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Judged(verdict) => verdict.clone(),
-            Self::Bounced(error) => Verdict::permanent(error.clone()),
+            Self::Bounced(error) | Self::Suspected(error) => Verdict::permanent(error.clone()),
         }
     }
 }

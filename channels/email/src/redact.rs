@@ -1,7 +1,15 @@
 //! **Redacts** what others say before it is logged or stored: a server may repeat an address or a secret in its answer.
 
+/// The longest text that is stored or logged, in characters.
+const MAX_CHARACTERS: usize = 300;
+
 /// The text on one line, shortened, every word with an `@` in it masked, and every secret too.
 pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
+    mask(text, secrets).chars().take(MAX_CHARACTERS).collect()
+}
+
+/// The same at its whole length.
+pub(crate) fn mask(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "[secret]");
@@ -20,7 +28,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
         }
         line.extend(word.chars().filter(|character| !character.is_control()));
     }
-    line.chars().take(300).collect()
+    line
 }
 
 #[cfg(test)]

@@ -3,33 +3,129 @@
 //! It is asked last, right before the wire. It knows addresses only: no user, no preference.
 
 use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
 
 use campanile::database::{Database, each_connection, each_database};
 use campanile::error::StoreError;
-use campanile::sqlx::{self, Row as _};
+use campanile::sqlx::{self, Row};
 
 use crate::mailbox::{InvalidMailbox, Mailbox};
 
 /// The longest reason, in characters.
-const LONGEST_REASON: usize = 500;
+const MAX_REASON: usize = 500;
+
+/// How much later a second refusal without a reason has to come so that its address is suppressed.
+const ANOTHER_DAY: Duration = Duration::from_hours(24);
+
+/// A later end replaces an earlier one; an entry without an end stays as it is.
+const ADD: &str = "\
+    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
+    values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
+    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
+    where listed.expires_at is not null \
+    and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
+
+const COLUMNS: &str =
+    "address, reason, kind, {micros(created_at)} as since, {micros(expires_at)} as expires_at";
+
+const COUNTS: &str = "(expires_at is null or expires_at > {now})";
 
 /// The table `email_suppressions`. Cheap to clone.
 ///
-/// Addresses are compared in lower case, with their domain in ASCII.
+/// Addresses are compared in lower case, with their domain in ASCII. An entry whose time is over does not count.
 ///
 /// ```
 /// # async fn example(database: campanile::Database) -> Result<(), campanile_email::SuppressionError> {
-/// use campanile_email::Suppressions;
+/// use std::time::Duration;
+///
+/// use campanile_email::{SuppressionFilter, SuppressionKind, Suppressions};
 ///
 /// let suppressions = Suppressions::new(database);
 /// suppressions.add("ada@example.com", "asked support to stop").await?;
 /// assert!(suppressions.contains("Ada@Example.com").await?);
+///
+/// let two_weeks = Duration::from_hours(14 * 24);
+/// suppressions.add_for(two_weeks, SuppressionKind::Bounce, "bob@example.com", "his server is down").await?;
+/// for suppression in suppressions.list(SuppressionFilter::default()).await? {
+///     println!("{}: {} ({})", suppression.kind.as_str(), suppression.address, suppression.reason);
+/// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Suppressions {
     database: Database,
+}
+
+/// An address on the list.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Suppression {
+    /// The address, in lower case, its domain in ASCII.
+    pub address: String,
+    /// How it came there.
+    pub kind: SuppressionKind,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// Until when; without it, until it is removed.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// How an address came on the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SuppressionKind {
+    /// The receiving side said that there is no such address.
+    Bounce,
+    /// The recipient marked a mail as spam.
+    Complaint,
+    /// By hand.
+    Manual,
+}
+
+impl SuppressionKind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[Self::Bounce, Self::Complaint, Self::Manual];
+
+    /// The kind in one word, as the table has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounce => "bounce",
+            Self::Complaint => "complaint",
+            Self::Manual => "manual",
+        }
+    }
+
+    /// An older binary wrote no kind, and began the reasons of bounces with this word.
+    fn read(kind: Option<&str>, reason: &str) -> Self {
+        let by_name = |name| Self::ALL.iter().copied().find(|kind| kind.as_str() == name);
+        match kind.and_then(by_name) {
+            Some(kind) => kind,
+            None if kind.is_none() && reason.starts_with("bounced: ") => Self::Bounce,
+            None => Self::Manual,
+        }
+    }
+}
+
+/// Which entries are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct SuppressionFilter<'a> {
+    /// Those after this address in the order of the list, for the next page.
+    pub after: Option<&'a str>,
+    /// How many at the most. Default: 100.
+    pub limit: u32,
+}
+
+impl Default for SuppressionFilter<'_> {
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+        }
+    }
 }
 
 /// Why the list was not read or written.
@@ -52,6 +148,15 @@ impl SuppressionError {
     }
 }
 
+/// What the list knows of some addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Those that must not be mailed.
+    pub(crate) suppressed: HashSet<String>,
+    /// Those that were refused once without a reason.
+    pub(crate) suspects: HashSet<String>,
+}
+
 impl Suppressions {
     /// The list in this database.
     #[must_use]
@@ -59,7 +164,7 @@ impl Suppressions {
         Self { database }
     }
 
-    /// Adds an address and why. An address that is listed keeps its first reason.
+    /// Adds an address by hand, and why. An address that is listed already keeps its reason.
     ///
     /// # Errors
     ///
@@ -69,28 +174,10 @@ impl Suppressions {
     ///
     /// One statement: it is added or it is not.
     pub async fn add(&self, address: &str, reason: &str) -> Result<(), SuppressionError> {
-        let address = comparable(address)?;
-        let reason: String = reason
-            .replace('\0', " ")
-            .chars()
-            .take(LONGEST_REASON)
-            .collect();
-        let statement = self.database.sql(
-            "insert into {campanile}email_suppressions (address, reason, created_at) \
-             values ($1, $2, {now}) on conflict (address) do nothing",
-        );
-        each_database!(&self.database, |pool| {
-            sqlx::query(statement)
-                .bind(address)
-                .bind(reason)
-                .execute(pool)
-                .await
-                .map_err(StoreError::from)?;
-        });
-        Ok(())
+        self.add_as(SuppressionKind::Manual, address, reason).await
     }
 
-    /// Removes an address; whether it was listed.
+    /// Adds an address that bounced or complained, and why.
     ///
     /// # Errors
     ///
@@ -98,21 +185,119 @@ impl Suppressions {
     ///
     /// # Cancel safety
     ///
-    /// One statement: it is removed or it is not.
-    pub async fn remove(&self, address: &str) -> Result<bool, SuppressionError> {
+    /// As [`add`](Suppressions::add).
+    pub async fn add_as(
+        &self,
+        kind: SuppressionKind,
+        address: &str,
+        reason: &str,
+    ) -> Result<(), SuppressionError> {
+        self.insert(kind, address, reason, None).await
+    }
+
+    /// Adds an address for some time. It replaces an entry that ends earlier.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Suppressions::add).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`add`](Suppressions::add).
+    pub async fn add_for(
+        &self,
+        time: Duration,
+        kind: SuppressionKind,
+        address: &str,
+        reason: &str,
+    ) -> Result<(), SuppressionError> {
+        self.insert(kind, address, reason, Some(micros(time))).await
+    }
+
+    async fn insert(
+        &self,
+        kind: SuppressionKind,
+        address: &str,
+        reason: &str,
+        micros: Option<i64>,
+    ) -> Result<(), SuppressionError> {
         let address = comparable(address)?;
-        let statement = self
-            .database
-            .sql("delete from {campanile}email_suppressions where address = $1");
-        let removed: u64 = each_database!(&self.database, |pool| {
+        let statement = self.database.sql(ADD);
+        each_database!(&self.database, |pool| {
             sqlx::query(statement)
                 .bind(address)
+                .bind(shortened(reason))
+                .bind(kind.as_str())
+                .bind(micros)
                 .execute(pool)
                 .await
-                .map_err(StoreError::from)?
-                .rows_affected()
+                .map_err(StoreError::from)?;
         });
+        Ok(())
+    }
+
+    /// Removes an address; whether it was listed. A suspicion against it is dropped too.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Suppressions::add).
+    ///
+    /// # Cancel safety
+    ///
+    /// It is removed or it is not; a suspicion may stay. Call it again if you cannot tell.
+    pub async fn remove(&self, address: &str) -> Result<bool, SuppressionError> {
+        let address = comparable(address)?;
+        let listed = "delete from {campanile}email_suppressions where address = $1";
+        let removed = self.delete(listed, &address).await?;
+        let suspected = "delete from {campanile}email_suspects where address = $1";
+        self.delete(suspected, &address).await?;
         Ok(removed > 0)
+    }
+
+    /// The entries that count, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Suppressions::add).
+    pub async fn list(
+        &self,
+        filter: SuppressionFilter<'_>,
+    ) -> Result<Vec<Suppression>, SuppressionError> {
+        let after = filter.after.map(comparable).transpose()?;
+        let statement = self.database.sql(&format!(
+            "select {COLUMNS} from {{campanile}}email_suppressions where {COUNTS} \
+             and ({{text($1)}} is null or (created_at, address) < \
+             (select created_at, address from {{campanile}}email_suppressions where address = $1)) \
+             order by created_at desc, address desc limit {{int($2)}}"
+        ));
+        Ok(each_database!(&self.database, |pool| {
+            let rows = sqlx::query(statement)
+                .bind(after)
+                .bind(i64::from(filter.limit))
+                .fetch_all(pool)
+                .await
+                .map_err(StoreError::from)?;
+            let rows = rows.iter().map(Suppression::read);
+            rows.collect::<Result<_, _>>().map_err(StoreError::from)?
+        }))
+    }
+
+    /// The entry of an address, if it has one that counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Suppressions::add).
+    pub async fn get(&self, address: &str) -> Result<Option<Suppression>, SuppressionError> {
+        let address = comparable(address)?;
+        let statement = self.database.sql(&format!(
+            "select {COLUMNS} from {{campanile}}email_suppressions where address = $1 and {COUNTS}"
+        ));
+        let found = each_database!(&self.database, |pool| {
+            let row = sqlx::query(statement).bind(address).fetch_optional(pool);
+            let row = row.await.map_err(StoreError::from)?;
+            row.as_ref().map(Suppression::read).transpose()
+        });
+        Ok(found.map_err(StoreError::from)?)
     }
 
     /// Why an address is listed, if it is.
@@ -121,18 +306,7 @@ impl Suppressions {
     ///
     /// As [`add`](Suppressions::add).
     pub async fn reason(&self, address: &str) -> Result<Option<String>, SuppressionError> {
-        let address = comparable(address)?;
-        let statement = self
-            .database
-            .sql("select reason from {campanile}email_suppressions where address = $1");
-        Ok(each_database!(&self.database, |pool| {
-            sqlx::query(statement)
-                .bind(address)
-                .fetch_optional(pool)
-                .await
-                .map_err(StoreError::from)?
-                .map(|row| row.get("reason"))
-        }))
+        Ok(self.get(address).await?.map(|listed| listed.reason))
     }
 
     /// Whether an address is listed.
@@ -141,26 +315,136 @@ impl Suppressions {
     ///
     /// As [`add`](Suppressions::add).
     pub async fn contains(&self, address: &str) -> Result<bool, SuppressionError> {
-        Ok(self.reason(address).await?.is_some())
+        Ok(self.get(address).await?.is_some())
     }
 
-    /// Which of these addresses, given in their comparable form, are listed. One query for any number of them.
-    pub(crate) async fn among(&self, addresses: &[String]) -> Result<HashSet<String>, StoreError> {
-        let statement = self.database.sql(
-            "select address from {campanile}email_suppressions where address in (select {texts($1)})",
-        );
+    /// What is known of these addresses, given in their comparable form. One query for any number of them.
+    pub(crate) async fn known(&self, addresses: &[String]) -> Result<Known, StoreError> {
+        let statement = self.database.sql(&format!(
+            "select address, 0 as suspected from {{campanile}}email_suppressions \
+             where address in (select {{texts($1)}}) and {COUNTS} union all \
+             select address, 1 from {{campanile}}email_suspects where address in (select {{texts($1)}})"
+        ));
         let addresses = serde_json::Value::from(addresses).to_string();
-        let listed = each_connection!(&self.database, |connection| {
-            let rows = sqlx::query(statement)
-                .bind(addresses)
-                .fetch_all(&mut *connection)
+        let rows: Result<Vec<(String, i32)>, sqlx::Error> =
+            each_connection!(&self.database, |connection| {
+                let rows = sqlx::query(statement)
+                    .bind(addresses)
+                    .fetch_all(&mut *connection)
+                    .await?;
+                let rows = rows.iter();
+                rows.map(|row| Ok((row.try_get("address")?, row.try_get("suspected")?)))
+                    .collect()
+            });
+        let mut known = Known::default();
+        for (address, suspected) in rows? {
+            if suspected == 0 {
+                known.suppressed.insert(address);
+            } else {
+                known.suspects.insert(address);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Notes that an address, given in its comparable form, was refused without a reason. If that happened on an earlier day
+    /// too, it bounced.
+    pub(crate) async fn suspect(&self, address: &str, reason: &str) -> Result<(), StoreError> {
+        let note = "insert into {campanile}email_suspects (address, reason, created_at) \
+             values ($1, $2, {now}) on conflict (address) do nothing";
+        let listed = "insert into {campanile}email_suppressions as listed (address, reason, created_at, kind) \
+             select address, $2, {now}, 'bounce' from {campanile}email_suspects \
+             where address = $1 and created_at <= {earlier($3)} on conflict (address) do update \
+             set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = null \
+             where listed.expires_at is not null";
+        let (note, listed) = (self.database.sql(note), self.database.sql(listed));
+        let reason = shortened(reason);
+        each_database!(&self.database, |pool| {
+            let note = sqlx::query(note).bind(address).bind(&reason);
+            note.execute(pool).await?;
+            sqlx::query(listed)
+                .bind(address)
+                .bind(reason)
+                .bind(micros(ANOTHER_DAY))
+                .execute(pool)
                 .await?;
-            rows.iter().map(|row| row.try_get("address")).collect()
         });
-        Ok(listed?)
+        Ok(())
+    }
+
+    /// Drops the suspicion against these addresses, given in their comparable form: a mail arrived there.
+    pub(crate) async fn acquit(&self, addresses: &[String]) -> Result<(), StoreError> {
+        let statement =
+            "delete from {campanile}email_suspects where address in (select {texts($1)})";
+        let addresses = serde_json::Value::from(addresses).to_string();
+        self.delete(statement, &addresses).await?;
+        Ok(())
+    }
+
+    /// Takes these addresses, given in their comparable form, off the list again if they bounced.
+    pub(crate) async fn rehabilitate(&self, addresses: &[String]) -> Result<(), StoreError> {
+        let statement = "delete from {campanile}email_suppressions \
+             where kind = 'bounce' and address in (select {texts($1)})";
+        let text = serde_json::Value::from(addresses).to_string();
+        self.delete(statement, &text).await?;
+        self.acquit(addresses).await
+    }
+
+    async fn delete(&self, statement: &str, argument: &str) -> Result<u64, StoreError> {
+        let statement = self.database.sql(statement);
+        Ok(each_database!(&self.database, |pool| {
+            let query = sqlx::query(statement).bind(argument);
+            query.execute(pool).await?.rows_affected()
+        }))
+    }
+}
+
+impl Suppression {
+    fn read<R: Row>(row: &R) -> Result<Self, sqlx::Error>
+    where
+        for<'a> &'a str: sqlx::ColumnIndex<R>,
+        String: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        i64: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    {
+        let (reason, kind): (String, Option<String>) =
+            (row.try_get("reason")?, row.try_get("kind")?);
+        let expires_at: Option<i64> = row.try_get("expires_at")?;
+        Ok(Self {
+            address: row.try_get("address")?,
+            kind: SuppressionKind::read(kind.as_deref(), &reason),
+            reason,
+            since: time(row.try_get("since")?),
+            expires_at: expires_at.map(time),
+        })
+    }
+}
+
+/// Shows no address.
+impl std::fmt::Debug for Suppression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Suppression")
+            .field("kind", &self.kind)
+            .field("reason", &self.reason)
+            .field("since", &self.since)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 
 fn comparable(address: &str) -> Result<String, InvalidMailbox> {
     Ok(address.parse::<Mailbox>()?.comparable())
+}
+
+fn shortened(reason: &str) -> String {
+    reason.replace('\0', " ").chars().take(MAX_REASON).collect()
+}
+
+/// At most a hundred years: no database reaches much farther.
+fn micros(time: Duration) -> i64 {
+    let time = time.min(Duration::from_hours(100 * 366 * 24));
+    i64::try_from(time.as_micros()).expect("a hundred years are fewer microseconds than fit")
+}
+
+fn time(micros: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }

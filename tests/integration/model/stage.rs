@@ -83,6 +83,7 @@ impl Stage {
             "user_notification_preferences",
             "notification_addresses",
             "email_suppressions",
+            "email_suspects",
         ] {
             let statement = format!("delete from {{campanile}}{table}");
             self.app.database.execute(&statement).await;

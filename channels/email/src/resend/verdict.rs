@@ -41,6 +41,8 @@ pub(super) enum Outcome {
 enum Class {
     Accepted,
     Retry,
+    /// We have sent as much as we may for now; nothing was tried.
+    Quota,
     Permanent,
     /// The same key with another body.
     Conflict,
@@ -75,24 +77,48 @@ struct Invalid {
 }
 
 /// The one table of what follows from what.
-fn class(status: u16, name: &str) -> Class {
+fn class(status: u16, problem: &Problem) -> Class {
     const SET_UP: [&str; 4] = [
         "missing_api_key",
         "invalid_api_key",
         "restricted_api_key",
         "invalid_from_address",
     ];
+    const QUOTA: [&str; 3] = [
+        "rate_limit_exceeded",
+        "daily_quota_exceeded",
+        "monthly_quota_exceeded",
+    ];
+    let name = problem.name.as_str();
     match status {
         200..=299 => Class::Accepted,
         _ if SET_UP.contains(&name) => Class::Misconfigured,
+        _ if QUOTA.contains(&name) => Class::Quota,
         409 if name == "invalid_idempotent_request" => Class::Conflict,
+        429 => Class::Quota,
         // Another 409, `concurrent_idempotent_requests`: an earlier attempt under this key is still under way.
-        408 | 409 | 425 | 429 | 500..=599 => Class::Retry,
+        408 | 409 | 425 | 500..=599 => Class::Retry,
         // A bad key, an account that may not send, a sender that is not verified; a wrong address of the API.
         300..=399 | 401..=405 => Class::Misconfigured,
+        400..=499 if is_about_us(&problem.message) => Class::Misconfigured,
         400..=499 => Class::Permanent,
         _ => Class::Unknown,
     }
+}
+
+/// Whether the words of a `validation_error`, which has no finer name, are about our sender or account and not about this mail.
+fn is_about_us(message: &str) -> bool {
+    const US: [&str; 7] = [
+        "`from`",
+        "from address",
+        "from field",
+        "domain is not verified",
+        "not verified",
+        "api key",
+        "testing emails",
+    ];
+    let message = message.to_lowercase();
+    US.iter().any(|words| message.contains(words))
 }
 
 /// Whether the provider took none of the mails, whatever else went wrong.
@@ -175,7 +201,7 @@ fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
     };
     let problem = problem(body);
     let error = || describe(status, &problem, &redact);
-    match class(status, &problem.name) {
+    match class(status, &problem) {
         Class::Accepted => Verdict::Accepted {
             provider_id: body
                 .and_then(|body| serde_json::from_slice::<Accepted>(body).ok())
@@ -184,6 +210,10 @@ fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
         Class::Retry => Verdict::Retry {
             after: retry_after,
             error: error(),
+        },
+        Class::Quota => Verdict::Retry {
+            after: retry_after,
+            error: error().with_class(ErrorClass::RateLimited),
         },
         Class::Permanent => Verdict::permanent(error()),
         Class::Conflict => Verdict::permanent(error().with_class(ErrorClass::Conflict)),
@@ -202,16 +232,23 @@ fn each(body: &[u8], mails: usize, redact: impl Fn(&str) -> String) -> Option<Ve
     (0..mails)
         .map(
             |index| match errors.iter().find(|invalid| invalid.index == index) {
-                Some(invalid) => Some(Verdict::permanent(format!(
-                    "Resend refused this mail of a batch: {}",
-                    redact(&invalid.message)
-                ))),
+                Some(invalid) => Some(refused_in_batch(&invalid.message, &redact)),
                 None => taken.next().map(|accepted| Verdict::Accepted {
                     provider_id: Some(redact(&accepted.id)),
                 }),
             },
         )
         .collect()
+}
+
+fn refused_in_batch(message: &str, redact: impl Fn(&str) -> String) -> Verdict {
+    let words = redact(message);
+    let error = format!("Resend refused this mail of a batch: {words}");
+    if is_about_us(message) {
+        Verdict::misconfigured(error)
+    } else {
+        Verdict::permanent(error)
+    }
 }
 
 fn problem(body: Option<&[u8]>) -> Problem {
@@ -250,6 +287,63 @@ mod tests {
             Outcome::Refused(Verdict::Retry { .. }) => "refused",
             Outcome::Lost(Verdict::Unknown { .. }) => "lost, unknown",
             _ => "another",
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_us_is_told_from_what_is_wrong_with_a_mail() {
+        for (status, name, message, expected) in [
+            (
+                422,
+                "validation_error",
+                "Invalid `to` field. The email address needs to follow the format",
+                Class::Permanent,
+            ),
+            (
+                422,
+                "validation_error",
+                "Invalid `from` field. The email address needs to follow the format",
+                Class::Misconfigured,
+            ),
+            (
+                400,
+                "validation_error",
+                "The acme.example domain is not verified",
+                Class::Misconfigured,
+            ),
+            (
+                400,
+                "validation_error",
+                "API key is invalid",
+                Class::Misconfigured,
+            ),
+            (
+                403,
+                "validation_error",
+                "You can only send testing emails to your own email address",
+                Class::Misconfigured,
+            ),
+            (422, "invalid_from_address", "", Class::Misconfigured),
+            (
+                422,
+                "missing_required_field",
+                "Missing `subject` field",
+                Class::Permanent,
+            ),
+            (429, "daily_quota_exceeded", "", Class::Quota),
+            (403, "monthly_quota_exceeded", "", Class::Quota),
+            (429, "", "", Class::Quota),
+            (503, "", "", Class::Retry),
+        ] {
+            let problem = Problem {
+                name: name.into(),
+                message: message.into(),
+            };
+            assert_eq!(
+                class(status, &problem),
+                expected,
+                "{status} {name}: {message}"
+            );
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod server;
 mod session;
+mod reply;
 mod verdict;
 
 use std::fmt;

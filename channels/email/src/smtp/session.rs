@@ -12,10 +12,11 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 
+use super::reply::subject;
 use super::server::{Encryption, Server};
 use super::verdict::{Failure, Step};
 use crate::mail::Mail;
-use crate::redact::redact;
+use crate::redact::{mask, redact};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -116,13 +117,16 @@ impl Session {
 
 fn failure(error: &Error, secret: &str) -> Failure {
     match error.status() {
-        Some(code) => Failure::Reply {
-            code: code.into(),
-            text: error
-                .source()
-                .map(|words| redact(&words.to_string(), &[secret]))
-                .unwrap_or_default(),
-        },
+        Some(code) => {
+            // All lines of the reply.
+            let words = error.source().map(ToString::to_string);
+            let words = words.unwrap_or_default();
+            Failure::Reply {
+                code: code.into(),
+                subject: subject(&mask(&words, &[secret])),
+                text: redact(&words, &[secret]),
+            }
+        }
         None if error.is_timeout() => Failure::TimedOut,
         None => Failure::Broken(redact(&error.to_string(), &[secret])),
     }

@@ -1,10 +1,12 @@
 //! What a failed step of an SMTP conversation **means** for the delivery. Pure: no connection, no clock.
 //!
-//! The same reply means different things at different steps: `550` to `RCPT TO` is a bounce, to `MAIL FROM` a sender that
-//! the server does not accept, after the message a refused content.
+//! The same reply means different things at different steps: `550 5.7.1` to `RCPT TO` is a server that does not relay for us, to
+//! `MAIL FROM` a sender that it does not accept, after the message a refused content. Only a reply that speaks of the address
+//! is a bounce; one that says nothing is a suspicion.
 
 use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
 
+use super::reply::Subject;
 use crate::mailer::Answer;
 
 /// How far the conversation got.
@@ -33,7 +35,9 @@ pub(super) enum Failure {
     Reply {
         /// The three digits.
         code: u16,
-        /// Its words, redacted.
+        /// What its words speak of.
+        subject: Subject,
+        /// Its words, redacted and shortened.
         text: String,
     },
     /// The connection broke, or was never made; what the system says of it.
@@ -49,51 +53,63 @@ pub(super) fn judge(step: Step, failure: &Failure) -> Answer {
     let error = describe(step, failure);
     match (step, failure) {
         (Step::Message, Failure::Broken(_) | Failure::TimedOut) => Verdict::unknown(error).into(),
-        (_, Failure::Broken(_)) => Verdict::retry(error.with_class(ErrorClass::Connect)).into(),
+        (Step::Recipient | Step::Data, Failure::Broken(_)) => {
+            Verdict::retry(error.with_class(ErrorClass::Unavailable)).into()
+        }
+        // Nothing was said of the mail yet.
+        (_, Failure::Broken(_))
+        | (Step::Queue | Step::Connect | Step::Login, Failure::TimedOut) => {
+            Verdict::retry(error.with_class(ErrorClass::Connect)).into()
+        }
         (_, Failure::TimedOut) => Verdict::retry(error.with_class(ErrorClass::Timeout)).into(),
         (Step::Recipient, Failure::Unsupported(_)) => Verdict::permanent(error).into(),
         (_, Failure::Unsupported(_)) => Verdict::misconfigured(error).into(),
-        (_, Failure::Reply { code, text }) => match reply(step, *code, text) {
+        (_, Failure::Reply { code, subject, .. }) => match reply(step, *code, *subject) {
+            Class::NotReady => Verdict::retry(error.with_class(ErrorClass::Connect)).into(),
+            Class::Quota => Verdict::retry(error.with_class(ErrorClass::RateLimited)).into(),
             Class::Retry => Verdict::retry(error).into(),
             Class::Permanent => Verdict::permanent(error).into(),
             Class::Misconfigured => Verdict::misconfigured(error).into(),
             Class::Bounced => Answer::Bounced(error.with_class(ErrorClass::Bounced)),
+            Class::Suspected => Answer::Suspected(error.with_class(ErrorClass::Bounced)),
         },
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
+    /// The server takes nobody now; nothing was tried.
+    NotReady,
+    /// We have sent as much as we may for now; nothing was tried.
+    Quota,
     Retry,
     Permanent,
     Misconfigured,
     Bounced,
+    Suspected,
 }
 
-fn reply(step: Step, code: u16, text: &str) -> Class {
-    match (step, code, enhanced(text)) {
-        // Log in first, encrypt first, these credentials are wrong (RFC 4954, section 6); the server refuses this client,
-        // this login, this sender; 5.1.7 and 5.1.8 are about the sender's address (RFC 3463, section 3.2).
-        (_, 530 | 534 | 535 | 538, _)
-        | (Step::Queue | Step::Connect | Step::Login | Step::Sender, 500.., _)
-        | (_, 500.., Some((1, 7 | 8))) => Class::Misconfigured,
+const fn reply(step: Step, code: u16, subject: Subject) -> Class {
+    match (step, code, subject) {
+        // Log in first, encrypt first, these credentials are wrong (RFC 4954, section 6).
+        (_, 530 | 534 | 535 | 538, _) => Class::Misconfigured,
+        (_, _, Subject::Quota) => Class::Quota,
+        (Step::Queue | Step::Connect | Step::Login, ..500, _) => Class::NotReady,
+        // Some servers defer what they will never relay.
+        (_, ..500, Subject::Us) => Class::Misconfigured,
         (_, ..500, _) => Class::Retry,
-        (Step::Recipient | Step::Message, _, Some((1, _))) | (Step::Recipient, 550, None) => {
-            Class::Bounced
-        }
-        // A full mailbox, a policy, a content that is refused: the address itself is good.
+        // Too big, for example.
+        (Step::Sender, _, Subject::Mail) => Class::Permanent,
+        // The server refuses this client, this login, this sender. With `RCPT TO` a policy is that of our own server, which has
+        // not seen the content.
+        (Step::Queue | Step::Connect | Step::Login | Step::Sender, _, _)
+        | (_, _, Subject::Us)
+        | (Step::Recipient, _, Subject::Policy) => Class::Misconfigured,
+        (Step::Recipient | Step::Message, _, Subject::Address) => Class::Bounced,
+        (Step::Recipient, 550, Subject::Nothing) => Class::Suspected,
+        // A full mailbox, a content that is refused: the address itself is good.
         (Step::Recipient | Step::Data | Step::Message, _, _) => Class::Permanent,
     }
-}
-
-/// Subject and detail of a permanent enhanced status code, `5.1.1` for example (RFC 3463).
-fn enhanced(text: &str) -> Option<(u16, u16)> {
-    let mut numbers = text.split_whitespace().next()?.split('.');
-    let (class, subject, detail) = (numbers.next()?, numbers.next()?, numbers.next()?);
-    if class != "5" || numbers.next().is_some() {
-        return None;
-    }
-    Some((subject.parse().ok()?, detail.parse().ok()?))
 }
 
 fn describe(step: Step, failure: &Failure) -> DeliveryError {
@@ -107,7 +123,7 @@ fn describe(step: Step, failure: &Failure) -> DeliveryError {
         Step::Message => "handing the message to the SMTP server",
     };
     match failure {
-        Failure::Reply { code, text } => {
+        Failure::Reply { code, text, .. } => {
             DeliveryError::new(format!("{doing}: {code} {text}")).with_status(*code)
         }
         Failure::Broken(cause) => DeliveryError::new(format!("{doing}: {cause}")),
@@ -118,12 +134,18 @@ fn describe(step: Step, failure: &Failure) -> DeliveryError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reply::subject;
     use super::*;
 
     fn class(answer: &Answer) -> &'static str {
         match answer {
             Answer::Bounced(_) => "bounced",
-            Answer::Judged(Verdict::Retry { .. }) => "retry",
+            Answer::Suspected(_) => "suspected",
+            Answer::Judged(verdict @ Verdict::Retry { .. }) => match verdict.error_class() {
+                Some(ErrorClass::Connect) => "connect",
+                Some(ErrorClass::RateLimited) => "quota",
+                _ => "retry",
+            },
             Answer::Judged(Verdict::Permanent { .. }) => "permanent",
             Answer::Judged(Verdict::Misconfigured { .. }) => "misconfigured",
             Answer::Judged(Verdict::Unknown { .. }) => "unknown",
@@ -133,34 +155,54 @@ mod tests {
 
     /// Step, code, what it means, the server's words.
     const REPLIES: &str = "\
-        Connect 421 retry busy
+        Connect 421 connect busy
+        Connect 421 connect 4.7.0 your IP has too much mail under way
         Connect 554 misconfigured no service for you
-        Login 454 retry 4.7.0 temporary
+        Connect 554 misconfigured 5.7.1 blocked using a list
+        Login 454 connect 4.7.0 temporary authentication failure
         Login 534 misconfigured 5.7.9 too weak
         Login 535 misconfigured 5.7.8 bad credentials
         Sender 451 retry 4.3.0 later
         Sender 530 misconfigured 5.7.0 authentication required
         Sender 550 misconfigured 5.1.0 sender rejected
         Sender 553 misconfigured 5.7.1 not owned by user
+        Sender 550 quota 5.4.5 daily sending limit exceeded
+        Sender 552 permanent 5.3.4 too big
         Recipient 421 retry closing
+        Recipient 450 misconfigured 4.7.25 Client host rejected: cannot find your hostname
         Recipient 451 retry 4.7.1 greylisted
         Recipient 452 retry 4.2.2 mailbox full
+        Recipient 452 quota 4.7.1 too many messages from you
+        Recipient 454 misconfigured 4.7.1 Relay access denied
         Recipient 530 misconfigured 5.7.0 must issue STARTTLS
         Recipient 550 bounced 5.1.1 no such user
-        Recipient 550 bounced no such user
-        Recipient 550 bounced
+        Recipient 550 bounced -5.1.1 no such user, see our pages
+        Recipient 550 suspected no such user
+        Recipient 550 suspected
         Recipient 556 bounced 5.1.10 null MX
+        Recipient 553 bounced 5.1.3 bad syntax
+        Recipient 550 permanent 5.1.0 rejected
+        Recipient 550 misconfigured relay not permitted
+        Recipient 550 misconfigured 198.51.100.7 is blocked using zen.dnsbl
+        Recipient 550 misconfigured Verification failed for [address] Sender verify failed
         Recipient 553 misconfigured 5.1.8 sender's domain
-        Recipient 550 permanent 5.7.1 relaying denied
+        Recipient 550 misconfigured 5.7.1 relaying denied
+        Recipient 554 misconfigured 5.7.1 policy
+        Recipient 550 permanent 5.7.133 a group for members
+        Recipient 550 quota 5.1.90 daily limit
         Recipient 552 permanent 5.2.2 mailbox full
-        Recipient 554 permanent 5.7.1 policy
         Recipient 554 permanent no
         Data 451 retry later
         Data 554 permanent no valid recipients
         Message 451 retry 4.3.0 later
         Message 550 bounced 5.1.1 no such user
+        Message 550 quota 5.1.90 you've reached your daily limit
+        Message 550 quota 5.4.5 Daily user sending limit exceeded
+        Message 550 misconfigured 5.7.26 unauthenticated mail is not accepted
+        Message 554 misconfigured DMARC policy of the sender
         Message 550 permanent 5.7.1 looks like spam
         Message 550 permanent spam
+        Message 550 permanent no such user
         Message 552 permanent 5.3.4 too big";
 
     const STEPS: [Step; 7] = [
@@ -182,7 +224,13 @@ mod tests {
             let code = cells.next().unwrap().parse().unwrap();
             let expected = cells.next().unwrap();
             let text = cells.next().unwrap_or_default().to_owned();
-            let answer = judge(step.unwrap(), &Failure::Reply { code, text });
+            let subject = subject(&text);
+            let reply = Failure::Reply {
+                code,
+                subject,
+                text,
+            };
+            let answer = judge(step.unwrap(), &reply);
             assert_eq!(class(&answer), expected, "{row}");
             let verdict = answer.verdict();
             assert_eq!(verdict.error().unwrap().status(), Some(code), "{row}");
@@ -192,7 +240,10 @@ mod tests {
     #[test]
     fn a_lost_connection_is_unknown_only_after_the_message_was_begun() {
         for failure in [Failure::Broken("reset".into()), Failure::TimedOut] {
-            for step in STEPS.into_iter().take(6) {
+            for step in STEPS.into_iter().take(3) {
+                assert_eq!(class(&judge(step, &failure)), "connect", "{step:?}");
+            }
+            for step in [Step::Recipient, Step::Data] {
                 assert_eq!(class(&judge(step, &failure)), "retry", "{step:?}");
             }
             assert_eq!(class(&judge(Step::Message, &failure)), "unknown");
