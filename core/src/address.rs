@@ -5,11 +5,28 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 
 use crate::database::{Database, each_connection, each_database};
 use crate::error::StoreError;
 use crate::recipient::{self, InvalidInput};
+
+/// An address is newer than every other of its user, whatever the clock says: SQLite's has milliseconds.
+const ADD: &str = "\
+    insert into {campanile}notification_addresses (user_id, channel, address, created_at) \
+    select $1, $2, $3, case when newest >= {now} then {after(newest)} else {now} end \
+    from (select max(created_at) as newest from {campanile}notification_addresses \
+    where user_id = $1 and channel = $2) as known where true \
+    on conflict (user_id, channel, address) do update set created_at = excluded.created_at";
+
+const LOCK: &str = "\
+    select address from {campanile}notification_addresses \
+    where user_id = $1 and channel = $2 order by address {for_update}";
+
+const KEEP_NEWEST: &str = "\
+    delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address <> \
+    (select address from {campanile}notification_addresses \
+    where user_id = $1 and channel = $2 order by created_at desc, address limit 1)";
 
 /// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
 ///
@@ -18,7 +35,7 @@ use crate::recipient::{self, InvalidInput};
 /// deliveries wait and are tried again, and no other channel is held up.
 #[async_trait]
 pub trait AddressBook: Send + Sync + 'static {
-    /// The addresses of each of these users on a channel. A user without any may be left out.
+    /// The addresses of each of these users on a channel, the one to be preferred first. A user without any may be left out.
     ///
     /// # Errors
     ///
@@ -52,7 +69,17 @@ impl AddressError {
     }
 }
 
-/// The default address book: the table `notification_addresses`.
+/// The default address book: the table `notification_addresses`, the newest address first.
+///
+/// ```
+/// # async fn example(addresses: campanile::address::AddressTable) -> Result<(), campanile::address::AddressTableError> {
+/// // Whoever has one address, as a mailbox, gets another: the old one is gone.
+/// addresses.set("u_ada", "email", "ada@example.com").await?;
+/// // Whoever has several devices gets one more.
+/// addresses.add("u_ada", "push", "token_of_a_phone").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AddressTable {
     database: Database,
@@ -77,7 +104,33 @@ impl AddressTable {
         Self { database }
     }
 
-    /// Adds an address; adding it again changes nothing.
+    /// Replaces the user's addresses on a channel by this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`AddressTable::add`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it goes on in a task of its own: all of it happens or nothing.
+    pub async fn set(
+        &self,
+        user: &str,
+        channel: &str,
+        address: &str,
+    ) -> Result<(), AddressTableError> {
+        check(user, channel, address)?;
+        let database = self.database.clone();
+        let row = [user, channel, address].map(ToOwned::to_owned);
+        tokio::spawn(async move { replace(&database, &row).await })
+            .await
+            .map_err(|_| StoreError::interrupted())?
+            .map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Adds an address beside those that are there, for somebody with several devices. It is the newest now, also if it was
+    /// there already.
     ///
     /// # Errors
     ///
@@ -92,12 +145,7 @@ impl AddressTable {
         channel: &str,
         address: &str,
     ) -> Result<(), AddressTableError> {
-        self.write(
-            "insert into {campanile}notification_addresses (user_id, channel, address, created_at) \
-             values ($1, $2, $3, {now}) on conflict do nothing",
-            [user, channel, address],
-        )
-        .await
+        self.write(ADD, [user, channel, address]).await
     }
 
     /// Removes an address; removing one that is not there changes nothing.
@@ -128,9 +176,7 @@ impl AddressTable {
         statement: &str,
         [user, channel, address]: [&str; 3],
     ) -> Result<(), AddressTableError> {
-        recipient::check("user_id", user)?;
-        recipient::check("channel", channel)?;
-        recipient::check_text("address", address, 4_096)?;
+        check(user, channel, address)?;
         let statement = self.database.sql(statement);
         each_database!(&self.database, |pool| {
             sqlx::query(statement)
@@ -145,6 +191,37 @@ impl AddressTable {
     }
 }
 
+fn check(user: &str, channel: &str, address: &str) -> Result<(), InvalidInput> {
+    recipient::check("user_id", user)?;
+    recipient::check("channel", channel)?;
+    recipient::check_text("address", address, 4_096)
+}
+
+/// One transaction; the rows that are there are locked in one order, so that two calls do not wait for each other. Another call
+/// at the same time may have added a row that this one could not see: once both are committed, only the newest stays.
+async fn replace(
+    database: &Database,
+    [user, channel, address]: &[String; 3],
+) -> Result<(), sqlx::Error> {
+    let _turn = database.turn_to_write().await;
+    each_database!(database, |pool| {
+        let mut connection = pool.acquire().await?;
+        let mut transaction = connection.begin_with(database.begin()).await?;
+        let lock = sqlx::query(database.sql(LOCK)).bind(user).bind(channel);
+        lock.execute(&mut *transaction).await?;
+        let add = sqlx::query(database.sql(ADD)).bind(user).bind(channel);
+        add.bind(address).execute(&mut *transaction).await?;
+        let keep = sqlx::query(database.sql(KEEP_NEWEST));
+        let keep = keep.bind(user).bind(channel);
+        keep.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        let keep = sqlx::query(database.sql(KEEP_NEWEST));
+        let keep = keep.bind(user).bind(channel);
+        keep.execute(&mut *connection).await?;
+    });
+    Ok(())
+}
+
 #[async_trait]
 impl AddressBook for AddressTable {
     async fn addresses(
@@ -154,7 +231,7 @@ impl AddressBook for AddressTable {
     ) -> Result<HashMap<String, Vec<String>>, AddressError> {
         let statement = self.database.sql(
             "select user_id, address from {campanile}notification_addresses \
-             where channel = $1 and user_id in (select {texts($2)}) order by user_id, created_at, address",
+             where channel = $1 and user_id in (select {texts($2)}) order by user_id, created_at desc, address",
         );
         let users = serde_json::json!(users).to_string();
         let mut book: HashMap<String, Vec<String>> = HashMap::new();

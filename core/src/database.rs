@@ -299,6 +299,7 @@ impl Database {
     /// | `{later(x)}`, `{earlier(x)}` | the clock plus, minus microseconds | the same |
     /// | `{moment(x)}` | a `timestamptz` of microseconds since 1970 | `x` |
     /// | `{id_earlier(x)}` | an id of version 7 as it was made that many microseconds ago | the same |
+    /// | `{after(x)}` | the microsecond after `x` | the same |
     /// | `{micros(x)}` | microseconds of a `timestamptz` | `x` |
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |

@@ -1,6 +1,6 @@
 //! The **dialects**: what the placeholders of [`Database::sql`](crate::database::Database::sql) mean on each database.
 
-type Dialect = [(&'static str, &'static str, &'static str); 19];
+type Dialect = [(&'static str, &'static str, &'static str); 20];
 
 /// Placeholder, what stands before its argument, what stands after.
 #[cfg(feature = "postgres")]
@@ -22,6 +22,7 @@ pub(crate) const POSTGRES: Dialect = [
         "clock_timestamp() - (",
         ")::bigint * interval '1 microsecond'",
     ),
+    ("after", "(", ") + interval '1 microsecond'"),
     ("micros", "(extract(epoch from ", ") * 1000000)::bigint"),
     ("uuid", "(", ")::uuid"),
     ("text", "(", ")::text"),
@@ -66,6 +67,7 @@ pub(crate) const SQLITE: Dialect = [
         "cast(unixepoch('subsec') * 1000000 as integer) - (",
         ")",
     ),
+    ("after", "(", ") + 1"),
     ("micros", "", ""),
     ("uuid", "(", ")"),
     ("text", "(", ")"),

@@ -57,6 +57,41 @@ both_databases! {
         assert_eq!(app.database.number(&own).await, 1);
     }
 
+    async fn the_newest_address_wins_and_set_replaces_all_of_them(app: App) {
+        let book = app.dispatcher.addresses();
+        let mailed = async || {
+            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            app.mails().pop().unwrap().to.to_string()
+        };
+        book.add("u_ada", "email", "new@example.com").await.unwrap();
+        assert_eq!(mailed().await, "new@example.com");
+        book.add("u_ada", "email", "u_ada@example.com").await.unwrap();
+        assert_eq!(mailed().await, "u_ada@example.com", "what is added again is the newest");
+        book.add("u_ada", "email", "no address").await.unwrap();
+        app.suppress("u_ada@example.com").await;
+        assert_eq!(mailed().await, "new@example.com", "the newest that can be used");
+        book.set("u_ada", "email", "only@example.com").await.unwrap();
+        assert_eq!(mailed().await, "only@example.com");
+        let rows = "select count(*) from {campanile}notification_addresses where user_id = 'u_ada' and channel = 'email'";
+        assert_eq!(app.database.number(rows).await, 1);
+        let devices = "select count(*) from {campanile}notification_addresses where user_id = 'u_ada' and channel = 'push'";
+        assert_eq!(app.database.number(devices).await, 1);
+        assert!(book.set("u_ada", "email", "").await.is_err());
+    }
+
+    async fn of_many_that_set_at_once_one_stays(app: App) {
+        let book = app.dispatcher.addresses();
+        let calls = (0..8).map(|number| {
+            let book = book.clone();
+            tokio::spawn(async move { book.set("u_ada", "email", &format!("{number}@example.com")).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap();
+        }
+        let rows = "select count(*) from {campanile}notification_addresses where user_id = 'u_ada' and channel = 'email'";
+        assert_eq!(app.database.number(rows).await, 1);
+    }
+
     async fn an_address_that_could_inject_a_header_is_refused(app: App) {
         let book = campanile::address::AddressTable::new(app.database.database.clone());
         let error = book.add("u_x", "email", "a@example.com\r\nBcc: b@example.com").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The **channel** itself: compose every mail, ask the suppression list once, send, and suppress what bounced.
+//! The **channel** itself: ask the suppression list once, compose every mail, send, and suppress what bounced.
 //!
 //! It gives one verdict for each delivery, whatever happens to its neighbours. It knows no provider.
 
@@ -14,8 +14,9 @@ use campanile::setup::{Setup, SetupError};
 
 use crate::EMAIL;
 use crate::bounces::{Bounces, MAX_IN_A_ROW};
-use crate::compose::{Composed, Composer};
+use crate::compose::{Composed, Composer, Recipient, Texts, recipients};
 use crate::mail::Mail;
+use crate::mailbox::Mailbox;
 use crate::mailer::{Answer, Mailer};
 use crate::settings::EmailSettings;
 use crate::suppression::{Known, SuppressionError, SuppressionKind, Suppressions};
@@ -45,28 +46,29 @@ struct Email {
 #[async_trait]
 impl Channel for Email {
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
-        let (composer, given) = (self.composer.clone(), batch.to_vec());
-        // Deriving text from a large document takes its time: not on a thread that others wait for.
-        let composing = tokio::task::spawn_blocking(move || composer.compose(&given));
-        let Ok((mails, mut verdicts)) = composing.await else {
-            return vec![Verdict::retry("the mails were not composed"); batch.len()];
-        };
-        let known = match self.known(&mails).await {
+        let (recipients, mut verdicts) = recipients(batch);
+        let known = match self.known(&recipients).await {
             Ok(known) => known,
             Err(verdict) => {
-                verdicts.extend(mails.iter().map(|its| (its.index, verdict.clone())));
+                verdicts.extend(recipients.iter().map(|one| (one.index, verdict.clone())));
                 return in_order(verdicts, batch.len());
             }
         };
-        let (suppressed, sendable): (Vec<_>, Vec<_>) = mails
-            .into_iter()
-            .partition(|its| known.suppressed.contains(&its.mail.to.comparable()));
-        verdicts.extend(
-            suppressed
-                .iter()
-                .map(|its| (its.index, Verdict::SuppressedAddress)),
-        );
-        verdicts.extend(self.send(sendable, &known.suspects).await);
+        let mut mails = Vec::with_capacity(recipients.len());
+        let mut texts = Texts::new();
+        for Recipient { index, mailboxes } in recipients {
+            let is_open = |mailbox: &Mailbox| !known.suppressed.contains(&mailbox.comparable());
+            match mailboxes.into_iter().find(is_open) {
+                Some(to) => {
+                    let mail = self.composer.mail(&batch[index], to, &mut texts);
+                    mails.push(Composed { index, mail });
+                }
+                None => {
+                    verdicts.insert(index, Verdict::SuppressedAddress);
+                }
+            }
+        }
+        verdicts.extend(self.send(mails, &known.suspects).await);
         in_order(verdicts, batch.len())
     }
 
@@ -80,15 +82,13 @@ impl Channel for Email {
 }
 
 impl Email {
-    /// What the list knows of these addresses: the last question before the wire. Without an answer nothing is sent.
-    async fn known(&self, mails: &[Composed]) -> Result<Known, Verdict> {
-        if mails.is_empty() {
+    /// What the list knows of these recipients: the last question before the wire. Without an answer nothing is sent.
+    async fn known(&self, recipients: &[Recipient]) -> Result<Known, Verdict> {
+        if recipients.is_empty() {
             return Ok(Known::default());
         }
-        let mut addresses: Vec<String> = mails
-            .iter()
-            .map(|composed| composed.mail.to.comparable())
-            .collect();
+        let mailboxes = recipients.iter().flat_map(|recipient| &recipient.mailboxes);
+        let mut addresses: Vec<String> = mailboxes.map(Mailbox::comparable).collect();
         addresses.sort_unstable();
         addresses.dedup();
         match tokio::time::timeout(LIST_TIMEOUT, self.suppressions.known(&addresses)).await {

@@ -9,9 +9,8 @@ use campanile::delivery::{Delivery, Verdict};
 
 use crate::body;
 use crate::mail::Mail;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{InvalidMailbox, Mailbox};
 
-#[derive(Clone)]
 pub(crate) struct Composer {
     pub(crate) from: Mailbox,
     pub(crate) reply_to: Option<Mailbox>,
@@ -23,36 +22,49 @@ pub(crate) struct Composed {
     pub(crate) mail: Mail,
 }
 
-impl Composer {
-    /// The mails of a batch, and the verdicts on deliveries that cannot be one.
-    pub(crate) fn compose(&self, batch: &[Delivery]) -> (Vec<Composed>, HashMap<usize, Verdict>) {
-        let mut composed = Vec::with_capacity(batch.len());
-        let mut verdicts = HashMap::new();
-        // A dispatch to many has one content: its text is derived once.
-        let mut texts = HashMap::new();
-        for (index, delivery) in batch.iter().enumerate() {
-            let Some(address) = delivery.addresses.first() else {
-                verdicts.insert(index, Verdict::Unreachable);
-                continue;
-            };
+/// The mailboxes of a recipient, the preferred one first, and the place of the delivery in the batch.
+pub(crate) struct Recipient {
+    pub(crate) index: usize,
+    pub(crate) mailboxes: Vec<Mailbox>,
+}
+
+/// The recipients of a batch, and the verdicts on deliveries none of whose addresses is one.
+pub(crate) fn recipients(batch: &[Delivery]) -> (Vec<Recipient>, HashMap<usize, Verdict>) {
+    let mut recipients = Vec::with_capacity(batch.len());
+    let mut verdicts = HashMap::new();
+    for (index, delivery) in batch.iter().enumerate() {
+        let mut mailboxes = Vec::with_capacity(delivery.addresses.len());
+        let mut refused = Verdict::Unreachable;
+        for address in &delivery.addresses {
             match address.parse() {
-                Ok(to) => {
-                    let mail = self.mail(delivery, to, &mut texts);
-                    composed.push(Composed { index, mail });
+                Ok(mailbox) => mailboxes.push(mailbox),
+                // What is wrong with the preferred one says more than what is wrong with an old one.
+                Err(error) if matches!(refused, Verdict::Unreachable) => {
+                    let error: InvalidMailbox = error;
+                    refused = Verdict::permanent(error.to_string());
                 }
-                Err(error) => {
-                    verdicts.insert(index, Verdict::permanent(error.to_string()));
-                }
+                Err(_) => {}
             }
         }
-        (composed, verdicts)
+        if mailboxes.is_empty() {
+            verdicts.insert(index, refused);
+        } else {
+            recipients.push(Recipient { index, mailboxes });
+        }
     }
+    (recipients, verdicts)
+}
 
-    fn mail<'a>(
+/// The texts derived so far: a dispatch to many has one content, and its text is derived once.
+pub(crate) type Texts<'a> = HashMap<&'a str, Option<String>>;
+
+impl Composer {
+    /// The mail of a delivery to one of its recipient's mailboxes.
+    pub(crate) fn mail<'a>(
         &self,
         delivery: &'a Delivery,
         to: Mailbox,
-        texts: &mut HashMap<&'a str, Option<String>>,
+        texts: &mut Texts<'a>,
     ) -> Mail {
         let html = delivery.part("html");
         let text = match delivery.part("text") {

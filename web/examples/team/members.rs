@@ -122,7 +122,7 @@ pub async fn join(app: &App, Name(name): &Name) -> Result<(), Failure> {
     let address = format!("{}@example.com", name.to_lowercase());
     app.dispatcher
         .addresses()
-        .add(name, "email", &address)
+        .set(name, "email", &address)
         .await?;
     Ok(())
 }

@@ -130,20 +130,29 @@ async fn every_recipient_of_a_batch_has_an_outcome_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_user_with_several_addresses_is_mailed_at_the_first() {
+async fn a_user_with_several_addresses_is_mailed_at_the_newest_that_can_be_used() {
     let mailer = accepting();
     let app = App::new(EmailSettings::new(FROM, mailer.clone())).await;
-    app.address("ada", "first@example.com").await;
-    app.address("ada", "second@example.com").await;
+    let list = Suppressions::new(app.database.clone());
+    app.address("ada", "old@example.com").await;
+    app.address("ada", "new@example.com").await;
+    app.welcome_one("ada").await;
+    list.add("new@example.com", "by hand").await.unwrap();
+    app.welcome_one("ada").await;
+    app.address("ada", "no address").await;
+    app.welcome_one("ada").await;
+    list.add("old@example.com", "by hand").await.unwrap();
 
-    assert_eq!(app.welcome_one("ada").await, Outcome::Sent);
-
+    assert_eq!(app.welcome_one("ada").await, Outcome::SuppressedAddress);
     let asked: Vec<_> = mailer
         .asked()
         .iter()
         .map(|mail| mail.to.to_string())
         .collect();
-    assert_eq!(asked, ["first@example.com"]);
+    assert_eq!(
+        asked,
+        ["new@example.com", "old@example.com", "old@example.com"]
+    );
 }
 
 #[tokio::test]
