@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use campanile::async_trait;
 use campanile::channel::{EMAIL, PUSH};
 use campanile::delivery::Verdict;
-use campanile_email::{Answer as MailAnswer, Mail, Mailer};
+use campanile_email::{Answer as MailAnswer, Capabilities, Mail, Mailer};
 use campanile_push::{Answer as PushAnswer, Message, Provider};
 
 /// Why an attempt failed, in the report and in the delivery log.
@@ -67,8 +67,8 @@ impl<M: Mailer> Mailer for Unreliable<M> {
         self.provider.send(mails).await
     }
 
-    fn max_batch(&self) -> usize {
-        self.provider.max_batch()
+    fn capabilities(&self) -> Capabilities {
+        self.provider.capabilities()
     }
 }
 

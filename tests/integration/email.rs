@@ -1,11 +1,55 @@
 //! Email through the dispatcher: addresses, the suppression list, the frozen key.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use campanile::{NotifiableEvent as _, Outcome};
-use campanile_email::Suppressions;
+use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer, Resend, Suppressions};
 use campanile_tests::events::Role;
+use campanile_tests::provider::{Behaviour, Keys, Provider};
 use campanile_tests::{App, both_databases};
 
+/// A host's own mailer around another one, as the documentation of `Mailer` shows it.
+struct Counting<M>(M, Arc<AtomicUsize>);
+
+#[campanile::async_trait]
+impl<M: Mailer> Mailer for Counting<M> {
+    async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
+        self.1.fetch_add(mails.len(), Ordering::Relaxed);
+        self.0.send(mails).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}
+
 both_databases! {
+    async fn a_mailer_around_another_keeps_its_batches_and_its_keys(app: App) {
+        let provider = Provider::start(Keys::Honoured).await;
+        let resend = Resend::at(&provider.url, "re_of_a_test".to_owned()).unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let settings = EmailSettings::new("Tower <bells@example.com>", Counting(resend, Arc::clone(&count)));
+        let dispatcher = app.builder().with(settings).build().unwrap();
+        let people: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
+        for user in &people {
+            app.address(user, "email", &format!("{user}@example.com")).await;
+        }
+        // Its answer is lost: the same batch comes again.
+        provider.follows(|ask| if ask.number == 0 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
+        dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
+        dispatcher.deliver_due(100).await.unwrap();
+        let requests = provider.ledger().entries;
+        assert_eq!((requests.len(), requests[0].mails.len()), (1, 100));
+        assert!(requests[0].key.starts_with("cmp_batch_"), "{}", requests[0].key);
+        app.database.advance_deliveries().await;
+        dispatcher.deliver_due(100).await.unwrap();
+        let requests = provider.ledger().entries;
+        assert_eq!(requests.len(), 2);
+        assert_eq!((&requests[0].key, requests[0].body), (&requests[1].key, requests[1].body));
+        assert_eq!(count.load(Ordering::Relaxed), 200);
+    }
+
     async fn a_mail_goes_to_the_address_in_the_book_with_what_was_rendered(app: App) {
         app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let mail = app.mails().remove(0);

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::delivery::{Delivery, Verdict};
-use campanile::policy::Policy;
 use campanile::{Builder, Database, Dispatcher, Registry, async_trait, notifiable_event};
-use campanile_email::{Answer, EmailSettings, Mail, Mailer, Resend};
+use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer, Resend};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_push::{PushSettings, Recorder};
 use serde::{Deserialize, Serialize};
@@ -226,7 +225,7 @@ impl<M: Mailer> Mailer for OneByOne<M> {
         self.0.send(mails).await
     }
 
-    fn policy(&self) -> Policy {
-        self.0.policy()
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_max_batch(1)
     }
 }

@@ -13,7 +13,7 @@ use campanile::delivery::Verdict;
 use campanile::setup::SetupError;
 
 use crate::mail::Mail;
-use crate::mailer::{Answer, Mailer};
+use crate::mailer::{Answer, Capabilities, Mailer};
 use crate::mime;
 
 /// How many mails are kept in memory.
@@ -154,8 +154,8 @@ impl Mailer for Capture {
         answers
     }
 
-    fn max_batch(&self) -> usize {
-        100
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_max_batch(100)
     }
 }
 

@@ -73,11 +73,11 @@ impl Channel for Email {
     }
 
     fn max_batch(&self) -> usize {
-        self.mailer.max_batch().max(1)
+        self.mailer.capabilities().max_batch.max(1)
     }
 
     fn policy(&self) -> Policy {
-        self.mailer.policy()
+        self.mailer.capabilities().policy
     }
 }
 

@@ -37,7 +37,7 @@ pub use secrecy::SecretString;
 pub use crate::capture::{Capture, CapturedMail};
 pub use crate::mail::Mail;
 pub use crate::mailbox::{InvalidMailbox, Mailbox};
-pub use crate::mailer::{Answer, Mailer};
+pub use crate::mailer::{Answer, Capabilities, Mailer};
 #[cfg(feature = "resend")]
 pub use crate::resend::Resend;
 pub use crate::settings::EmailSettings;

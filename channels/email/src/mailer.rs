@@ -14,10 +14,10 @@ use crate::mail::Mail;
 ///
 /// # What is promised to you
 ///
-/// * Between one and [`max_batch`](Mailer::max_batch) mails, none of them to a suppressed address, each with text that
+/// * Between one and [`max_batch`](Capabilities::max_batch) mails, none of them to a suppressed address, each with text that
 ///   can stand in a header.
 /// * A mail may come again with the same key and content and a higher [`attempt`](Mail::attempt); what may have gone out
-///   together comes again together, with the same [`batch_key`](Mail::batch_key), if your [`policy`](Mailer::policy) says
+///   together comes again together, with the same [`batch_key`](Mail::batch_key), if your [`policy`](Capabilities::policy) says
 ///   that keys are honoured.
 ///
 /// # What you promise
@@ -38,7 +38,7 @@ use crate::mail::Mail;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicUsize, Ordering};
 ///
-/// use campanile_email::{Answer, Capture, EmailSettings, Mail, Mailer};
+/// use campanile_email::{Answer, Capabilities, Capture, EmailSettings, Mail, Mailer};
 ///
 /// struct Counting<M>(M, Arc<AtomicUsize>);
 ///
@@ -49,8 +49,8 @@ use crate::mail::Mail;
 ///         self.0.send(mails).await
 ///     }
 ///
-///     fn max_batch(&self) -> usize {
-///         self.0.max_batch()
+///     fn capabilities(&self) -> Capabilities {
+///         self.0.capabilities()
 ///     }
 /// }
 ///
@@ -63,15 +63,43 @@ pub trait Mailer: Send + Sync + 'static {
     /// Tries each mail once and gives one answer for each, in order.
     async fn send(&self, mails: &[Mail]) -> Vec<Answer>;
 
+    /// What the provider takes and recognizes. There is no default: a mailer around another one gives that one's, and cannot
+    /// forget its keys or its batches.
+    fn capabilities(&self) -> Capabilities;
+}
+
+/// What a mailer takes in one call, and what its provider recognizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// How mails are retried, how many calls are made at once, and how long the provider recognizes
+    /// [`Mail::idempotency_key`], if it does.
+    pub policy: Policy,
     /// How many mails one call takes at the most.
-    fn max_batch(&self) -> usize {
-        1
+    pub max_batch: usize,
+}
+
+impl Capabilities {
+    /// One mail at a time, retried by this policy.
+    #[must_use]
+    pub const fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            max_batch: 1,
+        }
     }
 
-    /// How mails are retried, and how many calls are made at once: pauses of 10 seconds to 2 hours for 20 hours unless said
-    /// otherwise. A provider that honours [`Mail::idempotency_key`] says for how long.
-    fn policy(&self) -> Policy {
-        Policy::new()
+    /// The same, with up to so many mails in one call.
+    #[must_use]
+    pub const fn with_max_batch(self, max_batch: usize) -> Self {
+        Self { max_batch, ..self }
+    }
+}
+
+/// One mail at a time, no keys, and pauses of 10 seconds to 2 hours for 20 hours.
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self::new(Policy::new())
     }
 }
 
@@ -81,12 +109,8 @@ impl<M: Mailer + ?Sized> Mailer for Arc<M> {
         (**self).send(mails).await
     }
 
-    fn max_batch(&self) -> usize {
-        (**self).max_batch()
-    }
-
-    fn policy(&self) -> Policy {
-        (**self).policy()
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use campanile::async_trait;
 use campanile::delivery::Verdict;
-use campanile_email::{Answer, Mail, Mailer};
+use campanile_email::{Answer, Capabilities, Mail, Mailer};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_push::{Message, Provider};
 
@@ -150,6 +150,10 @@ impl Mailer for Carrier {
             self.office.judge(&mail.idempotency_key, &body, word).into()
         });
         judged.collect()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 }
 

@@ -33,7 +33,7 @@ use self::client::Client;
 use self::request::{MOST_BYTES, MOST_MAILS, Members, Request, group};
 use self::verdict::{Outcome, judge};
 use crate::mail::Mail;
-use crate::mailer::{Answer, Mailer};
+use crate::mailer::{Answer, Capabilities, Mailer};
 
 /// How long one call may take, over all its requests.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -155,14 +155,11 @@ impl Mailer for Resend {
         verdicts.into_iter().map(Answer::from).collect()
     }
 
-    fn policy(&self) -> Policy {
-        Policy::new()
+    fn capabilities(&self) -> Capabilities {
+        let policy = Policy::new()
             .key_lifetime(KEY_LIFETIME)
-            .batch_bytes(MOST_BYTES)
-    }
-
-    fn max_batch(&self) -> usize {
-        MOST_MAILS
+            .batch_bytes(MOST_BYTES);
+        Capabilities::new(policy).with_max_batch(MOST_MAILS)
     }
 }
 

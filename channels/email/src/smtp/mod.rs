@@ -23,7 +23,7 @@ use self::server::Server;
 use self::session::Session;
 use self::verdict::{Failure, Step, judge};
 use crate::mail::Mail;
-use crate::mailer::{Answer, Mailer};
+use crate::mailer::{Answer, Capabilities, Mailer};
 use crate::mime;
 
 /// How many sessions are open at once.
@@ -175,8 +175,8 @@ impl Mailer for Smtp {
         answers
     }
 
-    fn policy(&self) -> Policy {
-        Policy::new().concurrency(MOST_SESSIONS)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Policy::new().concurrency(MOST_SESSIONS))
     }
 }
 

@@ -10,7 +10,7 @@ use campanile::{
     Database, DispatchReport, Dispatcher, NotifiableEvent as _, Outcome, async_trait,
     notifiable_event, sqlx,
 };
-use campanile_email::{Answer, EmailSettings, Mail, Mailer};
+use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer};
 
 /// Somebody was welcomed.
 #[notifiable_event(
@@ -182,7 +182,7 @@ impl Mailer for Scripted {
         mails.iter().map(|mail| (self.script)(mail)).collect()
     }
 
-    fn max_batch(&self) -> usize {
-        10
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_max_batch(10)
     }
 }

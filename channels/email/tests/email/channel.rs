@@ -234,6 +234,10 @@ async fn a_mailer_that_miscounts_spoils_no_verdict() {
         async fn send(&self, _: &[campanile_email::Mail]) -> Vec<Answer> {
             Vec::new()
         }
+
+        fn capabilities(&self) -> campanile_email::Capabilities {
+            campanile_email::Capabilities::default()
+        }
     }
 
     let app = App::new(EmailSettings::new(FROM, Silent)).await;

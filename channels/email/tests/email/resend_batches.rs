@@ -34,7 +34,7 @@ async fn a_hundred_mails_are_one_request() {
     let answer = ResponseTemplate::new(200).set_body_json(ids(100));
     let server = answering(answer).await;
     let resend = resend(&server.uri());
-    assert_eq!(resend.max_batch(), 100);
+    assert_eq!(resend.capabilities().max_batch, 100);
 
     let verdicts = send(&resend, &batch(0..100)).await;
 
