@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::delivery::{Delivery, Verdict};
+use crate::delivery::{Delivery, Parts, Verdict};
 use crate::event::Location;
 use crate::policy::Policy;
 use crate::setup::{Setup, SetupError};
@@ -270,6 +270,17 @@ pub trait Channel: Send + Sync + 'static {
     /// How deliveries are retried, and how much of a process they may take. A host may [tune](crate::Builder::tune) it.
     fn policy(&self) -> Policy {
         Policy::new()
+    }
+
+    /// Parts to add to what was rendered, or to replace in it, before it is frozen: the text of a mail whose event has only
+    /// HTML. Asked once for each dispatch, and not again by a retry, so that a deploy in between does not change what goes out
+    /// under a key. It is pure, asks nobody anything, and is quick: a dispatch waits for it.
+    ///
+    /// A part that the channel does not declare is dropped, and the others are brought into their form as rendered ones are.
+    /// What an older version of the channel has frozen may lack these parts.
+    fn complete(&self, parts: &Parts) -> Parts {
+        let _ = parts;
+        Parts::new()
     }
 
     /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of

@@ -28,6 +28,7 @@ pub mod address;
 pub mod setup;
 mod dispatch;
 mod transaction;
+mod complete;
 mod write;
 pub mod policy;
 mod bulkhead;

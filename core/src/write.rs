@@ -68,28 +68,28 @@ impl Inner {
         bound: Option<Duration>,
     ) -> Result<Vec<Planned>, DispatchError> {
         let choices = self.read_choices(store, &checked, bound).await?;
-        checked
-            .into_iter()
-            .map(|checked| {
-                let plan = plan(checked.event, &checked.recipients, &choices);
-                let channels: BTreeSet<_> = plan
-                    .recipients
-                    .iter()
-                    .flat_map(PlannedRecipient::sending)
-                    .collect();
-                let content = self.registry.renderer().render(
-                    checked.event,
-                    &channels,
-                    &checked.payload,
-                    self.limits.http_links,
-                )?;
-                Ok(Planned {
-                    checked,
-                    plan,
-                    content,
-                })
-            })
-            .collect()
+        let mut planned = Vec::with_capacity(checked.len());
+        for checked in checked {
+            let plan = plan(checked.event, &checked.recipients, &choices);
+            let channels: BTreeSet<_> = plan
+                .recipients
+                .iter()
+                .flat_map(PlannedRecipient::sending)
+                .collect();
+            let content = self.registry.renderer().render(
+                checked.event,
+                &channels,
+                &checked.payload,
+                self.limits.http_links,
+            )?;
+            let content = self.complete(checked.event, content).await;
+            planned.push(Planned {
+                checked,
+                plan,
+                content,
+            });
+        }
+        Ok(planned)
     }
 
     /// The present preferences of these deliveries' recipients, in one query.

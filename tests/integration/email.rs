@@ -7,7 +7,7 @@ use campanile::{NotifiableEvent as _, Outcome};
 use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer, Resend, Suppressions};
 use campanile_tests::events::Role;
 use campanile_tests::provider::{Behaviour, Keys, Provider};
-use campanile_tests::{App, both_databases};
+use campanile_tests::{App, Kind, both_databases};
 
 /// A host's own mailer around another one, as the documentation of `Mailer` shows it.
 struct Counting<M>(M, Arc<AtomicUsize>);
@@ -58,6 +58,38 @@ both_databases! {
         assert_eq!(mail.subject, "Your role is now admin");
         assert!(mail.html.contains("<b>Tower</b> to admin"), "{}", mail.html);
         assert_eq!(mail.text.trim(), "Bob changed your role in Tower to admin.");
+    }
+
+    async fn the_text_of_a_mail_is_frozen_with_its_content(app: App) {
+        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let whole = "select count(*) from {campanile}notification_dispatches \
+             where trim(content -> 'email' ->> 'text') like 'Bob changed your role in Tower to admin.%' \
+             and content -> 'email' ->> 'html' like '<!doctype html>%'";
+        assert_eq!(app.database.number(whole).await, 1);
+        // As if the version that dispatched had made another text of it.
+        let other = match app.database.kind {
+            Kind::Postgres => "update {campanile}notification_dispatches set content = content || \
+                 jsonb_build_object('email', content -> 'email' || jsonb_build_object('text', 'frozen'))",
+            Kind::Sqlite => "update {campanile}notification_dispatches set content = json_set(content, '$.email.text', 'frozen')",
+        };
+        app.database.execute(other).await;
+        app.dispatcher.deliver_due(10).await.unwrap();
+        assert_eq!(app.mails()[0].text, "frozen");
+    }
+
+    async fn what_an_older_version_froze_without_a_text_is_sent_with_one(app: App) {
+        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let older = match app.database.kind {
+            Kind::Postgres => "update {campanile}notification_dispatches set content = content || \
+                 jsonb_build_object('email', jsonb_build_object('subject', 'S', 'html', '<p>Hello <b>Ada</b></p>'))",
+            Kind::Sqlite => "update {campanile}notification_dispatches set content = json_set(content, '$.email', \
+                 json_object('subject', 'S', 'html', '<p>Hello <b>Ada</b></p>'))",
+        };
+        app.database.execute(older).await;
+        app.dispatcher.deliver_due(10).await.unwrap();
+        let mail = app.mails().remove(0);
+        assert_eq!(mail.text.trim(), "Hello Ada");
+        assert!(mail.html.starts_with("<!doctype html>"), "{}", mail.html);
     }
 
     async fn a_text_part_of_the_events_own_is_sent_as_it_is(app: App) {

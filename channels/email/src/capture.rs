@@ -101,10 +101,10 @@ impl Capture {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn capture(&self, mail: &Mail) -> Answer {
+    fn capture(&self, mail: &Mail) -> Answer {
         let file = match &self.folder {
             None => None,
-            Some(folder) => match write(folder, mail).await {
+            Some(folder) => match write(folder, mail) {
                 Ok(file) => Some(file),
                 Err(verdict) => return verdict.into(),
             },
@@ -130,28 +130,23 @@ impl Kept {
     }
 }
 
-async fn write(folder: &Path, mail: &Mail) -> Result<PathBuf, Verdict> {
+/// On the thread of the call, which is there for that: another one may not be free.
+fn write(folder: &Path, mail: &Mail) -> Result<PathBuf, Verdict> {
     let bytes = mime::bytes(mail).map_err(Verdict::permanent)?;
     let file = folder.join(format!("{}.eml", mime::token(&mail.idempotency_key)));
-    let path = file.clone();
-    match tokio::task::spawn_blocking(move || std::fs::write(path, bytes)).await {
-        Ok(Ok(())) => Ok(file),
-        Ok(Err(error)) => Err(Verdict::retry(format!(
+    match std::fs::write(&file, bytes) {
+        Ok(()) => Ok(file),
+        Err(error) => Err(Verdict::retry(format!(
             "the captured mail was not written: {}",
             error.kind()
         ))),
-        Err(_) => Err(Verdict::retry("the captured mail was not written")),
     }
 }
 
 #[async_trait]
 impl Mailer for Capture {
     async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(mails.len());
-        for mail in mails {
-            answers.push(self.capture(mail).await);
-        }
-        answers
+        mails.iter().map(|mail| self.capture(mail)).collect()
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use campanile::channel::Channel;
-use campanile::delivery::{Delivery, DeliveryError, Verdict};
+use campanile::delivery::{Delivery, DeliveryError, Parts, Verdict};
 use campanile::policy::Policy;
 use campanile::setup::{Setup, SetupError};
 
 use crate::EMAIL;
 use crate::bounces::{Bounces, MAX_IN_A_ROW};
-use crate::compose::{Composed, Composer, Recipient, Texts, recipients};
+use crate::compose::{Composed, Composer, Recipient, Texts, complete, recipients};
 use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::mailer::{Answer, Mailer};
@@ -78,6 +78,10 @@ impl Channel for Email {
 
     fn policy(&self) -> Policy {
         self.mailer.capabilities().policy
+    }
+
+    fn complete(&self, parts: &Parts) -> Parts {
+        complete(parts)
     }
 }
 

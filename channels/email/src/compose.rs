@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use campanile::delivery::{Delivery, Verdict};
+use campanile::delivery::{Delivery, Parts, Verdict};
 
 use crate::body;
 use crate::mail::Mail;
@@ -26,6 +26,19 @@ pub(crate) struct Composed {
 pub(crate) struct Recipient {
     pub(crate) index: usize,
     pub(crate) mailboxes: Vec<Mailbox>,
+}
+
+/// What is added to the rendered parts of an event: the HTML as a whole document, and the text if the event has none. It is
+/// frozen with them.
+pub(crate) fn complete(parts: &Parts) -> Parts {
+    let part = |name| parts.get(name).map_or("", String::as_str);
+    let (subject, html) = (part("subject"), part("html"));
+    let mut completed = Parts::from([("html".to_owned(), body::document(subject, html))]);
+    if part("text").is_empty() {
+        let text = body::text(html).unwrap_or_else(|| subject.to_owned());
+        completed.insert("text".to_owned(), text);
+    }
+    completed
 }
 
 /// The recipients of a batch, and the verdicts on deliveries none of whose addresses is one.
@@ -55,7 +68,8 @@ pub(crate) fn recipients(batch: &[Delivery]) -> (Vec<Recipient>, HashMap<usize, 
     (recipients, verdicts)
 }
 
-/// The texts derived so far: a dispatch to many has one content, and its text is derived once.
+/// The texts derived so far, for what an older version froze without one: a dispatch to many has one content, and its text is
+/// derived once.
 pub(crate) type Texts<'a> = HashMap<&'a str, Option<String>>;
 
 impl Composer {

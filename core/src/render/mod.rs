@@ -110,7 +110,7 @@ fn template_name(event: &EventDeclaration, channel: &str, part: &str, form: Form
 }
 
 /// Brings a rendered text into the form its part asks for, or refuses it.
-fn finish(text: String, form: Form, links: HttpLinks) -> Result<String, String> {
+pub(crate) fn finish(text: String, form: Form, links: HttpLinks) -> Result<String, String> {
     match form {
         Form::Html => no_link_runs_code(&text).map(|()| text),
         Form::Text { max } => Ok(cut(&text, max)),

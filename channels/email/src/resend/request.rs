@@ -12,8 +12,7 @@ use crate::mime::AUTO_SUBMITTED;
 /// How many mails one request takes.
 pub(super) const MOST_MAILS: usize = 100;
 
-/// How much content of events one request takes, in bytes; with the text that is derived from it twice as much. Ours, not
-/// the provider's: it keeps the request within its time.
+/// How much content one request takes, in bytes. Ours, not the provider's: it keeps the request within its time.
 pub(super) const MOST_BYTES: usize = 2 * 1024 * 1024;
 
 /// One request, frozen.

@@ -263,3 +263,27 @@ async fn a_forgotten_user_is_forgotten_here_too() {
     assert!(!list.contains("ada@example.com").await.unwrap());
     assert!(list.contains("bob@example.com").await.unwrap());
 }
+
+#[test]
+fn a_mail_is_composed_while_every_blocking_thread_is_busy() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let capture = Capture::in_folder(folder.path()).unwrap();
+        let app = App::new(EmailSettings::new(FROM, capture.clone())).await;
+        app.address("ada", "ada@example.com").await;
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || held.recv());
+
+        assert_eq!(app.welcome_one("ada").await, Outcome::Sent);
+
+        release.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert_eq!(capture.mails().len(), 1);
+    });
+}
