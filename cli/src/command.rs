@@ -11,7 +11,8 @@ use crate::error::CommandError;
 use crate::output::{Ended, Output, Printer};
 use crate::terminal::escaped;
 use crate::{
-    channels, dead, deliveries, dispatch, doctor, events, forget, migrations, prune, worker,
+    channels, dead, deliveries, dispatch, doctor, events, forget, migrations, prune, suppressions,
+    worker,
 };
 
 /// A command of operations, as it was typed. The host's own command line holds it with `#[command(flatten)]` or
@@ -43,6 +44,9 @@ enum Action {
     /// Channels that wait
     #[command(subcommand)]
     Channels(channels::Action),
+    /// Addresses that must not be mailed
+    #[command(subcommand)]
+    Suppressions(suppressions::Action),
     /// Deletes what ended long ago; a worker does so every hour by itself
     Prune(prune::Arguments),
     /// Erases a user: inbox, preferences, addresses, deliveries, windows
@@ -139,6 +143,7 @@ impl Action {
             Self::Deliveries(action) => deliveries::perform(action, &dispatcher?).await?,
             Self::Dead(action) => dead::perform(action, &dispatcher?).await?,
             Self::Channels(action) => channels::perform(action, &dispatcher?).await?,
+            Self::Suppressions(action) => suppressions::perform(action, database).await?,
             Self::Prune(arguments) => prune::prune(&arguments, &dispatcher?).await?,
             Self::Forget(arguments) => forget::forget(&arguments, &dispatcher?).await?,
         };

@@ -1,4 +1,5 @@
-//! What is typed as one word: a **length of time**, a **time**, a delivery's **id**, a **state**, a **class** of failures.
+//! What is typed as one word: a **length of time**, a **time**, a mail **address**, a delivery's **id**, a **state**, a **class** of
+//! failures.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use campanile::deliveries::DeliveryState;
 use campanile::delivery::ErrorClass;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{Span, SpanRelativeTo, Timestamp};
+use url::Host;
 use uuid::Uuid;
 
 /// The longest: no database reaches farther back.
@@ -45,6 +47,27 @@ pub(crate) fn error_class() -> impl TypedValueParser<Value = ErrorClass> {
         all.find(|class| class.as_str() == name)
             .expect("it is one of the names")
     })
+}
+
+/// A mail address in the form under which the email channel compares them: lower case, the domain in ASCII. A name before it,
+/// as in `Ada <ada@example.com>`, is left out.
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    let refusal = || "write a mail address as `ada@example.com`".to_owned();
+    let text = text.trim_matches(' ');
+    let bare = text
+        .strip_suffix('>')
+        .and_then(|text| text.rsplit_once('<'))
+        .map_or(text, |(_, address)| address);
+    let (local, domain) = bare.rsplit_once('@').ok_or_else(refusal)?;
+    let is_odd =
+        |letter: char| letter.is_control() || letter.is_whitespace() || "\"<>,".contains(letter);
+    if local.is_empty() || bare.contains(is_odd) || domain.contains('%') {
+        return Err(refusal());
+    }
+    match Host::parse(domain) {
+        Ok(Host::Domain(domain)) => Ok(format!("{local}@{domain}").to_lowercase()),
+        _ => Err(refusal()),
+    }
 }
 
 /// A delivery's id.
@@ -94,6 +117,29 @@ mod tests {
                 Ok(Duration::from_secs(seconds)),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        for (text, expected) in [
+            ("ada@example.com", "ada@example.com"),
+            (" Ada@Example.COM ", "ada@example.com"),
+            ("Ada L <Ada@BÜCHER.example>", "ada@xn--bcher-kva.example"),
+            ("jörg@example.com", "jörg@example.com"),
+        ] {
+            assert_eq!(address(text).as_deref(), Ok(expected));
+        }
+        for text in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a b@example.com",
+            "ada@127.0.0.1",
+            "ada@example.com\n",
+        ] {
+            assert!(address(text).is_err(), "{text:?}");
         }
     }
 

@@ -49,14 +49,15 @@
 //! | `deliveries list`, `show`, `retry`, `cancel` | remote deliveries, and what became of each attempt |
 //! | `dead list`, `redrive` | deliveries that used up their attempts or will never work |
 //! | `channels list`, `pause`, `resume` | channels that wait |
+//! | `suppressions list`, `add`, `remove` | addresses that must not be mailed |
 //! | `prune` | removes what ended long ago |
 //! | `forget` | erases a user, and says what stays |
 //! | `doctor` | checks the database, the channels and the workers; each line says what mends it |
 //!
 //! Exit codes: 0, it went well; 1, it failed, or the doctor found a problem; 2, the command line was not understood.
 //! Answers go to standard output, for people or with `--json` as JSON; what went wrong goes to standard error.
-//! Addresses and content of notifications are never printed. What a terminal would obey in a text from the database, control
-//! sequences and bidi controls, is escaped, in JSON too.
+//! Addresses are printed by `suppressions` alone, and content of notifications never. What a terminal would obey in a text from
+//! the database, control sequences and bidi controls, is escaped, in JSON too.
 //!
 //! The feature `postgres` adds what the doctor checks on Postgres only.
 
@@ -72,6 +73,7 @@ mod deliveries;
 mod timeline;
 mod dead;
 mod channels;
+mod suppressions;
 mod prune;
 mod forget;
 mod doctor;

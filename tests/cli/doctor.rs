@@ -56,6 +56,18 @@ async fn enqueue_overdue(app: &App) {
 }
 
 both_databases! {
+    async fn many_addresses_that_were_suppressed_at_once_are_a_warning(app: App) {
+        let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "suppressions");
+        assert_eq!((status.as_str(), message.as_str()), ("ok", "0 addresses suppressed in the last day, 0 in the last week; 0 suspected"));
+        for number in 0..20 {
+            app.suppress(&format!("u{number}@example.com")).await;
+        }
+        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "suppressions");
+        assert_eq!(status, "warning");
+        assert!(message.starts_with("20 addresses suppressed in the last day, 20 in the last week"), "{message}");
+        assert!(mend.contains("suppressions list"), "{mend}");
+    }
+
     async fn with_tables_and_a_worker_nothing_is_to_be_mended(app: App) {
         let (worker, _) = Worker::start(&app, &[]).await;
         // It says that it works a moment before the others can see it.

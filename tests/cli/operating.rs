@@ -2,6 +2,7 @@
 
 use campanile::NotifiableEvent as _;
 use campanile::delivery::Verdict;
+use campanile_email::{SuppressionKind, Suppressions};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, TestDatabase, both_databases};
@@ -128,6 +129,44 @@ both_databases! {
         let resumed = run(&app.database, "channels resume email --json").await.json();
         assert_eq!(resumed, json!({ "channel": "email", "paused": false }));
         assert!(!run(&app.database, "channels list").await.text().contains("paused"));
+    }
+
+    async fn suppressed_addresses_are_listed_added_and_removed(app: App) {
+        let url = &app.database.url;
+        let list = Suppressions::new(app.database.database.clone());
+        list.add_as(SuppressionKind::Bounce, "gone@example.com", "bounced: 550 5.1.1\u{1b}[31m").await.unwrap();
+        let added = run_on(url, &["suppressions", "add", "Ada <Ada@BÜCHER.example>", "--reason", "asked us to"]).await;
+        let form = "ada@xn--bcher-kva.example";
+        assert_eq!(added.text(), format!("{form} is suppressed; `suppressions remove {form}` ends it\n"));
+        assert!(list.contains("ada@bücher.example").await.unwrap());
+        let again = run_on(url, &["suppressions", "add", form, "--reason", "x", "--for", "1d"]).await;
+        assert!(again.text().contains("already"), "{again:?}");
+        let timed = run_on(url, &["suppressions", "add", "eve@example.com", "--reason", "spam", "--kind", "complaint", "--for", "14d"]).await;
+        timed.text();
+        let listed = run(&app.database, "suppressions list").await;
+        assert_eq!(listed.text().lines().count(), 4, "{listed:?}");
+        assert!(!listed.out.contains('\u{1b}'), "{listed:?}");
+        let newest = run(&app.database, "suppressions list --limit 1 --json").await.json();
+        assert_eq!((&newest[0]["address"], &newest[0]["kind"]), (&json!("eve@example.com"), &json!("complaint")));
+        assert!(newest[0]["expiresAt"].is_string(), "{newest}");
+        let older = run(&app.database, "suppressions list --after eve@example.com --json").await.json();
+        assert_eq!(older.as_array().unwrap().len(), 2);
+        let bounced = run(&app.database, "suppressions list --kind bounce --json").await.json();
+        assert_eq!(bounced[0]["address"], "gone@example.com");
+        let removed = run(&app.database, "suppressions remove GONE@example.com").await;
+        assert_eq!(removed.text(), "gone@example.com is mailed again\n");
+        assert!(!list.contains("gone@example.com").await.unwrap());
+        assert!(run(&app.database, "suppressions remove gone@example.com").await.text().contains("was not suppressed"));
+        assert_eq!(run(&app.database, "suppressions list --suspects").await.text(), "no address is suspected\n");
+        assert!(run_on(url, &["suppressions", "add", "nobody", "--reason", "x"]).await.refusal(2).contains("ada@example.com"));
+    }
+
+    async fn the_command_line_and_the_channel_agree_on_the_form_of_an_address(app: App) {
+        let list = Suppressions::new(app.database.database.clone());
+        for form in ["ada@example.com", "Ada+News@Example.COM", "\"L, Ada\" <ADA@bücher.example>", "jörg@例え.jp"] {
+            run_on(&app.database.url, &["suppressions", "add", form, "--reason", "x"]).await.text();
+            assert!(list.contains(form).await.unwrap(), "{form}");
+        }
     }
 
     async fn pruning_says_what_it_removed(app: App) {

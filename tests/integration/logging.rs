@@ -84,6 +84,24 @@ fn spans(name: &str, field: &str, value: &str) -> Vec<Vec<String>> {
 }
 
 both_databases! {
+    async fn a_suppressed_address_is_a_warning_once(app: App) {
+        collect();
+        app.suppress("u_ada@example.com").await;
+        for _ in 0..3 {
+            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+        }
+        let filter = campanile::deliveries::DeliveryFilter { channel: Some("email"), ..Default::default() };
+        let mails = app.dispatcher.deliveries(filter).await.unwrap();
+        let ids: Vec<String> = mails.iter().map(|mail| mail.id.to_string()).collect();
+        assert_eq!(ids.len(), 3);
+        let warnings = lines(|line| {
+            let of_ours = line.get("delivery_id").is_some_and(|id| ids.contains(id));
+            of_ours && line.get("message").is_some_and(|message| message.contains("suppression list"))
+        });
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!((&*warnings[0]["level"], &*warnings[0]["target"]), ("WARN", "campanile"));
+    }
+
     async fn spans_and_log_lines_have_the_documented_fields_and_name_nobody(app: App) {
         collect();
         // Thirteen of thirty-seven can be reached, in one call: that is how the spans of this story are found.

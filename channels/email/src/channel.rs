@@ -20,6 +20,7 @@ use crate::mailbox::Mailbox;
 use crate::mailer::{Answer, Mailer};
 use crate::settings::EmailSettings;
 use crate::suppression::{Known, SuppressionError, SuppressionKind, Suppressions};
+use crate::warned::Warned;
 
 /// How long the suppression list may take; with the eight seconds of a mailer it stays within the attempt's ten.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ pub(crate) fn build(setup: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
         mailer: settings.mailer,
         suppressions: Suppressions::new(setup.database().clone()),
         bounces: Bounces::default(),
+        warned: Warned::default(),
     }))
 }
 
@@ -41,6 +43,7 @@ struct Email {
     mailer: Arc<dyn Mailer>,
     suppressions: Suppressions,
     bounces: Bounces,
+    warned: Warned,
 }
 
 #[async_trait]
@@ -57,7 +60,14 @@ impl Channel for Email {
         let mut mails = Vec::with_capacity(recipients.len());
         let mut texts = Texts::new();
         for Recipient { index, mailboxes } in recipients {
-            let is_open = |mailbox: &Mailbox| !known.suppressed.contains(&mailbox.comparable());
+            let is_open = |mailbox: &Mailbox| {
+                let address = mailbox.comparable();
+                let is_open = !known.suppressed.contains(&address);
+                if !is_open {
+                    self.warn_once(&address, &batch[index]);
+                }
+                is_open
+            };
             match mailboxes.into_iter().find(is_open) {
                 Some(to) => {
                     let mail = self.composer.mail(&batch[index], to, &mut texts);
@@ -103,6 +113,18 @@ impl Email {
             Err(_) => Err(Verdict::retry(
                 "the suppression list did not answer in time",
             )),
+        }
+    }
+
+    /// Says once for each address that it is suppressed: whoever waits for the mail does not get it.
+    fn warn_once(&self, address: &str, delivery: &Delivery) {
+        if self.warned.is_new(address) {
+            tracing::warn!(
+                target: "campanile",
+                channel = EMAIL.name(),
+                delivery_id = %delivery.id,
+                "an address of the recipient is on the suppression list: this mail and later ones do not go there"
+            );
         }
     }
 

@@ -13,6 +13,7 @@ mod mime;
 mod compose;
 mod channel;
 mod bounces;
+mod warned;
 mod suppression;
 mod mailer;
 mod capture;

@@ -6,6 +6,7 @@ mod links;
 mod tables;
 mod queue;
 mod workers;
+mod suppressions;
 mod clock;
 mod server;
 #[cfg(feature = "postgres")]
@@ -127,6 +128,7 @@ async fn of_the_tables(
     checks.extend(in_time("queue", overdue).await);
     checks.extend(in_time("parked", queue::parked(database, registry)).await);
     checks.extend(in_time("finished", queue::finished(database, arguments.kept)).await);
+    checks.extend(in_time("suppressions", suppressions::check(database)).await);
     checks
 }
 

@@ -1,6 +1,8 @@
 //! The suppression list.
 
-use campanile_email::{SuppressionError, Suppressions};
+use std::time::Duration;
+
+use campanile_email::{SuppressionError, SuppressionFilter, SuppressionKind, Suppressions};
 
 use crate::app::database;
 
@@ -55,4 +57,38 @@ async fn what_is_no_address_is_refused() {
         );
         assert!(!error.is_transient());
     }
+}
+
+#[tokio::test]
+async fn an_entry_has_a_kind_and_an_end() {
+    let list = Suppressions::new(database().await);
+    let kind = SuppressionKind::Complaint;
+    list.add_for(Duration::ZERO, kind, "over@example.com", "spam")
+        .await
+        .unwrap();
+    list.add_for(Duration::from_hours(1), kind, "ada@example.com", "spam")
+        .await
+        .unwrap();
+    list.add("bob@example.com", "by hand").await.unwrap();
+
+    assert!(!list.contains("over@example.com").await.unwrap());
+    let ada = list.get("Ada@example.com").await.unwrap().unwrap();
+    assert_eq!((ada.kind, ada.reason.as_str()), (kind, "spam"));
+    assert!(ada.expires_at.unwrap() > ada.since);
+    let filter = SuppressionFilter::default();
+    let all = list.list(filter).await.unwrap();
+    let mut addresses: Vec<_> = all.iter().map(|entry| entry.address.as_str()).collect();
+    addresses.sort_unstable();
+    assert_eq!(addresses, ["ada@example.com", "bob@example.com"]);
+    let after = Some(all[0].address.as_str());
+    let next = list.list(SuppressionFilter { after, ..filter }).await;
+    assert_eq!(next.unwrap(), all[1..]);
+
+    // A later end replaces an earlier one, and no end is the latest.
+    list.add("ada@example.com", "asked us to").await.unwrap();
+    list.add_for(Duration::ZERO, kind, "ada@example.com", "spam")
+        .await
+        .unwrap();
+    let ada = list.get("ada@example.com").await.unwrap().unwrap();
+    assert_eq!((ada.kind, ada.expires_at), (SuppressionKind::Manual, None));
 }

@@ -1,0 +1,28 @@
+//! The **suppression list** of the email channel: how many addresses were added lately.
+
+use campanile::{Database, StoreError};
+
+use super::Finding;
+use crate::suppressions::lately;
+use crate::table::counted;
+
+const CHECK: &str = "suppressions";
+
+/// Of so many in a day, and more than half of the week's, the cause is more often one of the sender's.
+const MANY: u64 = 20;
+
+pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
+    let [day, week, suspects] = lately(database).await?;
+    let text = format!(
+        "{} suppressed in the last day, {week} in the last week; {suspects} suspected",
+        counted(day, "address", "addresses")
+    );
+    let finding = if day >= MANY && 2 * day > week {
+        let mend = "look whether they speak of your sender and not of the addresses: `suppressions list`; \
+                    `suppressions remove ADDRESS` takes one off";
+        Finding::warning(CHECK, text, mend)
+    } else {
+        Finding::ok(CHECK, text)
+    };
+    Ok(vec![finding])
+}

@@ -1,0 +1,246 @@
+//! **Suppressions**: addresses that must not be mailed.
+//!
+//! It works on the table of the email channel without linking it, as the command line of a host without that channel does.
+
+use std::time::Duration;
+
+use campanile::database::each_database;
+use campanile::{Database, StoreError};
+use clap::builder::PossibleValuesParser;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::Row as _;
+
+use crate::error::CommandError;
+use crate::input;
+use crate::output::Answer;
+use crate::table::{Table, or_dash, plain, short};
+
+/// How an address came on the list, as the table has it.
+const KINDS: [&str; 3] = ["bounce", "complaint", "manual"];
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Lists the addresses that must not be mailed, newest first
+    List {
+        /// Of this kind only
+        #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
+        kind: Option<String>,
+        /// The addresses that were refused once without a reason, instead: each is suppressed if that comes again on another day
+        #[arg(long, conflicts_with_all = ["kind", "after"])]
+        suspects: bool,
+        /// Those after this one, for the next page
+        #[arg(long, value_name = "ADDRESS", value_parser = input::address)]
+        after: Option<String>,
+        /// How many at the most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+    },
+    /// Adds an address
+    Add {
+        /// The address
+        #[arg(value_parser = input::address)]
+        address: String,
+        /// Why, for whoever looks next
+        #[arg(long)]
+        reason: String,
+        /// What kind of entry it is
+        #[arg(long, default_value = "manual", value_parser = PossibleValuesParser::new(KINDS))]
+        kind: String,
+        /// For how long: `14d`. Without it, until it is removed
+        #[arg(long = "for", value_name = "TIME", value_parser = input::length_of_time)]
+        lasting: Option<Duration>,
+    },
+    /// Removes an address, and a suspicion against it
+    Remove {
+        /// The address
+        #[arg(value_parser = input::address)]
+        address: String,
+    },
+}
+
+/// An entry, as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    address: String,
+    kind: String,
+    reason: String,
+    since: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+/// An older binary wrote no kind.
+const LIST: &str = "\
+    select address, reason, {micros(created_at)} as since, {micros(expires_at)} as expires_at, \
+    coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) as kind \
+    from {campanile}email_suppressions \
+    where (expires_at is null or expires_at > {now}) \
+    and ({text($1)} is null or coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) = $1) \
+    and ({text($2)} is null or (created_at, address) < \
+    (select created_at, address from {campanile}email_suppressions where address = $2)) \
+    order by created_at desc, address desc limit {int($3)}";
+
+const SUSPECTS: &str = "\
+    select address, reason, {micros(created_at)} as since, {int(null)} as expires_at, 'suspect' as kind \
+    from {campanile}email_suspects order by created_at desc, address desc limit {int($3)}";
+
+/// A later end replaces an earlier one; an entry without an end stays as it is.
+const ADD: &str = "\
+    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
+    values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
+    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
+    where listed.expires_at is not null \
+    and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
+
+pub(crate) async fn perform(action: Action, database: &Database) -> Result<Answer, CommandError> {
+    match action {
+        Action::List {
+            suspects: true,
+            limit,
+            ..
+        } => {
+            let entries = list(database, SUSPECTS, None, None, limit).await?;
+            Ok(Answer::new(
+                table(&entries, limit, "no address is suspected"),
+                &entries,
+            ))
+        }
+        Action::List {
+            kind, after, limit, ..
+        } => {
+            let entries = list(database, LIST, kind, after, limit).await?;
+            Ok(Answer::new(
+                table(&entries, limit, "no address is suppressed"),
+                &entries,
+            ))
+        }
+        Action::Add {
+            address,
+            reason,
+            kind,
+            lasting,
+        } => add(database, &address, &reason, &kind, lasting).await,
+        Action::Remove { address } => remove(database, &address).await,
+    }
+}
+
+async fn list(
+    database: &Database,
+    statement: &str,
+    kind: Option<String>,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Vec<Entry>, CommandError> {
+    // Each database wants the parameters that its statement names, and no others.
+    let is_filtered = statement.contains("$1");
+    let statement = database.sql(&if is_filtered {
+        statement.to_owned()
+    } else {
+        statement.replace("$3", "$1")
+    });
+    let time = |micros| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
+    Ok(each_database!(database, |pool| {
+        let mut query = sqlx::query(statement);
+        if is_filtered {
+            query = query.bind(kind).bind(after);
+        }
+        let rows = query.bind(i64::from(limit)).fetch_all(pool).await?;
+        let rows = rows.iter().map(|row| {
+            let expires_at: Option<i64> = row.try_get("expires_at")?;
+            Ok(Entry {
+                address: row.try_get("address")?,
+                kind: row.try_get("kind")?,
+                reason: row.try_get("reason")?,
+                since: time(row.try_get("since")?),
+                expires_at: expires_at.map(time),
+            })
+        });
+        rows.collect::<Result<_, sqlx::Error>>()?
+    }))
+}
+
+fn table(entries: &[Entry], limit: u32, none: &str) -> String {
+    let Some(last) = entries.last() else {
+        return none.to_owned();
+    };
+    let mut table = Table::new(["ADDRESS", "KIND", "SINCE", "UNTIL", "REASON"]);
+    for entry in entries {
+        table.row([
+            plain(&entry.address),
+            plain(&entry.kind),
+            format!("{:.0}", entry.since),
+            or_dash(entry.expires_at.map(|at| format!("{at:.0}"))),
+            short(&entry.reason),
+        ]);
+    }
+    let mut text = table.to_string();
+    if entries.len() as u64 == u64::from(limit) {
+        text += &format!("older ones: --after {}", plain(&last.address));
+    }
+    text
+}
+
+async fn add(
+    database: &Database,
+    address: &str,
+    reason: &str,
+    kind: &str,
+    lasting: Option<Duration>,
+) -> Result<Answer, CommandError> {
+    let reason: String = reason.replace('\0', " ").chars().take(500).collect();
+    let micros = lasting.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+    let statement = database.sql(ADD);
+    let added: u64 = each_database!(database, |pool| {
+        let query = sqlx::query(statement).bind(address).bind(reason);
+        let query = query.bind(kind).bind(micros).execute(pool);
+        query.await?.rows_affected()
+    });
+    let text = if added == 0 {
+        format!("{address} is suppressed already, and its entry stays as it is")
+    } else {
+        format!("{address} is suppressed; `suppressions remove {address}` ends it")
+    };
+    let json = json!({ "address": address, "suppressed": true, "added": added > 0 });
+    Ok(Answer::new(text, &json))
+}
+
+async fn remove(database: &Database, address: &str) -> Result<Answer, CommandError> {
+    let mut removed = 0;
+    for table in ["email_suppressions", "email_suspects"] {
+        let statement = database.sql(&format!(
+            "delete from {{campanile}}{table} where address = $1"
+        ));
+        removed += each_database!(database, |pool| {
+            let query = sqlx::query(statement).bind(address).execute(pool);
+            query.await?.rows_affected()
+        });
+    }
+    let text = if removed == 0 {
+        format!("{address} was not suppressed")
+    } else {
+        format!("{address} is mailed again")
+    };
+    let json = json!({ "address": address, "suppressed": false, "removed": removed > 0 });
+    Ok(Answer::new(text, &json))
+}
+
+/// How many entries that count were added in the last day and in the last week, and how many addresses are suspected.
+pub(crate) async fn lately(database: &Database) -> Result<[u64; 3], StoreError> {
+    const DAY: u64 = 24 * 3_600 * 1_000_000;
+    let counts = format!(
+        "select (select count(*) from {{campanile}}email_suppressions where created_at > {{earlier({DAY})}}) as day, \
+         (select count(*) from {{campanile}}email_suppressions where created_at > {{earlier({})}}) as week, \
+         (select count(*) from {{campanile}}email_suspects) as suspects",
+        7 * DAY
+    );
+    let statement = database.sql(&counts);
+    each_database!(database, |pool| {
+        let row = sqlx::query(statement).fetch_one(pool).await?;
+        let count = |name| -> Result<u64, sqlx::Error> {
+            Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
+        };
+        Ok([count("day")?, count("week")?, count("suspects")?])
+    })
+}
