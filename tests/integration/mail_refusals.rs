@@ -1,5 +1,7 @@
 //! Refusals of a mail server: what is wrong with us suppresses nobody, and everybody is reached once it is repaired.
 
+use std::time::Duration;
+
 use campanile::report::Retry;
 use campanile::{DispatchReport, Dispatcher, NotifiableEvent as _, Outcome};
 use campanile_tests::smtp::{Script, SmtpServer};
@@ -200,5 +202,16 @@ both_databases! {
             post.deliver_all().await;
             assert_eq!(post.server.taken().len() - before, 20 + 11, "{words}");
         }
+    }
+
+    async fn a_server_that_answers_the_message_after_nine_seconds_takes_one_copy(app: App) {
+        let post = Post::of(app).await;
+        post.server.says(Script { thinks: Duration::from_secs(9), ..Script::default() });
+        post.mail(&post.people[..1]).await;
+        // The same while nobody can be sure: what is under way is not due.
+        post.deliver_all().await;
+        let delivered = "select count(*) from {campanile}notification_deliveries where channel = 'email' and state = 'delivered'";
+        post.app.eventually(async || post.app.database.number(delivered).await == 1).await;
+        assert_eq!(post.server.taken().len(), 1);
     }
 }

@@ -22,7 +22,8 @@ use crate::mail::Mail;
 ///
 /// # What you promise
 ///
-/// * One [`Answer`] for each mail, in order, and within eight seconds: the channel's attempt has ten.
+/// * One [`Answer`] for each mail, in order, and within eight seconds, because the channel's attempt has ten; or within the time that
+///   your [`policy`](Capabilities::policy) gives an attempt ([`Policy::attempt_timeout`]), less two seconds.
 /// * You hand [`Mail::batch_key`], and where there is none [`Mail::idempotency_key`], to a provider that honours such keys.
 /// * Errors hold no secret, no address and no content.
 ///

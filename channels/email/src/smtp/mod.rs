@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use self::server::Server;
-use self::session::Session;
+use self::session::{Session, Timeouts};
 use self::verdict::{Failure, Step, judge};
 use crate::mail::Mail;
 use crate::mailer::{Answer, Capabilities, Mailer};
@@ -32,8 +32,19 @@ const MOST_SESSIONS: usize = 8;
 /// A session that was idle for longer is closed: servers hang up on idle clients.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long one mail may take, from the wait for a session to the receipt.
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long each step before the message may take: shorter than RFC 5321 (section 4.5.3.2) has it, because nothing is lost by
+/// trying again.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the server may take to reply to the message. A server that scans it needs a minute, and whoever hangs up before
+/// the reply has sent the mail and does not know: RFC 5321, section 4.5.3.2.6, has ten minutes.
+const REPLY_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The steps before the message: waiting for a session, connecting, encrypting, logging in, sender, recipient, data.
+const STEPS: u32 = 7;
+
+/// What a call needs beside the conversation: the suppression list is asked, and written.
+const SLACK: Duration = Duration::from_secs(5);
 
 const URL: &str = "CAMPANILE_SMTP_URL";
 
@@ -46,7 +57,8 @@ const URL: &str = "CAMPANILE_SMTP_URL";
 /// | `smtp://localhost:1025` | unencrypted, to this machine only | 587 |
 ///
 /// User and password are percent-encoded in the URL; the password gets into no log, error or `Debug`. At most eight
-/// sessions are open at once. One mail takes at most 8 seconds.
+/// sessions are open at once. Each step of a conversation has a time-out: 20 seconds, and 5 minutes for the reply to the message,
+/// because a mail whose receipt was lost goes out again.
 ///
 /// lettre's own feature `tracing`, which this crate leaves off, logs whole SMTP conversations.
 ///
@@ -61,7 +73,7 @@ const URL: &str = "CAMPANILE_SMTP_URL";
 /// ```
 pub struct Smtp {
     server: Server,
-    timeout: Duration,
+    timeouts: Timeouts,
     places: Semaphore,
     idle: Mutex<Vec<(Session, Instant)>>,
 }
@@ -75,16 +87,29 @@ impl Smtp {
     pub fn new(url: impl Into<SecretString>) -> Result<Self, SetupError> {
         Ok(Self {
             server: Server::parse(&url.into())?,
-            timeout: TIMEOUT,
+            timeouts: Timeouts {
+                step: STEP_TIMEOUT,
+                reply: REPLY_TIMEOUT,
+            },
             places: Semaphore::new(MOST_SESSIONS),
             idle: Mutex::default(),
         })
     }
 
-    /// How long one mail may take: 8 seconds unless said otherwise. The dispatcher's own limit on an attempt must be longer.
+    /// How long each step before the message may take: connecting, encrypting, logging in, each command. Default: 20 seconds.
     #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+    pub fn with_step_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.step = timeout;
+        self
+    }
+
+    /// How long the server may take to reply to the message. Default: 5 minutes.
+    ///
+    /// A server that is slower gets the mail again, up to [`Policy::max_lost_answers`] times, although it took it.
+    #[must_use]
+    pub fn with_reply_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.reply = timeout;
+        self
     }
 
     pub(crate) fn from_variables(
@@ -100,18 +125,21 @@ impl Smtp {
         }
     }
 
-    /// Hands over one mail; `step` says how far it got, even if the future is dropped.
+    /// Hands over one mail; `step` says how far it got.
     async fn hand_over(
         &self,
         mail: &Mail,
         message: &[u8],
         step: &mut Step,
     ) -> Result<String, Failure> {
-        let _place = self.places.acquire().await.expect("it is never closed");
+        let place = tokio::time::timeout(self.timeouts.step, self.places.acquire());
+        let _place = place
+            .await
+            .map_err(|_| Failure::TimedOut)?
+            .expect("it is never closed");
         let mut session = self.session(step).await?;
-        let receipt = session
-            .send(mail, message, self.server.secret(), step)
-            .await;
+        let (secret, timeouts) = (self.server.secret(), self.timeouts);
+        let receipt = session.send(mail, message, secret, timeouts, step).await;
         // After a refusal the session is as good as before; when the connection broke it is not.
         if matches!(
             &receipt,
@@ -133,7 +161,7 @@ impl Smtp {
                 return Ok(session);
             }
         }
-        Session::open(&self.server, step).await
+        Session::open(&self.server, self.timeouts, step).await
     }
 
     fn take(&self) -> Option<(Session, Instant)> {
@@ -150,12 +178,7 @@ impl Smtp {
             Err(error) => return Verdict::permanent(error).into(),
         };
         let mut step = Step::Queue;
-        let handed_over = self.hand_over(mail, &message, &mut step);
-        let outcome = match tokio::time::timeout(self.timeout, handed_over).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::TimedOut),
-        };
-        match outcome {
+        match self.hand_over(mail, &message, &mut step).await {
             Ok(receipt) => Verdict::Accepted {
                 provider_id: Some(receipt),
             }
@@ -176,7 +199,11 @@ impl Mailer for Smtp {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Policy::new().concurrency(MOST_SESSIONS))
+        let timeout = self.timeouts.step * STEPS + self.timeouts.reply + SLACK;
+        let policy = Policy::new()
+            .concurrency(MOST_SESSIONS)
+            .attempt_timeout(timeout);
+        Capabilities::new(policy)
     }
 }
 

@@ -1,7 +1,6 @@
 //! One **session** with an SMTP server, step by step.
 //!
-//! Each step is written down before it is begun: whoever drops the session half-way knows how far it got. It judges
-//! nothing.
+//! Each step is written down before it is begun, and has a time-out of its own. It judges nothing.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -18,11 +17,17 @@ use super::verdict::{Failure, Step};
 use crate::mail::Mail;
 use crate::redact::{mask, redact};
 
-/// How long a server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// How long a server may take to say that an idle session still lives.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the server may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// For each step before the message.
+    pub(super) step: Duration,
+    /// For the message and its reply.
+    pub(super) reply: Duration,
+}
 
 pub(super) struct Session {
     connection: AsyncSmtpConnection,
@@ -30,27 +35,28 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects, encrypts and logs in.
-    pub(super) async fn open(server: &Server, step: &mut Step) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        server: &Server,
+        timeouts: Timeouts,
+        step: &mut Step,
+    ) -> Result<Self, Failure> {
         *step = Step::Connect;
-        let failure = |error: &Error| failure(error, server.secret());
+        let (secret, time) = (server.secret(), timeouts.step);
         let name = ClientId::default();
         let tls = match &server.encryption {
             Encryption::Tls(parameters) => Some(parameters.clone()),
             Encryption::StartTls(_) | Encryption::Plain => None,
         };
         let address = (server.host.as_str(), server.port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIMEOUT), &name, tls, None)
-                .await
-                .map_err(|error| failure(&error))?;
+        // Until the greeting and the reply to `EHLO`.
+        let connecting = AsyncSmtpConnection::connect_tokio1(address, None, &name, tls, None);
+        let mut connection = within(time, secret, connecting).await?;
         if let Encryption::StartTls(parameters) = &server.encryption {
             if !connection.can_starttls() {
                 return Err(Failure::Unsupported("the server does not offer STARTTLS"));
             }
-            connection
-                .starttls(parameters.clone(), &name)
-                .await
-                .map_err(|error| failure(&error))?;
+            let encrypting = connection.starttls(parameters.clone(), &name);
+            within(time, secret, encrypting).await?;
         }
         if let Some(credentials) = server.credentials() {
             *step = Step::Login;
@@ -62,10 +68,8 @@ impl Session {
                     "the server offers neither PLAIN nor LOGIN",
                 ));
             }
-            connection
-                .auth(DEFAULT_MECHANISMS, &credentials)
-                .await
-                .map_err(|error| failure(&error))?;
+            let logging_in = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            within(time, secret, logging_in).await?;
         }
         Ok(Self { connection })
     }
@@ -82,9 +86,9 @@ impl Session {
         mail: &Mail,
         message: &[u8],
         secret: &str,
+        timeouts: Timeouts,
         step: &mut Step,
     ) -> Result<String, Failure> {
-        let failure = |error: Error| failure(&error, secret);
         let (from, to) = (mail.from.envelope(), mail.to.envelope());
         let mut parameters = Vec::new();
         if !(mail.from.address().is_ascii() && mail.to.address().is_ascii()) {
@@ -100,18 +104,33 @@ impl Session {
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
+        let time = timeouts.step;
         *step = Step::Sender;
         let sender = MailFrom::new(Some(from), parameters);
-        self.connection.command(sender).await.map_err(failure)?;
+        within(time, secret, self.connection.command(sender)).await?;
         *step = Step::Recipient;
         let recipient = Rcpt::new(to, Vec::new());
-        self.connection.command(recipient).await.map_err(failure)?;
+        within(time, secret, self.connection.command(recipient)).await?;
         *step = Step::Data;
-        self.connection.command(Data).await.map_err(failure)?;
+        within(time, secret, self.connection.command(Data)).await?;
         *step = Step::Message;
-        let receipt = self.connection.message(message).await.map_err(failure)?;
+        let handing_over = self.connection.message(message);
+        let receipt = within(timeouts.reply, secret, handing_over).await?;
         let words: Vec<&str> = receipt.message().collect();
         Ok(redact(&words.join(" "), &[secret]))
+    }
+}
+
+/// One step, or no answer in time.
+async fn within<T>(
+    time: Duration,
+    secret: &str,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(time, step).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(failure(&error, secret)),
+        Err(_) => Err(Failure::TimedOut),
     }
 }
 

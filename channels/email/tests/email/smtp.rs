@@ -144,7 +144,8 @@ async fn silence_before_the_message_is_tried_again_and_after_it_is_unknown() {
     let server = SmtpServer::start(&[]);
     let smtp = Smtp::new(server.url())
         .unwrap()
-        .with_timeout(Duration::from_millis(1_500));
+        .with_step_timeout(Duration::from_millis(1_500))
+        .with_reply_timeout(Duration::from_millis(1_500));
 
     let slow = send(&smtp, mail("slow@example.com")).await;
     assert!(
