@@ -136,19 +136,16 @@ impl Stage {
                 answer.extend(self.change(command, model).await);
             }
             Command::Redrive(channel) => {
-                let redriven = brisk
-                    .redrive_dead(DeadFilter {
-                        channel: channel.map(Channel::name),
-                        ..DeadFilter::default()
-                    })
-                    .await;
+                let dead = DeadFilter {
+                    channel: channel.map(Channel::name),
+                    ..DeadFilter::default()
+                };
+                let redriven = brisk.redrive_dead(dead).await;
                 answer.push(format!("redriven {}", redriven.unwrap()));
             }
             Command::Pause(channel) => {
-                brisk
-                    .pause_channel(channel.name(), "a story")
-                    .await
-                    .unwrap();
+                let paused = brisk.pause_channel(channel.name(), "a story");
+                paused.await.unwrap();
             }
             Command::Resume(channel) => brisk.resume_channel(channel.name()).await.unwrap(),
         }
