@@ -80,7 +80,7 @@ both_databases! {
         dead(&app, &["a"]).await;
         let id = ids(&app).await.remove(0);
         let shown = run(&app.database, &format!("deliveries show {id}")).await;
-        for words in ["committed", "attempt 1: permanent", "no such [31m tower", "dead after 1 attempt", " ms "] {
+        for words in ["committed", "attempt 1: permanent", "no such\\u{1b}[31m tower", "dead after 1 attempt", " ms "] {
             assert!(shown.text().contains(words), "{words}: {shown:?}");
         }
         let json = run(&app.database, &format!("deliveries show {id} --json")).await.json();
