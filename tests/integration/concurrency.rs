@@ -1,13 +1,58 @@
 //! One window, many writers: exactly one is admitted.
 
+use std::collections::HashSet;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile::NotifiableEvent as _;
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::Barrier;
+
+/// A process that fires at the same keys as the others.
+struct Firing {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Firing {
+    fn start(url: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_campanile-fire"))
+            .arg(url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
+        let line = line.await.expect("a line within half a minute");
+        line.unwrap().expect("the process runs on")
+    }
+
+    async fn begin(&mut self) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(b"begin\n").await.unwrap();
+    }
+
+    /// Ends its input, and reads what it has still to say.
+    async fn end(mut self) -> Vec<String> {
+        drop(self.child.stdin.take());
+        let mut rest = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            rest.push(line);
+        }
+        assert!(self.child.wait().await.unwrap().success());
+        rest
+    }
+}
 
 both_databases! {
     async fn of_sixty_four_tasks_on_one_key_one_is_admitted(app: App) {
@@ -33,25 +78,31 @@ both_databases! {
         assert_eq!(app.database.count("notification_deliveries").await, 1);
     }
 
-    async fn of_four_processes_on_one_key_one_is_admitted(app: App) {
-        let processes: Vec<_> = (0..4)
-            .map(|_| {
-                Command::new(env!("CARGO_BIN_EXE_campanile-fire"))
-                    .args([app.database.url.as_str(), "64"])
-                    .stdout(Stdio::piped())
-                    .spawn()
-                    .unwrap()
-            })
-            .collect();
-        let mut admitted = 0;
-        for process in processes {
-            let output = process.wait_with_output().await.unwrap();
-            assert!(output.status.success());
-            admitted += String::from_utf8(output.stdout).unwrap().trim().parse::<usize>().unwrap();
+    async fn of_four_processes_on_the_same_keys_one_is_admitted_for_each(app: App) {
+        let mut processes: Vec<_> = (0..4).map(|_| Firing::start(&app.database.url)).collect();
+        for process in &mut processes {
+            assert_eq!(process.line().await, "ready");
         }
-        assert_eq!(admitted, 1);
-        assert_eq!(app.database.count("notifications").await, 1);
-        assert_eq!(app.database.count("notification_dedup").await, 1);
+        for process in &mut processes {
+            process.begin().await;
+        }
+        // None of them ends before each has fired, so that they fire at the same time.
+        let mut lines = Vec::new();
+        for process in &mut processes {
+            while lines.last().is_none_or(|line| line != "fired") {
+                lines.push(process.line().await);
+            }
+            lines.push(String::new());
+        }
+        for process in processes {
+            lines.extend(process.end().await);
+        }
+        let admitted: Vec<u32> = lines.iter().filter_map(|line| line.parse().ok()).collect();
+        let distinct: HashSet<_> = admitted.iter().collect();
+        assert_eq!(admitted.len(), distinct.len(), "no key was admitted twice");
+        let admitted = i64::try_from(admitted.len()).unwrap();
+        assert_eq!(app.database.count("notifications").await, admitted);
+        assert_eq!(app.database.count("notification_dedup").await, admitted);
     }
 
     async fn callers_with_the_same_recipients_in_opposite_order_do_not_deadlock(app: App) {

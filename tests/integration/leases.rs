@@ -79,6 +79,22 @@ async fn trace(app: &App) -> Trace {
 }
 
 both_databases! {
+    /// G2 rests on it, and workers of other processes do.
+    async fn a_lease_is_thirty_seconds_long_where_nobody_says_otherwise(app: App) {
+        app.address("u_ada", "pigeon", "tower").await;
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let pigeons = PigeonSettings::new(move |_| Flight::WaitsAt(Arc::clone(&held), Verdict::accepted()));
+        let dispatcher = app.builder().with(pigeons.clone()).build().unwrap();
+        let dispatch = tokio::spawn(async move { dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap() });
+        app.eventually(async || pigeons.aloft.now() == 1).await;
+        let lease = "select {micros(lease_until)} - {micros(created_at)} from {campanile}notification_deliveries \
+            where channel = 'pigeon'";
+        assert_eq!(app.database.number(lease).await, 30_000_000);
+        gate.add_permits(1);
+        assert_eq!(dispatch.await.unwrap().failed, 0);
+    }
+
     async fn an_attempt_that_outlasts_its_lease_is_not_taken_over_while_its_process_works(app: App) {
         enqueue(&app, &["u_ada"]).await;
         let slow = Gated::over(&app, Duration::from_millis(1_500), Verdict::accepted());
