@@ -5,6 +5,7 @@
 #   chromium, -driver     the browser tests
 #   npm                   fetches axe-core, which looks at pages for what keeps people out, into the target folder
 #   python3-aiosmtpd      a real SMTP server on loopback
+#   pgbouncer             a pooler before Postgres
 #   faketime              clocks that are wrong, in the fault suite
 #   python3-venv          schemathesis, which is fetched from PyPI into the target folder
 # The promises (`--test integration`, its stories on Postgres) are then told on the oldest and the newest PostgreSQL that
@@ -23,6 +24,7 @@ need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
 need chromium sh -c 'command -v chromium'
 need chromium-driver sh -c 'command -v chromedriver'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
+need pgbouncer sh -c 'command -v pgbouncer || ls /usr/sbin/pgbouncer'
 need faketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
 need python3-venv python3 -c 'import ensurepip, venv'
 target=${CARGO_TARGET_DIR:-target}

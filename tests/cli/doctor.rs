@@ -3,6 +3,8 @@
 use campanile::NotifiableEvent as _;
 use campanile::delivery::Verdict;
 use campanile_pigeon::{Flight, PigeonSettings};
+use campanile_tests::bouncer::{Bouncer, Keeps};
+use campanile_tests::database::run_on_own_server;
 use campanile_tests::events::PigeonAlone;
 use campanile_tests::{App, Kind, TestDatabase, both_databases};
 use serde_json::Value;
@@ -53,6 +55,22 @@ async fn enqueue_overdue(app: &App) {
     app.database
         .execute("update {campanile}notification_deliveries set run_at = {earlier(3600000000)}")
         .await;
+}
+
+/// Also F29: the pooler is a real one.
+#[test]
+fn a_pooler_that_loses_prepared_statements_is_a_problem_and_one_of_sessions_is_none() {
+    run_on_own_server(&[], async |_, server| {
+        let transactions = Bouncer::before(&server.url, Keeps::Transaction);
+        let ended = run_on(&transactions.url, &["doctor", "--json"]).await;
+        let (status, message, mend) = finding(&ended, "pooler");
+        assert_eq!(status, "problem", "{ended:?}");
+        assert!(message.contains("loses prepared statements"), "{message}");
+        assert!(mend.contains("pool_mode = session"), "{mend}");
+        let sessions = Bouncer::before(&server.url, Keeps::Session);
+        let ended = run_on(&sessions.url, &["doctor", "--json"]).await;
+        assert_eq!(finding(&ended, "pooler").0, "ok", "{ended:?}");
+    });
 }
 
 both_databases! {

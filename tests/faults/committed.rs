@@ -48,6 +48,27 @@ pub(crate) async fn assert_whole(stage: &Stage, lines: &[String]) {
     }
 }
 
+/// What a process said had failed: the text of each dispatch.
+pub(crate) fn failed(lines: &[String]) -> Vec<&str> {
+    let failed = lines.iter().filter_map(|line| line.strip_prefix("failed "));
+    failed.map(|line| line.split(':').next().unwrap()).collect()
+}
+
+/// Nothing is there of what a process said had failed.
+pub(crate) async fn assert_nothing_of_what_failed(stage: &Stage, lines: &[String]) {
+    for text in failed(lines) {
+        assert!(lines.contains(&format!("begun {text}")), "{lines:?}");
+        let rows = stage.number_of(ROWS, text).await;
+        assert_eq!(rows, 0, "it was said that {text} failed: {lines:?}");
+    }
+}
+
+/// Everything that a dispatch about `$1` writes.
+const ROWS: &str = "\
+    select (select count(*) from {campanile}notifications where subject_id = $1) \
+        + (select count(*) from {campanile}notification_dedup where dedup_key = $1) \
+        + (select count(*) from {campanile}notification_dispatches where subject_id = $1)";
+
 /// Kills a process that dispatches, at a moment that the dice choose.
 async fn kill_one(
     stage: &Stage,
@@ -77,6 +98,7 @@ both_databases! {
                 let name = format!("{way}_{}", round.number);
                 let later = round.up_to(Duration::from_millis(15));
                 let lines = kill_one(&stage, way, &name, round.between(1..=6), later).await;
+                assert_eq!(failed(&lines), [""; 0], "{lines:?}");
                 assert_whole(&stage, &lines).await;
             }
             stage.ends_well().await;
@@ -91,6 +113,7 @@ both_databases! {
             let name = format!("in_{}", round.number);
             let later = round.up_to(Duration::from_millis(15));
             let lines = kill_one(&stage, "enqueue_in", &name, round.between(1..=8), later).await;
+            assert_eq!(failed(&lines), [""; 0], "{lines:?}");
             assert_whole(&stage, &lines).await;
             let apart = "select count(*) from (select text from host_action) as action full join \
                 (select distinct subject_id from {campanile}notifications) as its on its.subject_id = action.text \

@@ -1,8 +1,20 @@
 //! Crowds: a hundred thousand recipients in one call, and two hundred calls over two connections.
 
+use campanile_tests::outside::Mails;
 use campanile_tests::{Kind, both_databases};
 
-use crate::stage::{Stage, bell, sign};
+use crate::stage::{Stage, bell, letter, sign};
+
+/// Takes back what was not begun: until all of the crowd had their mails it would take minutes.
+async fn forget_who_waits(stage: &Stage) {
+    stage.told().unheard = true;
+    let waiting = "from {campanile}notification_deliveries where state = 'pending' and attempt = 0";
+    let windows = format!(
+        "delete from {{campanile}}notification_dedup where notification_id in (select notification_id {waiting})"
+    );
+    stage.database.execute(&windows).await;
+    stage.database.execute(&format!("delete {waiting}")).await;
+}
 
 both_databases! {
     /// F18.
@@ -22,6 +34,42 @@ both_databases! {
         assert_eq!((report.admitted, report.sent), (100_000, 100_000));
         // SQLite has one writer at a time: there the others have their turn before or after it.
         assert!(meanwhile > 1 || stage.database.kind == Kind::Sqlite, "{meanwhile}");
+        stage.ends_well().await;
+    }
+
+    /// F18, on a channel: while the crowd is written, and while its mails wait for their turn.
+    async fn a_hundred_thousand_mails_of_one_call_keep_nobody_else_from_being_told(stage: Stage) {
+        stage.people(100_000).await;
+        // Nothing here is about time.
+        let dispatcher = stage.dispatcher_as(|its| {
+            (its.mails, its.mail_millis, its.attempt_millis) = (Mails::Together, 60_000, 60_000);
+        });
+        let calling = dispatcher.clone();
+        let crowd = tokio::spawn(async move { calling.dispatch(letter("crowd", 100_000)).await.unwrap() });
+        let other_is_told = async |text: &str| {
+            let report = stage.keep(dispatcher.dispatch(bell(text, 3)).await.unwrap());
+            assert_eq!((report.admitted, report.failed, report.sent + report.queued), (3, 0, 3 * 3), "{text}");
+        };
+        let mut meanwhile = 0;
+        while !crowd.is_finished() {
+            other_is_told(&format!("while it is written {meanwhile}")).await;
+            meanwhile += 1;
+        }
+        // SQLite has one writer at a time: there the others have their turn before or after it.
+        assert!(meanwhile > 1 || (meanwhile > 0 && stage.database.kind == Kind::Sqlite), "{meanwhile}");
+        let report = stage.keep(crowd.await.unwrap());
+        assert_eq!((report.admitted, report.failed, report.sent + report.queued), (100_000, 0, 100_000));
+        assert!(report.sent <= 100, "the rest is left to workers");
+        let seen = stage.provider.ledger().mails();
+        let worker = stage.worker_as(|its| (its.mails, its.batch) = (Mails::Together, 100));
+        stage.provider.until(|ledger| ledger.mails() > seen + 200).await;
+        for time in 0..5 {
+            other_is_told(&format!("while it is delivered {time}")).await;
+        }
+        let waiting = stage.database.deliveries("state = 'pending' and channel = 'email'").await;
+        assert!(waiting > 0, "some of the crowd wait until the others were told");
+        worker.terminate().await;
+        forget_who_waits(&stage).await;
         stage.ends_well().await;
     }
 

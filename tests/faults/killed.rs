@@ -6,12 +6,56 @@ use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::fault_proxy::FaultProxy;
 use campanile_tests::outside::Mails;
 use campanile_tests::provider::{Answered, Behaviour};
-use campanile_tests::{Kind, both_databases};
+use campanile_tests::{Kind, TestDatabase, both_databases};
 
 use crate::rounds::rounds;
 use crate::stage::{Stage, bell, letter};
 
+/// The database notes how long after the end of the lease, in microseconds, each delivery was taken over from a worker.
+async fn log_takeovers(database: &TestDatabase) {
+    let log = match database.kind {
+        Kind::Postgres => {
+            "create function log_takeover() returns trigger language plpgsql as $$ begin \
+                insert into public.takeovers values (extract(epoch from clock_timestamp() - old.lease_until) * 1000000); \
+                return null; end $$; \
+             create trigger log_takeover after update on campanile.notification_deliveries for each row \
+                when (old.state = 'running' and new.state = 'running' and old.worker is distinct from new.worker) \
+                execute function log_takeover()"
+        }
+        Kind::Sqlite => {
+            "create trigger log_takeover after update on notification_deliveries \
+                when old.state = 'running' and new.state = 'running' and old.worker is not new.worker begin \
+                insert into takeovers values ({now} - old.lease_until); end"
+        }
+    };
+    let table = "create table takeovers (late bigint not null); ";
+    database.execute(&format!("{table}{log}")).await;
+}
+
 both_databases! {
+    /// G2: 30 seconds of a lease, which is shorter here, and five of a sweep.
+    async fn what_a_dead_worker_had_is_taken_over_within_five_seconds_of_the_end_of_its_lease(stage: Stage) {
+        log_takeovers(&stage.database).await;
+        stage.people(4).await;
+        stage.provider.always(Behaviour::AcceptThenHold);
+        stage.enqueue(letter("taken over", 4)).await;
+        let worker = stage.worker_as(|its| (its.lease_millis, its.mail_millis, its.attempt_millis) = (5_000, 120_000, 120_000));
+        stage.provider.asked(0, 4).await;
+        stage.provider.always(Behaviour::Accept);
+        let other = stage.worker();
+        let both_run = async || stage.database.count("notification_workers").await == 2;
+        stage.eventually("both of them run", both_run).await;
+        stage.kill(worker).await;
+        stage.all_ended().await;
+        other.terminate().await;
+        assert_eq!(stage.database.number("select count(*) from takeovers").await, 4);
+        for late in ["select min(late) from takeovers", "select max(late) from takeovers"] {
+            let late = stage.database.number(late).await;
+            assert!((0..=5_000_000).contains(&late), "{late} microseconds after the end of the lease");
+        }
+        stage.ends_well().await;
+    }
+
     /// F1.
     async fn workers_that_are_killed_in_the_middle_of_a_send_lose_nothing(stage: Stage) {
         stage.people(12).await;

@@ -1,5 +1,7 @@
 //! Transactions that meet at the same windows.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use campanile::database::{Pool, each_database};
@@ -8,7 +10,7 @@ use campanile_tests::{Kind, both_databases};
 use sqlx::Executor as _;
 
 use crate::rounds::rounds;
-use crate::stage::{Stage, bell};
+use crate::stage::{Stage, bell, sign};
 
 both_databases! {
     /// F20.
@@ -30,6 +32,37 @@ both_databases! {
                 admitted += stage.keep(call.await.unwrap()).admitted;
             }
             assert_eq!(admitted, 10 * 50);
+            stage.ends_well().await;
+        }
+    }
+
+    /// G4. The oracle knows the end of the window to the microsecond.
+    async fn a_window_is_renewed_at_its_end_by_one_of_many_who_fire_all_the_time(stage: Stage) {
+        for round in rounds("G4", &stage) {
+            let text = round.text("crossing");
+            stage.enqueue(sign(&text, 1)).await;
+            // A third of a second is left of its minute.
+            stage.database.advance_clock(59_700_000).await;
+            let renewed = Arc::new(AtomicBool::new(false));
+            let callers = (0..8).map(|_| {
+                let (dispatcher, text, renewed) = (stage.dispatcher.clone(), text.clone(), Arc::clone(&renewed));
+                tokio::spawn(async move {
+                    let mut reports = Vec::new();
+                    while !renewed.load(Ordering::SeqCst) {
+                        let report = dispatcher.enqueue(sign(&text, 1)).await.unwrap();
+                        renewed.fetch_or(report.admitted == 1, Ordering::SeqCst);
+                        reports.push(report);
+                    }
+                    reports
+                })
+            });
+            let mut admitted = 0;
+            for caller in callers.collect::<Vec<_>>() {
+                for report in caller.await.unwrap() {
+                    admitted += stage.keep(report).admitted;
+                }
+            }
+            assert_eq!(admitted, 1);
             stage.ends_well().await;
         }
     }

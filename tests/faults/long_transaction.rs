@@ -1,10 +1,55 @@
 //! F30: somebody's transaction stays open for long, and sees the database as it was.
 
-use campanile::database::each_database;
+use campanile::Database;
+use campanile::database::{Pool, each_database};
+use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::{Kind, both_databases};
 use sqlx::Executor as _;
 
 use crate::stage::{Stage, bell, letter};
+
+/// How many deliveries pass while the transaction stays open.
+const PASSED: i64 = 100_000;
+
+/// They were queued, claimed and delivered: each state has left its entry in the index of that state.
+const PASS: [&str; 4] = [
+    "insert into campanile.notification_deliveries (id, notification_id, dispatch_id, user_id, channel, has_local, state, \
+        attempt, run_at, created_at) \
+     select gen_random_uuid(), gen_random_uuid(), dispatch_id, 'passed_' || n, channel, false, 'pending', 0, \
+        created_at - interval '1 hour' + n * interval '1 millisecond', created_at \
+     from (select * from campanile.notification_deliveries limit 1) as like_this cross join generate_series(1, 100000) as n",
+    "update campanile.notification_deliveries set state = 'running', attempt = 1, lease_until = run_at where user_id like 'passed_%'",
+    "update campanile.notification_deliveries set state = 'delivered', finished_at = run_at, lease_until = null where user_id like 'passed_%'",
+    // As the server does by itself, so that it knows that next to nothing waits.
+    "analyze campanile.notification_deliveries",
+];
+
+/// How many pages of the deliveries' table and of its indexes the server had looked at until now.
+const PAGES: &str = "\
+    select cast(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read as bigint) from pg_statio_user_tables \
+    where relname = 'notification_deliveries'";
+
+/// The connections of the application that claims: each reports what it looked at when it has ended, at the latest.
+const CLAIMING: &str = "select count(*) from pg_stat_activity where application_name = 'claims'";
+
+/// Lets a dispatcher of its own deliver what is due, and says how many pages it looked at for that.
+async fn pages_of_a_claim(stage: &Stage) -> i64 {
+    let before = stage.database.number(PAGES).await;
+    let url = format!("{}?application_name=claims", stage.database.url);
+    let database = Database::connect(&url).await.unwrap();
+    let dispatcher = stage.outside.builder(database).build().unwrap();
+    assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
+    let Pool::Postgres(pool) = dispatcher.database().pool() else {
+        unreachable!("the story is told on Postgres")
+    };
+    pool.close().await;
+    stage
+        .eventually("it has reported", async || {
+            stage.database.number(CLAIMING).await == 0
+        })
+        .await;
+    stage.database.number(PAGES).await - before
+}
 
 both_databases! {
     /// F30.
@@ -30,4 +75,47 @@ both_databases! {
         });
         stage.ends_well().await;
     }
+}
+
+/// F30, measured in pages, which are the same on every machine. SQLite keeps one entry for each row, whoever looks at the
+/// past, so that there is nothing to measure.
+#[test]
+fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_cheap_again_after_it()
+ {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(1).await;
+        // The server's own housekeeping looks at pages too.
+        let alone = "alter table campanile.notification_deliveries set (autovacuum_enabled = off)";
+        stage.database.execute(alone).await;
+        stage.enqueue(letter("first", 1)).await;
+        let fresh = pages_of_a_claim(&stage).await;
+        let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        let begin = "begin isolation level repeatable read";
+        let mut reader = pool.begin_with(begin).await.unwrap();
+        reader.execute("select 1").await.unwrap();
+        for passed in PASS {
+            stage.database.execute(passed).await;
+        }
+        stage.enqueue(letter("beside it", 1)).await;
+        let beside = pages_of_a_claim(&stage).await;
+        reader.rollback().await.unwrap();
+        // This one passes over them for the last time.
+        stage.enqueue(letter("after it", 1)).await;
+        pages_of_a_claim(&stage).await;
+        stage.enqueue(letter("long after it", 1)).await;
+        let after = pages_of_a_claim(&stage).await;
+        eprintln!(
+            "pages of a claim: {fresh} at first, {beside} beside the transaction, {after} after it"
+        );
+        assert!(beside < 4 * PASSED, "{beside}");
+        assert!(after < PASSED / 10, "{after}");
+        stage
+            .database
+            .execute("delete from campanile.notification_deliveries where user_id like 'passed_%'")
+            .await;
+        stage.ends_well().await;
+    });
 }

@@ -5,7 +5,7 @@
 //! oracle found, and can be repeated: the seed is printed, and may be given.
 //!
 //! ```text
-//! CAMPANILE_FAULT_ROUNDS=20 CAMPANILE_FAULT_SEED=7 cargo test -p campanile-tests --test faults -- --nocapture
+//! CAMPANILE_FAULT_ROUNDS=20 CAMPANILE_FAULT_ROWS=1000000 CAMPANILE_FAULT_SEED=7 cargo test -p campanile-tests --test faults -- --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -14,6 +14,7 @@ mod stage;
 mod process;
 mod rounds;
 mod oracle;
+mod windows;
 mod ledgers;
 mod oracle_itself;
 
@@ -21,6 +22,7 @@ mod killed;
 mod committed;
 mod server;
 mod network;
+mod pooled;
 mod cancelled;
 mod refused;
 mod silent;
@@ -33,6 +35,8 @@ mod strangers;
 mod crowd;
 mod locks;
 mod disk;
+mod migrated;
+mod rolling;
 mod clocks;
 mod terminated;
 mod long_transaction;

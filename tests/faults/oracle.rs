@@ -6,12 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use campanile::Outcome;
-use campanile::database::each_database;
 use campanile_tests::provider::{Answered, Keys, Mail};
-use sqlx::Row as _;
 
 use crate::ledgers::{Delivery, deliveries, scrolls};
 use crate::stage::{Stage, Told};
+use crate::windows::{o3_admissions_are_a_window_apart, o4_windows_and_notifications_match};
 
 /// What the oracle looked at.
 pub(crate) struct Found {
@@ -50,7 +49,7 @@ pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec
     wrong.extend(o1_recipients_are_partitioned(stage, &told).await);
     wrong.extend(o2_an_inbox_row_for_each_notification(stage, &told).await);
     wrong.extend(o3_admissions_are_a_window_apart(stage).await);
-    wrong.extend(o4_windows_and_notifications_match(stage).await);
+    wrong.extend(o4_windows_and_notifications_match(stage, &told).await);
     wrong.extend(o5_what_was_delivered_is_in_a_ledger(stage, deliveries));
     wrong.extend(o6_no_key_is_taken_twice(stage));
     wrong.extend(o7_no_lease_is_dead(stage).await);
@@ -104,85 +103,6 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
             "O2: {sent} were sent to the inbox, which has {rows}"
         ));
     }
-    wrong
-}
-
-/// O3: two notifications of one key are at least its window apart, unless the first reached nobody. A row's time is read
-/// in the same statement as its window's, a little later.
-async fn o3_admissions_are_a_window_apart(stage: &Stage) -> Vec<String> {
-    const STATEMENT_MICROS: i64 = 5_000_000;
-    let gaps = format!(
-        "select event_type, min(gap) as gap from (\
-         select event_type, created_at - lag(created_at) over same_key as gap, lag(reached) over same_key as reached \
-         from ({NOTIFICATIONS}) as its \
-         window same_key as (partition by event_type, dedup_key, user_id order by created_at)) as pairs \
-         where reached = 1 group by event_type"
-    );
-    let statement = stage.database.database.sql(&gaps);
-    let gaps: Vec<(String, Option<i64>)> = each_database!(&stage.database.database, |pool| {
-        let rows = sqlx::query(statement).fetch_all(pool).await.unwrap();
-        rows.iter()
-            .map(|row| (row.get("event_type"), row.get("gap")))
-            .collect()
-    });
-    let mut wrong = Vec::new();
-    for (event_type, gap) in gaps {
-        let event = stage.dispatcher.registry().event(&event_type).unwrap();
-        let window = i64::try_from(event.dedup.window.as_micros()).unwrap();
-        if gap.is_some_and(|gap| gap + STATEMENT_MICROS < window) {
-            wrong.push(format!(
-                "O3: two `{event_type}` of one key are {gap:?} microseconds apart"
-            ));
-        }
-    }
-    wrong
-}
-
-/// Every notification with a remote delivery: its key, when it was admitted, whether it reached, or may yet reach or have
-/// reached, its recipient, and whether the system failed on a channel.
-const NOTIFICATIONS: &str = "\
-    select its.notification_id, its.user_id, dispatch.event_type, dispatch.dedup_key, \
-        min({micros(its.created_at)}) as created_at, \
-        max(case when its.has_local or its.state in ('pending', 'running', 'delivered', 'unknown', 'blocked') \
-            then 1 else 0 end) as reached, \
-        max(case when its.state in ('dead', 'expired', 'cancelled') then 1 else 0 end) as failed \
-    from {campanile}notification_deliveries as its \
-    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-    group by its.notification_id, its.user_id, dispatch.event_type, dispatch.dedup_key";
-
-/// O4: no window without its notification, none of one that the system failed to deliver, and no notification without a window.
-async fn o4_windows_and_notifications_match(stage: &Stage) -> Vec<String> {
-    let window_of = "from {campanile}notification_dedup as held \
-         where held.event_type = its.event_type and held.dedup_key = its.dedup_key and held.recipient_user_id = its.user_id";
-    let mut wrong = count(
-        stage,
-        "O4: windows without a notification",
-        "select count(*) from {campanile}notification_dedup as held \
-         where not exists (select 1 from {campanile}notifications as item where item.id = held.notification_id) \
-         and not exists (select 1 from {campanile}notification_deliveries as its where its.notification_id = held.notification_id)",
-    )
-    .await;
-    let released = format!(
-        "select count(*) from ({NOTIFICATIONS}) as its where its.reached = 0 and its.failed = 1 \
-         and exists (select 1 {window_of} and held.notification_id = its.notification_id)"
-    );
-    wrong.extend(
-        count(
-            stage,
-            "O4: windows of notifications that the system failed to deliver",
-            &released,
-        )
-        .await,
-    );
-    let missing = format!(
-        "select count(*) from ({NOTIFICATIONS}) as its where its.reached = 1 and not exists (select 1 {window_of})"
-    );
-    wrong.extend(count(stage, "O4: notifications without a window", &missing).await);
-    let local = "select count(*) from {campanile}notifications as item \
-         where not exists (select 1 from {campanile}notification_deliveries as its where its.notification_id = item.id) \
-         and not exists (select 1 from {campanile}notification_dedup as held \
-         where held.event_type = item.event_type and held.recipient_user_id = item.user_id)";
-    wrong.extend(count(stage, "O4: inbox rows without a window", local).await);
     wrong
 }
 
@@ -278,7 +198,7 @@ fn o9_what_was_taken_is_delivered_or_unknown(
     for mail in stage.provider.ledger().taken().into_keys() {
         match by_mail.get(mail) {
             Some(its) if is_told(its) => {}
-            None if is_forgotten(&mail.to) => {}
+            None if told.pruned || is_forgotten(&mail.to) => {}
             its => wrong.push(format!(
                 "O9: {mail:?} was taken, and its delivery is {its:?}"
             )),
@@ -287,7 +207,7 @@ fn o9_what_was_taken_is_delivered_or_unknown(
     for key in scrolls(stage) {
         match by_key.get(key.as_str()) {
             Some(its) if is_told(its) => {}
-            None if !told.forgotten.is_empty() => {}
+            None if told.pruned || !told.forgotten.is_empty() => {}
             its => wrong.push(format!("O9: {key} arrived, and its delivery is {its:?}")),
         }
     }
@@ -297,11 +217,11 @@ fn o9_what_was_taken_is_delivered_or_unknown(
 impl Told {
     /// Whether the reports and the database tell of the same dispatches.
     fn complete(&self) -> bool {
-        !self.unheard && self.forgotten.is_empty()
+        !self.unheard && !self.pruned && self.forgotten.is_empty()
     }
 }
 
-async fn count(stage: &Stage, what: &str, statement: &str) -> Vec<String> {
+pub(crate) async fn count(stage: &Stage, what: &str, statement: &str) -> Vec<String> {
     match stage.database.number(statement).await {
         0 => Vec::new(),
         some => vec![format!("{what}: {some}")],

@@ -6,13 +6,14 @@ use tokio::net::TcpStream;
 
 use crate::ledgers::deliveries;
 use crate::oracle::what_is_wrong;
-use crate::stage::{Stage, bell, letter};
+use crate::stage::{Stage, bell, letter, sign};
 
 /// A stage on which everything went well.
 async fn well(stage: &Stage) {
     stage.people(2).await;
     stage.enqueue(bell("a", 2)).await;
     stage.enqueue(letter("b", 2)).await;
+    stage.enqueue(sign("c", 2)).await;
     stage.ends_well().await;
 }
 
@@ -39,16 +40,42 @@ async fn ask_with_another_body(stage: &Stage) {
 }
 
 /// Something that is wrong, and the check that finds it.
-const WRONG: [(&str, &str); 7] = [
+const WRONG: [(&str, &str); 12] = [
     (
         "O2",
         "update {campanile}notification_deliveries set has_local = not has_local where channel = 'pigeon'",
     ),
+    // Another notification in an open window: of an event with mails, and of one in the inbox alone.
     (
         "O3",
-        "update {campanile}notification_dispatches set dedup_key = 'b', event_type = 'faults.letter.came'",
+        "update {campanile}notification_dedup set notification_id = (select notification_id from right_dedup \
+         where event_type = 'faults.bell.rang' limit 1), fired_at = {now} where event_type = 'faults.letter.came'",
     ),
-    ("O4", "delete from {campanile}notification_dedup"),
+    (
+        "O3",
+        "update {campanile}notification_dedup set notification_id = (select notification_id from right_dedup \
+         where event_type = 'faults.bell.rang' limit 1), fired_at = window_ends_at - {second} where event_type = 'faults.sign.up'",
+    ),
+    (
+        "O4",
+        "delete from {campanile}notification_dedup where event_type = 'faults.sign.up'",
+    ),
+    (
+        "O4",
+        "delete from {campanile}notification_dedup where event_type = 'faults.letter.came'",
+    ),
+    (
+        "O4",
+        "delete from window_log where event_type = 'faults.sign.up'",
+    ),
+    (
+        "O4",
+        "delete from window_log where event_type = 'faults.letter.came'",
+    ),
+    (
+        "O4",
+        "update {campanile}notification_deliveries set state = 'dead' where channel = 'email' and not has_local",
+    ),
     (
         "O7",
         "update {campanile}notification_deliveries set state = 'running'",
@@ -67,28 +94,31 @@ const WRONG: [(&str, &str); 7] = [
     ),
 ];
 
-/// As it was.
-const RIGHT: [&str; 6] = [
-    "delete from {campanile}notification_deliveries",
-    "insert into {campanile}notification_deliveries select * from right_deliveries",
-    "delete from {campanile}notification_dispatches",
-    "insert into {campanile}notification_dispatches select * from right_dispatches",
-    "delete from {campanile}notification_dedup",
-    "insert into {campanile}notification_dedup select * from right_dedup",
+/// As it was. The log of windows comes last: the others write into it.
+const COPIED: [&str; 4] = [
+    "{campanile}notification_deliveries",
+    "{campanile}notification_dispatches",
+    "{campanile}notification_dedup",
+    "window_log",
 ];
+
+fn copy_of(table: &str) -> String {
+    format!("right_{}", table.rsplit(['_', '}']).next().unwrap())
+}
 
 both_databases! {
     async fn each_check_finds_what_is_wrong_in_the_database(stage: Stage) {
         well(&stage).await;
-        for table in ["deliveries", "dispatches", "dedup"] {
-            let copy = format!("create table right_{table} as select * from {{campanile}}notification_{table}");
+        for table in COPIED {
+            let copy = format!("create table {} as select * from {table}", copy_of(table));
             stage.database.execute(&copy).await;
         }
         for (finder, wrong) in WRONG {
-            stage.database.execute(wrong).await;
+            stage.database.execute(&wrong.replace("{second}", &stage.database.span_of(1_000_000))).await;
             assert!(finders(&stage).await.contains(&finder.to_owned()), "{finder} finds: {wrong}");
-            for right in RIGHT {
-                stage.database.execute(right).await;
+            for table in COPIED {
+                let right = format!("delete from {table}; insert into {table} select * from {}", copy_of(table));
+                stage.database.execute(&right).await;
             }
             assert_eq!(finders(&stage).await, Vec::<String>::new(), "after {finder}");
         }

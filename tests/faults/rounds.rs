@@ -57,6 +57,12 @@ pub(crate) fn processes() -> u64 {
     variable("CAMPANILE_FAULT_PROCESSES").unwrap_or(3)
 }
 
+/// How many rows the large tables have where a scenario has large ones: two hundred thousand, unless the longer form asks for
+/// more.
+pub(crate) fn rows() -> u64 {
+    variable("CAMPANILE_FAULT_ROWS").unwrap_or(200_000)
+}
+
 /// The seed of this run: the one that was given, else the time.
 fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();

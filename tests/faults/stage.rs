@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use campanile::database::each_database;
 use campanile::{DispatchReport, Dispatcher, Notice, NotifiableEvent as _};
-use campanile_tests::TestDatabase;
 use campanile_tests::database::Fixture;
 use campanile_tests::outside::{BellRang, LetterCame, Mails, Outside, Pigeons, SignUp};
 use campanile_tests::provider::{Behaviour, Keys, Provider};
+use campanile_tests::{TestDatabase, older};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::oracle::oracle;
 use crate::process::Process;
+use crate::windows::log_windows;
 
 /// Deliveries that have not ended.
 pub(crate) const UNDER_WAY: &str = "select count(*) from {campanile}notification_deliveries \
@@ -41,6 +42,8 @@ pub(crate) struct Told {
     pub(crate) unheard: bool,
     /// Some worker was killed, or lost its lease: what it had sent may have gone unrecorded.
     pub(crate) killed: bool,
+    /// Some of what has ended was pruned.
+    pub(crate) pruned: bool,
     /// Users who were forgotten.
     pub(crate) forgotten: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl Fixture for Stage {
 impl Stage {
     /// A stage whose provider honours or ignores keys.
     pub(crate) async fn with_keys(database: TestDatabase, keys: Keys) -> Self {
+        log_windows(&database).await;
         let folder = tempfile::tempdir().unwrap();
         let provider = Provider::start(keys).await;
         let outside = Outside {
@@ -63,6 +67,7 @@ impl Stage {
             pigeons: Pigeons::Arrive,
             mail_millis: 3_000,
             attempt_millis: 5_000,
+            lease_millis: 30_000,
             batch: 20,
             threads: 2,
             unknown_events: Vec::new(),
@@ -164,6 +169,24 @@ impl Stage {
             .args([url, way, name, &people.to_string()])
             .env(variable, value);
         command
+    }
+
+    /// A worker of the older version, in a process of its own.
+    pub(crate) fn older_worker(&self) -> Process {
+        let (name, value) = self.outside.variable();
+        let mut command = Command::new(older::program("campanile-fault-worker"));
+        Process::start(command.arg(&self.database.url).env(name, value))
+    }
+
+    /// A process of the older version that dispatches, as [`dispatcher_command`](Self::dispatcher_command).
+    pub(crate) fn older_dispatcher(&self, name: &str, people: usize) -> Process {
+        self.told().unheard = true;
+        let (variable, value) = self.outside.variable();
+        let mut command = Command::new(older::program("campanile-fault-dispatcher"));
+        command
+            .args([&self.database.url, "enqueue", name, &people.to_string()])
+            .env(variable, value);
+        Process::start(&mut command)
     }
 
     /// Kills a worker with `kill -9`.

@@ -283,7 +283,7 @@ fn programs() -> PathBuf {
 }
 
 /// `postgres`, else `nobody`, if this process runs as root.
-fn unprivileged_user() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged_user() -> Option<(u32, u32)> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt as _;
         own.uid() == 0

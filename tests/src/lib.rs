@@ -8,6 +8,7 @@ struct Readme;
 
 pub mod app;
 pub mod cluster;
+pub mod bouncer;
 pub mod database;
 pub mod ask;
 pub mod running;
@@ -17,6 +18,7 @@ pub mod fault_proxy;
 pub mod provider;
 pub mod outside;
 pub mod smtp;
+pub mod older;
 
 use campanile_inbox as _;
 

@@ -101,6 +101,8 @@ pub struct Outside {
     pub mail_millis: u64,
     /// How long an attempt may take.
     pub attempt_millis: u64,
+    /// How long a worker has what it took, unless it renews that.
+    pub lease_millis: u64,
     /// How many deliveries a worker takes at a time.
     pub batch: usize,
     /// How many threads the process has.
@@ -153,7 +155,8 @@ impl Outside {
             .with(EmailSettings::new("Tower <bells@example.com>", mailer))
             .with(PushSettings::new(Recorder::default()))
             .with(self.pigeon_settings())
-            .attempt_timeout(Duration::from_millis(self.attempt_millis));
+            .attempt_timeout(Duration::from_millis(self.attempt_millis))
+            .lease(Duration::from_millis(self.lease_millis));
         for channel in [&EMAIL, &PIGEON] {
             if !self.unlinked.iter().any(|its| its == channel.name()) {
                 builder = builder.tune(channel, move |its| {

@@ -1,5 +1,5 @@
 //! A process that tells people things until it is killed, and writes a line before and after each: what it said was done
-//! must be done, and what was not done must not be there in part.
+//! must be done, what it said had failed must not be there, and what was not done must not be there in part.
 //!
 //! `campanile-fault-dispatcher DATABASE_URL WAY NAME PEOPLE`, where the way is `dispatch`, `enqueue` or `enqueue_in`.
 //! `CAMPANILE_TEST_PACE` is how many milliseconds lie between one and the next.
@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use campanile::database::each_database;
-use campanile::{Database, Dispatcher, Notice, NotifiableEvent as _};
+use campanile::{Database, DispatchError, Dispatcher, Notice, NotifiableEvent as _};
 use campanile_tests::outside::{BellRang, Outside};
 use sqlx::Executor as _;
 
@@ -37,7 +37,8 @@ async fn main() -> Result<(), Failure> {
         match told {
             Ok(admitted) => say(&format!("done {text} {admitted}"))?,
             // The database may be down: that is told, and the next one is tried.
-            Err(error) => say(&format!("failed {text} {error}"))?,
+            Err(error) if nobody_can_know(&*error) => say(&format!("unknown {text}: {error}"))?,
+            Err(error) => say(&format!("failed {text}: {error}"))?,
         }
         tokio::time::sleep(pace).await;
     }
@@ -63,6 +64,14 @@ async fn tell(
         }),
         _ => return Err(format!("no way `{way}` is known").into()),
     })
+}
+
+/// The host's own commit may have been made without an answer, and so may campanile's.
+fn nobody_can_know(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<sqlx::Error>()
+        || error
+            .downcast_ref::<DispatchError>()
+            .is_some_and(|error| error.code() == "COMMIT_UNKNOWN")
 }
 
 fn begin(dispatcher: &Dispatcher) -> &'static str {
