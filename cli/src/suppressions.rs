@@ -175,11 +175,11 @@ fn table(entries: &[Entry], limit: u32, none: &str) -> String {
             short(&entry.reason),
         ]);
     }
-    let mut text = table.to_string();
     if entries.len() as u64 == u64::from(limit) {
-        text += &format!("older ones: --after {}", plain(&last.address));
+        format!("{table}older ones: --after {}", plain(&last.address))
+    } else {
+        table.to_string()
     }
-    text
 }
 
 async fn add(
