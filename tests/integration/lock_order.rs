@@ -31,8 +31,10 @@ async fn hold(app: &App, place: usize) -> Transaction<'static, Postgres> {
         panic!("this is Postgres");
     };
     let mut holder = pool.begin_with("begin").await.unwrap();
+    // An offset beside `for update` would lock what it passes over, too.
     let lock = format!(
-        "select 1 from campanile.notification_deliveries order by id limit 1 offset {place} for update"
+        "select 1 from campanile.notification_deliveries where id = \
+         (select id from campanile.notification_deliveries order by id limit 1 offset {place}) for update"
     );
     let locked = sqlx::query(AssertSqlSafe(lock)).execute(&mut *holder).await;
     assert_eq!(locked.unwrap().rows_affected(), 1);
