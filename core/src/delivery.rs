@@ -60,6 +60,10 @@ pub(crate) struct Past {
     pub(crate) uncounted: u32,
     /// How many of its attempts have lost their answer, or their worker.
     pub(crate) lost_answers: u32,
+    /// How long ago nothing could be tried for the first time since its last attempt.
+    pub(crate) outage: Duration,
+    /// How often that was so.
+    pub(crate) outage_rounds: u32,
     /// How long ago its first attempt that counts was begun.
     pub(crate) age: Duration,
     /// Whether it is no longer worth sending.
@@ -212,6 +216,13 @@ impl Verdict {
         Some(error.class().unwrap_or(by_verdict))
     }
 
+    /// Whether the provider was not reached, or took no more calls: then nothing was tried.
+    pub(crate) fn tried_nothing(&self) -> bool {
+        let class = self.error_class();
+        matches!(self, Self::Retry { .. })
+            && matches!(class, Some(ErrorClass::Connect | ErrorClass::RateLimited))
+    }
+
     /// The error, where there is one.
     #[must_use]
     pub fn error(&self) -> Option<&DeliveryError> {
@@ -229,11 +240,12 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// No connection, no name, no TLS: the request was not written.
+    /// No connection, no name, no TLS: the request was not written. With [`Verdict::Retry`] nothing was tried: it uses no
+    /// attempt, and the delivery waits for as long as its [policy](crate::policy::Policy::outage) says.
     Connect,
     /// No answer in time.
     Timeout,
-    /// The provider asked for fewer calls (429).
+    /// The provider asked for fewer calls, or a quota is used up (429). With [`Verdict::Retry`] nothing was tried, as above.
     RateLimited,
     /// The provider is in trouble (5xx, 4xx in SMTP).
     Unavailable,

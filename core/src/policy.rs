@@ -27,6 +27,7 @@ pub struct Policy {
     pub(crate) most_attempts: u32,
     pub(crate) key_lifetime: Option<Duration>,
     pub(crate) max_lost_answers: u32,
+    pub(crate) outage: Duration,
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) concurrency: usize,
     pub(crate) batch: usize,
@@ -45,6 +46,7 @@ impl Policy {
             most_attempts: 30,
             key_lifetime: None,
             max_lost_answers: 2,
+            outage: Duration::from_hours(4 * 24),
             attempt_timeout: None,
             concurrency: 32,
             batch: 100,
@@ -62,7 +64,8 @@ impl Policy {
     }
 
     /// How long after its first attempt a delivery is still tried. It must be below the provider's
-    /// [`key_lifetime`](Policy::key_lifetime), if it has one.
+    /// [`key_lifetime`](Policy::key_lifetime), if it has one. The time in which [nothing could be tried](Policy::outage) is
+    /// none of it, unless an earlier attempt may have gone out.
     pub const fn horizon(mut self, horizon: Duration) -> Self {
         self.horizon = horizon;
         self
@@ -86,6 +89,15 @@ impl Policy {
     /// at the most. A worker that is lost during a call loses its answer too.
     pub const fn max_lost_answers(mut self, attempts: u32) -> Self {
         self.max_lost_answers = attempts;
+        self
+    }
+
+    /// How long a delivery waits while nothing can be tried: the provider cannot be reached
+    /// ([`ErrorClass::Connect`](crate::delivery::ErrorClass::Connect)) or takes no more calls
+    /// ([`ErrorClass::RateLimited`](crate::delivery::ErrorClass::RateLimited)). Such a round uses no attempt. The time begins with
+    /// the first of them in a row; after it the delivery is dead, and its error says so. Default: 4 days.
+    pub const fn outage(mut self, outage: Duration) -> Self {
+        self.outage = outage;
         self
     }
 
@@ -189,6 +201,9 @@ impl Policy {
                 problems.push(format!("`{name}` is 0, so that nothing would ever be sent"));
             }
         }
+        if self.outage.is_zero() {
+            problems.push("`outage` is 0, so that a broken connection would be the end".into());
+        }
         if self.attempt_timeout.is_some_and(|time| time.is_zero()) {
             problems.push("`attempt_timeout` is 0, so that no call could ever end well".into());
         }
@@ -236,6 +251,7 @@ mod tests {
             (Policy::new().batch(0), "`batch` is 0"),
             (Policy::new().most_attempts(0), "`most_attempts` is 0"),
             (Policy::new().max_lost_answers(0), "`max_lost_answers` is 0"),
+            (Policy::new().outage(Duration::ZERO), "`outage` is 0"),
             (
                 Policy::new().attempt_timeout(Duration::ZERO),
                 "`attempt_timeout` is 0",

@@ -12,6 +12,9 @@ use crate::policy::Policy;
 use crate::report::{Outcome, Retry};
 use crate::store::settle::{BlockedAs, Settled, State};
 
+/// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_mins(5);
+
 /// A delivery, and what was said of it.
 #[derive(Debug)]
 pub(crate) struct Judged {
@@ -136,6 +139,7 @@ impl Judged {
             Verdict::Retry { error, .. } if error.class() == Some(ErrorClass::Internal) => {
                 (State::Waiting, jitter(policy, 1))
             }
+            Verdict::Retry { after, .. } if verdict.tried_nothing() => self.wait(policy, *after),
             Verdict::Retry { after, .. } => self.again(policy, *after, or_unknown(State::Dead)),
             Verdict::Unknown { .. } => self.again(policy, None, State::Unknown),
         }
@@ -161,12 +165,42 @@ impl Judged {
         let pause = jitter(policy, counted)
             .max(after.unwrap_or_default())
             .min(policy.backoff_cap);
-        let past = self.delivery.past.age.saturating_add(self.took);
-        let then = past.saturating_add(pause);
+        let then = self.age().saturating_add(pause);
         if counted < policy.most_attempts && then < policy.horizon {
             (State::Pending, pause)
         } else {
             (else_, Duration::ZERO)
+        }
+    }
+
+    /// How long it is tried by now. What may have gone out has a key that grows old in an outage too.
+    fn age(&self) -> Duration {
+        let past = &self.delivery.past;
+        let outage = if self.maybe_sent() {
+            Duration::ZERO
+        } else {
+            past.outage
+        };
+        past.age.saturating_sub(outage).saturating_add(self.took)
+    }
+
+    /// Back to pending although nothing could be tried, for as long as the policy lets it wait.
+    fn wait(&self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
+        let longest = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
+        let longest = longest.min(MAX_OUTAGE_PAUSE);
+        let pause = rand::rng().random_range(longest / 2..=longest);
+        let pause = pause.max(after.unwrap_or_default()).min(policy.backoff_cap);
+        if self.maybe_sent() {
+            return if self.age().saturating_add(pause) < policy.horizon {
+                (State::Untried, pause)
+            } else {
+                (State::Unknown, Duration::ZERO)
+            };
+        }
+        if self.delivery.past.outage.saturating_add(self.took) < policy.outage {
+            (State::Untried, pause)
+        } else {
+            (State::Dead, Duration::ZERO)
         }
     }
 
@@ -182,6 +216,11 @@ impl Judged {
         let error = match &self.ruling {
             Ruling::Stranger => Some("this worker does not know its event".to_owned()),
             Ruling::UsedUp => Some("it has used up its attempts or its time".to_owned()),
+            Ruling::Verdict(verdict) if verdict.tried_nothing() && state.is_end() => {
+                let waited = in_words(self.delivery.past.outage);
+                let error = self.error().map(ToString::to_string).unwrap_or_default();
+                Some(format!("nothing could be tried for {waited}: {error}"))
+            }
             _ => self.error().map(ToString::to_string),
         };
         Settled {
@@ -263,6 +302,16 @@ pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> 
     }
 }
 
+/// A time of days or hours, as people say it.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() / 3_600 {
+        0 => "less than an hour".to_owned(),
+        1 => "an hour".to_owned(),
+        hours @ 2..48 => format!("{hours} hours"),
+        hours => format!("{} days", hours / 24),
+    }
+}
+
 /// Full jitter: anywhere between nothing and the doubled pause, so that a crowd spreads out.
 fn jitter(policy: &Policy, attempts: u32) -> Duration {
     rand::rng().random_range(Duration::ZERO..=policy.longest_pause(attempts))
@@ -340,6 +389,54 @@ mod tests {
         let mut uncounted = delivery(9);
         uncounted.past.uncounted = 8;
         assert_eq!(state(uncounted, retry(), &policy), State::Pending);
+    }
+
+    #[test]
+    fn what_could_not_be_tried_waits_and_uses_neither_attempts_nor_the_horizon() {
+        let policy = Policy::new().most_attempts(3);
+        let connect = DeliveryError::new("refused").with_class(ErrorClass::Connect);
+        let limited = DeliveryError::new("slow down").with_status(429);
+        for error in [connect, limited] {
+            let untried = || Ruling::Verdict(Verdict::retry(error.clone()));
+            let mut waiting = delivery(90);
+            waiting.past.uncounted = 80;
+            waiting.past.age = policy.horizon * 2;
+            waiting.past.outage = policy.outage / 2;
+            assert_eq!(state(waiting.clone(), untried(), &policy), State::Untried);
+            // After it, the horizon goes on where it was.
+            waiting.past.uncounted = 89;
+            waiting.past.age = waiting.past.outage + policy.horizon / 2;
+            assert_eq!(state(waiting.clone(), retry(), &policy), State::Pending);
+            waiting.past.age = waiting.past.outage + policy.horizon;
+            assert_eq!(state(waiting.clone(), retry(), &policy), State::Dead);
+            waiting.past.outage = policy.outage;
+            let settled = Judged::new(waiting.clone(), untried()).settled(&policy);
+            assert_eq!(settled.state, State::Dead);
+            let said = settled.error.unwrap();
+            assert!(
+                said.starts_with("nothing could be tried for 4 days: "),
+                "{said}"
+            );
+            // A key that may be in use grows old.
+            waiting.maybe_sent = true;
+            waiting.past.age = policy.horizon;
+            assert_eq!(state(waiting, untried(), &policy), State::Unknown);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_in_an_outage_although_no_attempt_counts() {
+        let policy = Policy::new();
+        let error = DeliveryError::new("refused").with_class(ErrorClass::Connect);
+        let mut last = Duration::ZERO;
+        for rounds in [0, 2, 4, 20] {
+            let mut delivery = delivery(1);
+            delivery.past.outage_rounds = rounds;
+            let ruling = Ruling::Verdict(Verdict::retry(error.clone()));
+            let pause = Judged::new(delivery, ruling).settled(&policy).delay;
+            assert!(pause > last && pause <= MAX_OUTAGE_PAUSE, "{pause:?}");
+            last = pause;
+        }
     }
 
     #[test]

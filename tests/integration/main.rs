@@ -29,6 +29,7 @@ mod leases;
 mod lock_order;
 mod policies;
 mod long_calls;
+mod outages;
 mod blocking;
 mod address_book;
 mod last_look;

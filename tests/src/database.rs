@@ -383,7 +383,13 @@ impl TestDatabase {
             ("notification_dedup", &["fired_at", "window_ends_at"][..]),
             (
                 "notification_deliveries",
-                &["run_at", "lease_until", "first_attempt_at", "expires_at"],
+                &[
+                    "run_at",
+                    "lease_until",
+                    "first_attempt_at",
+                    "expires_at",
+                    "outage_since",
+                ],
             ),
             ("notification_channel_pauses", &["paused_at", "probe_at"]),
         ];

@@ -158,6 +158,7 @@ const READ: &str = "\
     select {text(its.id)} as id, {text(its.notification_id)} as notification_id, \
         {text(its.dispatch_id)} as dispatch_id, its.user_id, its.attempt, its.uncounted, its.maybe_sent, its.lost_answers, its.has_local, \
         {text(its.batch_id)} as batch_id, {text(its.lost_worker)} as lost_worker, {now_micros} - {micros(its.first_attempt_at)} as age, \
+        coalesce({now_micros} - {micros(its.outage_since)}, 0) as outage, its.outage_rounds, \
         (its.expires_at is not null and its.expires_at <= {now}) as is_expired, \
         dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, dispatch.trace_context, \
         case when its.n = 1 then {text(dispatch.payload)} end as payload, \
@@ -178,6 +179,8 @@ macro_rules! row {
             uncounted: $row.try_get("uncounted")?,
             maybe_sent: $row.try_get("maybe_sent")?,
             lost_answers: $row.try_get("lost_answers")?,
+            outage: $row.try_get("outage")?,
+            outage_rounds: $row.try_get("outage_rounds")?,
             has_local: $row.try_get("has_local")?,
             batch_id: $row.try_get("batch_id")?,
             lost_worker: $row.try_get("lost_worker")?,
@@ -383,6 +386,8 @@ struct Row {
     uncounted: i32,
     maybe_sent: bool,
     lost_answers: i32,
+    outage: i64,
+    outage_rounds: i32,
     has_local: bool,
     batch_id: Option<String>,
     lost_worker: Option<String>,
@@ -440,6 +445,8 @@ fn read_each(
                 claim,
                 uncounted: number(row.uncounted),
                 lost_answers: number(row.lost_answers),
+                outage: Duration::from_micros(u64::try_from(row.outage).unwrap_or_default()),
+                outage_rounds: number(row.outage_rounds),
                 age: Duration::from_micros(u64::try_from(row.age).unwrap_or_default()),
                 is_expired: row.is_expired,
                 has_local: row.has_local,

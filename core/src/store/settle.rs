@@ -31,6 +31,8 @@ pub(crate) enum State {
     Released,
     /// Back to pending; the attempt does not count, because the channel was set up wrongly.
     Waiting,
+    /// Back to pending; the attempt does not count, because nothing could be tried.
+    Untried,
 }
 
 /// Why a delivery is parked. The third reason, its channel, is found before any claim.
@@ -45,7 +47,7 @@ pub(crate) enum BlockedAs {
 impl State {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Pending | Self::Released | Self::Waiting => "pending",
+            Self::Pending | Self::Released | Self::Waiting | Self::Untried => "pending",
             Self::Delivered => "delivered",
             Self::Suppressed => "suppressed",
             Self::Unreachable => "unreachable",
@@ -149,27 +151,32 @@ fn row(its: &Settled) -> serde_json::Value {
         its.error_class,
         its.trace_id,
         i32::from(its.outcome.is_none()),
-        i32::from(its.state == State::Waiting),
+        i32::from(matches!(its.state, State::Waiting | State::Untried)),
         its.maybe_sent,
         its.state.blocked_as(),
         its.maybe_sent && !is_end && its.state != State::Blocked(BlockedAs::Content),
         its.alone && !is_end,
         its.lost_answers,
         its.claim,
+        its.state == State::Untried,
+        its.outcome.is_some() && its.state != State::Untried,
+        its.state == State::Released,
     ])
 }
 
 /// What is recorded, read once for [`SETTLE`] and [`LOG`](log::LOG). `$1` is the rows.
 pub(super) const ITS: &str = "\
     its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
-        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers, claim) as materialized (\
+        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers, claim, untried, tried, released) as materialized (\
         select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
             value ->> 6, value ->> 7, {int(value ->> 8)}, value ->> 9, value ->> 10, \
             {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)}, \
-            {int(value ->> 17)}, {uuid(value ->> 18)} \
+            {int(value ->> 17)}, {uuid(value ->> 18)}, {flag(value ->> 19)}, {flag(value ->> 20)}, \
+            {flag(value ->> 21)} \
         from {rows($1)} as given)";
 
-/// `$2` is the worker. A delivery no attempt of which counts begins its time anew.
+/// `$2` is the worker. A delivery no attempt of which counts begins its time anew; an outage that is over is no part of its
+/// time, unless it may have gone out before. What was not begun keeps its place in the queue.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
         state = its.state, attempt = delivery.attempt - its.unused, \
@@ -178,8 +185,13 @@ const SETTLE: &str = "\
         batch_id = case when its.alone then delivery.id when its.keeps_batch then delivery.batch_id end, \
         lease_until = null, worker = null, claim = null, lost_worker = null, last_error = its.error, \
         first_attempt_at = case when delivery.attempt - its.unused > delivery.uncounted + its.uncounted \
-            then delivery.first_attempt_at end, \
-        run_at = case when its.state = 'pending' then {later(its.delay)} else delivery.run_at end, \
+            then case when its.tried and not its.maybe_sent and delivery.outage_since is not null \
+                then delivery.first_attempt_at + ({now} - delivery.outage_since) else delivery.first_attempt_at end end, \
+        outage_since = case when its.untried then coalesce(delivery.outage_since, {now}) \
+            when not its.tried then delivery.outage_since end, \
+        outage_rounds = case when its.untried then delivery.outage_rounds + 1 when its.tried then 0 \
+            else delivery.outage_rounds end, \
+        run_at = case when its.state = 'pending' and not its.released then {later(its.delay)} else delivery.run_at end, \
         finished_at = case when its.state not in ('pending', 'blocked') then {now} end \
     from its \
     where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = 'running' \
