@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::error::CommandError;
 use crate::output::Answer;
-use crate::table::{Table, or_dash, short};
+use crate::table::{Table, counted, or_dash, short};
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Action {
@@ -79,6 +79,18 @@ pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), 
     Ok(())
 }
 
+/// Whether it is paused: for all, or by single processes for themselves.
+fn state(channel: &ChannelStatus) -> String {
+    match (&channel.pause, channel.worker_pauses.len()) {
+        (Some(_), _) => "paused".to_owned(),
+        (None, 0) => "open".to_owned(),
+        (None, processes) => format!(
+            "open, paused in {}",
+            counted(processes as u64, "process", "processes")
+        ),
+    }
+}
+
 fn table(channels: &[ChannelStatus]) -> String {
     if channels.is_empty() {
         return "no remote channel is linked".to_owned();
@@ -86,16 +98,28 @@ fn table(channels: &[ChannelStatus]) -> String {
     let mut table = Table::new(["CHANNEL", "STATE", "SINCE", "NEXT TRY", "REASON"]);
     for its in channels {
         let pause = its.pause.as_ref();
+        let in_worker = its.worker_pauses.first().filter(|_| pause.is_none());
         table.row([
             its.channel.to_owned(),
-            pause.map_or("open", |_| "paused").to_owned(),
-            or_dash(pause.map(|pause| format!("{:.0}", pause.paused_at))),
+            state(its),
+            or_dash(
+                pause
+                    .map(|pause| pause.paused_at)
+                    .or(in_worker.map(|pause| pause.paused_at))
+                    .map(|at| format!("{at:.0}")),
+            ),
             or_dash(
                 pause
                     .and_then(|pause| pause.probe_at)
+                    .or(in_worker.map(|pause| pause.probe_at))
                     .map(|at| format!("{at:.0}")),
             ),
-            or_dash(pause.map(|pause| short(&pause.reason))),
+            or_dash(
+                pause
+                    .map(|pause| &pause.reason)
+                    .or(in_worker.map(|pause| &pause.reason))
+                    .map(|reason| short(reason)),
+            ),
         ]);
     }
     table.to_string()

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
@@ -14,18 +15,20 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::brake::{Answer, Ticket};
 use crate::bulkhead::{Leave, call};
 use crate::delivery::Delivery;
 use crate::dispatch::{Dispatcher, Inner};
 use crate::error::StoreError;
 use crate::lease::Hold;
 use crate::look::LastLook;
-use crate::pauses::Allowance;
+use crate::pauses::{Allowance, Here};
 use crate::report::Outcome;
 use crate::settlement::{Judged, Ruling, past_says};
 use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
 use crate::store::release;
+use crate::store::settle::Settled;
 use crate::telemetry;
 use crate::trace_context;
 use crate::worker::Stop;
@@ -36,16 +39,44 @@ const MOST_UNRECORDED: usize = 500;
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
 
+/// The deliveries of a claim, and what is to be recorded of those that cannot be read.
+fn split(claimed: Vec<Result<Delivery, Settled>>) -> (Vec<Delivery>, Vec<Settled>) {
+    let (mut deliveries, mut unreadable) = (Vec::with_capacity(claimed.len()), Vec::new());
+    for delivery in claimed {
+        match delivery {
+            Ok(delivery) => deliveries.push(delivery),
+            Err(settled) => unreadable.push(settled),
+        }
+    }
+    (deliveries, unreadable)
+}
+
 /// As good as without an end: a century would be too much for a timer.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
-/// How long whoever began a share waits for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// No longer than the builder's time-out, if a call of the channel may take longer than that.
-    AsUsual,
-    /// Until its last verdict is recorded.
-    ToTheEnd,
+/// What a share goes by.
+struct Terms {
+    stop: Stop,
+    /// Whether it is a probe.
+    probe: Option<ProbeNote>,
+    /// When preferences were read.
+    read_at: Instant,
+}
+
+/// A share that is to show whether a channel works again, and whether its provider was asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProbeNote(Arc<AtomicBool>);
+
+impl ProbeNote {
+    fn note(&self, answer: Answer) {
+        if answer != Answer::NotAsked {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    fn has_asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What one call of [`Dispatcher::deliver_due`] did.
@@ -150,15 +181,44 @@ impl Inner {
         at_most: usize,
         stop: &Stop,
     ) -> Result<Attempted, StoreError> {
-        if !self.channels[channel].bulkhead.has_room() {
+        let remote = &self.channels[channel];
+        if remote.bulkhead.brake.is_paused() {
+            match self.allowance_here(channel).await? {
+                Here::Open => {}
+                Here::Probe(take) => return self.probe(channel, take, stop).await,
+                Here::Nothing => return Ok(Attempted::default()),
+            }
+        }
+        let at_most = remote.room(at_most);
+        if at_most == 0 {
             return Ok(Attempted::default());
         }
-        let (attempted, _) = self.take(channel, Take::Due, at_most, stop).await?;
+        let (attempted, _) = self.take(channel, Take::Due, at_most, stop, None).await?;
         if attempted.claimed > 0 || self.allowance(channel).await? != Allowance::OneProbe {
             return Ok(attempted);
         }
-        let (probe, _) = self.take(channel, Take::Probe, 1, stop).await?;
-        Ok(probe)
+        self.probe(channel, Take::Probe, stop).await
+    }
+
+    /// Tries one delivery to see whether a channel that was misconfigured works again.
+    async fn probe(
+        self: &Arc<Self>,
+        channel: &'static str,
+        take: Take<'_>,
+        stop: &Stop,
+    ) -> Result<Attempted, StoreError> {
+        let brake = &self.channels[channel].bulkhead.brake;
+        if brake.is_paused() {
+            brake.probe();
+        }
+        let probe = ProbeNote::default();
+        let taken = self.take(channel, take, 1, stop, Some(&probe)).await;
+        brake.end_probe();
+        let (attempted, _) = taken?;
+        if attempted.claimed > 0 && !probe.has_asked() {
+            self.probe_at_once(channel).await;
+        }
+        Ok(attempted)
     }
 
     /// Claims some of what was parked on one channel, tries it, and says where the pass goes on, if there may be more.
@@ -173,8 +233,12 @@ impl Inner {
             Parked::Known => Take::Known { events, after },
             Parked::All => Take::Parked { events, after },
         };
-        let at_most = self.channels[channel].policy.batch;
-        let (attempted, last) = self.take(channel, take, at_most, stop).await?;
+        let remote = &self.channels[channel];
+        let at_most = remote.room(remote.policy.batch);
+        if at_most == 0 {
+            return Ok((Attempted::default(), None));
+        }
+        let (attempted, last) = self.take(channel, take, at_most, stop, None).await?;
         let next = last.map(|after| Pass { after, ..pass });
         Ok((attempted, next))
     }
@@ -186,6 +250,7 @@ impl Inner {
         take: Take<'_>,
         at_most: usize,
         stop: &Stop,
+        probe: Option<&ProbeNote>,
     ) -> Result<(Attempted, Option<Uuid>), StoreError> {
         // The leases begin in the claim, a little later than this.
         let leased_at = Instant::now();
@@ -201,13 +266,7 @@ impl Inner {
             // There may be more, for another task.
             self.channels[channel].wake.notify_one();
         }
-        let (mut deliveries, mut settled) = (Vec::with_capacity(count), Vec::new());
-        for delivery in claimed {
-            match delivery {
-                Ok(delivery) => deliveries.push(delivery),
-                Err(unreadable) => settled.push(unreadable),
-            }
-        }
+        let (mut deliveries, mut settled) = split(claimed);
         self.log_rescued(channel, &deliveries).await;
         let hold = Hold::new(self, channel, &deliveries, leased_at);
         let mut judged = self.take_settled(channel, &mut deliveries);
@@ -231,16 +290,13 @@ impl Inner {
         if let Some(error) = failure {
             return Err(error);
         }
-        let wait = match take {
-            Take::Probe => Wait::ToTheEnd,
-            _ => Wait::AsUsual,
+        let terms = Terms {
+            stop: stop.clone(),
+            probe: probe.cloned(),
+            read_at,
         };
-        let share = self.attempt_share(channel, deliveries, hold, read_at, stop, wait);
+        let share = self.attempt_share(channel, deliveries, hold, terms);
         let outcomes = share.await;
-        if matches!(take, Take::Probe) {
-            let outcomes = outcomes.iter().map(|(_, outcome)| outcome);
-            self.judge_probe(channel, outcomes).await;
-        }
         let sent = outcomes.iter().filter(|its| its.1 == Outcome::Sent).count();
         let attempted = Attempted {
             claimed: count,
@@ -320,10 +376,22 @@ impl Inner {
             let inner = Arc::clone(self);
             let hold = Hold::new(self, channel, &deliveries, leased_at);
             let share = async move {
-                let never = Stop::default();
-                let wait = Wait::AsUsual;
-                let share = inner.attempt_share(channel, deliveries, hold, leased_at, &never, wait);
-                share.await
+                let brake = &inner.channels[channel].bulkhead.brake;
+                let is_probe = brake.is_paused() && inner.may_probe_here(channel).await;
+                if is_probe {
+                    brake.probe();
+                }
+                let terms = Terms {
+                    stop: Stop::default(),
+                    probe: is_probe.then(ProbeNote::default),
+                    read_at: leased_at,
+                };
+                let share = inner.attempt_share(channel, deliveries, hold, terms);
+                let outcomes = share.await;
+                if is_probe {
+                    brake.end_probe();
+                }
+                outcomes
             };
             shares.spawn(share.in_current_span());
         }
@@ -345,25 +413,25 @@ impl Inner {
         channel: &'static str,
         deliveries: Vec<Delivery>,
         hold: Hold,
-        read_at: Instant,
-        stop: &Stop,
-        wait: Wait,
+        terms: Terms,
     ) -> Vec<(Uuid, Outcome)> {
         if deliveries.is_empty() {
             return Vec::new();
         }
         let (tell, mut told) = mpsc::unbounded_channel();
-        let (inner, stop) = (Arc::clone(self), stop.clone());
+        let (inner, is_probe) = (Arc::clone(self), terms.probe.is_some());
         let mut share = JoinSet::new();
         let work = async move {
             inner
-                .run_share(channel, deliveries, hold, read_at, &stop, &tell)
+                .run_share(channel, deliveries, hold, &terms, &tell)
                 .await;
         };
         share.spawn(work.in_current_span());
-        let patience = match wait {
-            Wait::AsUsual if self.has_long_calls(channel) => self.limits.attempt_timeout,
-            Wait::AsUsual | Wait::ToTheEnd => FOREVER,
+        // What a probe says is waited for.
+        let patience = if self.has_long_calls(channel) && !is_probe {
+            self.limits.attempt_timeout
+        } else {
+            FOREVER
         };
         let mut outcomes = Vec::new();
         let listening = async {
@@ -380,26 +448,24 @@ impl Inner {
     }
 
     /// One channel's share: addresses in one look-up, calls side by side until the time to start is over, the leases are no
-    /// longer surely held, the worker is told to stop, or the channel says that it is set up wrongly; verdicts recorded
-    /// together. What was not begun is given back without having used an attempt.
+    /// longer surely held, the worker is told to stop, or the brake is put on; verdicts recorded together. What was not begun is
+    /// given back untouched.
     async fn run_share(
-        &self,
+        self: &Arc<Self>,
         channel: &'static str,
         deliveries: Vec<Delivery>,
         hold: Hold,
-        read_at: Instant,
-        stop: &Stop,
+        terms: &Terms,
         tell: &mpsc::UnboundedSender<Vec<(Uuid, Outcome)>>,
     ) {
         let remote = &self.channels[channel];
         let (reachable, mut judged) = self.address(channel, deliveries).await;
         let (batches, not_called) = self.batches(remote, reachable).await;
         judged.extend(not_called);
-        let look = LastLook::new(self, channel, batches.iter().flatten(), read_at);
-        let wrong = Stop::default();
+        let look = LastLook::new(self, channel, batches.iter().flatten(), terms.read_at);
         let last_start = Instant::now() + self.limits.time_to_start();
         let mut batches = stream::iter(batches)
-            .map(|batch| self.begin(channel, batch, &hold, &look, last_start, [stop, &wrong]))
+            .map(|batch| self.begin(channel, batch, &hold, &look, last_start, terms))
             .buffer_unordered(remote.policy.concurrency);
         // A call that takes minutes does not keep the others' verdicts from being recorded.
         let idle = if self.has_long_calls(channel) {
@@ -412,9 +478,6 @@ impl Inner {
             let next = tokio::time::timeout(idle, batches.next()).await;
             let (is_idle, is_over) = (next.is_err(), matches!(next, Ok(None)));
             let more = next.ok().flatten().unwrap_or_default();
-            if more.iter().any(|its| its.misconfigured().is_some()) {
-                wrong.now();
-            }
             judged.extend(more);
             if is_over
                 || is_idle
@@ -436,25 +499,23 @@ impl Inner {
     /// One call of the channel, as soon as its bulkhead gives leave, without those who must not be sent to any more, and unless it
     /// must not begin any more.
     async fn begin(
-        &self,
+        self: &Arc<Self>,
         channel: &'static str,
         batch: Vec<Delivery>,
         hold: &Hold,
         look: &LastLook,
         last_start: Instant,
-        stops: [&Stop; 2],
+        terms: &Terms,
     ) -> Vec<Judged> {
         let too_late = |batch: &[Delivery]| {
-            Instant::now() > last_start
-                || !hold.covers(batch)
-                || stops.iter().any(|stop| stop.is_asked())
+            Instant::now() > last_start || !hold.covers(batch) || terms.stop.is_asked()
         };
         if too_late(&batch) {
             return Judged::not_begun(batch);
         }
         let remote = &self.channels[channel];
         let entered = tokio::time::timeout_at(last_start.into(), remote.bulkhead.enter()).await;
-        let Ok(leave) = entered else {
+        let Ok(Some(leave)) = entered else {
             return Judged::not_begun(batch);
         };
         // It may have waited for its leave.
@@ -469,12 +530,18 @@ impl Inner {
             judged.extend(Judged::not_begun(batch));
             return judged;
         }
-        judged.extend(self.call(channel, batch, leave).await);
+        judged.extend(self.call(channel, batch, leave, terms).await);
         judged
     }
 
-    /// One call of the channel.
-    async fn call(&self, channel: &'static str, batch: Vec<Delivery>, leave: Leave) -> Vec<Judged> {
+    /// One call of the channel, and what follows from it for the channel itself.
+    async fn call(
+        self: &Arc<Self>,
+        channel: &'static str,
+        batch: Vec<Delivery>,
+        (leave, ticket): (Leave, Ticket),
+        terms: &Terms,
+    ) -> Vec<Judged> {
         let remote = &self.channels[channel];
         let span = tracing::info_span!(
             target: "campanile",
@@ -488,6 +555,14 @@ impl Inner {
         let call = call(Arc::clone(&remote.channel), batch.clone(), timeout, leave);
         let (verdicts, took) = call.instrument(span).await;
         telemetry::call(channel, took);
+        let answer = Answer::of(&verdicts);
+        self.heed(channel, ticket.tell(answer), &verdicts).await;
+        if let Some(probe) = &terms.probe {
+            probe.note(answer);
+            if answer == Answer::Well {
+                self.works_again(channel).await;
+            }
+        }
         let pairs = batch.into_iter().zip(verdicts);
         pairs
             .map(|(delivery, verdict)| Judged {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument as _;
 
+use crate::brake::{Brake, Room, Ticket};
 use crate::channel::Channel;
 use crate::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::policy::Policy;
@@ -19,6 +20,8 @@ pub(crate) struct Bulkhead {
     calls: Arc<Semaphore>,
     /// What goes on although nobody waits for it.
     pub(crate) left: Left,
+    /// What slows them when the provider is in trouble.
+    pub(crate) brake: Arc<Brake>,
     /// One tick for each call, if calls are limited. Made by the first of them: a timer needs a runtime.
     pace: Option<(Duration, Mutex<Option<Interval>>)>,
 }
@@ -58,24 +61,35 @@ impl Bulkhead {
                 policy.concurrency.min(Semaphore::MAX_PERMITS),
             )),
             left: Left::default(),
+            brake: Arc::default(),
             pace: policy
                 .calls_per_second
                 .map(|calls| (Duration::from_secs(1) / calls.max(1), Mutex::new(None))),
         }
     }
 
-    /// Whether it is worth claiming anything: not while calls that nobody waits for take all the places.
-    pub(crate) fn has_room(&self) -> bool {
-        self.calls.available_permits() > 0 || *self.left.0.borrow() == 0
+    /// How many of so many deliveries it is worth to claim: none while the brake is on, or while calls that nobody waits for take
+    /// all the places.
+    pub(crate) fn room(&self, at_most: usize, max_batch: usize) -> usize {
+        if self.calls.available_permits() == 0 && *self.left.0.borrow() > 0 {
+            return 0;
+        }
+        at_most.min(match self.brake.room() {
+            Room::Nothing => 0,
+            Room::One => 1,
+            Room::Calls(calls) => calls.saturating_mul(max_batch),
+            Room::Everything => usize::MAX,
+        })
     }
 
-    /// Waits for leave to make a call. Those who wait are served in order.
-    pub(crate) async fn enter(&self) -> Leave {
+    /// Waits for leave to make a call. Those who wait are served in order. `None` if the brake is on.
+    pub(crate) async fn enter(&self) -> Option<(Leave, Ticket)> {
         let calls = Arc::clone(&self.calls);
         let permit = calls
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
+        let ticket = self.brake.leave().await?;
         if let Some((period, pace)) = &self.pace {
             let mut pace = pace.lock().await;
             let pace = pace.get_or_insert_with(|| {
@@ -85,7 +99,8 @@ impl Bulkhead {
             });
             pace.tick().await;
         }
-        Leave(permit)
+        // It may have been put on meanwhile.
+        (!ticket.is_void()).then(|| (Leave(permit), ticket))
     }
 }
 

@@ -88,6 +88,13 @@ pub(crate) struct Remote {
     pub(crate) look_ups: Arc<Semaphore>,
 }
 
+impl Remote {
+    /// How many of so many deliveries it is worth to claim now.
+    pub(crate) fn room(&self, at_most: usize) -> usize {
+        self.bulkhead.room(at_most, self.channel.max_batch().max(1))
+    }
+}
+
 /// A share that may begin calls for longer would hold what others could deliver.
 const MAX_TIME_TO_START: Duration = Duration::from_secs(15);
 

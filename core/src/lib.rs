@@ -32,6 +32,7 @@ mod complete;
 mod write;
 pub mod policy;
 mod bulkhead;
+mod brake;
 mod thread;
 mod lease;
 mod batch;

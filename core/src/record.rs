@@ -1,5 +1,4 @@
-//! **Records** what came of attempts: logged, written down while the leases last, counted; and a channel that is set up wrongly
-//! is paused.
+//! **Records** what came of attempts: logged, written down while the leases last, counted.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use crate::telemetry;
 const RECORD_AGAIN: Duration = Duration::from_millis(200);
 
 impl Inner {
-    /// Logs and records what was judged, and says what the report says of it. A channel that is set up wrongly is paused.
+    /// Logs and records what was judged, and says what the report says of it.
     pub(crate) async fn conclude(
         &self,
         channel: &'static str,
@@ -25,9 +24,6 @@ impl Inner {
     ) -> Vec<(Uuid, Outcome)> {
         for its in &judged {
             its.log(channel);
-        }
-        if let Some(error) = judged.iter().find_map(Judged::misconfigured) {
-            self.pause_misconfigured(channel, &error.to_string()).await;
         }
         let policy = &self.channels[channel].policy;
         let settled: Vec<_> = judged.iter().map(|its| its.settled(policy)).collect();

@@ -80,14 +80,6 @@ impl Judged {
         }
     }
 
-    /// What the channel says of itself, if it is set up wrongly.
-    pub(crate) fn misconfigured(&self) -> Option<&DeliveryError> {
-        match &self.ruling {
-            Ruling::Verdict(Verdict::Misconfigured { error }) => Some(error),
-            _ => None,
-        }
-    }
-
     /// What the delivery log says of the attempt; `None` if there was none.
     pub(crate) const fn outcome_in_log(&self) -> Option<&'static str> {
         match &self.ruling {

@@ -68,7 +68,10 @@ impl Sweep {
         if inner.running.load(Ordering::Acquire) > 0 {
             return;
         }
-        let leaving = workers::leave(&inner.database, inner.worker);
+        let leaving = async {
+            pauses::leave(&inner.database, inner.worker).await?;
+            workers::leave(&inner.database, inner.worker).await
+        };
         // Who is not told finds out by itself.
         let _ = tokio::time::timeout(FAREWELL, leaving).await;
     }
@@ -99,7 +102,8 @@ impl Inner {
             telemetry::queue(&workers::queue(&self.database, &own).await?);
             let pauses = pauses::list(&self.database).await?;
             for channel in own {
-                let is_paused = pauses.iter().any(|(row, _)| row.channel == channel);
+                let is_paused = pauses.iter().any(|(row, _)| row.channel == channel)
+                    || self.channels[channel].bulkhead.brake.is_paused();
                 telemetry::paused(channel, is_paused);
             }
         }

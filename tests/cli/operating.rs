@@ -125,7 +125,7 @@ both_databases! {
         assert!(listed.text().contains("the provider is down"), "{listed:?}");
         let json = run(&app.database, "channels list --json").await.json();
         assert_eq!(json[0]["pause"]["reason"], "the provider is down");
-        assert_eq!(json[1], json!({ "channel": "pigeon", "pause": null }));
+        assert_eq!(json[1], json!({ "channel": "pigeon", "pause": null, "workerPauses": [] }));
         let resumed = run(&app.database, "channels resume email --json").await.json();
         assert_eq!(resumed, json!({ "channel": "email", "paused": false }));
         assert!(!run(&app.database, "channels list").await.text().contains("paused"));

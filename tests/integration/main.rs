@@ -30,6 +30,8 @@ mod lock_order;
 mod policies;
 mod long_calls;
 mod outages;
+mod brake;
+mod worker_pauses;
 mod blocking;
 mod address_book;
 mod last_look;

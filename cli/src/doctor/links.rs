@@ -1,6 +1,7 @@
 //! What is **linked** into this binary, whether it fits together, and which channels are paused.
 
 use campanile::channel::Transport;
+use campanile::pauses::WorkerPause;
 use campanile::{Dispatcher, Registry, RegistryError, StoreError};
 
 use super::Finding;
@@ -68,6 +69,13 @@ pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, Stor
     let channels = dispatcher.channels().await?;
     let mut checks = Vec::new();
     for its in &channels {
+        if its.pause.is_none() {
+            checks.extend(
+                its.worker_pauses
+                    .iter()
+                    .map(|pause| paused_by_one(its.channel, pause)),
+            );
+        }
         let (Some(pause), channel) = (&its.pause, its.channel) else {
             continue;
         };
@@ -75,8 +83,8 @@ pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, Stor
         checks.push(if pause.probe_at.is_some() {
             Finding::problem(
                 "channels",
-                format!("{channel} is set up wrongly, and waits since {since:.0}: {reason}"),
-                format!("set it up rightly; it is tried every minute, or at once after `channels resume {channel}`"),
+                format!("{channel} is misconfigured in every worker, and waits since {since:.0}: {reason}"),
+                format!("correct its settings; it is tried every minute, or at once after `channels resume {channel}`"),
             )
         } else {
             Finding::warning(
@@ -94,6 +102,20 @@ pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, Stor
         checks.push(Finding::ok("channels", text));
     }
     Ok(checks)
+}
+
+/// A channel that one process has paused for itself.
+fn paused_by_one(channel: &str, pause: &WorkerPause) -> Finding {
+    let (worker, reason, since) = (pause.worker, plain(&pause.reason), pause.paused_at);
+    Finding::problem(
+        "channels",
+        format!(
+            "{channel} is misconfigured in worker {worker}, which has paused it for itself since {since:.0}: {reason}"
+        ),
+        format!(
+            "give that process the settings of the others and restart it; it tries every minute, or at once after `channels resume {channel}`"
+        ),
+    )
 }
 
 #[cfg(test)]

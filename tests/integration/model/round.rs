@@ -165,24 +165,28 @@ impl Model {
             }
         }
         if share.probe == Probe::Yes {
-            self.judge_probe(share.channel, outcomes.iter().map(|its| its.1));
+            let words = share.tries.iter().map(|its| its.known.or(says));
+            self.judge_probe(
+                share.channel,
+                words.map(|word| word.unwrap_or(Word::Accepted)),
+            );
         }
         outcomes
     }
 
     /// A channel that took the probe, or refused it for good, works again; one that was not asked is probed again at once.
-    fn judge_probe<'o>(&mut self, channel: Channel, outcomes: impl Iterator<Item = &'o str>) {
+    fn judge_probe(&mut self, channel: Channel, words: impl Iterator<Item = Word>) {
         let mut asked = false;
-        for outcome in outcomes {
-            match outcome {
-                "sent" | "failed never" => {
+        for word in words {
+            match word {
+                Word::Accepted | Word::Permanent => {
                     if let Some(Some(_)) = self.pauses.get(&channel) {
                         self.pauses.remove(&channel);
                     }
                     return;
                 }
-                "failed scheduled" => asked = true,
-                _ => {}
+                Word::Suppressed | Word::Unreachable => {}
+                _ => asked = true,
             }
         }
         if let (false, Some(Some(at))) = (asked, self.pauses.get_mut(&channel)) {

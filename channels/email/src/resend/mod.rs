@@ -44,6 +44,9 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 /// How long the API remembers a key (<https://resend.com/docs/dashboard/emails/idempotency-keys>).
 const KEY_LIFETIME: Duration = Duration::from_hours(24);
 
+/// How many requests a team may make in a second by default (<https://resend.com/docs/api-reference/rate-limit>).
+const CALLS_PER_SECOND: u32 = 2;
+
 const API: &str = "https://api.resend.com";
 const API_KEY: &str = "CAMPANILE_RESEND_API_KEY";
 const API_URL: &str = "CAMPANILE_RESEND_URL";
@@ -158,6 +161,7 @@ impl Mailer for Resend {
     fn capabilities(&self) -> Capabilities {
         let policy = Policy::new()
             .key_lifetime(KEY_LIFETIME)
+            .calls_per_second(CALLS_PER_SECOND)
             .batch_bytes(MOST_BYTES);
         Capabilities::new(policy).with_max_batch(MOST_MAILS)
     }
