@@ -1,4 +1,4 @@
-//! F29: PgBouncer, which in transaction mode loses prepared statements, and what is listened for.
+//! F29: `PgBouncer`, which in transaction mode loses prepared statements, and what is listened for.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::rounds::rounds;
 use crate::stage::{Stage, bell};
 
-/// Two processes that dispatch and a worker, all of them through PgBouncer. Says what the processes said until each had tried
+/// Two processes that dispatch and a worker, all of them through `PgBouncer`. Says what the processes said until each had tried
 /// twenty dispatches.
 async fn told_through(stage: &Stage, url: &str, round: &str) -> Vec<String> {
     let worker = stage.worker_at(url, |_| {});
@@ -69,7 +69,7 @@ fn through_a_pooler_of_sessions_nothing_fails() {
     });
 }
 
-/// Lets a worker listen through PgBouncer and look once an hour, and deliver what another process queues.
+/// Lets a worker listen through `PgBouncer` and look once an hour, and deliver what another process queues.
 async fn heard_through(stage: &Stage, url: &str) {
     let database = Database::connect(url).await.unwrap();
     let builder = stage.outside.builder(database).wake_up(WakeUp::Notify);

@@ -59,9 +59,10 @@ both_databases! {
                 let seen = stage.provider.ledger().entries.len();
                 for name in ["older", "newer"] {
                     let name = format!("{name} {kill} {}", round.number);
-                    let teller = match name.starts_with("older") {
-                        true => stage.older_dispatcher(&name, PEOPLE),
-                        false => Process::start(&mut stage.dispatcher_command(&stage.database.url, "enqueue", &name, PEOPLE)),
+                    let teller = if name.starts_with("older") {
+                        stage.older_dispatcher(&name, PEOPLE)
+                    } else {
+                        Process::start(&mut stage.dispatcher_command(&stage.database.url, "enqueue", &name, PEOPLE))
                     };
                     told_by(&stage, teller, 3).await;
                 }

@@ -1,4 +1,4 @@
-//! A PgBouncer of one test's own before its Postgres server.
+//! A `PgBouncer` of one test's own before its Postgres server.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -20,7 +20,7 @@ pub enum Keeps {
     Transaction,
 }
 
-/// A PgBouncer. It ends when this is dropped.
+/// A `PgBouncer`. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Bouncer {
     /// Where clients connect, instead of the server.
@@ -35,7 +35,7 @@ impl Bouncer {
     ///
     /// # Panics
     ///
-    /// When there is no PgBouncer on this machine; the message says how to get one.
+    /// When there is no `PgBouncer` on this machine; the message says how to get one.
     #[must_use]
     pub fn before(url: &str, keeps: Keeps) -> Self {
         let rest = url.strip_prefix("postgres://").expect("a URL of Postgres");
