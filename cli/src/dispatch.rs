@@ -36,7 +36,12 @@ pub(crate) struct Arguments {
     org: Option<String>,
 
     /// The users to tell, separated by commas
-    #[arg(long, value_name = "USER,..", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "USER,..",
+        value_delimiter = ',',
+        required_unless_present = "document"
+    )]
     to: Vec<String>,
 
     /// The event's fields, as a JSON object
@@ -133,7 +138,12 @@ fn explained(plan: &Explanation) -> String {
             table.row([
                 short(&recipient.recipient_user_id),
                 decision.channel.to_owned(),
-                if decision.sends { "yes" } else { "no" }.to_owned(),
+                match (decision.sends, plan.failures.contains_key(decision.channel)) {
+                    (false, _) => "no",
+                    (true, false) => "yes",
+                    (true, true) => "fails",
+                }
+                .to_owned(),
                 rule.as_str().unwrap_or_default().to_owned(),
             ]);
         }
@@ -147,8 +157,13 @@ fn explained(plan: &Explanation) -> String {
     } else {
         "nothing is a repeat".to_owned()
     };
+    let failures = plan.failures.iter();
+    let failures: Vec<_> = failures
+        .map(|(channel, reason)| format!("\n{channel}: {}", plain(reason)))
+        .collect();
+    let failures = failures.concat();
     format!(
-        "plan for {} (category {}): {window}; nothing was written\n\n{table}",
+        "plan for {} (category {}): {window}; nothing was written\n\n{table}{failures}",
         plan.event_type, plan.category
     )
 }

@@ -1,12 +1,12 @@
 //! Step 8 of a dispatch: the account of what was planned, admitted and attempted, one outcome for each recipient and
 //! declared channel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::dispatch::Inner;
-use crate::report::{DispatchReport, Outcome, RecipientOutcome};
+use crate::report::{DispatchReport, Outcome, RecipientOutcome, Retry};
 use crate::store::Candidate;
 use crate::telemetry;
 use crate::write::{Checked, Written};
@@ -22,16 +22,27 @@ impl Inner {
         let reports = written.planned.iter().map(|planned| {
             let checked = &planned.checked;
             let mut outcomes = Vec::new();
+            let mut fully_failed = HashSet::new();
             for recipient in &planned.plan.recipients {
                 let user = recipient.recipient_user_id.as_str();
                 let candidate = candidates
                     .get(&(checked.dispatch_id, user))
                     .filter(|its| written.admission.admitted.contains(&its.notification_id));
+                let is_candidate = planned.rendered(recipient).next().is_some();
+                if !is_candidate && recipient.sending().next().is_some() {
+                    fully_failed.insert(user);
+                }
                 for decision in &recipient.channels {
-                    let outcome = match (decision.sends, candidate) {
-                        (false, _) => Outcome::SuppressedByPrefs,
-                        (true, None) => Outcome::Deduped,
-                        (true, Some(candidate)) => {
+                    let failure = planned.failures.get(decision.channel);
+                    let outcome = match (decision.sends, candidate, failure) {
+                        (false, ..) => Outcome::SuppressedByPrefs,
+                        (true, None, _) if is_candidate => Outcome::Deduped,
+                        (true, _, Some(reason)) => Outcome::Failed {
+                            reason: reason.clone(),
+                            retry: Retry::Never,
+                        },
+                        (true, None, None) => Outcome::Deduped,
+                        (true, Some(candidate), None) => {
                             self.outcome(candidate, decision.channel, attempted)
                         }
                     };
@@ -42,13 +53,24 @@ impl Inner {
                     });
                 }
             }
-            let report = DispatchReport::from_outcomes(
+            let mut report = DispatchReport::from_outcomes(
                 checked.recipients.len(),
                 checked.repeated_ids,
                 checked.dispatch_id,
                 outcomes,
+                &fully_failed,
             );
+            report.payload_cut = checked.payload.is_cut();
             telemetry::notifications(checked.event.event_type, &report);
+            if report.deduped > 0 {
+                tracing::debug!(
+                    target: "campanile",
+                    event_type = checked.event.event_type,
+                    key = checked.dedup_key.to_string(),
+                    deduped = report.deduped,
+                    "a repeat inside the window of its key"
+                );
+            }
             report
         });
         reports.collect()
@@ -87,5 +109,11 @@ impl Written {
 }
 
 pub(crate) fn empty_report(checked: &Checked) -> DispatchReport {
-    DispatchReport::from_outcomes(0, checked.repeated_ids, checked.dispatch_id, Vec::new())
+    DispatchReport::from_outcomes(
+        0,
+        checked.repeated_ids,
+        checked.dispatch_id,
+        Vec::new(),
+        &HashSet::new(),
+    )
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::marker::PhantomData;
 
-use crate::channel::{ChannelDeclaration, Need, Part, same};
+use crate::channel::{ChannelDeclaration, Form, Need, Part, same};
 
 /// Refuses a part that the channel does not know.
 ///
@@ -32,6 +32,23 @@ pub const fn part(event: &str, channel: &ChannelDeclaration, part: &str) {
             .parts(channel.parts())
             .text(")"),
     );
+}
+
+/// Refuses a variable in a tag outside of quotes, where the part is HTML.
+///
+/// # Panics
+///
+/// While compiling, if it is HTML.
+#[track_caller]
+pub const fn quoted(event: &str, channel: &ChannelDeclaration, part: &str, why: &str) {
+    let parts = channel.parts();
+    let mut i = 0;
+    while i < parts.len() {
+        if same(parts[i].name(), part) && matches!(parts[i].form(), Form::Html) {
+            refuse(&Message::about(event).text(why));
+        }
+        i += 1;
+    }
 }
 
 /// Refuses a use of the channel that lacks a part it needs. A misspelled part is [`part`]'s mistake and not lacking too.
@@ -390,6 +407,16 @@ mod tests {
             refusal(|| part(EVENT, &INBOX, "sound")),
             "event `org.member.role_changed`: channel `inbox` has no part `sound` \
              (its parts: `title`, `body`, `action_url` optional)"
+        );
+    }
+
+    #[test]
+    fn a_variable_outside_of_quotes_is_refused_in_html_alone() {
+        quoted(EVENT, &EMAIL, "subject", "why");
+        quoted(EVENT, &EMAIL, "text", "why");
+        assert_eq!(
+            refusal(|| quoted(EVENT, &EMAIL, "html", "why")),
+            "event `org.member.role_changed`: why"
         );
     }
 

@@ -33,7 +33,7 @@ use crate::preferences::UserPreferences;
 use crate::prune::PruneStatements;
 use crate::recipient::{self, InvalidInput};
 use crate::registry::Registry;
-use crate::render::{Content, HttpLinks};
+use crate::render::{Content, Failures, HttpLinks};
 use crate::report::DispatchReport;
 use crate::store::{Lease, Statements};
 use crate::suggest::shown;
@@ -137,6 +137,8 @@ pub struct Explanation {
     pub plan: Plan,
     /// What would be sent, for each channel that is planned for anybody.
     pub content: Content,
+    /// Why nothing would be sent on a channel that is planned: a part that cannot be rendered.
+    pub failures: Failures,
 }
 
 /// Who makes the first attempt of the remote deliveries.
@@ -164,9 +166,11 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// When nothing could be tried: an unknown event, a payload or id that cannot be stored, a database that does not
-    /// answer. Nothing was written then, with one exception: when the answer to the commit is lost nobody can know, and that is
-    /// [`DispatchError::CommitUnknown`]. A channel that fails is an outcome in the report.
+    /// When nothing could be tried: an unknown event, an id that cannot be stored, a payload that does not fit the event, is
+    /// larger than 1 MiB or nested deeper than 32 levels, a database that does not answer. Nothing was written then, with one
+    /// exception: when the answer to the commit is lost nobody can know, and that is [`DispatchError::CommitUnknown`]. A
+    /// channel that fails is an outcome in the report, also one whose templates fail on this payload; a link that cannot be
+    /// used is left out.
     ///
     /// # Cancel safety
     ///
@@ -326,14 +330,16 @@ impl Dispatcher {
             checked,
             plan,
             content,
+            failures,
         } = only(planned);
         Ok(Explanation {
             event_type: checked.event.event_type,
             category: checked.event.category,
-            dedup_key: checked.dedup_key,
+            dedup_key: checked.dedup_key.to_string(),
             window_seconds: checked.event.dedup.window.as_secs_f64(),
             plan,
             content,
+            failures,
         })
     }
 
@@ -397,8 +403,7 @@ impl Dispatcher {
             return Err(DispatchError::TooManyRecipients { given, most });
         }
         let (recipients, repeated_ids) = recipient::distinct(notice.recipients)?;
-        let dedup_key = dedup::key(event, notice.subject_id.as_deref(), &payload)
-            .map_err(|reason| invalid_payload(event.event_type, reason))?;
+        let dedup_key = dedup::key(event, notice.subject_id.as_deref(), &payload);
         Ok(Checked {
             is_given: notice.dispatch_id.is_some(),
             dispatch_id: notice.dispatch_id.unwrap_or_else(Uuid::now_v7),

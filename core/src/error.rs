@@ -45,20 +45,6 @@ pub enum DispatchError {
         /// How many one call takes.
         most: usize,
     },
-    /// A template failed on this payload.
-    #[error(
-        "the part `{part}` of `{event_type}` on channel `{channel}` cannot be rendered: {reason}"
-    )]
-    Render {
-        /// The event.
-        event_type: String,
-        /// The channel.
-        channel: String,
-        /// The part.
-        part: String,
-        /// Why.
-        reason: String,
-    },
     /// `enqueue_in` was given a connection without an open transaction.
     #[error(
         "the connection is not in a transaction: begin one, pass it to `enqueue_in`, and commit it; or use `enqueue`, which commits by itself"
@@ -110,7 +96,6 @@ impl DispatchError {
             Self::InvalidPayload { .. } => "INVALID_PAYLOAD",
             Self::InvalidInput(_) => "INVALID_INPUT",
             Self::TooManyRecipients { .. } => "TOO_MANY_RECIPIENTS",
-            Self::Render { .. } => "RENDER_FAILED",
             Self::NotInTransaction => "NOT_IN_TRANSACTION",
             Self::OtherDatabase { .. } => "OTHER_DATABASE",
             Self::RepeatedDispatchId(_) => "REPEATED_DISPATCH_ID",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::channel::ChannelDeclaration;
-use crate::notice::Notice;
+use crate::notice::{Draft, Notice};
 use crate::payload::{Payload, PayloadError};
 use crate::preferences::Weight;
 
@@ -22,7 +22,7 @@ pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
 ///
 /// Implemented by [`#[notifiable_event]`](macro@crate::notifiable_event); the struct's fields are the payload.
 /// The methods start a [`Notice`], the sentence that a call site hands to
-/// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch).
+/// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch). Until it names recipients it is a [`Draft`], which no dispatcher takes.
 ///
 /// # Examples
 ///
@@ -56,14 +56,15 @@ pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static 
 
     /// Names what the event is about: the id of the member, invoice or invitation.
     ///
-    /// The subject is part of the dedup key unless the event says otherwise.
-    fn about(self, subject_id: impl ToString) -> Notice {
-        Notice::of(&self).about(subject_id)
+    /// The subject is part of the dedup key unless the event says otherwise. Where it is and none is named, the payload
+    /// takes its place.
+    fn about(self, subject_id: impl ToString) -> Draft {
+        Draft::of(&self).about(subject_id)
     }
 
     /// Names the organization in which it happened.
-    fn in_org(self, org_id: impl ToString) -> Notice {
-        Notice::of(&self).in_org(org_id)
+    fn in_org(self, org_id: impl ToString) -> Draft {
+        Draft::of(&self).in_org(org_id)
     }
 
     /// Names the users to tell. Repeated ids count once; nobody is a legal audience.
@@ -72,7 +73,7 @@ pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static 
         I: IntoIterator,
         I::Item: ToString,
     {
-        Notice::of(&self).to(recipients)
+        Draft::of(&self).to(recipients)
     }
 }
 
@@ -97,6 +98,8 @@ pub struct EventDeclaration {
     pub critical: Option<&'static ChannelDeclaration>,
     /// The struct's fields: the keys of the payload, the variables of the templates.
     pub fields: &'static [&'static str],
+    /// One such event, with which the templates are rendered once at start-up.
+    pub example: Option<fn() -> Result<Payload, PayloadError>>,
     /// Where it is declared.
     pub location: Location,
     /// Reads an untyped payload as the declared struct.
@@ -134,8 +137,22 @@ impl EventDeclaration {
 pub struct Dedup {
     /// How long; zero means that nothing is ever a repeat.
     pub window: Duration,
-    /// The parts of the key, in order: `"subject"` is the subject id, every other name a field.
+    /// The parts of the key, in order: `"subject"` is the subject id, or the payload of a notice without one; every other
+    /// name is a field.
     pub by: &'static [&'static str],
+    /// What ends the window.
+    pub until: Until,
+}
+
+/// What ends a window: until then a dispatch of its key is a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Until {
+    /// Its time.
+    Elapsed,
+    /// Its time, or another key of the same event, subject and recipient that was admitted: what changed and changed back is
+    /// told both times.
+    Changed,
 }
 
 /// One channel of an event, with the templates of its parts.

@@ -14,6 +14,7 @@ extern crate self as campanile;
 
 pub mod event;
 pub mod payload;
+mod stored;
 pub mod notice;
 pub mod registry;
 pub mod recipient;
@@ -80,7 +81,7 @@ pub use crate::dispatch::{Dispatcher, Explanation};
 pub use crate::error::{DispatchError, StoreError};
 pub use crate::event::NotifiableEvent;
 pub use crate::forget::{ForgetError, Forgotten};
-pub use crate::notice::{EventRequest, Notice};
+pub use crate::notice::{Draft, EventRequest, Notice};
 pub use crate::registry::{Registry, RegistryError};
 pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};
 pub use crate::transaction::InTransaction;

@@ -34,9 +34,30 @@ pub(crate) enum Content {
     },
 }
 
-impl Notice {
+/// A notice that names no recipients yet. [`to`](Draft::to) makes a [`Notice`] of it, and only a notice can be dispatched.
+///
+/// Made by [`NotifiableEvent::about`] and [`NotifiableEvent::in_org`]. This does not compile, for it would tell nobody:
+///
+/// ```compile_fail,E0277
+/// async fn tell(dispatcher: &campanile::Dispatcher, draft: campanile::Draft) {
+///     let _ = dispatcher.dispatch(draft).await;
+/// }
+/// ```
+///
+/// And this does:
+///
+/// ```
+/// async fn tell(dispatcher: &campanile::Dispatcher, draft: campanile::Draft) {
+///     let _ = dispatcher.dispatch(draft.to(["u_ada"])).await;
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a draft names no recipients: add `.to([user_id])`, and give it to a dispatcher"]
+pub struct Draft(Notice);
+
+impl Draft {
     pub(crate) fn of<E: NotifiableEvent>(event: &E) -> Self {
-        Self {
+        Self(Notice {
             content: Content::Typed {
                 event: E::DECLARATION,
                 payload: Payload::of(event),
@@ -45,9 +66,30 @@ impl Notice {
             org_id: None,
             recipients: Vec::new(),
             dispatch_id: None,
-        }
+        })
     }
 
+    /// Names what the event is about: the id of the member, invoice or invitation.
+    pub fn about(self, subject_id: impl ToString) -> Self {
+        Self(self.0.about(subject_id))
+    }
+
+    /// Names the organization in which it happened.
+    pub fn in_org(self, org_id: impl ToString) -> Self {
+        Self(self.0.in_org(org_id))
+    }
+
+    /// Names the users to tell. Repeated ids count once; nobody, `[]`, is a legal audience.
+    pub fn to<I>(self, recipients: I) -> Notice
+    where
+        I: IntoIterator,
+        I::Item: ToString,
+    {
+        self.0.to(recipients)
+    }
+}
+
+impl Notice {
     /// Names what the event is about: the id of the member, invoice or invitation.
     #[allow(
         clippy::needless_pass_by_value,
@@ -106,14 +148,13 @@ impl Notice {
 /// assert_eq!(request.event_type, "org.member.role_changed");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventRequest {
     /// The event's type, or one of its aliases.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The users to tell.
-    #[serde(default)]
+    /// The users to tell. It must be there; nobody, `[]`, is a legal audience.
     pub recipient_user_ids: Vec<String>,
     /// What the event is about.
     #[serde(default)]

@@ -1,24 +1,34 @@
 //! The **payload** of an event: its fields, checked once, before any database sees them.
 //!
-//! It is data, never a template.
+//! It is data, never a template. Templates see all of it; what is stored beside them is cut, so that nobody keeps others from
+//! being told by the length of what he types.
+
+use std::sync::Arc;
 
 use minijinja::value::{Serde, Value, ValueKind};
 use serde::Serialize;
 
 use crate::event::NotifiableEvent;
+use crate::stored;
 use crate::suggest::{did_you_mean, shown};
 
-/// The largest payload, as compact JSON.
-pub const LARGEST_PAYLOAD: usize = 64 * 1024;
+/// The largest payload, as compact JSON. A larger one is refused.
+pub const MAX_PAYLOAD: usize = 1024 * 1024;
+
+/// The most of a payload that is stored, as compact JSON. Of a larger one the long texts are cut, and end in `…`; if that is
+/// not enough, so are the lists and maps.
+pub const MAX_STORED_PAYLOAD: usize = 64 * 1024;
 
 /// The deepest nesting of lists and objects in a payload.
-pub const DEEPEST_PAYLOAD: usize = 32;
+pub const MAX_PAYLOAD_DEPTH: usize = 32;
 
-/// An event's fields, checked: as JSON for the database, and as a value for the templates.
+/// An event's fields, checked: as a value for the templates, and as JSON for the database.
 #[derive(Clone)]
 pub struct Payload {
-    json: serde_json::Value,
     value: Value,
+    json: Arc<serde_json::Value>,
+    stored: Arc<serde_json::Value>,
+    is_cut: bool,
 }
 
 /// Why a payload was refused. It names the field where one can be named.
@@ -61,21 +71,50 @@ impl Payload {
     /// Checks the fields of a typed event.
     pub(crate) fn of<E: Serialize>(event: &E) -> Result<Self, PayloadError> {
         // The templates' value keeps NaN and infinity, which JSON would silently turn into null.
-        let value = Value::from(Serde(event));
+        let mut value = Value::from(Serde(event));
         check(&value, "", 0)?;
-        let json = match serde_json::to_value(event) {
+        let mut json = match serde_json::to_value(event) {
             Ok(serde_json::Value::Null) => serde_json::Value::Object(serde_json::Map::new()),
             Ok(json) => json,
             Err(error) => return Err(PayloadError::whole(error.to_string())),
         };
-        let size = json.to_string().len();
-        if size > LARGEST_PAYLOAD {
+        let mut text = json.to_string();
+        // So is NUL written in JSON, which a database cannot store as text.
+        if text.contains("\\u0000") {
+            json = stored::without_nul(json);
+            text = json.to_string();
+            value = Value::from(Serde(&json));
+        }
+        let size = text.len();
+        if size > MAX_PAYLOAD {
             return Err(PayloadError::whole(format!(
-                "it is {size} bytes of JSON and at most {LARGEST_PAYLOAD} are stored; \
+                "it is {size} bytes of JSON and at most {MAX_PAYLOAD} are taken; \
                  send an id and let the reader fetch the rest"
             )));
         }
-        Ok(Self { json, value })
+        let json = Arc::new(json);
+        let is_cut = size > MAX_STORED_PAYLOAD;
+        let stored = if is_cut {
+            Arc::new(stored::cut(&json, MAX_STORED_PAYLOAD))
+        } else {
+            Arc::clone(&json)
+        };
+        Ok(Self {
+            value,
+            json,
+            stored,
+            is_cut,
+        })
+    }
+
+    /// Checks the fields of an event's example.
+    ///
+    /// # Errors
+    ///
+    /// Whatever no payload may hold.
+    #[doc(hidden)]
+    pub fn example<E: NotifiableEvent>(example: &E) -> Result<Self, PayloadError> {
+        Self::of(example)
     }
 
     /// Reads untyped JSON as the fields of `E`.
@@ -114,8 +153,19 @@ impl Payload {
         Self::of(&event)
     }
 
+    /// All of it.
     pub(crate) fn json(&self) -> &serde_json::Value {
         &self.json
+    }
+
+    /// What is stored of it.
+    pub(crate) fn stored(&self) -> &Arc<serde_json::Value> {
+        &self.stored
+    }
+
+    /// Whether what is stored is cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -129,16 +179,15 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// Walks the value once: no NUL, no NaN or infinity, not too deep.
+/// Walks the value once: no NaN or infinity, not too deep.
 fn check(value: &Value, path: &str, depth: usize) -> Result<(), PayloadError> {
-    if depth > DEEPEST_PAYLOAD {
+    if depth > MAX_PAYLOAD_DEPTH {
         return Err(PayloadError::at(
             path,
-            format!("it is nested deeper than {DEEPEST_PAYLOAD} levels"),
+            format!("it is nested deeper than {MAX_PAYLOAD_DEPTH} levels"),
         ));
     }
     match value.kind() {
-        ValueKind::String => no_nul(value.as_str().unwrap_or_default(), path),
         ValueKind::Number => match f64::try_from(value.clone()) {
             Ok(number) if !number.is_finite() => {
                 Err(PayloadError::at(path, "it is not a finite number"))
@@ -154,11 +203,10 @@ fn check(value: &Value, path: &str, depth: usize) -> Result<(), PayloadError> {
         ValueKind::Map => value.try_iter().into_iter().flatten().try_for_each(|key| {
             let name = key.to_string();
             let below = if path.is_empty() {
-                name.clone()
+                name
             } else {
                 format!("{path}.{name}")
             };
-            no_nul(&name, path)?;
             match value.get_item(&key) {
                 Ok(item) => check(&item, &below, depth + 1),
                 Err(error) => Err(PayloadError::at(below, error.to_string())),
@@ -167,16 +215,6 @@ fn check(value: &Value, path: &str, depth: usize) -> Result<(), PayloadError> {
         ValueKind::Invalid => Err(PayloadError::at(path, value.to_string())),
         _ => Ok(()),
     }
-}
-
-fn no_nul(text: &str, path: &str) -> Result<(), PayloadError> {
-    if text.contains('\0') {
-        return Err(PayloadError::at(
-            path,
-            "it holds a NUL character, which a database cannot store as text",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -208,18 +246,29 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_refused_in_values_and_in_keys() {
-        assert!(refusal(&serde_json::json!({ "name": "a\0b" })).contains("`name`"));
-        assert!(refusal(&serde_json::json!({ "map": { "a\0b": 1 } })).contains("NUL"));
+    fn nul_becomes_a_character_that_a_database_can_store() {
+        let payload = Payload::of(&serde_json::json!({
+            "name": "a\0b", "map": { "k\0": 1 }, "escaped": "\\u0000",
+        }));
+        let payload = payload.unwrap();
+        let clean = serde_json::json!({
+            "name": "a\u{FFFD}b", "map": { "k\u{FFFD}": 1 }, "escaped": "\\u0000",
+        });
+        assert_eq!(payload.json(), &clean);
+        assert_eq!(payload.stored().as_ref(), &clean);
+        let name = payload.value().get_attr("name").unwrap();
+        assert_eq!(name.as_str(), Some("a\u{FFFD}b"));
     }
 
     #[test]
     fn size_and_depth_have_limits() {
         let at = |size| Payload::of(&serde_json::json!({ "text": "x".repeat(size) }));
-        assert!(at(LARGEST_PAYLOAD - 11).is_ok());
-        assert!(at(LARGEST_PAYLOAD - 10).is_err());
+        assert!(!at(MAX_STORED_PAYLOAD - 11).unwrap().is_cut());
+        assert!(at(MAX_STORED_PAYLOAD - 10).unwrap().is_cut());
+        assert!(at(MAX_PAYLOAD - 11).is_ok());
+        assert!(at(MAX_PAYLOAD - 10).is_err());
         let mut deep = serde_json::json!(1);
-        for _ in 0..DEEPEST_PAYLOAD {
+        for _ in 0..MAX_PAYLOAD_DEPTH {
             deep = serde_json::json!([deep]);
         }
         assert!(Payload::of(&deep).is_ok());

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::channel::{ChannelDeclaration, Need, Part, RegisteredChannel, is_word};
 use crate::event::{
-    CategoryDeclaration, ChannelUse, EventDeclaration, LONGEST_WINDOW, RegisteredEvent,
+    CategoryDeclaration, ChannelUse, EventDeclaration, LONGEST_WINDOW, RegisteredEvent, Until,
 };
 use crate::render::Renderer;
 use crate::suggest::{did_you_mean, nearest};
@@ -96,7 +96,7 @@ impl Registry {
     /// # Errors
     ///
     /// All problems at once: two events of one type or alias, an event whose channel is not among the channels, two
-    /// channels of one name, a required part without a template or a template of no part, a template that does not parse,
+    /// channels of one name, a required part without a template or a template of no part, a template that does not parse or fails on the event's example,
     /// a malformed type, category, window or time until an event expires.
     pub fn new(
         events: impl IntoIterator<Item = &'static EventDeclaration>,
@@ -121,6 +121,14 @@ impl Registry {
         }
         let categories = index_categories(&declared, descriptions, &mut problems);
         let renderer = Renderer::new(&declared, &mut problems);
+        for event in &declared {
+            let wrong = renderer.try_example(event).into_iter();
+            problems.extend(
+                wrong.map(|text| {
+                    format!("event `{}` ({}): {text}", event.event_type, event.location)
+                }),
+            );
+        }
         let (events, aliases) = index_events(declared, &mut problems);
         if problems.is_empty() {
             Ok(Self {
@@ -201,7 +209,11 @@ fn entry(event: &'static EventDeclaration) -> impl Serialize {
         "aliases": event.aliases,
         "channels": event.channels.iter().map(|used| used.channel.name()).collect::<Vec<_>>(),
         "criticalChannel": event.critical.map(ChannelDeclaration::name),
-        "dedup": { "windowSeconds": event.dedup.window.as_secs_f64(), "by": event.dedup.by },
+        "dedup": {
+            "windowSeconds": event.dedup.window.as_secs_f64(),
+            "by": event.dedup.by,
+            "until": event.dedup.until,
+        },
         "expiresAfterSeconds": event.expires_after.map(|after| after.as_secs_f64()),
         "fields": event.fields,
         "declaredAt": event.location,
@@ -331,6 +343,10 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
                 "its dedup key names `{name}`, which is no field{advice}"
             ));
         }
+    }
+    let is_subject = |name: &&str| *name == "subject";
+    if event.dedup.until == Until::Changed && event.dedup.by.iter().all(is_subject) {
+        problem("its windows end when a key changes, and its dedup key names no field".into());
     }
     if event.channels.is_empty() {
         problem("it goes to no channel".into());

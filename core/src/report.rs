@@ -1,6 +1,6 @@
 //! The **report** is what the caller gets: counts, and the exact account behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -8,16 +8,17 @@ use uuid::Uuid;
 /// What became of one dispatch. In JSON its keys are camelCase.
 ///
 /// Every (distinct recipient, declared channel) pair ends in exactly one [`Outcome`], and the sums balance:
-/// `recipients == admitted + deduped + fully_suppressed`.
+/// `recipients == admitted + deduped + fully_suppressed + fully_failed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
+#[must_use = "it says who was told: a repeat or a channel that failed is no error"]
 pub struct DispatchReport {
     /// Deliveries that went out: rows written, mails and pushes taken by their provider.
     pub sent: usize,
     /// Deliveries that are committed and left to a worker.
     pub queued: usize,
-    /// Deliveries whose first attempt failed. Those worth it are tried again.
+    /// Deliveries that could not be rendered, or whose first attempt failed. Those worth it are tried again.
     pub failed: usize,
     /// Recipients for whom this was a repeat inside the window.
     pub deduped: usize,
@@ -33,8 +34,12 @@ pub struct DispatchReport {
     pub admitted: usize,
     /// Recipients who muted every channel of the event. No window was opened for them.
     pub fully_suppressed: usize,
+    /// Recipients for whom no channel could be rendered. No window was opened for them.
+    pub fully_failed: usize,
     /// Ids that were named more than once, beyond the first time.
     pub repeated_ids: usize,
+    /// Whether the payload was larger than 64 KiB, so that what is stored of it is cut. What was rendered is not.
+    pub payload_cut: bool,
     /// The dispatch, if anybody was admitted.
     pub dispatch_id: Option<Uuid>,
     /// One line for each recipient and channel, in the order of recipient and channel.
@@ -63,7 +68,7 @@ pub enum Outcome {
     Sent,
     /// It is committed and left to a worker; or its call is still under way, on a channel whose calls may take long.
     Queued,
-    /// The first attempt failed.
+    /// It could not be rendered, or the first attempt failed.
     Failed {
         /// What happened.
         reason: String,
@@ -86,7 +91,7 @@ pub enum Outcome {
 pub enum Retry {
     /// A worker tries it again.
     Scheduled,
-    /// It will never work, and is kept as dead.
+    /// It will never work. What was attempted is kept as dead; of what could not be rendered nothing is kept.
     Never,
 }
 
@@ -126,6 +131,7 @@ impl DispatchReport {
         repeated_ids: usize,
         dispatch_id: Uuid,
         mut outcomes: Vec<RecipientOutcome>,
+        fully_failed: &HashSet<&str>,
     ) -> Self {
         outcomes.sort_by(|left, right| {
             (&left.recipient_user_id, left.channel).cmp(&(&right.recipient_user_id, right.channel))
@@ -135,12 +141,15 @@ impl DispatchReport {
             repeated_ids,
             ..Self::default()
         };
-        // A recipient is admitted, or a repeat, or has muted everything; repeats may have muted some channels.
+        // A recipient is admitted, or a repeat, or nothing could be rendered, or everything is muted; repeats may have
+        // muted some channels.
         let mut fates: BTreeMap<&str, Fate> = BTreeMap::new();
         for line in &outcomes {
+            let is_failed = fully_failed.contains(line.recipient_user_id.as_str());
             let (count, fate) = match &line.outcome {
                 Outcome::Sent => (&mut report.sent, Fate::Admitted),
                 Outcome::Queued => (&mut report.queued, Fate::Admitted),
+                Outcome::Failed { .. } if is_failed => (&mut report.failed, Fate::Failed),
                 Outcome::Failed { .. } => (&mut report.failed, Fate::Admitted),
                 Outcome::Unreachable => (&mut report.unreachable, Fate::Admitted),
                 Outcome::SuppressedAddress => (&mut report.suppressed_addresses, Fate::Admitted),
@@ -157,6 +166,7 @@ impl DispatchReport {
         for fate in fates.values() {
             *match fate {
                 Fate::Suppressed => &mut report.fully_suppressed,
+                Fate::Failed => &mut report.fully_failed,
                 Fate::Admitted => &mut report.admitted,
                 Fate::Deduped => &mut report.deduped,
             } += 1;
@@ -170,6 +180,7 @@ impl DispatchReport {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Suppressed,
+    Failed,
     Admitted,
     Deduped,
 }

@@ -5,7 +5,7 @@
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `campanile.notifications` | counter | `event_type`, `outcome`: `admitted`, `deduped`, `suppressed` |
+//! | `campanile.notifications` | counter | `event_type`, `outcome`: `admitted`, `deduped`, `suppressed`, `failed` |
 //! | `campanile.deliveries` | counter | `messaging.destination.name`, `state` |
 //! | `messaging.client.sent.messages` | counter | `messaging.system`, `messaging.destination.name`, `outcome`, `error.type` |
 //! | `messaging.client.operation.duration` | histogram, seconds | `messaging.system`, `messaging.operation.name`, `messaging.destination.name` |
@@ -31,6 +31,7 @@ pub(crate) fn notifications(event_type: &'static str, report: &DispatchReport) {
         ("admitted", report.admitted),
         ("deduped", report.deduped),
         ("suppressed", report.fully_suppressed),
+        ("failed", report.fully_failed),
     ] {
         if count > 0 {
             metrics::counter!("campanile.notifications", "event_type" => event_type, "outcome" => outcome)

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::connection::within;
 use crate::database::{Held, each_connection, each_database};
+use crate::dedup::Key;
 use crate::delivery::{Delivery, Parts, Past};
 use crate::dispatch::{Inner, Remote};
 use crate::error::{DispatchError, StoreError};
@@ -16,7 +17,7 @@ use crate::event::EventDeclaration;
 use crate::payload::Payload;
 use crate::plan::{Plan, PlannedRecipient, plan};
 use crate::preferences::Choices;
-use crate::render::Content;
+use crate::render::{Content, Failures};
 use crate::report::DispatchReport;
 use crate::store::{
     Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store, WriteError,
@@ -29,7 +30,7 @@ pub(crate) struct Checked {
     pub(crate) is_given: bool,
     pub(crate) event: &'static EventDeclaration,
     pub(crate) payload: Payload,
-    pub(crate) dedup_key: String,
+    pub(crate) dedup_key: Key,
     pub(crate) subject_id: Option<String>,
     pub(crate) org_id: Option<String>,
     pub(crate) recipients: Vec<String>,
@@ -43,6 +44,8 @@ pub(crate) struct Planned {
     pub(crate) checked: Checked,
     pub(crate) plan: Plan,
     pub(crate) content: Content,
+    /// The planned channels that have no content, and why.
+    pub(crate) failures: Failures,
 }
 
 /// The remote channels, by name.
@@ -76,17 +79,18 @@ impl Inner {
                 .iter()
                 .flat_map(PlannedRecipient::sending)
                 .collect();
-            let content = self.registry.renderer().render(
+            let (content, failures) = self.registry.renderer().render(
                 checked.event,
                 &channels,
                 &checked.payload,
                 self.limits.http_links,
-            )?;
+            );
             let content = self.complete(checked.event, content).await;
             planned.push(Planned {
                 checked,
                 plan,
                 content,
+                failures,
             });
         }
         Ok(planned)
@@ -209,20 +213,21 @@ impl Inner {
         })
     }
 
-    /// Who the database has to decide about: every recipient that is not muted everywhere.
+    /// Who the database has to decide about: every recipient for whom there is content on a channel that is not muted.
     fn candidates(&self, planned: &[Planned]) -> Vec<Batch> {
         let mut batch = Batch::default();
         for (dispatch, planned) in planned.iter().enumerate() {
             batch.dispatches.push(planned.row());
             for recipient in &planned.plan.recipients {
-                let deliveries: Vec<_> = recipient
-                    .sending()
+                let deliveries: Vec<_> = planned
+                    .rendered(recipient)
                     .map(|channel| (Uuid::now_v7(), channel))
                     .collect();
                 if !deliveries.is_empty() {
                     batch.candidates.push(Candidate {
                         dispatch,
                         notification_id: Uuid::now_v7(),
+                        turn: 0,
                         user_id: recipient.recipient_user_id.clone(),
                         deliveries,
                     });
@@ -235,6 +240,15 @@ impl Inner {
 }
 
 impl Planned {
+    /// The channels that get a delivery: planned, and rendered.
+    pub(crate) fn rendered<'a>(
+        &'a self,
+        recipient: &'a PlannedRecipient,
+    ) -> impl Iterator<Item = &'static str> + 'a {
+        let sending = recipient.sending();
+        sending.filter(|channel| !self.failures.contains_key(channel))
+    }
+
     fn row(&self) -> DispatchRow {
         DispatchRow {
             id: self.checked.dispatch_id,
@@ -243,9 +257,10 @@ impl Planned {
             category: self.checked.event.category,
             subject_id: self.checked.subject_id.clone(),
             org_id: self.checked.org_id.clone(),
-            payload: self.checked.payload.json().to_string(),
+            payload: self.checked.payload.stored().to_string(),
             content: serde_json::json!(self.content).to_string(),
-            dedup_key: self.checked.dedup_key.clone(),
+            dedup_key: self.checked.dedup_key.window.clone(),
+            variant: self.checked.dedup_key.variant.clone(),
             window: self.checked.event.dedup.window,
             expires_after: self.checked.event.expires_after,
             trace_context: self.checked.trace_context.clone(),
@@ -258,7 +273,7 @@ impl Planned {
             parts
                 .map(|(channel, parts)| (*channel, Arc::new(parts.clone())))
                 .collect(),
-            Arc::new(self.checked.payload.json().clone()),
+            Arc::clone(self.checked.payload.stored()),
         )
     }
 }

@@ -63,7 +63,7 @@ pub struct InvitationSent {
 #[notifiable_event(
     "org.member.role_changed",
     category = "team",
-    dedup(window = "60s", by(subject, new_role)),
+    dedup(window = "60s", by(subject, new_role), until = changed),
     channels(
         INBOX(
             title = "Your role in {{ org_name }} changed",
@@ -84,7 +84,7 @@ pub struct RoleChanged {
     pub actor_name: String,
     /// The role until now.
     pub before: Role,
-    /// The role from now on. Part of the dedup key: promoted and then demoted are two notifications.
+    /// The role from now on. Part of the dedup key: promoted and then demoted are two notifications, and promoted again is a third.
     pub new_role: Role,
 }
 

@@ -84,9 +84,7 @@ impl From<DispatchError> for Problem {
                 Self::unprocessable(code, detail).with("field", reason.field())
             }
             DispatchError::InvalidInput(input) => input.into(),
-            DispatchError::TooManyRecipients { .. } | DispatchError::Render { .. } => {
-                Self::unprocessable(code, detail)
-            }
+            DispatchError::TooManyRecipients { .. } => Self::unprocessable(code, detail),
             DispatchError::Store(error) => error.into(),
             DispatchError::CommitUnknown { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, code, detail)

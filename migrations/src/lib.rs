@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     step!(11, "brake", "0011_brake.sql"),
     step!(12, "claims", "0012_claims.sql"),
     step!(13, "chores", "0013_chores.sql"),
+    step!(14, "variants", "0014_variants.sql"),
     step!(15, "dispatch_ids", "0015_dispatch_ids.sql"),
 ];
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use proc_macro2::Span;
 use quote::ToTokens as _;
 use syn::LitStr;
 use syn::ext::IdentExt as _;
@@ -14,10 +15,11 @@ use crate::duration::{EXPIRES_AFTER, Purpose, WINDOW, milliseconds};
 use crate::file::{self, SourceFile};
 use crate::identity::{refuse_category, refuse_event_type};
 use crate::item::Item;
+use crate::markup::unquoted;
 use crate::parse::Attribute;
 use crate::problem::Problems;
 use crate::suggest::{did_you_mean, list};
-use crate::template::{Vocabulary, mistakes};
+use crate::template::{Mistake, Vocabulary, mistake, mistakes};
 
 /// The part of a dedup key that is no field: what the event is about.
 pub(crate) const SUBJECT: &str = "subject";
@@ -31,6 +33,18 @@ pub(crate) struct Checked {
     pub(crate) expires_after: Option<u64>,
     /// The template files that can be read: a change of theirs means to build again.
     pub(crate) files: Vec<LitStr>,
+    /// The variables in tags outside of quotes, which are mistakes where the part is HTML.
+    pub(crate) unquoted: Vec<Unquoted>,
+}
+
+/// A variable in a tag outside of quotes.
+pub(crate) struct Unquoted {
+    /// Which of the channels.
+    pub(crate) channel: usize,
+    pub(crate) part: String,
+    /// What to say, and the token to change.
+    pub(crate) message: String,
+    pub(crate) span: Span,
 }
 
 /// Notes everything that is wrong with the declaration.
@@ -42,6 +56,7 @@ pub(crate) fn check(
 ) -> Checked {
     check_identity(attribute, problems);
     check_key(attribute, item, problems);
+    check_until(attribute, problems);
     check_repeated_channels(attribute, problems);
     let mut checked = Checked {
         window: check_duration(attribute.window.as_ref(), WINDOW, problems),
@@ -53,14 +68,21 @@ pub(crate) fn check(
         .fields
         .as_ref()
         .map(|fields| fields.iter().map(|field| field.name.clone()).collect());
+    let fields = item.fields.iter().flatten();
+    let plain = fields.filter_map(|field| Some((field.name.clone(), field.plain()?)));
+    let plain = plain.collect();
     let vocabulary = Vocabulary {
         event: &event,
         fields: names.as_deref(),
+        plain: &plain,
     };
-    for channel in &attribute.channels {
+    for (i, channel) in attribute.channels.iter().enumerate() {
         for part in &channel.parts {
-            let file = check_template(channel, part, vocabulary, source_file, problems);
-            checked.files.extend(file);
+            if let Some(read) = read_template(channel, part, source_file, problems) {
+                check_template(&read, vocabulary, problems);
+                checked.unquoted.extend(find_unquoted(i, part, &read));
+                checked.files.extend(read.file);
+            }
         }
     }
     checked
@@ -134,6 +156,18 @@ fn check_key(attribute: &Attribute, item: &Item, problems: &mut Problems) {
     }
 }
 
+/// A window that ends with another key needs a key that can be another one.
+fn check_until(attribute: &Attribute, problems: &mut Problems) {
+    if let Some(word) = &attribute.until_changed
+        && attribute.by.iter().flatten().all(|name| name == SUBJECT)
+    {
+        problems.at(
+            word,
+            "nothing in the dedup key can change: name the field that does, `by(subject, new_role)`",
+        );
+    }
+}
+
 /// The same channel under two paths is found in const evaluation.
 fn check_repeated_channels(attribute: &Attribute, problems: &mut Problems) {
     let mut paths = HashSet::new();
@@ -148,38 +182,82 @@ fn check_repeated_channels(attribute: &Attribute, problems: &mut Problems) {
     }
 }
 
-/// Checks one template, and tells its file if it has one that can be read.
-fn check_template(
+/// A template with the place it stands in.
+struct Read {
+    text: String,
+    literal: LitStr,
+    /// The part and its channel, as messages name them.
+    owner: String,
+    /// The file's name as it is shown.
+    shown: Option<String>,
+    file: Option<LitStr>,
+}
+
+impl Read {
+    fn message(&self, mistake: &Mistake) -> String {
+        let Mistake {
+            line,
+            column,
+            message,
+        } = mistake;
+        let owner = &self.owner;
+        match &self.shown {
+            Some(file) => format!("{file}:{line}:{column} ({owner}): {message}"),
+            None => format!("{owner}, line {line}, column {column}: {message}"),
+        }
+    }
+}
+
+fn read_template(
     channel: &Channel,
     part: &Part,
-    vocabulary: Vocabulary<'_>,
     source_file: SourceFile<'_>,
     problems: &mut Problems,
-) -> Option<LitStr> {
+) -> Option<Read> {
     let owner = format!("{} of {}", part.name.unraw(), last_name(&channel.path));
     match part.template.as_ref()? {
-        Template::Text(literal) => {
-            for mistake in mistakes(&literal.value(), vocabulary) {
-                let (line, column) = (mistake.line, mistake.column);
-                let place = format!("{owner}, line {line}, column {column}");
-                problems.at(literal, format!("{place}: {}", mistake.message));
-            }
-            None
-        }
+        Template::Text(literal) => Some(Read {
+            text: literal.value(),
+            literal: literal.clone(),
+            owner,
+            shown: None,
+            file: None,
+        }),
         Template::File(literal) => {
             let path = file::path(literal, source_file)?;
-            let shown = path.display();
             let text = file::read(&path)
                 .map_err(|message| problems.at(literal, format!("{owner}: {message}")))
                 .ok()?;
-            for mistake in mistakes(&text, vocabulary) {
-                let (line, column) = (mistake.line, mistake.column);
-                let place = format!("{shown}:{line}:{column} ({owner})");
-                problems.at(literal, format!("{place}: {}", mistake.message));
-            }
-            Some(literal.clone())
+            Some(Read {
+                text,
+                literal: literal.clone(),
+                owner,
+                shown: Some(path.display().to_string()),
+                file: Some(literal.clone()),
+            })
         }
     }
+}
+
+fn check_template(read: &Read, vocabulary: Vocabulary<'_>, problems: &mut Problems) {
+    for mistake in mistakes(&read.text, vocabulary) {
+        problems.at(&read.literal, read.message(&mistake));
+    }
+}
+
+/// Whether the part is HTML is known to the channel's const alone, so that these are refused in const evaluation.
+fn find_unquoted(channel: usize, part: &Part, read: &Read) -> Vec<Unquoted> {
+    let places = unquoted(&read.text).into_iter();
+    let found = places.map(|at| {
+        let advice = "a variable in a tag stands between quotes, else its text could add attributes: `href=\"{{ .. }}\"`";
+        Unquoted {
+            channel,
+            part: part.name.unraw().to_string(),
+            message: read.message(&mistake(&read.text, at, advice.to_owned())),
+            span: read.literal.span(),
+        }
+    });
+    found.collect()
 }
 
 #[cfg(test)]
@@ -219,7 +297,7 @@ mod tests {
         let declared = quote! {
             "org.member.role_changed",
             category = "team",
-            dedup(window = "60s", by(subject, new_role)),
+            dedup(window = "60s", by(subject, new_role), until = changed),
             expires_after = "15m",
             channels(INBOX(title = "{{ org_name }}", body = "{{ new_role }}"), EMAIL),
             aliases("org.member.role_updated")
@@ -235,6 +313,21 @@ mod tests {
         };
         let refusals = refusals(declared, role_changed());
         assert_eq!(refusals.len(), 10, "{refusals:#?}");
+    }
+
+    #[test]
+    fn a_window_that_ends_with_a_change_needs_something_that_changes() {
+        for key in [
+            quote!(until = changed),
+            quote!(by(subject), until = changed),
+        ] {
+            let declared = quote! {
+                "a.b.c", category = "team", dedup(#key), channels(INBOX(title = "..", body = ".."))
+            };
+            let refusals = refusals(declared, role_changed());
+            assert_eq!(refusals.len(), 1, "{refusals:?}");
+            assert!(refusals[0].contains("nothing in the dedup key can change"));
+        }
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl Declaration<'_> {
             category,
             aliases,
             by,
+            until_changed,
             channels,
+            example,
             ..
         } = self.attribute;
         let description = self.item.description.as_deref().unwrap_or_default();
@@ -55,6 +57,20 @@ impl Declaration<'_> {
             .iter()
             .enumerate()
             .map(|(i, channel)| self.channel(i, channel));
+        let until = if until_changed.is_some() {
+            quote!(#campanile::event::Until::Changed)
+        } else {
+            quote!(#campanile::event::Until::Elapsed)
+        };
+        let example = example.as_ref().map_or_else(
+            || quote!(::core::option::Option::None),
+            |example| {
+                quote!(::core::option::Option::Some(|| {
+                    let example: Self = #example;
+                    #campanile::payload::Payload::example(&example)
+                }))
+            },
+        );
         let critical = self.critical();
         let fields = self.item.fields.iter().flatten().map(|field| &field.name);
         quote! {
@@ -63,11 +79,12 @@ impl Declaration<'_> {
                 description: #description,
                 category: #category,
                 aliases: &[#(#aliases),*],
-                dedup: #campanile::event::Dedup { window: #window, by: &[#(#by),*] },
+                dedup: #campanile::event::Dedup { window: #window, by: &[#(#by),*], until: #until },
                 expires_after: #expires_after,
                 channels: &[#(#channels),*],
                 critical: #critical,
                 fields: &[#(#fields),*],
+                example: #example,
                 location: #campanile::here!(),
                 read: #campanile::payload::Payload::read::<Self>,
             }

@@ -8,7 +8,7 @@ use syn::ext::IdentExt as _;
 use syn::{Ident, LitStr};
 
 use crate::channel::Channel;
-use crate::check::SUBJECT;
+use crate::check::{SUBJECT, Unquoted};
 use crate::expand::{Declaration, channel_const, last_span};
 
 impl Declaration<'_> {
@@ -23,6 +23,17 @@ impl Declaration<'_> {
         let mut checks = TokenStream::new();
         for (i, channel) in self.attribute.channels.iter().enumerate() {
             checks.extend(self.channel_checks(&declare, &event, i, channel));
+        }
+        for unquoted in &self.checked.unquoted {
+            let Unquoted {
+                channel,
+                part,
+                message,
+                span,
+            } = unquoted;
+            let channel = channel_const(*channel);
+            let call = quote!(#declare::quoted(#event, #channel, #part, #message));
+            checks.extend(at(*span, &call));
         }
         checks.extend(self.critical_check(&declare, &event));
         for word in self.attribute.by.iter().flatten() {

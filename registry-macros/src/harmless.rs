@@ -37,11 +37,13 @@ impl Declaration<'_> {
                         dedup: #campanile::event::Dedup {
                             window: #campanile::event::DEFAULT_WINDOW,
                             by: &[],
+                            until: #campanile::event::Until::Elapsed,
                         },
                         expires_after: ::core::option::Option::None,
                         channels: &[],
                         critical: ::core::option::Option::None,
                         fields: &[],
+                        example: ::core::option::Option::None,
                         location: #campanile::here!(),
                         read: #campanile::payload::Payload::read::<Self>,
                     };

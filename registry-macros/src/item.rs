@@ -2,7 +2,10 @@
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Expr, ExprLit, Fields, GenericParam, Lit, Meta, Type};
+use syn::{
+    Attribute, Data, DeriveInput, Expr, ExprLit, Fields, GenericArgument, GenericParam, Lit, Meta,
+    PathArguments, Type,
+};
 
 use crate::problem::Problems;
 use crate::serde_attributes::{Told, refuse_conditions, refuse_serde, told};
@@ -22,6 +25,41 @@ pub(crate) struct Item {
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) ty: Type,
+}
+
+impl Field {
+    /// What a field is that has nothing inside, as far as the type's name says it.
+    pub(crate) fn plain(&self) -> Option<&'static str> {
+        plain(&self.ty)
+    }
+}
+
+fn plain(ty: &Type) -> Option<&'static str> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    if let PathArguments::AngleBracketed(arguments) = &last.arguments
+        && ["Option", "Box", "Rc", "Arc"]
+            .iter()
+            .any(|name| last.ident == name)
+        && let Some(GenericArgument::Type(inner)) = arguments.args.first()
+    {
+        return plain(inner);
+    }
+    let is_of = |names: &[&str]| names.iter().any(|name| last.ident == name);
+    match () {
+        () if is_of(&["String", "str", "char"]) => Some("a text"),
+        () if is_of(&["bool"]) => Some("a boolean"),
+        () if is_of(&[
+            "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+            "f32", "f64",
+        ]) =>
+        {
+            Some("a number")
+        }
+        () => None,
+    }
 }
 
 impl Item {
@@ -234,6 +272,16 @@ mod tests {
         assert_eq!(names, ["a", "type"]);
         assert_eq!(refusals(&quote! { struct A; }), [""; 0]);
         assert_eq!(refusals(&quote! { struct A {} }), [""; 0]);
+    }
+
+    #[test]
+    fn what_has_nothing_inside_is_told_by_its_type() {
+        let (item, _) = read(quote! {
+            struct A { a: String, b: Option<Box<str>>, c: std::string::String, d: u32, e: bool, f: Vec<String>, g: Person }
+        });
+        let plain: Vec<_> = item.fields.iter().flatten().map(Field::plain).collect();
+        let (text, number, boolean) = (Some("a text"), Some("a number"), Some("a boolean"));
+        assert_eq!(plain, [text, text, text, number, boolean, None, None]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod file;
 mod template;
 mod names;
 mod token;
+mod markup;
 mod expand;
 mod declared;
 mod evaluate;
@@ -42,7 +43,7 @@ use crate::problem::Problems;
 /// #[notifiable_event(
 ///     "org.member.role_changed",
 ///     category = "team",
-///     dedup(window = "60s", by(subject, new_role)),
+///     dedup(window = "60s", by(subject, new_role), until = changed),
 ///     expires_after = "2d",
 ///     channels(
 ///         INBOX(
@@ -92,9 +93,10 @@ use crate::problem::Problems;
 /// |---|---|---|
 /// | `category = "team"` | required | what a user mutes as a bundle: one word |
 /// | `channels(..)` | required | the channels it goes to, each with its templates |
-/// | `dedup(window = "60s", by(subject))` | optional, and both in it are | when two are one notification |
+/// | `dedup(window = "60s", by(subject), until = changed)` | optional, and all in it are | when two are one notification |
 /// | `expires_after = "15m"` | optional | how long after its dispatch it is still worth sending |
 /// | `critical = EMAIL` | optional | the channel that preferences cannot remove |
+/// | `example = RoleChanged { .. }` | optional | one such event, with which all templates are rendered once at start-up |
 /// | `aliases("former.event.type", ..)` | optional | types it had before, which the untyped door still accepts |
 ///
 /// ## `channels(..)`
@@ -106,24 +108,36 @@ use crate::problem::Problems;
 /// source file that names it, and changing it builds the crate again. Templates are [minijinja]'s, with its built-in
 /// filters, tests and functions, without `include`, `extends`, `import` and macros: the layout around a text belongs to the
 /// channel. Nor are there `safe` and `autoescape`: the payload is data and shows as text everywhere. Templates must parse,
-/// and every variable, filter, test and function in them must exist. What is inside a field (`{{ person.name }}`) is not
-/// checked.
+/// and every variable, filter, test and function in them must exist. A field that is a text, a number or a boolean has
+/// nothing inside (`{{ name.first }}`); what is inside another one is not known here, and is checked at start-up where there
+/// is an `example`. In HTML a variable stands in text or in an attribute between quotes: `<a href="{{ url }}">`.
 ///
 /// ## `dedup(..)`
 ///
 /// Within the window, two dispatches of the event to one recipient are one notification if they agree in everything that
-/// `by` names: `subject` is the subject id, every other name a field. A field that is itself called `subject` cannot be in
-/// the key, and must be renamed to be. Floats, lists and maps cannot be in it either, whatever their type is called.
+/// `by` names: `subject` is the subject id, every other name a field. The second is a repeat: it is told to nobody, and
+/// counted as `deduped` in its report. Without a subject id the whole payload takes its place, so that only the very same
+/// notice is a repeat. A field that is itself called `subject` cannot be in the key, and must be renamed to be. Floats,
+/// lists and maps cannot be in it either, whatever their type is called.
 ///
 /// The window is a whole number and a unit, `ms`, `s`, `m`, `h` or `d`, at most `"366d"`; `"0s"` means that nothing is ever
-/// a repeat. Left out, the window is 60 seconds and the key the subject. `by()` names nothing: one notification for each
-/// recipient and window, whatever it is about.
+/// a repeat. Left out, the window is 60 seconds and the key is the subject. `by(role)` does not name the subject: one
+/// notification for each role. `by()` names nothing: one notification for each recipient and window, whatever it is about.
+///
+/// With `until = changed` a window ends before its time when another key of the same event, subject and recipient is
+/// admitted: of a role that goes from guest to member and back to guest within the minute, all three are told, and a repeat
+/// of the last one is not. It needs a field in `by(..)` that can change.
 ///
 /// ## `expires_after`
 ///
 /// How long after its dispatch a delivery over a remote channel is still worth sending: a one-time code is not, after ten
 /// minutes. Written like a window, from `"1ms"` to `"366d"`. Left out, a delivery is worth sending however late it is.
 /// Inbox rows do not expire.
+///
+/// ## `example`
+///
+/// An expression of the struct's type. The templates are rendered with it once at start-up, and by `assert_registry!`: a
+/// mistake in what is inside a field (`{{ person.nam }}`) is found there and not at the first dispatch.
 ///
 /// # Errors while compiling
 ///

@@ -21,6 +21,8 @@ pub(crate) struct Name<'t> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Variable,
+    /// What is asked of a variable: `person.name`, `person["name"]`.
+    Inside,
     Function,
     Method,
     Filter,
@@ -175,11 +177,30 @@ impl<'t> Walk<'t> {
                     let is_argument_name = open_brackets > 0 && next == Some(Kind::Symbol("="));
                     if !is_argument_name && !self.declares(name) {
                         self.find(tokens[i].at, name, called(next, Role::Function));
+                        self.inside(&tokens[i..]);
                     }
                 }
                 _ => {}
             }
             i += 1;
+        }
+    }
+
+    /// Notes what is asked of the variable with which the tokens begin.
+    fn inside(&mut self, tokens: &[Token<'t>]) {
+        let [variable, symbol, asked, rest @ ..] = tokens else {
+            return;
+        };
+        let end = match (symbol.kind, asked.kind) {
+            (Kind::Symbol("."), Kind::Name(name)) => asked.at + name.len(),
+            (Kind::Symbol("["), Kind::Text(text)) => asked.at + text.len() + "''".len(),
+            _ => return,
+        };
+        let is_call = rest
+            .first()
+            .is_some_and(|token| token.kind == Kind::Symbol("("));
+        if !is_call && let Some(text) = self.source.get(variable.at..end) {
+            self.find(asked.at, text, Role::Inside);
         }
     }
 
@@ -383,6 +404,17 @@ mod tests {
                  {{ e | selectattr('active') }}"
             ),
             ["defined", "none", "eq", "odd", "string"]
+        );
+    }
+
+    #[test]
+    fn what_is_asked_of_a_variable_is_found_with_it() {
+        assert_eq!(
+            used(
+                Role::Inside,
+                "{{ a.b.c }}{{ d['e'] }}{{ f[0] }}{{ g.h() }}{% for x in y.z %}{{ x.y }}{% endfor %}{{ 1 + (i.j) }}"
+            ),
+            ["a.b", "d['e'", "y.z", "i.j"]
         );
     }
 

@@ -16,29 +16,35 @@ pub(crate) struct Attribute {
     pub(crate) category: Option<LitStr>,
     pub(crate) window: Option<LitStr>,
     pub(crate) by: Option<Vec<Ident>>,
+    /// The word of `until = changed`.
+    pub(crate) until_changed: Option<Ident>,
     pub(crate) expires_after: Option<LitStr>,
     pub(crate) channels: Vec<Channel>,
     /// Whether `channels` is everything that was meant, or lacks what could not be read.
     pub(crate) channels_are_complete: bool,
     pub(crate) critical: Option<Path>,
+    /// An expression of the struct's type.
+    pub(crate) example: Option<Expr>,
     pub(crate) aliases: Vec<LitStr>,
 }
 
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 7] = [
     ("category", "category = \"team\""),
     ("dedup", "dedup(window = \"60s\", by(subject))"),
     ("expires_after", "expires_after = \"15m\""),
     ("channels", "channels(INBOX(title = \"..\", body = \"..\"))"),
     ("critical", "critical = EMAIL"),
+    ("example", "example = RoleChanged { .. }"),
     ("aliases", "aliases(\"former.event.type\")"),
 ];
 
 /// The event type has no key; this stands for it among those that were written.
 const TYPE: &str = "";
 
-const DEDUP_KEYS: [(&str, &str); 2] = [
+const DEDUP_KEYS: [(&str, &str); 3] = [
     ("window", "window = \"60s\""),
     ("by", "by(subject, new_role)"),
+    ("until", "until = changed"),
 ];
 
 /// Reads the arguments, and notes what cannot be read or is missing.
@@ -111,6 +117,7 @@ impl Attribute {
                 self.category = text(input, problems, wanted)?;
             }
             "critical" => self.critical = path(input, problems)?,
+            "example" => self.example = Some(value(input)?),
             "aliases" => self.aliases.extend(aliases(input, problems)?),
             "dedup" => self.dedup(input, problems)?,
             "expires_after" => {
@@ -133,6 +140,7 @@ impl Attribute {
                     let wanted = "a window is a string with its unit: \"60s\", \"15m\"";
                     self.window = text(input, problems, wanted)?;
                 }
+                Some("until") => self.until_changed = changed(input, problems)?,
                 Some(_) => self.by = Some(fields(input, problems)?),
             }
             Ok(())
@@ -218,6 +226,23 @@ fn path(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<P
     }
 }
 
+/// The value behind `=`, if it is the word `changed`.
+fn changed(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<Ident>> {
+    let value = value(input)?;
+    if let Expr::Path(word) = &value
+        && let Some(word) = word.path.get_ident()
+        && word == "changed"
+    {
+        return Ok(Some(word.clone()));
+    }
+    problems.at(
+        value,
+        "a window ends after its time, or before it with another key of the same subject: write `until = changed`, \
+         or leave it out",
+    );
+    Ok(None)
+}
+
 fn aliases(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Vec<LitStr>> {
     let content;
     parenthesized!(content in input);
@@ -266,10 +291,11 @@ mod tests {
         let (attribute, problems) = read(quote! {
             "org.member.role_changed",
             category = "team",
-            dedup(window = "60s", by(subject, r#type)),
+            dedup(window = "60s", by(subject, r#type), until = changed),
             expires_after = "15m",
             channels(INBOX(title = "a", body = file("b")), ::my::PIGEON(), EMAIL),
             critical = crate::EMAIL,
+            example = RoleChanged { r#type: "a".into() },
             aliases("a.b.c", "d.e.f"),
         });
         assert_eq!(problems, [""; 0]);
@@ -286,6 +312,7 @@ mod tests {
             Some("60s")
         );
         assert_eq!(attribute.by.map(|by| by.len()), Some(2));
+        assert!(attribute.until_changed.is_some());
         assert_eq!(
             attribute.expires_after.map(|text| text.value()).as_deref(),
             Some("15m")
@@ -304,6 +331,7 @@ mod tests {
             attribute.critical.map(|path| last_name(&path)).as_deref(),
             Some("EMAIL")
         );
+        assert!(matches!(attribute.example, Some(Expr::Struct(_))));
         assert_eq!(attribute.aliases.len(), 2);
     }
 

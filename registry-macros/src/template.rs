@@ -2,7 +2,7 @@
 //!
 //! Of channels and HTML it knows nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use minijinja::{Environment, Error, ErrorKind};
 
@@ -27,6 +27,8 @@ pub(crate) struct Vocabulary<'a> {
     /// The event's name in Rust.
     pub(crate) event: &'a str,
     pub(crate) fields: Option<&'a [String]>,
+    /// What those fields are that have nothing inside: `a text`, `a number`.
+    pub(crate) plain: &'a HashMap<String, &'static str>,
 }
 
 /// All the mistakes of one template. The same name misspelled twice is one mistake.
@@ -49,7 +51,7 @@ pub(crate) fn mistakes(source: &str, vocabulary: Vocabulary<'_>) -> Vec<Mistake>
         .collect()
 }
 
-fn mistake(source: &str, at: usize, message: String) -> Mistake {
+pub(crate) fn mistake(source: &str, at: usize, message: String) -> Mistake {
     let before = source.get(..at).unwrap_or(source);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Mistake {
@@ -86,6 +88,7 @@ fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) ->
     let text = name.text;
     match name.role {
         Role::Variable => unknown_variable(text, env, vocabulary),
+        Role::Inside => nothing_inside(text, vocabulary),
         Role::Function => unknown_function(text, env, vocabulary),
         Role::Method if is_filter(env, text) => Some(format!(
             "a value has no methods; `{text}` is a filter: write `.. | {text}`"
@@ -120,7 +123,7 @@ fn unknown_variable(
     env: &Environment<'_>,
     vocabulary: Vocabulary<'_>,
 ) -> Option<String> {
-    let Vocabulary { event, fields } = vocabulary;
+    let Vocabulary { event, fields, .. } = vocabulary;
     let fields = fields?;
     if fields.iter().any(|field| field == text) || env.globals().any(|(global, _)| global == text) {
         return None;
@@ -132,6 +135,17 @@ fn unknown_variable(
         _ => format!("; its fields are {}", list(known())),
     });
     Some(format!("`{text}` is not a field of `{event}`{advice}"))
+}
+
+/// The refusal of `by.name`, where `by` is a text.
+fn nothing_inside(text: &str, vocabulary: Vocabulary<'_>) -> Option<String> {
+    let (field, asked) = text.split_once(['.', '['])?;
+    let field = field.trim();
+    let what = vocabulary.plain.get(field)?;
+    let asked = asked.trim().trim_matches(['"', '\'']);
+    Some(format!(
+        "`{field}` is {what}, and there is no `{asked}` in it; write `{{{{ {field} }}}}`"
+    ))
 }
 
 fn unknown_function(
@@ -246,9 +260,11 @@ mod tests {
 
     fn messages(source: &str) -> Vec<String> {
         let fields = ["org_name", "new_role", "count"].map(str::to_owned);
+        let plain = HashMap::from([("org_name".to_owned(), "a text")]);
         let vocabulary = Vocabulary {
             event: "RoleChanged",
             fields: Some(&fields),
+            plain: &plain,
         };
         mistakes(source, vocabulary)
             .into_iter()
@@ -279,6 +295,17 @@ mod tests {
                 "1:49: there is no function `rang`; did you mean `range`?",
                 "1:62: there is no function `upper`; it is a filter: write `.. | upper`",
                 "1:83: `count` is a field and not a function; leave out the parentheses",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_has_nothing_inside() {
+        assert_eq!(
+            messages("{{ org_name.nam }}{{ new_role.nam }}{{ org_name['nam'] }}{{ org_name[:3] }}"),
+            [
+                "1:13: `org_name` is a text, and there is no `nam` in it; write `{{ org_name }}`",
+                "1:49: `org_name` is a text, and there is no `nam` in it; write `{{ org_name }}`",
             ]
         );
     }
@@ -360,6 +387,7 @@ mod tests {
         let vocabulary = Vocabulary {
             event: "Either",
             fields: None,
+            plain: &HashMap::new(),
         };
         assert_eq!(mistakes("{{ anything | uper }}", vocabulary).len(), 1);
     }

@@ -10,6 +10,8 @@ pub(crate) struct Tag<'t> {
     pub(crate) keyword: Option<Keyword<'t>>,
     /// What follows.
     pub(crate) tokens: Vec<Token<'t>>,
+    /// The bytes of the template it takes, brackets and all.
+    pub(crate) span: std::ops::Range<usize>,
 }
 
 /// The word that says what a `{% .. %}` does, and where it begins.
@@ -114,7 +116,12 @@ fn tag<'t>(source: &'t str, inside: usize, end: &str, tags: &mut Vec<Tag<'t>>) -
         }
         _ => None,
     };
-    tags.push(Tag { keyword, tokens });
+    let span = inside - 2..at;
+    tags.push(Tag {
+        keyword,
+        tokens,
+        span,
+    });
     at
 }
 

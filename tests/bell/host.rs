@@ -94,7 +94,7 @@ impl Host {
     /// Leaves a note for a user.
     pub(crate) async fn leave(&self, user: &str, note: NoteLeft) {
         let notice = note.about("desk").to([user]);
-        self.app.dispatcher.enqueue(notice).await.unwrap();
+        let _ = self.app.dispatcher.enqueue(notice).await.unwrap();
     }
 
     /// Leaves a note with this title.
@@ -105,7 +105,7 @@ impl Host {
     /// Leaves a note with this title, in an organization.
     pub(crate) async fn tell_in(&self, user: &str, org: &str, title: &str) {
         let notice = note(title).about("desk").in_org(org).to([user]);
-        self.app.dispatcher.enqueue(notice).await.unwrap();
+        let _ = self.app.dispatcher.enqueue(notice).await.unwrap();
     }
 
     /// Leaves notes with these titles, all at once.

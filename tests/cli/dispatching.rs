@@ -3,7 +3,7 @@
 use campanile_tests::{App, both_databases};
 use serde_json::json;
 
-use crate::{command, given, run, run_on};
+use crate::{command, given, run_on};
 
 const PAYLOAD: &str =
     r#"{"org_name":"Tower","actor_name":"Bob","before":"member","new_role":"admin"}"#;
@@ -60,9 +60,12 @@ both_databases! {
     }
 
     async fn nobody_is_a_legal_audience(app: App) {
-        let told = run_on(&app.database.url, &role_changed(&[])).await;
+        let request = json!({ "type": "loft.door.opened", "recipientUserIds": [] }).to_string();
+        let mut app_command = command(&app.database.url);
+        let told = given(app_command.args(["dispatch", "-"]), request.as_bytes()).await;
         assert!(told.text().contains("0 recipients: nobody to tell"), "{told:?}");
-        let report = run(&app.database, "dispatch --type loft.door.opened --json").await.json();
-        assert_eq!(report["recipients"], 0);
+        // Nobody is not what is meant by a forgotten option.
+        let forgotten = run_on(&app.database.url, &role_changed(&[])).await;
+        assert!(forgotten.err.contains("--to"), "{forgotten:?}");
     }
 }

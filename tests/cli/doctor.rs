@@ -51,7 +51,7 @@ fn finding(ended: &Ended, check: &str) -> (String, String, String) {
 /// Enqueues a delivery that should have gone out an hour ago.
 async fn enqueue_overdue(app: &App) {
     let notice = PigeonAlone { text: "x".into() }.to(["u_ada"]);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
     app.database
         .execute("update {campanile}notification_deliveries set run_at = {earlier(3600000000)}")
         .await;
@@ -180,7 +180,7 @@ both_databases! {
         app.dispatcher.pause_channel("email", "the provider is down").await.unwrap();
         let pigeons = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")));
         let hopeless = app.builder().with(pigeons).build().unwrap();
-        hopeless.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
+        let _ = hopeless.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
         enqueue_overdue(&app).await;
         app.database.execute("update {campanile}notification_deliveries set channel = 'fax' where state = 'pending'").await;
         let ended = run(&app.database, "doctor --json").await;
@@ -196,7 +196,7 @@ both_databases! {
     async fn what_ended_long_ago_and_was_not_pruned_is_a_warning(app: App) {
         let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "finished");
         assert_eq!((status.as_str(), message.as_str()), ("ok", "no delivery has ended yet"));
-        app.dispatcher.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
         let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "finished");
         assert_eq!(status, "ok");
         assert!(message.contains("ended less than a day ago"), "{message}");

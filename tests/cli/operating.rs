@@ -25,7 +25,7 @@ async fn dead(app: &App, subjects: &[&str]) {
         PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such\u{1b}[31m tower")));
     let hopeless = app.builder().with(pigeons).build().unwrap();
     for subject in subjects {
-        hopeless.dispatch(alone(subject)).await.unwrap();
+        let _ = hopeless.dispatch(alone(subject)).await.unwrap();
     }
 }
 
@@ -61,7 +61,7 @@ both_databases! {
 
     async fn deliveries_are_listed_by_channel_and_state_page_by_page(app: App) {
         dead(&app, &["a", "b"]).await;
-        app.dispatcher.enqueue(alone("c")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("c")).await.unwrap();
         let all = run(&app.database, "deliveries list").await;
         assert_eq!(all.text().lines().count(), 4, "{all:?}");
         assert!(!all.out.contains("secret words"), "content: {all:?}");
@@ -171,7 +171,7 @@ both_databases! {
 
     async fn pruning_says_what_it_removed(app: App) {
         dead(&app, &["a"]).await;
-        app.dispatcher.enqueue(alone("b")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("b")).await.unwrap();
         let kept = run(&app.database, "prune").await;
         assert_eq!(kept.text(), "removed 0 deliveries, 0 attempts, 0 dispatches, 0 windows, 0 read items, 0 unread items, 0 parked deliveries\n");
         let removed = run(&app.database, "prune --deliveries 0s --windows 12h --json").await.json();
@@ -194,7 +194,7 @@ both_databases! {
     }
 
     async fn a_user_is_forgotten_if_one_says_yes(app: App) {
-        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
         let written = app.database.written().await;
         assert!(run(&app.database, "forget u_ada").await.refusal(2).contains("--yes"));
         assert_eq!(app.database.written().await, written);

@@ -24,7 +24,8 @@ both_databases! {
             ("worker --tasks 0", "1..="),
             ("dispatch", "--type"),
             ("dispatch - --to u_ada", "cannot be used"),
-            ("dispatch --type a.b.c --explain --enqueue", "cannot be used"),
+            ("dispatch --type a.b.c --to u_ada --explain --enqueue", "cannot be used"),
+            ("dispatch --type a.b.c", "--to <USER,..>"),
             ("redrive", "unrecognized subcommand"),
         ] {
             let ended = run(&database, line).await;

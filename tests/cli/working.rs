@@ -60,7 +60,7 @@ both_databases! {
     async fn it_delivers_until_it_is_told_to_stop(app: App) {
         let (worker, first) = Worker::start(&app, &[]).await;
         assert_eq!(first, "worker: delivers email, pigeon, push until Ctrl-C or SIGTERM");
-        app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(["u_ada", "u_bob"])).await.unwrap();
         app.eventually(async || delivered(&app).await == 2).await;
         let rest = worker.stop("-TERM").await;
         assert_eq!(rest.last().unwrap(), "worker: stopped");

@@ -14,7 +14,7 @@ both_databases! {
     /// F12.
     async fn a_channel_that_panics_spoils_its_own_deliveries_and_the_worker_goes_on(stage: Stage) {
         stage.people(10).await;
-        stage.enqueue(bell("panics", 10)).await;
+        let _ = stage.enqueue(bell("panics", 10)).await;
         let mut worker = stage.worker_as(|its| its.pigeons = Pigeons::Panic);
         let panicked = "select count(distinct delivery_id) from {campanile}notification_attempts where error = 'the channel panicked'";
         stage.eventually("each of them panicked", async || stage.database.number(panicked).await == 10).await;
@@ -28,7 +28,7 @@ both_databases! {
     /// F12, for ever.
     async fn a_channel_that_always_panics_leaves_its_deliveries_dead(stage: Stage) {
         stage.people(2).await;
-        stage.enqueue(bell("always panics", 2)).await;
+        let _ = stage.enqueue(bell("always panics", 2)).await;
         let dispatcher = stage.dispatcher_as(|its| its.pigeons = Pigeons::Panic);
         for _ in 0..12 {
             stage.end_pauses().await;
@@ -41,11 +41,11 @@ both_databases! {
     /// F13.
     async fn a_channel_that_hangs_takes_no_time_of_the_others(stage: Stage) {
         stage.people(10).await;
-        stage.enqueue(bell("hangs", 10)).await;
+        let _ = stage.enqueue(bell("hangs", 10)).await;
         // Its time-out is far away: mails go out while pigeons hang.
         let worker = stage.worker_as(|its| (its.pigeons, its.attempt_millis) = (Pigeons::Hang, 60_000));
         stage.eventually("the pigeons hang", async || stage.database.number(FLYING).await == 10).await;
-        stage.enqueue(letter("meanwhile", 10)).await;
+        let _ = stage.enqueue(letter("meanwhile", 10)).await;
         stage.eventually("mails go out", async || stage.database.number(MAILED).await == 20).await;
         assert_eq!(stage.database.number(FLYING).await, 10, "the pigeons still hang");
         stage.kill(worker).await;
@@ -55,11 +55,11 @@ both_databases! {
     /// F13. It breaks the contract of a channel, and still the others have the other threads.
     async fn a_channel_that_blocks_its_thread_leaves_the_others_theirs(stage: Stage) {
         stage.people(2).await;
-        stage.enqueue(bell("blocks", 2)).await;
+        let _ = stage.enqueue(bell("blocks", 2)).await;
         let worker = stage.worker_as(|its| (its.pigeons, its.threads) = (Pigeons::BlockMillis(120_000), 4));
         stage.eventually("the pigeons block", async || stage.database.number(FLYING).await == 2).await;
         for time in 0..5 {
-            stage.enqueue(letter(&format!("meanwhile {time}"), 2)).await;
+            let _ = stage.enqueue(letter(&format!("meanwhile {time}"), 2)).await;
             let mailed = async || stage.database.number(MAILED).await == 2 + 2 * (time + 1);
             stage.eventually("mails go out", mailed).await;
         }

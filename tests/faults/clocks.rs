@@ -36,13 +36,13 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
         stage.people(4).await;
         // Somebody else's lease, and what waits for an hour.
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(bell("leased", 4)).await;
+        let _ = stage.enqueue(bell("leased", 4)).await;
         let right =
             stage.worker_as(|its| (its.mail_millis, its.attempt_millis) = (120_000, 120_000));
         stage.provider.asked(0, 4).await;
         stage.stop(&right).await;
         stage.provider.always(Behaviour::Accept);
-        stage.enqueue(bell("in an hour", 4)).await;
+        let _ = stage.enqueue(bell("in an hour", 4)).await;
         let later = "update {campanile}notification_deliveries set run_at = {later(3600000000)} where state = 'pending'";
         stage.database.execute(later).await;
         for offset in ["+2h", "-2h"] {
@@ -50,7 +50,7 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
             let worker = Process::start(worker.envs(wrong_by(offset)));
             // Twice, so that it has looked at everything in between.
             for time in ["due", "due again"] {
-                stage.enqueue(bell(&format!("{time} {offset}"), 4)).await;
+                let _ = stage.enqueue(bell(&format!("{time} {offset}"), 4)).await;
                 let due = "select count(*) from {campanile}notification_deliveries where state = 'pending' and run_at <= {now}";
                 stage
                     .eventually("what is due is taken", async || {
@@ -115,7 +115,7 @@ fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
         let stage = Stage::over(database).await;
         stage.people(4).await;
         let now = "select {micros(clock_timestamp())}";
-        stage.enqueue(bell("before", 4)).await;
+        let _ = stage.enqueue(bell("before", 4)).await;
         let before = stage.database.number(now).await;
         set_clock("-3600");
         assert!(
@@ -124,7 +124,7 @@ fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
         );
         // Its window is open for an hour longer, and its deliveries wait for an hour longer.
         assert_eq!(stage.enqueue(bell("before", 4)).await.deduped, 4);
-        stage.enqueue(bell("meanwhile", 4)).await;
+        let _ = stage.enqueue(bell("meanwhile", 4)).await;
         let worker = stage.worker();
         let delivered = async || stage.in_state("delivered").await == 8;
         stage
@@ -144,12 +144,12 @@ both_databases! {
     /// F25 on both: the database's clock is left alone, and every time that it has stored is moved into the future.
     async fn times_that_are_stored_in_the_future_repeat_nothing_and_lose_nothing(stage: Stage) {
         stage.people(4).await;
-        stage.enqueue(bell("before", 4)).await;
-        stage.enqueue(sign("window", 4)).await;
+        let _ = stage.enqueue(bell("before", 4)).await;
+        let _ = stage.enqueue(sign("window", 4)).await;
         stage.pass_time(-3_600).await;
         assert_eq!(stage.enqueue(bell("before", 4)).await.deduped, 4);
         assert_eq!(stage.enqueue(sign("window", 4)).await.deduped, 4);
-        stage.enqueue(bell("meanwhile", 4)).await;
+        let _ = stage.enqueue(bell("meanwhile", 4)).await;
         let worker = stage.worker();
         let delivered = async || stage.in_state("delivered").await == 8;
         stage.eventually("what is new is delivered at once", delivered).await;

@@ -84,7 +84,7 @@ both_databases! {
             tokio::spawn(async move { dispatcher.dispatch(bell(&format!("all at once {}", n / 2), 3)).await.unwrap() })
         });
         for dispatch in dispatches.collect::<Vec<_>>() {
-            stage.keep(dispatch.await.unwrap());
+            let _ = stage.keep(dispatch.await.unwrap());
         }
         let admitted: usize = stage.told().reports.iter().map(|report| report.admitted).sum();
         assert_eq!(admitted, 100 * 3);

@@ -23,7 +23,7 @@ fn on_a_full_disk_nothing_is_written_in_part_and_afterwards_everything_goes_on()
         let mut told = 0;
         let error = loop {
             let before = stage.database.written().await;
-            match full.enqueue(bell(&format!("until full {told}"), 20)).await {
+            let _ = match full.enqueue(bell(&format!("until full {told}"), 20)).await {
                 Ok(report) => stage.keep(report),
                 Err(error) => {
                     assert_eq!(stage.database.written().await, before, "nothing in part");
@@ -43,7 +43,7 @@ fn on_a_full_disk_nothing_is_written_in_part_and_afterwards_everything_goes_on()
             let _ = full.deliver_due(10).await;
         }
         stage.told().killed = true;
-        stage.enqueue(bell("there is room again", 20)).await;
+        let _ = stage.enqueue(bell("there is room again", 20)).await;
         stage.ends_well().await;
         assert_eq!(stage.in_state("delivered").await, (told + 1) * 40);
     });

@@ -10,10 +10,10 @@ both_databases! {
     async fn a_user_forgotten_with_deliveries_in_flight_leaves_nothing_behind(stage: Stage) {
         stage.people(4).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(bell("in flight", 4)).await;
+        let _ = stage.enqueue(bell("in flight", 4)).await;
         let worker = stage.worker();
         stage.provider.asked(0, 4).await;
-        stage.enqueue(bell("waiting", 4)).await;
+        let _ = stage.enqueue(bell("waiting", 4)).await;
         stage.told().forgotten.push("u_1".into());
         stage.dispatcher.forget_user("u_1").await.unwrap();
         stage.provider.always(Behaviour::Accept);

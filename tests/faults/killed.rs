@@ -63,7 +63,7 @@ both_databases! {
             stage.provider.always(Behaviour::AcceptAfter(Duration::from_millis(30)));
             for kill in 0..3 {
                 let seen = stage.provider.ledger().entries.len();
-                stage.enqueue(bell(&round.text(&format!("kill {kill}")), 12)).await;
+                let _ = stage.enqueue(bell(&round.text(&format!("kill {kill}")), 12)).await;
                 let mails = round.one_of(&[Mails::Alone, Mails::Together]);
                 let worker = stage.worker_as(|its| its.mails = mails);
                 let requests = if mails == Mails::Alone { round.between(1..=10) } else { 1 };
@@ -82,7 +82,7 @@ both_databases! {
         stage.people(10).await;
         for mut round in rounds("F2 alone", &stage) {
             stage.provider.always(Behaviour::AcceptThenHold);
-            stage.enqueue(letter(&round.text("alone"), 10)).await;
+            let _ = stage.enqueue(letter(&round.text("alone"), 10)).await;
             let (seen, repeated) = (stage.provider.ledger(), stage.provider.ledger().answered(Answered::Repeated));
             let worker = stage.worker();
             let held = round.between(1..=8);
@@ -100,7 +100,7 @@ both_databases! {
         stage.people(10).await;
         for round in rounds("F2 together", &stage) {
             stage.provider.always(Behaviour::AcceptThenHold);
-            stage.enqueue(letter(&round.text("together"), 10)).await;
+            let _ = stage.enqueue(letter(&round.text("together"), 10)).await;
             let seen = stage.provider.ledger().entries.len();
             let worker = stage.worker_as(|its| its.mails = Mails::Together);
             stage.provider.asked(seen, 1).await;
@@ -122,7 +122,7 @@ fn a_worker_that_dies_after_the_verdict_keeps_no_window_of_a_dead_delivery() {
         stage.people(1).await;
         let proxy = FaultProxy::before(&stage.database.url).await;
         stage.provider.always(Behaviour::HoldThenRefuse(422));
-        stage.enqueue(letter("refused", 1)).await;
+        let _ = stage.enqueue(letter("refused", 1)).await;
         let worker = stage.worker_at(&proxy.url, |_| {});
         stage.provider.asked(0, 1).await;
         proxy.slow(Duration::from_millis(300), Duration::from_millis(300));

@@ -85,7 +85,7 @@ both_databases! {
                 }
                 if ends == "commit" {
                     transaction.commit().await.unwrap();
-                    stage.keep(held);
+                    let _ = stage.keep(held);
                 } else {
                     transaction.rollback().await.unwrap();
                 }
@@ -119,7 +119,7 @@ fn a_key_held_for_too_long_is_an_error_that_says_try_again() {
         let error = impatient.enqueue(bell("held", 2)).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         transaction.commit().await.unwrap();
-        stage.keep(held);
+        let _ = stage.keep(held);
         assert_eq!(
             stage
                 .keep(impatient.enqueue(bell("held", 2)).await.unwrap())
@@ -143,7 +143,7 @@ fn callers_at_repeatable_read_are_admitted_once_or_told_to_try_again() {
         let mut early = pool.begin_with(begin).await.unwrap();
         early.execute("select 1").await.unwrap();
         // After the other one's snapshot.
-        stage.enqueue(bell("same", 2)).await;
+        let _ = stage.enqueue(bell("same", 2)).await;
         let error = stage
             .dispatcher
             .enqueue_in(&mut early, bell("same", 2))

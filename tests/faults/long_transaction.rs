@@ -62,8 +62,8 @@ both_databases! {
             reader.execute(look).await.unwrap();
             let worker = stage.worker();
             for time in 0..10 {
-                stage.enqueue(bell(&format!("by {time}"), 20)).await;
-                stage.enqueue(letter(&format!("by mail alone {time}"), 20)).await;
+                let _ = stage.enqueue(bell(&format!("by {time}"), 20)).await;
+                let _ = stage.enqueue(letter(&format!("by mail alone {time}"), 20)).await;
             }
             stage.all_ended().await;
             assert_eq!(stage.in_state("delivered").await, 10 * 60);

@@ -15,7 +15,7 @@ both_databases! {
         for status in [401, 403] {
             stage.provider.always(Behaviour::refuse(status));
             let seen = stage.provider.ledger().entries.len();
-            stage.enqueue(bell(&format!("refused with {status}"), 30)).await;
+            let _ = stage.enqueue(bell(&format!("refused with {status}"), 30)).await;
             let worker = stage.worker();
             stage.eventually("mail is paused", async || stage.database.number(PAUSED).await == 1).await;
             let pigeons = "select count(*) from {campanile}notification_deliveries where channel = 'pigeon' and state in ('pending', 'running')";

@@ -23,7 +23,7 @@ fn what_a_worker_with_half_open_connections_had_begun_is_ended_by_another() {
     run(Kind::Postgres, async |database| {
         let (stage, proxy) = stage_and_proxy(database).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(bell("half-open", 6)).await;
+        let _ = stage.enqueue(bell("half-open", 6)).await;
         let cut_off = stage.worker_at(&proxy.url, |_| {});
         stage.provider.asked(0, 6).await;
         proxy.strand();
@@ -45,17 +45,17 @@ fn what_a_worker_with_half_open_connections_had_begun_is_ended_by_another() {
 fn a_worker_whose_connections_went_half_open_goes_on_with_new_ones() {
     run(Kind::Postgres, async |database| {
         let (stage, proxy) = stage_and_proxy(database).await;
-        stage.enqueue(bell("before", 6)).await;
+        let _ = stage.enqueue(bell("before", 6)).await;
         let mut worker = stage.worker_at(&proxy.url, |_| {});
         stage.all_ended().await;
         // So slow that the worker is always in the middle of a statement.
         proxy.slow(Duration::from_millis(100), Duration::from_millis(100));
         let connections = proxy.connections();
-        stage.enqueue(bell("during", 6)).await;
+        let _ = stage.enqueue(bell("during", 6)).await;
         stage.all_ended().await;
         proxy.strand();
         proxy.slow(Duration::ZERO, Duration::ZERO);
-        stage.enqueue(bell("after", 6)).await;
+        let _ = stage.enqueue(bell("after", 6)).await;
         stage.all_ended().await;
         assert!(worker.runs() && proxy.connections() > connections);
         stage.kill(worker).await;
@@ -75,7 +75,7 @@ fn a_worker_whose_connections_are_cut_goes_on_with_new_ones() {
                 .always(Behaviour::AcceptAfter(Duration::from_millis(10)));
             for cut in 0..4 {
                 let seen = stage.provider.ledger().entries.len();
-                stage
+                let _ = stage
                     .enqueue(bell(&round.text(&format!("cut {cut}")), 6))
                     .await;
                 stage.provider.asked(seen, round.between(1..=6)).await;

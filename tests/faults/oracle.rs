@@ -65,7 +65,7 @@ pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec
 async fn o1_recipients_are_partitioned(stage: &Stage, told: &Told) -> Vec<String> {
     let mut wrong = Vec::new();
     for report in &told.reports {
-        let sum = report.admitted + report.deduped + report.fully_suppressed;
+        let sum = report.admitted + report.deduped + report.fully_suppressed + report.fully_failed;
         if sum != report.recipients {
             wrong.push(format!("O1: {sum} of {} recipients", report.recipients));
         }

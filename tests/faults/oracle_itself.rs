@@ -11,9 +11,9 @@ use crate::stage::{Stage, bell, letter, sign};
 /// A stage on which everything went well.
 async fn well(stage: &Stage) {
     stage.people(2).await;
-    stage.enqueue(bell("a", 2)).await;
-    stage.enqueue(letter("b", 2)).await;
-    stage.enqueue(sign("c", 2)).await;
+    let _ = stage.enqueue(bell("a", 2)).await;
+    let _ = stage.enqueue(letter("b", 2)).await;
+    let _ = stage.enqueue(sign("c", 2)).await;
     stage.ends_well().await;
 }
 
@@ -127,7 +127,7 @@ both_databases! {
     async fn a_report_of_what_is_not_there_is_found(stage: Stage) {
         well(&stage).await;
         let report = stage.told().reports[0].clone();
-        stage.keep(report);
+        let _ = stage.keep(report);
         assert_eq!(finders(&stage).await, ["O1", "O2"]);
     }
 

@@ -48,7 +48,7 @@ both_databases! {
     async fn after_a_long_outage_a_crowd_comes_back_spread_out(stage: Stage) {
         stage.people(200).await;
         stage.provider.always(Behaviour::refuse(503));
-        stage.enqueue(letter("outage", 200)).await;
+        let _ = stage.enqueue(letter("outage", 200)).await;
         let dispatcher = stage.dispatcher_as(|its| its.mails = Mails::Together);
         for _ in 0..4 {
             stage.end_pauses().await;

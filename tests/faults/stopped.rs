@@ -30,7 +30,7 @@ both_databases! {
             0 => Behaviour::HoldThenRefuse(503),
             _ => Behaviour::Accept,
         });
-        stage.enqueue(letter("late failure", 1)).await;
+        let _ = stage.enqueue(letter("late failure", 1)).await;
         let stopped = stage.worker();
         stage.provider.asked(0, 1).await;
         stage.stop(&stopped).await;
@@ -51,7 +51,7 @@ both_databases! {
             0 => Behaviour::AcceptThenHold,
             _ => Behaviour::Hang,
         });
-        stage.enqueue(letter("late success", 1)).await;
+        let _ = stage.enqueue(letter("late success", 1)).await;
         let stopped = stage.worker();
         stage.provider.asked(0, 1).await;
         stage.stop(&stopped).await;

@@ -13,7 +13,7 @@ both_databases! {
     /// F16.
     async fn a_row_that_cannot_be_read_is_parked_and_keeps_no_other_from_being_delivered(stage: Stage) {
         stage.people(5).await;
-        stage.enqueue(bell("poison", 1)).await;
+        let _ = stage.enqueue(bell("poison", 1)).await;
         // On Postgres content is JSON at least; on SQLite it may be anything.
         let poison = match stage.database.kind {
             Kind::Postgres => "'[1]'::jsonb",
@@ -21,7 +21,7 @@ both_databases! {
         };
         stage.database.execute("create table antidote as select id, content from {campanile}notification_dispatches").await;
         stage.database.execute(&format!("update {{campanile}}notification_dispatches set content = {poison}")).await;
-        stage.enqueue(bell("wholesome", 5)).await;
+        let _ = stage.enqueue(bell("wholesome", 5)).await;
         let worker = stage.worker();
         stage.all_ended().await;
         assert_eq!((stage.database.number(POISONED).await, stage.in_state("delivered").await), (2, 10));
@@ -47,8 +47,8 @@ both_databases! {
     /// a worker that knows it resumes it by itself.
     async fn an_event_unknown_to_an_old_worker_waits_for_one_that_knows_it(stage: Stage) {
         stage.people(5).await;
-        stage.enqueue(letter("new", 5)).await;
-        stage.enqueue(bell("old", 5)).await;
+        let _ = stage.enqueue(letter("new", 5)).await;
+        let _ = stage.enqueue(bell("old", 5)).await;
         let letter_came = LetterCame::DECLARATION.event_type.to_owned();
         let old = stage.worker_as(|its| its.unknown_events = vec![letter_came]);
         let (blocked, delivered) = ("blocked", "delivered");
@@ -65,8 +65,8 @@ both_databases! {
     /// F17: nobody takes up a channel that he does not link.
     async fn a_channel_unlinked_at_an_old_worker_waits_for_one_that_links_it(stage: Stage) {
         stage.people(5).await;
-        stage.enqueue(letter("mail alone", 5)).await;
-        stage.enqueue(bell("by mail and by pigeon", 5)).await;
+        let _ = stage.enqueue(letter("mail alone", 5)).await;
+        let _ = stage.enqueue(bell("by mail and by pigeon", 5)).await;
         let old = stage.worker_as(|its| its.unlinked = vec!["pigeon".into()]);
         let letters = async || stage.in_state("delivered").await >= 5;
         stage.eventually("what it knows is delivered", letters).await;

@@ -16,10 +16,10 @@ both_databases! {
     async fn told_to_end_a_worker_ends_fifty_sends_in_flight_and_gives_back_the_rest(stage: Stage) {
         stage.people(70).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(letter("in flight", 50)).await;
+        let _ = stage.enqueue(letter("in flight", 50)).await;
         let mut worker = stage.worker_as(|its| (its.mails, its.batch) = (Mails::Together, 50));
         stage.provider.until(|ledger| ledger.mails() == 50).await;
-        stage.enqueue(letter("too late", 70)).await;
+        let _ = stage.enqueue(letter("too late", 70)).await;
         worker.tell_to_end().await;
         stage.provider.release();
         worker.ended().await;
@@ -32,7 +32,7 @@ both_databases! {
     async fn what_was_leased_and_not_begun_is_given_back_without_having_used_an_attempt(stage: Stage) {
         stage.people(50).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(letter("leased", 50)).await;
+        let _ = stage.enqueue(letter("leased", 50)).await;
         let mut worker = stage.worker_as(|its| its.batch = 50);
         stage.provider.until(|ledger| ledger.mails() == 8).await;
         worker.tell_to_end().await;
@@ -47,7 +47,7 @@ both_databases! {
     async fn a_provider_that_hangs_does_not_keep_a_worker_from_ending(stage: Stage) {
         stage.people(8).await;
         stage.provider.always(Behaviour::Hang);
-        stage.enqueue(letter("hangs", 8)).await;
+        let _ = stage.enqueue(letter("hangs", 8)).await;
         let worker = stage.worker_as(|its| its.mail_millis = 1_000);
         stage.provider.asked(0, 8).await;
         worker.terminate().await;
@@ -57,7 +57,7 @@ both_databases! {
     /// F41. The pigeons block for ten minutes, and may; whoever is told to end has a grace of twenty seconds.
     async fn a_channel_that_blocks_its_threads_keeps_no_process_from_ending(stage: Stage) {
         stage.people(2).await;
-        stage.enqueue(bell("blocks", 2)).await;
+        let _ = stage.enqueue(bell("blocks", 2)).await;
         let mut worker = stage.worker_as(|outside| {
             (outside.pigeons, outside.attempt_millis) = (Pigeons::BlockMillis(600_000), 600_000);
         });

@@ -28,7 +28,7 @@ both_databases! {
     async fn a_mail_that_was_taken_unheard_and_refused_ever_after_ends_as_unknown(stage: Stage) {
         stage.people(1).await;
         take_one_unheard_and_refuse_ever_after(&stage);
-        stage.enqueue(letter("unheard", 1)).await;
+        let _ = stage.enqueue(letter("unheard", 1)).await;
         use_up_attempts(&stage).await;
         stage.ends_well().await;
         assert_eq!(stage.in_state("unknown").await, 1);
@@ -38,7 +38,7 @@ both_databases! {
     async fn a_mail_whose_worker_died_and_that_was_refused_ever_after_ends_as_unknown(stage: Stage) {
         stage.people(1).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(letter("died", 1)).await;
+        let _ = stage.enqueue(letter("died", 1)).await;
         let worker = stage.worker();
         stage.provider.asked(0, 1).await;
         stage.kill(worker).await;
@@ -53,7 +53,7 @@ both_databases! {
     async fn a_mail_that_was_taken_unheard_before_its_user_opted_out_ends_as_unknown(stage: Stage) {
         stage.people(1).await;
         take_one_unheard_and_refuse_ever_after(&stage);
-        stage.enqueue(letter("opted out", 1)).await;
+        let _ = stage.enqueue(letter("opted out", 1)).await;
         stage.dispatcher.deliver_due(10).await.unwrap();
         let preferences = stage.dispatcher.preferences_of("u_0").unwrap();
         preferences.set("loft", "email", Choice::Off).await.unwrap();
@@ -68,7 +68,7 @@ both_databases! {
         let stage = Stage::with_keys(database, Keys::Ignored).await;
         stage.people(5).await;
         stage.provider.follows(|ask| if ask.number < 2 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
-        stage.enqueue(letter("ignored", 5)).await;
+        let _ = stage.enqueue(letter("ignored", 5)).await;
         stage.dispatcher.deliver_due(10).await.unwrap();
         stage.ends_well().await;
         assert_eq!(stage.provider.ledger().entries.len(), 5 + 2);

@@ -118,10 +118,10 @@ both_databases! {
     async fn a_worker_whose_book_panics_on_one_channel_delivers_on_the_others(app: App) {
         let (dispatcher, repaired) = over(&app, Fault::Panics);
         let worker = Running::start(&dispatcher);
-        dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
+        let _ = dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
         let asked = "select count(*) from {campanile}notification_attempts where error = 'the address book panicked'";
         app.eventually(async || app.database.number(asked).await > 0).await;
-        dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         app.eventually(async || app.mails().len() == 1).await;
         repaired.store(true, Ordering::SeqCst);
         let arrived = async || {

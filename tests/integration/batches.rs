@@ -49,7 +49,7 @@ async fn enqueue(app: &App, subject: &str, users: usize) {
         app.address(user, "pigeon", "tower").await;
     }
     let notice = PigeonExpected::default().about(subject).to(&users);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 both_databases! {

@@ -49,7 +49,7 @@ async fn crowd(app: &App) -> Crowd {
         ))
         .await;
     let letter = LetterCame { text: "x".into() };
-    dispatcher.enqueue(letter.to(&users)).await.unwrap();
+    let _ = dispatcher.enqueue(letter.to(&users)).await.unwrap();
     count_updates(app).await;
     Crowd {
         provider,
@@ -164,7 +164,7 @@ both_databases! {
             assert_eq!(app.database.deliveries(refused).await, 1);
             let report = slowed.dispatch(notice("second")).await.unwrap();
             assert_eq!((report.queued, report.failed), (1, 0));
-            app.dispatcher.enqueue(notice("third")).await.unwrap();
+            let _ = app.dispatcher.enqueue(notice("third")).await.unwrap();
             for _ in 0..3 {
                 assert_eq!(slowed.deliver_due(10).await.unwrap().claimed, 0);
             }

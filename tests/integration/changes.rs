@@ -22,7 +22,7 @@ fn notice(title: &str, user: &str) -> campanile::Notice {
 }
 
 async fn tell(app: &App, user: &str, title: &str) -> Item {
-    app.dispatcher.enqueue(notice(title, user)).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice(title, user)).await.unwrap();
     app.inbox(user).await.remove(0)
 }
 
@@ -118,7 +118,7 @@ both_databases! {
         let mut watch = begin(&app).await;
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice("never", "u_ada")).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice("never", "u_ada")).await.unwrap();
             assert_eq!(look(&mut watch, &ada).await, told("", ""));
             transaction.rollback().await.unwrap();
         });
@@ -131,7 +131,7 @@ both_databases! {
         let mut watch = begin(&app).await;
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
             // On SQLite nobody else can write meanwhile.
             if app.database.kind == Kind::Postgres {
                 let early = tell(&app, "u_ada", "early").await;

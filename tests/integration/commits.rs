@@ -12,12 +12,12 @@ both_databases! {
         assert_eq!(commits.next().now_or_never(), None);
         for subject in ["one", "two"] {
             let notice = app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
-            app.dispatcher.enqueue(notice).await.unwrap();
+            let _ = app.dispatcher.enqueue(notice).await.unwrap();
         }
         assert_eq!(commits.next().await, Some(()));
         assert_eq!(commits.next().now_or_never(), None);
         let notice = app.past_due().about("invoice").to(["u_ada"]);
-        app.dispatcher.clone().dispatch(notice).await.unwrap();
+        let _ = app.dispatcher.clone().dispatch(notice).await.unwrap();
         assert_eq!(commits.next().now_or_never(), Some(Some(())));
     }
 
@@ -28,7 +28,7 @@ both_databases! {
         each_database!(&app.database.database, |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let notice = app.past_due().about("invoice").to(["u_ada"]);
-            app.dispatcher.enqueue_in(&mut transaction, notice).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice).await.unwrap();
             transaction.rollback().await.unwrap();
         });
         assert_eq!(commits.next().now_or_never(), None);

@@ -11,7 +11,7 @@ both_databases! {
         for user in &users {
             app.address(user, "pigeon", "tower").await;
         }
-        app.dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
         let workers = (0..6).map(|_| {
             let worker = app.builder().build().unwrap();
             async move {
@@ -44,13 +44,13 @@ both_databases! {
             campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::permanent("too late"))
         });
         let dispatcher = app.builder().with(slow).build().unwrap();
-        dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap();
+        let _ = dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap();
         let untouched = "select count(*) from {campanile}notification_deliveries where state = 'running' and attempt = 2";
         assert_eq!(app.database.number(untouched).await, 1);
     }
 
     async fn an_opt_out_between_the_commit_and_the_attempt_is_honoured(app: App) {
-        app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
         app.choose("u_ada", "loft", "pigeon", Choice::Off).await;
         let attempted = app.dispatcher.deliver_due(10).await.unwrap();
         assert_eq!((attempted.claimed, attempted.sent), (2, 1));
@@ -59,7 +59,7 @@ both_databases! {
              where user_id = 'u_ada' and state = 'suppressed' and finished_at is not null";
         assert_eq!(app.database.number(muted).await, 1);
         // A critical channel is not asked.
-        app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         app.choose("u_ada", "billing", "email", Choice::Off).await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
@@ -102,8 +102,8 @@ both_databases! {
             .attempt_timeout(std::time::Duration::from_secs(2))
             .build()
             .unwrap();
-        dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
-        dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
+        let _ = dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         // The mail is behind forty pigeons, and goes out with the first of them.
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
         assert_eq!(app.mails().len(), 1);
@@ -126,7 +126,7 @@ both_databases! {
 
     async fn a_row_that_cannot_be_read_is_parked_and_the_others_go_out(app: App) {
         for subject in ["poison", "well"] {
-            app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
         }
         // On SQLite it need not even be JSON.
         let poison = if app.database.kind == campanile_tests::Kind::Sqlite { "'nonsense'" } else { "'[]'" };

@@ -37,7 +37,7 @@ both_databases! {
         }
         // Its answer is lost: the same batch comes again.
         provider.follows(|ask| if ask.number == 0 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
-        dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
+        let _ = dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
         dispatcher.deliver_due(100).await.unwrap();
         let requests = provider.ledger().entries;
         assert_eq!((requests.len(), requests[0].mails.len()), (1, 100));
@@ -51,7 +51,7 @@ both_databases! {
     }
 
     async fn a_mail_goes_to_the_address_in_the_book_with_what_was_rendered(app: App) {
-        app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let mail = app.mails().remove(0);
         assert_eq!(mail.to.to_string(), "u_ada@example.com");
         assert_eq!(mail.from.to_string(), "Tower <bells@example.com>");
@@ -61,7 +61,7 @@ both_databases! {
     }
 
     async fn the_text_of_a_mail_is_frozen_with_its_content(app: App) {
-        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let whole = "select count(*) from {campanile}notification_dispatches \
              where trim(content -> 'email' ->> 'text') like 'Bob changed your role in Tower to admin.%' \
              and content -> 'email' ->> 'html' like '<!doctype html>%'";
@@ -78,7 +78,7 @@ both_databases! {
     }
 
     async fn what_an_older_version_froze_without_a_text_is_sent_with_one(app: App) {
-        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let older = match app.database.kind {
             Kind::Postgres => "update {campanile}notification_dispatches set content = content || \
                  jsonb_build_object('email', jsonb_build_object('subject', 'S', 'html', '<p>Hello <b>Ada</b></p>'))",
@@ -93,7 +93,7 @@ both_databases! {
     }
 
     async fn a_text_part_of_the_events_own_is_sent_as_it_is(app: App) {
-        app.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
         assert_eq!(app.mails()[0].text.trim(), "Pay 12 EUR: /pay");
     }
 
@@ -113,7 +113,7 @@ both_databases! {
     }
 
     async fn an_address_suppressed_after_the_commit_is_honoured_by_a_later_attempt(app: App) {
-        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         app.suppress("u_ada@example.com").await;
         let attempted = app.dispatcher.deliver_due(10).await.unwrap();
         assert_eq!((attempted.claimed, attempted.sent), (1, 0));
@@ -122,7 +122,7 @@ both_databases! {
 
     async fn the_key_is_the_deliverys_and_not_the_events(app: App) {
         for _ in 0..2 {
-            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         }
         let keys: Vec<_> = app.mails().into_iter().map(|mail| mail.idempotency_key).collect();
         assert_ne!(keys[0], keys[1]);
@@ -136,7 +136,7 @@ both_databases! {
     async fn the_newest_address_wins_and_set_replaces_all_of_them(app: App) {
         let book = app.dispatcher.addresses();
         let mailed = async || {
-            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
             app.mails().pop().unwrap().to.to_string()
         };
         book.add("u_ada", "email", "new@example.com").await.unwrap();

@@ -20,7 +20,7 @@ async fn let_expire(app: &App) {
 
 both_databases! {
     async fn what_was_not_delivered_in_time_expires_and_its_window_is_released(app: App) {
-        app.dispatcher.enqueue(seed()).await.unwrap();
+        let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         let in_an_hour = "{micros(expires_at)} - {micros(created_at)} = 3600000000";
         assert_eq!(app.database.deliveries(in_an_hour).await, 1);
         assert_eq!(app.dispatcher.enqueue(seed()).await.unwrap().deduped, 1);
@@ -38,7 +38,7 @@ both_databases! {
     async fn what_failed_until_it_expired_expires(app: App) {
         let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
         let dispatcher = app.builder().with(storm).build().unwrap();
-        dispatcher.dispatch(seed()).await.unwrap();
+        let _ = dispatcher.dispatch(seed()).await.unwrap();
         let_expire(&app).await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert!(app.pigeons.arrived().is_empty());
@@ -49,7 +49,7 @@ both_databases! {
     async fn what_may_have_gone_out_in_time_ends_as_unknown_and_keeps_its_window(app: App) {
         let unheard = PigeonSettings::new(|_| Flight::Ends(Verdict::unknown("no answer")));
         let dispatcher = app.builder().with(unheard).build().unwrap();
-        dispatcher.dispatch(seed()).await.unwrap();
+        let _ = dispatcher.dispatch(seed()).await.unwrap();
         let_expire(&app).await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert!(app.pigeons.arrived().is_empty());
@@ -59,7 +59,7 @@ both_databases! {
 
     async fn an_event_without_an_expiry_is_delivered_however_late(app: App) {
         let alone = PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
-        app.dispatcher.enqueue(alone).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone).await.unwrap();
         assert_eq!(app.database.deliveries("expires_at is null").await, 1);
         let a_year = "{earlier(31622400000000)}";
         app.database.change_deliveries(&format!("created_at = {a_year}, run_at = {a_year}")).await;
@@ -67,7 +67,7 @@ both_databases! {
     }
 
     async fn an_operator_sends_it_all_the_same(app: App) {
-        app.dispatcher.enqueue(seed()).await.unwrap();
+        let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         let_expire(&app).await;
         app.dispatcher.deliver_due(10).await.unwrap();
         let expired = app.dispatcher.deliveries(DeliveryFilter::default()).await.unwrap();

@@ -57,7 +57,7 @@ both_databases! {
     }
 
     async fn a_failed_delivery_is_tried_again_and_a_hopeless_one_is_dead(app: App) {
-        fire_with(&app, PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")))).await;
+        let _ = fire_with(&app, PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")))).await;
         let state = async |state: &str| {
             let sql = format!("select count(*) from {{campanile}}notification_deliveries where state = '{state}'");
             app.database.number(&sql).await
@@ -68,14 +68,14 @@ both_databases! {
         assert_eq!(state("delivered").await, 1);
         assert_eq!(app.database.count("notification_attempts").await, 2);
         app.database.advance_windows(61).await;
-        fire_with(&app, PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")))).await;
+        let _ = fire_with(&app, PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")))).await;
         assert_eq!(state("dead").await, 1);
         app.database.advance_deliveries().await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
     }
 
     async fn what_a_dead_process_had_leased_is_delivered_after_its_lease(app: App) {
-        app.dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
         // As a process leaves it that dies between claim and verdict.
         app.database.execute(
             "update {campanile}notification_deliveries set state = 'running', attempt = 1, lease_until = {later(60000000)}",

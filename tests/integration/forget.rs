@@ -18,8 +18,8 @@ both_databases! {
         app.choose("u_ada", "loft", "pigeon", Choice::Off).await;
         let both = app.role_changed(Role::Admin).about("both").to(["u_ada", "u_bob"]);
         let alone = app.role_changed(Role::Admin).about("alone").to(["u_ada"]);
-        app.dispatcher.dispatch(both).await.unwrap();
-        app.dispatcher.dispatch(alone).await.unwrap();
+        let _ = app.dispatcher.dispatch(both).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone).await.unwrap();
         app.suppress("u_ada@example.com").await;
         app.dispatcher.forget_user("u_ada").await.unwrap();
         for (table, column, left) in [
@@ -41,7 +41,7 @@ both_databases! {
     }
 
     async fn forgetting_a_stranger_changes_nothing(app: App) {
-        app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_bob"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_bob"])).await.unwrap();
         let before = app.database.written().await;
         app.dispatcher.forget_user("u_stranger").await.unwrap();
         assert_eq!(app.database.written().await, before);
@@ -51,8 +51,8 @@ both_databases! {
     async fn what_is_erased_and_what_stays_is_said(app: App) {
         let both = app.role_changed(Role::Admin).about("both").to(["u_ada", "u_bob"]);
         let alone = app.role_changed(Role::Admin).about("alone").to(["u_ada"]);
-        app.dispatcher.dispatch(both).await.unwrap();
-        app.dispatcher.dispatch(alone).await.unwrap();
+        let _ = app.dispatcher.dispatch(both).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone).await.unwrap();
         let forgotten = app.dispatcher.forget_user("u_ada").await.unwrap();
         assert_eq!((forgotten.deliveries, forgotten.dispatches, forgotten.shared_dispatches), (2, 1, 1));
         // Two inbox items, two windows, three addresses.
@@ -64,7 +64,7 @@ both_databases! {
     async fn people_of_one_dispatch_who_are_forgotten_at_once_leave_nothing(app: App) {
         for n in 0..60 {
             let people = ["a", "b", "c"].map(|name| format!("{name}_{n}"));
-            app.dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
+            let _ = app.dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
             for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.forget_user(user))).await {
                 assert_eq!(forgotten.unwrap().deliveries, 2);
             }
@@ -76,7 +76,7 @@ both_databases! {
         let retention = Retention { deliveries: Duration::from_mins(1), ..Retention::default() };
         for n in 0..60 {
             let (ended, waiting) = (format!("b_{n}"), format!("a_{n}"));
-            app.dispatcher.enqueue(app.password_changed().to([&ended, &waiting])).await.unwrap();
+            let _ = app.dispatcher.enqueue(app.password_changed().to([&ended, &waiting])).await.unwrap();
             app.database.execute(&format!(
                 "update {{campanile}}notification_deliveries set state = 'delivered', finished_at = {{earlier(3600000000)}} \
                  where user_id = '{ended}'"
@@ -98,7 +98,7 @@ both_databases! {
         }
         for n in 0..5 {
             let notice = PigeonAlone { text: "secret".into() }.about(n).to(&people);
-            app.dispatcher.enqueue(notice).await.unwrap();
+            let _ = app.dispatcher.enqueue(notice).await.unwrap();
         }
         let dispatcher = app.dispatcher.clone();
         let working = tokio::spawn(async move {
@@ -127,7 +127,7 @@ both_databases! {
 
     async fn the_hosts_own_address_book_is_asked_and_has_to_answer(app: App) {
         app.suppress("u_7@host.example").await;
-        app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_7"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_7"])).await.unwrap();
         let written = app.database.written().await;
         let broken = app.builder().address_book(BrokenBook).build().unwrap();
         let error = broken.forget_user("u_7").await.unwrap_err();
@@ -139,7 +139,7 @@ both_databases! {
     }
 
     async fn a_binary_without_the_channels_erases_their_tables_too(app: App) {
-        app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         app.suppress("u_ada@example.com").await;
         let bare = app.builder().registry(Registry::new([], []).unwrap()).build().unwrap();
         bare.forget_user("u_ada").await.unwrap();

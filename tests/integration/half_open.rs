@@ -121,7 +121,7 @@ fn behind_idle_connections_that_went_half_open_there_are_others() {
         let database = Database::connect(&proxy.url).await.unwrap();
         let dispatcher = app.builder().database(database).build().unwrap();
         let notice = |n: u32| app.role_changed(Role::Admin).about(n).to(["u_ada"]);
-        dispatcher.enqueue(notice(1)).await.unwrap();
+        let _ = dispatcher.enqueue(notice(1)).await.unwrap();
         proxy.strand();
         let next = tokio::time::timeout(FOR_EVER, dispatcher.enqueue(notice(2))).await;
         assert_eq!(next.unwrap().unwrap().admitted, 1);

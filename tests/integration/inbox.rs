@@ -15,7 +15,7 @@ async fn tell_in(app: &App, user: &str, title: &str, org: &str) {
     let notice = notice(title, user)
         .about(format!("{title}{org}"))
         .in_org(org);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 fn notice(title: &str, user: &str) -> campanile::Notice {
@@ -134,7 +134,7 @@ both_databases! {
         let inbox = inbox(&app, "u_ada");
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
             // On SQLite nobody else can write meanwhile.
             if app.database.kind == Kind::Postgres {
                 tell(&app, "u_ada", "shown").await;
@@ -281,7 +281,7 @@ both_databases! {
     async fn an_inbox_of_a_category_holds_only_what_is_of_it(app: App) {
         tell(&app, "u_ada", "pigeon").await;
         let notice = app.past_due().about("invoice").to(["u_ada"]);
-        app.dispatcher.enqueue(notice).await.unwrap();
+        let _ = app.dispatcher.enqueue(notice).await.unwrap();
         let billing = inbox(&app, "u_ada").of_category("billing").unwrap();
         assert_eq!(titles(&page(&billing, Page::default()).await), ["Payment overdue"]);
         let as_of = page(&billing, Page::default()).await.as_of;

@@ -23,8 +23,10 @@ enum By {
 struct Scene {
     dispatcher: Dispatcher,
     gate: Arc<Semaphore>,
-    begun: Arc<Mutex<Vec<(Option<String>, String)>>>,
+    begun: Arc<Mutex<Vec<Begun>>>,
 }
+
+type Begun = (Option<String>, String);
 
 fn scene(app: &App, loft: usize) -> Scene {
     let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::<Mutex<Vec<_>>>::default());
@@ -55,7 +57,7 @@ impl Scene {
             match by {
                 By::Dispatch => drop(dispatcher.dispatch(notice).await.unwrap()),
                 By::Worker => {
-                    dispatcher.enqueue(notice).await.unwrap();
+                    let _ = dispatcher.enqueue(notice).await.unwrap();
                     dispatcher.deliver_due(100).await.unwrap();
                 }
             }

@@ -58,7 +58,7 @@ async fn enqueue(app: &App, users: &[&str]) {
         app.address(user, "pigeon", "tower").await;
     }
     let notice = PigeonExpected::default().to(users);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 /// When the leases of what is under way end: one time for all of them that are renewed together.

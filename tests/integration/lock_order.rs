@@ -22,7 +22,7 @@ async fn enqueue(app: &App, users: usize) {
         .await;
     let users = (1..=users).map(|n| format!("u_{n}"));
     let notice = PigeonExpected::default().to(users);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 /// A transaction of somebody's that holds the delivery at this place in the order of ids.

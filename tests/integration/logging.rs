@@ -88,7 +88,7 @@ both_databases! {
         collect();
         app.suppress("u_ada@example.com").await;
         for _ in 0..3 {
-            app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         }
         let filter = campanile::deliveries::DeliveryFilter { channel: Some("email"), ..Default::default() };
         let mails = app.dispatcher.deliveries(filter).await.unwrap();
@@ -115,7 +115,7 @@ both_databases! {
         pigeons.loft = 13;
         let dispatcher = app.builder().with(pigeons).build().unwrap();
         let event = PigeonExpected { title: "canary-title-fields".into(), text: "canary-text-fields".into() };
-        dispatcher.enqueue(event.about("canary-subject-fields").to(&users)).await.unwrap();
+        let _ = dispatcher.enqueue(event.about("canary-subject-fields").to(&users)).await.unwrap();
         let worker = Running::start(&dispatcher);
         let failed = || lines(|line| line.get("error") == Some(&storm));
         app.eventually(async || failed().len() >= 13).await;
@@ -144,11 +144,32 @@ both_databases! {
         collect();
         let notice = PigeonExpected::default().to(["u_ada"]);
         let request = tracing::info_span!("request");
-        app.dispatcher.dispatch(notice).instrument(request).await.unwrap();
+        let _ = app.dispatcher.dispatch(notice).instrument(request).await.unwrap();
         let stored = "select trace_context from {campanile}notification_dispatches";
         assert_eq!(app.database.texts(stored).await, [None]);
         let logged = "select trace_id from {campanile}notification_attempts";
         assert_eq!(app.database.texts(logged).await, [None]);
+    }
+
+    async fn a_repeat_is_a_debug_line_with_its_key(app: App) {
+        collect();
+        let subject = uuid::Uuid::now_v7().to_string();
+        for _ in 0..2 {
+            let notice = PigeonExpected::default().about(&subject).to(["u_ada", "u_bob"]);
+            let _ = app.dispatcher.dispatch(notice).await.unwrap();
+        }
+        let key = format!("{subject:?}");
+        let repeats = lines(|line| line.get("key") == Some(&key));
+        let [line] = &repeats[..] else { panic!("{repeats:?}") };
+        for (field, value) in [
+            ("level", "DEBUG"),
+            ("target", "campanile"),
+            ("message", "a repeat inside the window of its key"),
+            ("event_type", "\"loft.pigeon.expected\""),
+            ("deduped", "2"),
+        ] {
+            assert_eq!(line.get(field).map(String::as_str), Some(value), "{line:?}");
+        }
     }
 
     async fn a_failed_delivery_is_one_structured_line_without_address_or_payload(app: App) {
@@ -159,7 +180,7 @@ both_databases! {
         let pigeons = PigeonSettings::new(move |_| Flight::Ends(Verdict::retry(reason.clone())));
         let dispatcher = app.builder().with(pigeons).build().unwrap();
         let event = PigeonExpected { title: "canary-title-77aa".into(), text: "canary-text-90cd".into() };
-        dispatcher.dispatch(event.about("canary-subject").to(["u_canary"])).await.unwrap();
+        let _ = dispatcher.dispatch(event.about("canary-subject").to(["u_canary"])).await.unwrap();
         let failed = lines(|line| line.get("error").is_some_and(|error| error.contains(&storm)));
         let [line] = &failed[..] else { panic!("{failed:?}") };
         for (field, value) in [

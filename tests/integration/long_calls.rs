@@ -77,10 +77,10 @@ both_databases! {
         let worker = Running::start_as(
             campanile::Worker::new(slow.dispatcher.clone()).poll_interval(Duration::from_millis(10)).tasks(1),
         );
-        app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["slow"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["slow"])).await.unwrap();
         app.eventually(async || slow.pigeons.aloft.now() == 1).await;
         for subject in ["b", "c"] {
-            app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
             let delivered = format!(
                 "state = 'delivered' and dispatch_id in (select id from {{campanile}}notification_dispatches where subject_id = '{subject}')"
             );
@@ -100,7 +100,7 @@ both_databases! {
         let slow = Slow::over(&app, 1).await;
         let notice = PigeonExpected::default().about("a").to(["slow"]);
         assert_eq!(slow.dispatcher.dispatch(notice).await.unwrap().queued, 1);
-        app.dispatcher.enqueue(PigeonExpected::default().about("b").to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().about("b").to(["u_ada"])).await.unwrap();
         assert_eq!(slow.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
         slow.gate.add_permits(1);
         app.eventually(async || slow.dispatcher.deliver_due(10).await.unwrap().sent == 1).await;
@@ -109,7 +109,7 @@ both_databases! {
 
     async fn what_others_said_is_recorded_while_one_call_takes_long(app: App) {
         let slow = Slow::over(&app, 8).await;
-        app.dispatcher.enqueue(PigeonExpected::default().to(["slow", "u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().to(["slow", "u_ada", "u_bob"])).await.unwrap();
         let attempted = slow.dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(attempted.claimed, 3);
         app.eventually(async || app.database.deliveries("state = 'delivered'").await == 2).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod worked_cases;
+mod keys;
 mod account;
 mod concurrency;
 mod round_trips;

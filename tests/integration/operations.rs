@@ -34,8 +34,8 @@ async fn only(app: &App) -> DeliverySummary {
 
 both_databases! {
     async fn deliveries_are_counted_and_listed_by_channel_and_state_newest_first(app: App) {
-        app.dispatcher.dispatch(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
-        app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         let counts = serde_json::to_value(app.dispatcher.delivery_counts().await.unwrap()).unwrap();
         assert_eq!(counts, serde_json::json!([
             { "channel": "email", "state": "pending", "count": 1 },
@@ -56,7 +56,7 @@ both_databases! {
     async fn a_trace_tells_what_happened_and_why(app: App) {
         let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
         let stormy = app.builder().with(storm).build().unwrap();
-        stormy.dispatch(alone("a")).await.unwrap();
+        let _ = stormy.dispatch(alone("a")).await.unwrap();
         app.database.advance_deliveries().await;
         app.dispatcher.deliver_due(10).await.unwrap();
         let trace = app.dispatcher.trace(only(&app).await.notification_id).await.unwrap();
@@ -73,7 +73,7 @@ both_databases! {
     }
 
     async fn a_dead_delivery_gets_a_fresh_set_of_attempts(app: App) {
-        hopeless(&app).dispatch(alone("a")).await.unwrap();
+        let _ = hopeless(&app).dispatch(alone("a")).await.unwrap();
         let dead = only(&app).await;
         assert_eq!((dead.state, dead.last_error.as_deref()), (DeliveryState::Dead, Some("no such tower")));
         app.dispatcher.retry_delivery(dead.id).await.unwrap();
@@ -88,7 +88,7 @@ both_databases! {
     async fn the_dead_of_one_channel_or_of_all_are_redriven(app: App) {
         let hopeless = hopeless(&app);
         for subject in ["a", "b", "c"] {
-            hopeless.dispatch(alone(subject)).await.unwrap();
+            let _ = hopeless.dispatch(alone(subject)).await.unwrap();
         }
         let of = |channel| DeadFilter { channel: Some(channel), ..DeadFilter::default() };
         assert_eq!(app.dispatcher.redrive_dead(of("email")).await.unwrap(), 0);
@@ -99,12 +99,12 @@ both_databases! {
 
     async fn of_the_dead_those_are_redriven_that_are_asked_for(app: App) {
         let hopeless = hopeless(&app);
-        hopeless.dispatch(alone("old")).await.unwrap();
+        let _ = hopeless.dispatch(alone("old")).await.unwrap();
         let before = only(&app).await.finished_at.unwrap();
         for subject in ["expired", "new"] {
-            hopeless.dispatch(alone(subject)).await.unwrap();
+            let _ = hopeless.dispatch(alone(subject)).await.unwrap();
         }
-        hopeless.dispatch(PigeonExpected::default().about("other").to(["u_ada"])).await.unwrap();
+        let _ = hopeless.dispatch(PigeonExpected::default().about("other").to(["u_ada"])).await.unwrap();
         let of = |subject: &str| format!("where dispatch_id = (select id from {{campanile}}notification_dispatches where subject_id = '{subject}')");
         app.database.change_deliveries(&format!("finished_at = {{earlier(86400000000)}} {}", of("old"))).await;
         app.database.change_deliveries(&format!("expires_at = {{earlier(1)}} {}", of("expired"))).await;
@@ -124,7 +124,7 @@ both_databases! {
 
     async fn what_dies_meanwhile_is_not_redriven_again(app: App) {
         let users: Vec<_> = (0..3_000).map(|n| format!("u_{n}")).collect();
-        app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(&users)).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(&users)).await.unwrap();
         app.database.change_deliveries("state = 'dead', finished_at = {earlier(1000)}").await;
         // As if each died again in the moment it was tried.
         match app.database.kind {
@@ -150,7 +150,7 @@ both_databases! {
     }
 
     async fn a_cancelled_delivery_does_not_go_out_and_its_window_is_released(app: App) {
-        app.dispatcher.enqueue(alone("a")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("a")).await.unwrap();
         let waiting = only(&app).await;
         app.dispatcher.cancel_delivery(waiting.id).await.unwrap();
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
@@ -163,16 +163,16 @@ both_databases! {
 
     async fn what_ended_long_ago_is_pruned_with_its_log_and_content_and_nothing_else(app: App) {
         // Old and ended, old and waiting, new and ended; and one dispatch shared by an ended and a waiting one.
-        app.dispatcher.dispatch(alone("old")).await.unwrap();
-        app.dispatcher.enqueue(alone("waiting")).await.unwrap();
-        app.dispatcher.dispatch(PigeonExpected::default().about("shared").to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("waiting")).await.unwrap();
+        let _ = app.dispatcher.dispatch(PigeonExpected::default().about("shared").to(["u_ada", "u_bob"])).await.unwrap();
         app.database.execute("update {campanile}notification_deliveries set finished_at = {earlier(7200000000)} where finished_at is not null").await;
         app.database.execute(
             "update {campanile}notification_deliveries set state = 'pending', finished_at = null \
              where user_id = 'u_bob'",
         ).await;
         app.database.advance_windows(3 * 3_600).await;
-        app.dispatcher.dispatch(alone("new")).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone("new")).await.unwrap();
         let hour = std::time::Duration::from_hours(1);
         let retention = Retention { deliveries: hour, windows: hour, ..Retention::default() };
         let pruned = serde_json::to_value(app.dispatcher.prune(retention).await.unwrap()).unwrap();
@@ -188,7 +188,7 @@ both_databases! {
 
     async fn many_rows_are_pruned_batch_by_batch(app: App) {
         let users = (0..2_500).map(|n| format!("u_{n}"));
-        app.dispatcher.enqueue(PigeonExpected::default().to(users)).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().to(users)).await.unwrap();
         app.database.execute(
             "update {campanile}notification_deliveries set state = 'delivered', finished_at = {earlier(1000)}",
         ).await;
@@ -200,7 +200,7 @@ both_databases! {
 
     async fn read_items_are_kept_unless_the_host_says_otherwise_and_unread_ones_always(app: App) {
         for subject in ["long ago", "just now", "never"] {
-            app.dispatcher.dispatch(app.past_due().about(subject).to(["u_ada"])).await.unwrap();
+            let _ = app.dispatcher.dispatch(app.past_due().about(subject).to(["u_ada"])).await.unwrap();
         }
         app.database.execute(
             "update {campanile}notifications set created_at = {earlier(7200000000)}, read_at = case subject_id \
@@ -217,7 +217,7 @@ both_databases! {
 
     async fn many_read_items_are_pruned_batch_by_batch_by_two_at_once(app: App) {
         let users = (0..2_500).map(|n| format!("u_{n}"));
-        app.dispatcher.enqueue(app.past_due().to(users)).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().to(users)).await.unwrap();
         app.database.execute("update {campanile}notifications set read_at = {earlier(1000)} where user_id <> 'u_7'").await;
         let now = Some(std::time::Duration::ZERO);
         let retention = Retention { read_items: now, ..Retention::default() };

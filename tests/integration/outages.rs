@@ -54,7 +54,7 @@ fn quota() -> Verdict {
 
 both_databases! {
     async fn mail_outlasts_a_weekend_without_a_connection(app: App) {
-        app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         for (round, hours) in [0, 6, 14, 40].into_iter().enumerate() {
             wait(&app, hours).await;
             assert_eq!(without_connection(&app).deliver_due(10).await.unwrap().claimed, 1);
@@ -72,7 +72,7 @@ both_databases! {
         for verdict in [no_connection(), quota()] {
             app.database.execute("delete from {campanile}notification_deliveries").await;
             app.database.execute("delete from {campanile}notification_dedup").await;
-            app.dispatcher.enqueue(alone()).await.unwrap();
+            let _ = app.dispatcher.enqueue(alone()).await.unwrap();
             // Whole rounds of days: each is tried by a process that knows nothing of the one before.
             for _ in 0..4 {
                 assert_eq!(pigeons(&app, verdict.clone()).deliver_due(10).await.unwrap().claimed, 1);
@@ -87,7 +87,7 @@ both_databases! {
 
     async fn an_outage_is_no_part_of_the_horizon_of_what_did_not_go_out(app: App) {
         // Refused once, then two days without a connection, then refused again: two attempts in a short time.
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         pigeons(&app, Verdict::retry("busy")).deliver_due(10).await.unwrap();
         for hours in [1, 24, 24] {
             wait(&app, hours).await;
@@ -103,7 +103,7 @@ both_databases! {
     }
 
     async fn what_may_have_gone_out_keeps_its_horizon_in_an_outage_and_ends_as_unknown(app: App) {
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         pigeons(&app, Verdict::unknown("no answer")).deliver_due(10).await.unwrap();
         wait(&app, 12).await;
         pigeons(&app, no_connection()).deliver_due(10).await.unwrap();
@@ -114,7 +114,7 @@ both_databases! {
     }
 
     async fn how_long_it_waits_is_a_setting(app: App) {
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let short = || {
             let pigeons = PigeonSettings::new(|_| Flight::Ends(no_connection()));
             let builder = app.builder().with(pigeons);

@@ -104,7 +104,7 @@ both_databases! {
 
     async fn it_uses_up_no_attempt_however_long_it_takes(app: App) {
         let loft = loft(&app);
-        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         for _ in 0..20 {
             advance_probe(&app).await;
             assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
@@ -117,7 +117,7 @@ both_databases! {
 
     async fn the_other_channels_go_on(app: App) {
         let loft = loft(&app);
-        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         let report = loft.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
         assert_eq!(report.sent, 2);
         assert_eq!(app.mails().len(), 1);
@@ -147,7 +147,7 @@ both_databases! {
             });
             let dispatcher = app.builder().with(slow).build().unwrap();
             app.dispatcher.resume_channel("pigeon").await.unwrap();
-            app.dispatcher.enqueue(notice(&uuid::Uuid::now_v7().to_string())).await.unwrap();
+            let _ = app.dispatcher.enqueue(notice(&uuid::Uuid::now_v7().to_string())).await.unwrap();
             // A pause that the channel asked for, whose probe is due.
             app.database.execute(
                 "insert into {campanile}notification_channel_pauses values ('pigeon', {now}, 'no licence', {earlier(1)})",
@@ -164,12 +164,12 @@ both_databases! {
 
     async fn a_probe_that_reaches_nobody_does_not_cost_a_minute(app: App) {
         let loft = loft(&app);
-        loft.dispatcher.dispatch(notice("a")).await.unwrap();
+        let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         loft.licensed.store(true, Ordering::SeqCst);
         // Three without a perch stand before the one that can be reached.
         for subject in ["b", "c", "d"] {
             let nobody = PigeonExpected::default().about(subject).to(["u_nobody"]);
-            loft.dispatcher.enqueue(nobody).await.unwrap();
+            let _ = loft.dispatcher.enqueue(nobody).await.unwrap();
         }
         app.database.execute("update {campanile}notification_deliveries set run_at = {later(1000000)} where user_id = 'u_ada'").await;
         app.database.execute("update {campanile}notification_channel_pauses set probe_at = {earlier(1)}").await;

@@ -103,7 +103,7 @@ both_databases! {
 
     async fn what_is_refused_until_the_horizon_is_dead_and_no_longer_tried(app: App) {
         let (dispatcher, begun) = pigeons(&app, later(60), |its| its);
-        dispatcher.dispatch(ada()).await.unwrap();
+        let _ = dispatcher.dispatch(ada()).await.unwrap();
         // The next pause would end after the horizon.
         age(&app, Duration::from_hours(20) - Duration::from_secs(30)).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
@@ -119,7 +119,7 @@ both_databases! {
 
     async fn what_may_have_gone_out_before_the_horizon_ends_as_unknown(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its);
-        dispatcher.dispatch(ada()).await.unwrap();
+        let _ = dispatcher.dispatch(ada()).await.unwrap();
         age(&app, Duration::from_hours(21)).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert_eq!(begun.load(Ordering::SeqCst), 1);
@@ -129,10 +129,10 @@ both_databases! {
 
     async fn a_channel_that_would_rather_send_nothing_than_twice_stops_after_the_first_unknown(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its.max_lost_answers(1));
-        dispatcher.dispatch(ada()).await.unwrap();
+        let _ = dispatcher.dispatch(ada()).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 1").await, 1);
         // Neither does it try again what a lost worker had under way.
-        dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
+        let _ = dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
         app.database.change_deliveries(
             "state = 'running', attempt = 1, worker = {uuid('00000000-0000-0000-0000-00000000dead')}, \
              lease_until = {earlier(1)} where user_id = 'u_bob'",
@@ -144,7 +144,7 @@ both_databases! {
 
     async fn where_keys_are_not_honoured_two_lost_answers_are_the_end(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its);
-        dispatcher.dispatch(ada()).await.unwrap();
+        let _ = dispatcher.dispatch(ada()).await.unwrap();
         for _ in 0..5 {
             app.database.advance_deliveries().await;
             dispatcher.deliver_due(10).await.unwrap();
@@ -152,7 +152,7 @@ both_databases! {
         assert_eq!(begun.load(Ordering::SeqCst), 2);
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 2 and lost_answers = 2").await, 1);
         // A worker that is lost during a call loses its answer too.
-        dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
+        let _ = dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
         for _ in 0..2 {
             app.database.change_deliveries(
                 "state = 'running', attempt = attempt + 1, worker = {uuid('00000000-0000-0000-0000-00000000dead')}, \
@@ -173,7 +173,7 @@ both_databases! {
     async fn where_keys_are_honoured_lost_answers_are_tried_again(app: App) {
         let tuning = |its: Policy| its.key_lifetime(A_DAY);
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), tuning);
-        dispatcher.dispatch(ada()).await.unwrap();
+        let _ = dispatcher.dispatch(ada()).await.unwrap();
         for _ in 0..5 {
             app.database.advance_deliveries().await;
             dispatcher.deliver_due(10).await.unwrap();
@@ -188,7 +188,7 @@ both_databases! {
             let (dispatcher, _) = pigeons(&app, later(asked), |its| its.backoff(Duration::from_secs(1), Duration::from_mins(1)));
             app.dispatcher.forget_user("u_ada").await.unwrap();
             app.address("u_ada", "pigeon", "tower").await;
-            dispatcher.dispatch(ada()).await.unwrap();
+            let _ = dispatcher.dispatch(ada()).await.unwrap();
             let pause = pause(&app).await;
             assert!(((most - 1) * second..(most + 9) * second).contains(&pause), "{pause}");
         }
@@ -200,7 +200,7 @@ both_databases! {
         let slow = PigeonSettings::new(move |_| Flight::EndsAfter(flight, Verdict::accepted()));
         let builder = app.builder().with(slow.clone());
         let dispatcher = builder.tune(&PIGEON, |its| its.concurrency(2)).build().unwrap();
-        dispatcher.enqueue(to(&users[..15])).await.unwrap();
+        let _ = dispatcher.enqueue(to(&users[..15])).await.unwrap();
         let worker = Running::start(&dispatcher);
         let dispatches = users[15..].chunks(5).map(|users| dispatcher.dispatch(to(users)));
         let reports = futures_util::future::join_all(dispatches).await;
@@ -219,7 +219,7 @@ both_databases! {
         // A share is half of the time that an attempt may take: two seconds, with two calls in each.
         let builder = app.builder().with(pigeons.clone()).attempt_timeout(Duration::from_secs(4));
         let dispatcher = builder.tune(&PIGEON, |its| its.calls_per_second(2)).build().unwrap();
-        dispatcher.enqueue(to(&users)).await.unwrap();
+        let _ = dispatcher.enqueue(to(&users)).await.unwrap();
         let worker = Running::start_as(Worker::new(dispatcher).tasks(1));
         app.eventually(async || pigeons.aloft.now() > 0).await;
         assert_eq!(app.database.deliveries("state = 'running'").await, 4);

@@ -51,7 +51,7 @@ both_databases! {
     async fn many_at_once_leave_nothing_behind(app: App) {
         for n in 0..5 {
             let users = (0..1_500).map(|user| format!("u_{user}"));
-            app.dispatcher.enqueue(PigeonExpected::default().about(n.to_string()).to(users)).await.unwrap();
+            let _ = app.dispatcher.enqueue(PigeonExpected::default().about(n.to_string()).to(users)).await.unwrap();
         }
         app.database.change_deliveries("state = 'delivered', finished_at = {earlier(1000)}").await;
         app.database.advance_windows(100).await;
@@ -64,21 +64,21 @@ both_databases! {
     }
 
     async fn what_is_parked_or_never_read_is_kept_unless_the_host_says_otherwise(app: App) {
-        app.dispatcher.enqueue(alone("parked")).await.unwrap();
-        app.dispatcher.enqueue(alone("parked today")).await.unwrap();
-        app.dispatcher.enqueue(alone("waiting")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("parked")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("parked today")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("waiting")).await.unwrap();
         app.database.change_deliveries("state = 'blocked', blocked_as = 'channel'").await;
         let of = |subject: &str| format!("where dispatch_id = (select id from {{campanile}}notification_dispatches where subject_id = '{subject}')");
         app.database.change_deliveries(&format!("created_at = {{earlier(7200000000)}} {}", of("parked"))).await;
         app.database.change_deliveries(&format!("state = 'pending', created_at = {{earlier(7200000000)}} {}", of("waiting"))).await;
-        app.dispatcher.enqueue(app.past_due().about("old").to(["u_ada", "u_bob"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().about("old").to(["u_ada", "u_bob"])).await.unwrap();
         // As it would have been made two hours ago.
         app.database.execute(
             "update {campanile}notifications set created_at = {earlier(7200000000)}, \
              read_at = case when user_id = 'u_bob' then {earlier(7200000000)} end, id = {uuid('01890000-0000-7000-8000-00000000000' || \
              case when user_id = 'u_bob' then '1' else '2' end)}",
         ).await;
-        app.dispatcher.enqueue(app.past_due().about("new").to(["u_cyd"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.past_due().about("new").to(["u_cyd"])).await.unwrap();
         let nothing = app.dispatcher.prune(Retention::default()).await.unwrap();
         assert_eq!((nothing.parked, nothing.unread_items), (0, 0));
         let hour = Some(Duration::from_hours(1));
@@ -90,7 +90,7 @@ both_databases! {
     }
 
     async fn a_worker_prunes_by_itself_when_it_is_due_and_one_of_a_fleet_does(app: App) {
-        app.dispatcher.dispatch(alone("old")).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
         app.database.change_deliveries(LONG_AGO).await;
         let fleet: Vec<_> = (0..3).map(|_| Running::start(&app.builder().build().unwrap())).collect();
         let due = "update {campanile}notification_chores set due_at = {earlier(1)}";
@@ -105,7 +105,7 @@ both_databases! {
     }
 
     async fn a_worker_that_is_told_not_to_prune_leaves_it_to_others(app: App) {
-        app.dispatcher.dispatch(alone("old")).await.unwrap();
+        let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
         app.database.change_deliveries(LONG_AGO).await;
         app.database.execute("update {campanile}notification_chores set due_at = {earlier(1)}").await;
         let worker = Worker::new(app.dispatcher.clone()).poll_interval(Duration::from_millis(10));

@@ -90,7 +90,7 @@ both_databases! {
         app.address("u_bob", "push", "gone").await;
         app.address("u_bob", "push", "phone").await;
         app.address("u_bob", "push", "tablet").await;
-        dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
+        let _ = dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
         app.database.advance_deliveries().await;
         dispatcher.deliver_due(10).await.unwrap();
         let asked = provider.asked.lock().unwrap().clone();
@@ -105,7 +105,7 @@ both_databases! {
         app.address("u_bob", "push", "tablet").await;
         let fired = async |answer: fn(&Message) -> Answer| {
             let dispatcher = app.builder().with(PushSettings::new(Answering::new(answer))).build().unwrap();
-            dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
+            let _ = dispatcher.dispatch(app.password_changed().to(["u_bob"])).await.unwrap();
             let state = |state: &str| {
                 format!("select count(*) from {{campanile}}notification_deliveries where channel = 'push' and state = '{state}'")
             };

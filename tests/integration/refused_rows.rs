@@ -38,7 +38,7 @@ async fn enqueue(app: &App, subject: &str, users: std::ops::Range<usize>) {
         app.address(user, "pigeon", "tower").await;
     }
     let notice = PigeonAlone { text: "x".into() }.about(subject).to(&users);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 /// A trigger of the host's.

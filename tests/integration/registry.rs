@@ -53,7 +53,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
             "aliases": [],
             "channels": ["inbox", "email"],
             "criticalChannel": "email",
-            "dedup": { "windowSeconds": 60.0, "by": ["subject"] },
+            "dedup": { "windowSeconds": 60.0, "by": ["subject"], "until": "elapsed" },
             "expiresAfterSeconds": null,
             "fields": ["amount", "due", "pay_url"],
         })
@@ -133,6 +133,7 @@ fn copy(event: &'static campanile::event::EventDeclaration) -> campanile::event:
         channels: event.channels,
         critical: event.critical,
         fields: event.fields,
+        example: event.example,
         location: event.location,
         read: event.read,
     }
@@ -147,6 +148,7 @@ fn a_declaration_made_by_hand_is_checked_like_one_by_the_attribute() {
         dedup: Dedup {
             window: std::time::Duration::from_hours(400 * 24),
             by: &["no_field"],
+            until: campanile::event::Until::Elapsed,
         },
         expires_after: Some(std::time::Duration::from_hours(367 * 24)),
         channels: Box::leak(Box::new([ChannelUse {
@@ -217,4 +219,40 @@ both_databases! {
         let text = error.to_string();
         assert!(text.contains("EmailSettings") && text.contains("CAMPANILE_EMAIL_FROM"), "{text}");
     }
+}
+
+#[test]
+fn a_template_that_fails_on_the_events_example_is_a_problem_at_start_up() {
+    use campanile::event::{ChannelUse, EventDeclaration, Template};
+    let subject = |source: &'static str| {
+        let html = Template {
+            part: "html",
+            source: "<p>{{ device.name }}</p>",
+        };
+        let subject = Template {
+            part: "subject",
+            source,
+        };
+        let declaration: &'static EventDeclaration = Box::leak(Box::new(EventDeclaration {
+            channels: Box::leak(Box::new([ChannelUse {
+                channel: &campanile::channel::EMAIL,
+                templates: Box::leak(Box::new([subject, html])),
+            }])),
+            ..copy(campanile_tests::events::PasswordChanged::DECLARATION)
+        }));
+        Registry::new([declaration], linked())
+    };
+    assert!(subject("From {{ device.name }}").is_ok());
+    let error = subject("From {{ device.nam }}").unwrap_err();
+    let [problem] = error.problems() else {
+        panic!("{error}")
+    };
+    assert!(
+        problem.contains("event `auth.password.changed`"),
+        "{problem}"
+    );
+    assert!(
+        problem.contains("with its example, on channel `email`, the part `subject` cannot be rendered: undefined value"),
+        "{problem}"
+    );
 }

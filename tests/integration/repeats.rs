@@ -78,7 +78,7 @@ both_databases! {
         let notice = app.password_changed().to(["u_ada"]).dispatch_id(Uuid::now_v7());
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice.clone()).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice.clone()).await.unwrap();
             transaction.rollback().await.unwrap();
         });
         assert_eq!(app.dispatcher.enqueue(notice).await.unwrap().admitted, 1);
@@ -96,7 +96,7 @@ both_databases! {
     }
 
     async fn ids_are_kept_as_long_as_finished_deliveries(app: App) {
-        app.dispatcher.enqueue(app.password_changed().to(["u_ada"]).dispatch_id(Uuid::now_v7())).await.unwrap();
+        let _ = app.dispatcher.enqueue(app.password_changed().to(["u_ada"]).dispatch_id(Uuid::now_v7())).await.unwrap();
         app.dispatcher.prune(Retention::default()).await.unwrap();
         assert_eq!(app.database.count("notification_dispatch_ids").await, 1);
         let deliveries = Duration::ZERO;

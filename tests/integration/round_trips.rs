@@ -29,8 +29,8 @@ async fn counted(url: &str, chunk: usize) -> (Dispatcher, CountingProxy) {
         .unwrap();
     // The first statements of a connection are also prepared, once.
     for warm_up in ["a", "b"] {
-        dispatcher.enqueue(expected(warm_up, 1)).await.unwrap();
-        dispatcher
+        let _ = dispatcher.enqueue(expected(warm_up, 1)).await.unwrap();
+        let _ = dispatcher
             .dispatch(expected(&format!("{warm_up}2"), 1))
             .await
             .unwrap();
@@ -56,7 +56,7 @@ fn a_write_takes_two_round_trips_for_any_number_of_recipients() {
             assert_eq!(proxy.take(), 2, "{recipients} recipients");
         }
         // A repeat costs the same.
-        dispatcher.enqueue(expected("1000", 1_000)).await.unwrap();
+        let _ = dispatcher.enqueue(expected("1000", 1_000)).await.unwrap();
         assert_eq!(proxy.take(), 2);
     });
 }
@@ -65,7 +65,7 @@ fn a_write_takes_two_round_trips_for_any_number_of_recipients() {
 fn each_chunk_takes_two_round_trips_and_all_of_them_one_transaction() {
     run(Kind::Postgres, async |database| {
         let (dispatcher, proxy) = counted(&database.url, 100).await;
-        dispatcher.enqueue(expected("x", 1_000)).await.unwrap();
+        let _ = dispatcher.enqueue(expected("x", 1_000)).await.unwrap();
         assert_eq!(proxy.take(), 10 * 2 + 2, "ten chunks, BEGIN and COMMIT");
     });
 }
@@ -104,7 +104,7 @@ fn inside_a_transaction_of_the_host_it_is_the_same_two() {
         };
         let mut transaction = pool.begin_with("BEGIN").await.unwrap();
         let _ = proxy.take();
-        dispatcher
+        let _ = dispatcher
             .enqueue_in(&mut transaction, expected("x", 500))
             .await
             .unwrap();

@@ -81,7 +81,7 @@ const PARKED: &str =
 both_databases! {
     async fn an_event_that_is_not_known_is_parked_without_an_attempt_and_resumes_where_it_is(app: App) {
         let old = version(&app, &[PigeonExpected::DECLARATION], &[]);
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let attempted = old.deliver_due(10).await.unwrap();
         assert_eq!((attempted.claimed, attempted.sent), (1, 0));
         let parked = "state = 'blocked' and blocked_as = 'event' and attempt = 0 and first_attempt_at is null \
@@ -101,7 +101,7 @@ both_databases! {
             aliases: &["loft.pigeon.alone"],
             ..*PigeonAlone::DECLARATION
         }));
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         version(&app, &[], &[]).deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'blocked'").await, 1);
         assert_eq!(version(&app, &[renamed], &[]).deliver_due(10).await.unwrap().sent, 1);
@@ -109,7 +109,7 @@ both_databases! {
     }
 
     async fn what_no_running_worker_links_is_parked_and_resumes_when_one_does(app: App) {
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let stranger = Running::start(&without_pigeons(&app));
         app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
@@ -121,7 +121,7 @@ both_databases! {
     }
 
     async fn what_has_only_just_become_due_is_not_parked(app: App) {
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let stranger = without_pigeons(&app);
         let running = Running::start(&stranger);
         app.eventually(async || seen(&stranger, 2).await.is_some()).await;
@@ -135,7 +135,7 @@ both_databases! {
     async fn what_a_worker_that_is_alive_links_is_not_parked_until_that_is_gone(app: App) {
         // It is there, and its channel is paused.
         app.dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let worker = Running::start(&app.dispatcher);
         app.eventually(async || seen(&app.dispatcher, 3).await.is_some()).await;
@@ -190,7 +190,7 @@ both_databases! {
         ).await;
         assert_eq!(app.dispatcher.workers().await.unwrap(), []);
         // Nor does it keep anything from being parked.
-        app.dispatcher.enqueue(alone()).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let stranger = Running::start(&without_pigeons(&app));
         app.eventually(async || app.database.deliveries(PARKED).await == 1).await;

@@ -3,7 +3,7 @@
 use campanile::database::{Pool, each_database};
 use campanile::{DispatchError, Notice, NotifiableEvent as _};
 use campanile_tests::database::run;
-use campanile_tests::events::Role;
+use campanile_tests::events::{ReportShared, Role};
 use campanile_tests::{App, Kind, TestDatabase, both_databases};
 use sqlx::{Connection as _, Executor as _};
 
@@ -31,7 +31,7 @@ both_databases! {
     async fn an_action_that_is_rolled_back_notifies_nobody(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
             transaction.rollback().await.unwrap();
         });
         assert_eq!(app.database.written().await, 0);
@@ -44,7 +44,7 @@ both_databases! {
         each_database!(app.dispatcher.database(), |pool| {
             let mut connection = pool.acquire().await.unwrap();
             let mut transaction = connection.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut *transaction, notice(&app)).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut *transaction, notice(&app)).await.unwrap();
             transaction.commit().await.unwrap();
         });
         assert_eq!(app.database.count("notifications").await, 2);
@@ -140,14 +140,35 @@ both_databases! {
             let mut connection = pool.acquire().await.unwrap();
             connection.execute("begin").await.unwrap();
             connection.execute("create table host_table (id integer)").await.unwrap();
-            let unrendered = campanile_tests::events::Listed { names: Vec::new() }.to(["u_ada"]);
-            let refused = app.dispatcher.enqueue_in(&mut *connection, unrendered).await;
-            assert_eq!(refused.unwrap_err().code(), "RENDER_FAILED");
+            let rename = |from: &str, to: &str| {
+                let sql = format!("alter table {{campanile}}{from} rename to {to}");
+                app.database.database.sql(&sql)
+            };
+            connection.execute(rename("notification_dedup", "gone")).await.unwrap();
+            let refused = app.dispatcher.enqueue_in(&mut *connection, notice(&app)).await;
+            assert_eq!(refused.unwrap_err().code(), "STORE_FAILED");
+            connection.execute(rename("gone", "notification_dedup")).await.unwrap();
             connection.execute("insert into host_table values (1)").await.unwrap();
             connection.execute("commit").await.unwrap();
         });
         assert_eq!(app.database.number("select count(*) from host_table").await, 1);
         assert_eq!(app.database.written().await, 0);
+    }
+
+    async fn what_a_user_typed_never_rolls_his_action_back(app: App) {
+        let odd = |note: &str, link: &str| ReportShared { title: "A report".into(), note: note.into(), link: link.into() };
+        let long = "x".repeat(70_000);
+        let far = format!("https://a.example/{}", "y".repeat(2_100));
+        each_database!(app.dispatcher.database(), |pool| {
+            for (note, link) in [(long.as_str(), "/r"), ("a\0b", "/r"), ("n", "javascript:alert(1)"), ("n", &far), ("n", "http://x/")] {
+                let mut transaction = pool.begin_with(app.begin()).await.unwrap();
+                let notice = odd(note, link).to(["u_ada", "u_bob"]);
+                let report = app.dispatcher.enqueue_in(&mut *transaction, notice).await.unwrap();
+                assert_eq!((report.admitted, report.failed), (2, 0), "{link}");
+                transaction.commit().await.unwrap();
+            }
+        });
+        assert_eq!(app.inbox("u_bob").await.len(), 5);
     }
 }
 
@@ -164,7 +185,7 @@ fn a_key_that_a_transaction_holds_open_is_waited_for_and_then_an_error_that_says
             panic!("this is Postgres");
         };
         let mut holder = pool.begin_with("begin").await.unwrap();
-        dispatcher
+        let _ = dispatcher
             .enqueue_in(&mut holder, notice(&app))
             .await
             .unwrap();
@@ -176,7 +197,7 @@ fn a_key_that_a_transaction_holds_open_is_waited_for_and_then_an_error_that_says
             "another transaction holds the same dedup key; try again"
         );
         // Another key is not held up, and the connection waits for its own statements as before.
-        dispatcher.enqueue(notice(&app).about("m_2")).await.unwrap();
+        let _ = dispatcher.enqueue(notice(&app).about("m_2")).await.unwrap();
         let waits: String = sqlx::query_scalar("show lock_timeout")
             .fetch_one(pool)
             .await
@@ -247,7 +268,7 @@ fn at_repeatable_read_a_conflict_is_an_error_that_says_try_again() {
             .execute("select count(*) from campanile.notification_dedup")
             .await
             .unwrap();
-        app.dispatcher.enqueue(notice(&app)).await.unwrap();
+        let _ = app.dispatcher.enqueue(notice(&app)).await.unwrap();
         let error = app
             .dispatcher
             .enqueue_in(&mut transaction, notice(&app))
@@ -300,7 +321,7 @@ both_databases! {
                 assert!(reason.contains("holds every connection") && reason.contains("`enqueue_in`"), "{reason}");
             }
             let mut transaction = held.begin_with(app.begin()).await.unwrap();
-            app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
+            let _ = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
             transaction.commit().await.unwrap();
         });
         assert_eq!(app.dispatcher.enqueue(notice(&app)).await.unwrap().deduped, 2);
@@ -420,7 +441,7 @@ fn serializable_hosts_are_not_refused_because_they_notify() {
                                 .unwrap();
                             let action = sqlx::query("insert into host values ($1)").bind(&id);
                             host.execute(action).await.unwrap();
-                            dispatcher.enqueue_in(&mut host, notice).await.unwrap();
+                            let _ = dispatcher.enqueue_in(&mut host, notice).await.unwrap();
                             // Everybody has written before anybody commits.
                             barrier.wait().await;
                             host.commit().await

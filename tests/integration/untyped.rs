@@ -27,7 +27,7 @@ both_databases! {
     }
 
     async fn an_alias_is_the_event_under_its_present_name(app: App) {
-        app.dispatcher.dispatch(request("org.member.changed_role", payload())).await.unwrap();
+        let _ = app.dispatcher.dispatch(request("org.member.changed_role", payload())).await.unwrap();
         assert_eq!(app.inbox("u_ada").await[0].event_type, "org.member.role_changed");
     }
 

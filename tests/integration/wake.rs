@@ -22,7 +22,7 @@ async fn each_is_heard(app: &App, dispatcher: &Dispatcher, story: &str) {
     let before = app.pigeons.arrived().len();
     for n in 1..=5 {
         let notice = PigeonAlone { text: "x".into() }.about(format!("{story} {n}"));
-        dispatcher.enqueue(notice.to(["u_ada"])).await.unwrap();
+        let _ = dispatcher.enqueue(notice.to(["u_ada"])).await.unwrap();
         app.eventually(async || app.pigeons.arrived().len() == before + n)
             .await;
         app.eventually(async || app.database.deliveries("state <> 'delivered'").await == 0)

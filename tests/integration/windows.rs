@@ -37,7 +37,7 @@ both_databases! {
 
     async fn a_window_of_a_notification_that_came_too_late_is_released(app: App) {
         let seed = || SeedOffered { text: "x".into() }.about("a").to(["u_ada"]);
-        app.dispatcher.enqueue(seed()).await.unwrap();
+        let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         app.database.change_deliveries("expires_at = {earlier(1)}").await;
         app.dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'expired'").await, 1);
@@ -62,7 +62,7 @@ both_databases! {
         let report = app.dispatcher.dispatch(door()).await.unwrap();
         assert_eq!((report.suppressed_addresses, report.unreachable), (1, 1));
         assert_eq!(app.dispatcher.dispatch(door()).await.unwrap().deduped, 1);
-        app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         app.choose("u_ada", "loft", "pigeon", Choice::Off).await;
         app.dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'suppressed' and user_id = 'u_ada'").await, 1);
@@ -71,7 +71,7 @@ both_databases! {
     }
 
     async fn a_cancelled_notification_gives_its_window_back(app: App) {
-        app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         cancel(&app).await;
         assert_eq!(app.dispatcher.dispatch(alone("u_ada")).await.unwrap().sent, 1);
     }
@@ -79,7 +79,7 @@ both_databases! {
     async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach(app: App) {
         // The inbox row stands.
         let with_inbox = || PigeonExpected::default().about("a").to(["u_new"]);
-        app.dispatcher.dispatch(with_inbox()).await.unwrap();
+        let _ = app.dispatcher.dispatch(with_inbox()).await.unwrap();
         assert_eq!(app.dispatcher.dispatch(with_inbox()).await.unwrap().deduped, 1);
         // The mail went out, the device is unreachable.
         let two = || MailOrPush {}.about("a").to(["u_bob"]);
@@ -102,7 +102,7 @@ both_databases! {
         let builder = app.builder().with(lost).tune(&PIGEON, |its| its.most_attempts(12).max_lost_answers(12));
         let dispatcher = builder.build().unwrap();
         let alone = || PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
-        dispatcher.dispatch(alone()).await.unwrap();
+        let _ = dispatcher.dispatch(alone()).await.unwrap();
         for _ in 0..11 {
             app.database.advance_deliveries().await;
             assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
@@ -139,7 +139,7 @@ async fn hold(app: &App) -> Transaction<'static, Postgres> {
 fn a_window_that_somebody_held_is_released_by_any_process_that_delivers() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
-        app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         let holder = hold(&app).await;
         refusing(&app).deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'dead'").await, 1);
@@ -157,7 +157,7 @@ fn a_window_that_somebody_held_is_released_by_any_process_that_delivers() {
 fn a_window_that_somebody_held_while_its_notification_was_cancelled_is_released_by_any_worker() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
-        app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         let holder = hold(&app).await;
         cancel(&app).await;
         assert_eq!(app.database.count("notification_dedup").await, 1);
@@ -173,7 +173,7 @@ fn a_window_that_somebody_held_while_its_notification_was_cancelled_is_released_
 fn a_window_that_was_renewed_by_whoever_held_it_stays() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
-        app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
+        let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         let mut holder = hold(&app).await;
         refusing(&app).deliver_due(10).await.unwrap();
         sqlx::query("update campanile.notification_dedup set notification_id = gen_random_uuid()")

@@ -26,7 +26,7 @@ async fn enqueue(app: &App, users: usize) {
         app.address(user, "pigeon", "tower").await;
     }
     let notice = PigeonExpected::default().to(&users);
-    app.dispatcher.enqueue(notice).await.unwrap();
+    let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
 /// A worker of this process and what ends it.
@@ -63,7 +63,7 @@ both_databases! {
         enqueue(&app, 30).await;
         let (run, stop) = start(&app, app.pigeons.clone());
         app.eventually(async || app.pigeons.arrived().len() == 30).await;
-        app.dispatcher.enqueue(PigeonExpected::default().about("later").to(["u_1"])).await.unwrap();
+        let _ = app.dispatcher.enqueue(PigeonExpected::default().about("later").to(["u_1"])).await.unwrap();
         app.eventually(async || app.pigeons.arrived().len() == 31).await;
         stop.notify_one();
         run.await.unwrap();

@@ -99,13 +99,13 @@ both_databases! {
         app.eventually(async || app.dispatcher.workers().await.unwrap().len() == 10).await;
         // Enough for the bad one to take its share.
         for n in 0..10 {
-            app.dispatcher.enqueue(to(&n.to_string(), &users[..30])).await.unwrap();
+            let _ = app.dispatcher.enqueue(to(&n.to_string(), &users[..30])).await.unwrap();
         }
         app.eventually(async || bad.asked() > 0).await;
         let first = bad.asked();
         app.eventually(async || paused(&app.dispatcher).await == (1, false)).await;
         for n in 10..20 {
-            app.dispatcher.enqueue(to(&n.to_string(), &users[..30])).await.unwrap();
+            let _ = app.dispatcher.enqueue(to(&n.to_string(), &users[..30])).await.unwrap();
         }
         // What the bad one had taken comes back within the first pause, ten seconds.
         app.eventually(async || {
@@ -144,7 +144,7 @@ both_databases! {
         assert_eq!(good.dispatcher.deliver_due(10).await.unwrap().sent, 2);
         // A probe is one call, and one that nobody answers shows nothing.
         for (subject, verdict) in [("c", Verdict::misconfigured("no licence")), ("d", Verdict::unknown("no answer")), ("e", Verdict::retry("busy"))] {
-            app.dispatcher.enqueue(ada(subject)).await.unwrap();
+            let _ = app.dispatcher.enqueue(ada(subject)).await.unwrap();
             bad.say(verdict);
             advance_probes(&app).await;
             let asked = bad.asked();
@@ -168,7 +168,7 @@ both_databases! {
         let all: Vec<_> = (0..2).map(|_| Process::bad(&app)).collect();
         let workers: Vec<_> = all.iter().map(|its| Running::start(&its.dispatcher)).collect();
         app.eventually(async || app.dispatcher.workers().await.unwrap().len() == 2).await;
-        app.dispatcher.enqueue(to("a", &users)).await.unwrap();
+        let _ = app.dispatcher.enqueue(to("a", &users)).await.unwrap();
         app.eventually(async || {
             app.database.change_deliveries("run_at = {earlier(1)} where state = 'pending' and run_at > {now}").await;
             paused(&app.dispatcher).await.1
@@ -190,7 +190,7 @@ both_databases! {
 
     async fn an_operators_resume_ends_the_pauses_of_single_processes_too(app: App) {
         let bad = Process::bad(&app);
-        bad.dispatcher.dispatch(ada("a")).await.unwrap();
+        let _ = bad.dispatcher.dispatch(ada("a")).await.unwrap();
         assert_eq!(paused(&app.dispatcher).await, (1, true));
         bad.say(Verdict::accepted());
         // From another process, as the command line is.
@@ -210,7 +210,7 @@ both_databases! {
         }));
         let builder = app.builder().with(pigeons);
         let dispatcher = builder.tune(&campanile_pigeon::PIGEON, |policy| policy.max_lost_answers(1)).build().unwrap();
-        dispatcher.dispatch(ada("a")).await.unwrap();
+        let _ = dispatcher.dispatch(ada("a")).await.unwrap();
         advance_probes(&app).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'unknown'").await, 1);

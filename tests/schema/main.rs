@@ -83,7 +83,7 @@ both_databases! {
         for number in 0..30 {
             let event = PigeonExpected { title: number.to_string(), text: "-".into() };
             let notice = event.about(number.to_string()).in_org("org_1").to(["u_ada"]);
-            app.dispatcher.enqueue(notice).await.unwrap();
+            let _ = app.dispatcher.enqueue(notice).await.unwrap();
         }
         let address = serve(&app).await;
         // It leaves what it found where it runs.

@@ -43,6 +43,22 @@ pub struct RoleChanged {
     pub new_role: Role,
 }
 
+/// A gate is open, ajar or shut.
+#[notifiable_event(
+    "loft.gate.moved",
+    category = "loft",
+    dedup(window = "60s", by(subject, position), until = changed),
+    channels(
+        INBOX(title = "The gate is {{ position }}", body = "-"),
+        PIGEON(scroll = "{{ position }}"),
+    )
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct GateMoved {
+    pub position: String,
+}
+
 /// A payment is overdue.
 #[notifiable_event(
     "org.billing.past_due",
@@ -80,6 +96,7 @@ pub struct PastDue {
         PUSH(title = "Password changed", body = "From {{ device.name }}."),
     ),
     critical = EMAIL,
+    example = PasswordChanged { device: Device { name: "laptop".into() } },
 )]
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -142,6 +159,21 @@ pub enum Unit {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Listed {
+    pub names: Vec<String>,
+}
+
+/// A list was shared; the mail names its first entry, and cannot be rendered without one.
+#[notifiable_event(
+    "lab.list.shared",
+    category = "loft",
+    channels(
+        INBOX(title = "A list of {{ names | length }}", body = "-"),
+        EMAIL(subject = "{{ names[0] }}", html = "<p>{{ names | join(', ') }}</p>"),
+    )
+)]
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct ListShared {
     pub names: Vec<String>,
 }
 

@@ -57,7 +57,7 @@ fn notifications_deliveries_and_attempts_are_counted_by_what_became_of_them() {
                 text: "canary-text".into(),
             };
             let notice = expected.to(users).to(["u_canary_nowhere", "u_canary_mute"]);
-            dispatcher.dispatch(notice).await.unwrap();
+            let _ = dispatcher.dispatch(notice).await.unwrap();
         }
         let figures = look();
         check(
@@ -123,7 +123,8 @@ fn a_running_worker_measures_what_waits_and_which_channel_is_paused() {
             .pause_channel("pigeon", "canary-reason")
             .await
             .unwrap();
-        app.dispatcher
+        let _ = app
+            .dispatcher
             .enqueue(alone_to(&["u_canary", "u_canary_b", "u_canary_c"]))
             .await
             .unwrap();
@@ -174,7 +175,7 @@ fn a_lease_that_is_taken_over_is_counted_once_where_it_was_lost_and_once_where_i
         let builder = builder.lease(Duration::from_millis(600));
         let builder = builder.tune(&PIGEON, |its| its.concurrency(1));
         let slow = builder.build().unwrap();
-        slow.enqueue(alone_to(&["u_canary"])).await.unwrap();
+        let _ = slow.enqueue(alone_to(&["u_canary"])).await.unwrap();
         let working = slow.clone();
         let share = tokio::spawn(async move { working.deliver_due(10).await.unwrap() });
         app.eventually(async || pigeons.aloft.now() == 1).await;

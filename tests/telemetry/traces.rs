@@ -78,7 +78,7 @@ fn an_attempt_that_is_made_later_is_linked_to_the_dispatch_it_comes_from() {
         app.address("u_canary", "pigeon", "canary-address").await;
         let (request, context) = request();
         let enqueued = app.dispatcher.enqueue(notice()).instrument(request);
-        enqueued.await.unwrap();
+        let _ = enqueued.await.unwrap();
         // `traceparent` as https://www.w3.org/TR/trace-context/ has it.
         let traceparent = format!("00-{}-{}-01", context.trace_id(), context.span_id());
         assert_eq!(stored(&app).await, Some(traceparent));
@@ -122,7 +122,7 @@ fn a_dispatch_outside_of_a_trace_stores_none_and_its_attempt_is_linked_to_nothin
     alone(async |app| {
         spans().reset();
         app.address("u_canary", "pigeon", "canary-address").await;
-        app.dispatcher.enqueue(notice()).await.unwrap();
+        let _ = app.dispatcher.enqueue(notice()).await.unwrap();
         assert_eq!(stored(&app).await, None);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
         assert!(attempt(&app).await.links.links.is_empty());

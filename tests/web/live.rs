@@ -112,7 +112,7 @@ both_databases! {
         let mut ada = site.listen("u_ada").await;
         each_database!(&site.app.database.database, |pool| {
             let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
-            site.app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
+            let _ = site.app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
             // On SQLite nobody else can write meanwhile.
             if site.app.database.kind == Kind::Postgres {
                 site.tell("u_ada", "early").await;
@@ -131,7 +131,7 @@ both_databases! {
         let table = "alter table {campanile}notifications";
         each_database!(&site.app.database.database, |pool| {
             let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
-            site.app.dispatcher.enqueue_in(&mut transaction, notice("hidden", "u_ada")).await.unwrap();
+            let _ = site.app.dispatcher.enqueue_in(&mut transaction, notice("hidden", "u_ada")).await.unwrap();
             let hide = site.app.database.database.sql(&format!("{table} rename column action_url to hidden"));
             transaction.execute(hide).await.unwrap();
             transaction.commit().await.unwrap();
@@ -146,7 +146,7 @@ both_databases! {
         let mut ada = site.listen("u_ada").await;
         each_database!(&site.app.database.database, |pool| {
             let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
-            site.app.dispatcher.enqueue_in(&mut transaction, notice("invited", "u_ada")).await.unwrap();
+            let _ = site.app.dispatcher.enqueue_in(&mut transaction, notice("invited", "u_ada")).await.unwrap();
             transaction.commit().await.unwrap();
         });
         site.app.dispatcher.announce_commit();

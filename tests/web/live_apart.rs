@@ -97,7 +97,7 @@ fn a_look_is_as_many_statements_for_many_connections_as_for_one() {
                 text: "-".into(),
             };
             let notice = campanile::NotifiableEvent::about(event, round).to(users.clone());
-            elsewhere.app.dispatcher.enqueue(notice).await.unwrap();
+            let _ = elsewhere.app.dispatcher.enqueue(notice).await.unwrap();
             site.app.dispatcher.announce_commit();
             for listener in &mut listeners {
                 assert_eq!(listener.hear().await, format!("created {round}"));

@@ -156,7 +156,7 @@ impl Site {
             text: "-".into(),
         };
         let notice = event.about(format!("{title}{org}")).in_org(org).to([user]);
-        self.app.dispatcher.enqueue(notice).await.unwrap();
+        let _ = self.app.dispatcher.enqueue(notice).await.unwrap();
         self.app.inbox(user).await[0].id.to_string()
     }
 

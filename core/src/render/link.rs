@@ -1,6 +1,6 @@
 //! A **link** is one that a browser may follow from an inbox or a mail; no other is stored.
 
-use html5gum::{State, Token, Tokenizer};
+use html5gum::{DefaultEmitter, StartTag, State, Token, Tokenizer};
 use url::Url;
 
 /// The longest link, in bytes.
@@ -63,25 +63,40 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Refuses HTML with a link that runs code, read as a browser reads it: an author's `href="{{ url }}"` escapes the quotes of
-/// a payload, but not its scheme.
+/// The same HTML without the links that run code, read as a browser reads it: an author's `href="{{ url }}"` escapes the
+/// quotes of a payload, but not its scheme. What they stood around stays, as text.
 ///
 /// Other links are let through, relative and `cid:` ones too: the markup is the author's.
-pub(super) fn no_link_runs_code(html: &str) -> Result<(), String> {
-    let mut tokens = Tokenizer::new(html);
+pub(super) fn without_links_that_run_code(html: String) -> Result<String, String> {
+    let tags = cleaned_tags(&html);
+    if tags.is_empty() {
+        return Ok(html);
+    }
+    let mut clean = String::with_capacity(html.len());
+    let mut at = 0;
+    for tag in tags {
+        clean.push_str(html.get(at..tag.span.start).ok_or(STAYS)?);
+        write_tag(&mut clean, &tag);
+        at = tag.span.end;
+    }
+    clean.push_str(html.get(at..).ok_or(STAYS)?);
+    if cleaned_tags(&clean).is_empty() {
+        Ok(clean)
+    } else {
+        Err(STAYS.to_owned())
+    }
+}
+
+const STAYS: &str = "a link in it runs code, and cannot be left out";
+
+/// The tags that have a link that runs code, without it.
+fn cleaned_tags(html: &str) -> Vec<StartTag<usize>> {
+    let mut tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span());
+    let mut tags = Vec::new();
     while let Some(Ok(token)) = tokens.next() {
-        let Token::StartTag(tag) = token else {
+        let Token::StartTag(mut tag) = token else {
             continue;
         };
-        for (name, value) in &tag.attributes {
-            if let Ok(name @ ("href" | "src" | "action" | "formaction" | "xlink:href")) =
-                str::from_utf8(name)
-                && let Some(scheme) = scheme_of_code(value)
-                && (scheme, name) != ("data:", "src")
-            {
-                return Err(format!("the link in `{name}` is `{scheme}`; {KNOWN}"));
-            }
-        }
         // What looks like a tag in these is none.
         match tag.name.as_slice() {
             b"title" | b"textarea" => tokens.set_state(State::RcData),
@@ -89,8 +104,37 @@ pub(super) fn no_link_runs_code(html: &str) -> Result<(), String> {
             b"script" => tokens.set_state(State::ScriptData),
             _ => {}
         }
+        let before = tag.attributes.len();
+        tag.attributes
+            .retain(|name, value| !runs_code(name, &value.value));
+        if tag.attributes.len() < before {
+            tags.push(tag);
+        }
     }
-    Ok(())
+    tags
+}
+
+fn runs_code(attribute: &[u8], value: &[u8]) -> bool {
+    let is_link = matches!(
+        attribute,
+        b"href" | b"src" | b"action" | b"formaction" | b"xlink:href"
+    );
+    is_link && scheme_of_code(value).is_some_and(|scheme| (scheme, attribute) != ("data:", b"src"))
+}
+
+fn write_tag(html: &mut String, tag: &StartTag<usize>) {
+    html.push('<');
+    html.push_str(&String::from_utf8_lossy(&tag.name));
+    for (name, value) in &tag.attributes {
+        let value = String::from_utf8_lossy(value);
+        let value = value.replace('&', "&amp;").replace('"', "&quot;");
+        html.push(' ');
+        html.push_str(&String::from_utf8_lossy(name));
+        html.push_str("=\"");
+        html.push_str(&value);
+        html.push('"');
+    }
+    html.push_str(if tag.self_closing { " />" } else { ">" });
 }
 
 /// The scheme of a link, if it is one that runs code.
@@ -151,8 +195,12 @@ mod tests {
         assert!(check(&long).unwrap_err().contains("longer than"));
     }
 
+    fn cleaned(html: &str) -> String {
+        without_links_that_run_code(html.to_owned()).unwrap()
+    }
+
     #[test]
-    fn a_link_in_html_that_runs_code_is_refused_however_it_is_written() {
+    fn a_link_in_html_that_runs_code_is_left_out_however_it_is_written() {
         for bad in [
             r#"<a href="javascript:alert(1)">x</a>"#,
             "<a href='javascript:alert(1)'>x</a>",
@@ -175,12 +223,27 @@ mod tests {
             "<svg><a xlink:href='javascript:1'>x</a></svg>",
             "<a href='data:text/html,x'>x</a>",
         ] {
-            assert!(no_link_runs_code(bad).is_err(), "{bad}");
+            let clean = cleaned(bad);
+            assert_ne!(clean, bad);
+            // Read again, there is nothing left to leave out.
+            assert_eq!(cleaned(&clean), clean, "{bad}");
         }
-        assert_eq!(
-            no_link_runs_code("<a href=' JavaScript:alert(1)'>x</a>").unwrap_err(),
-            "the link in `href` is `javascript:`; a link is `https://..`, `mailto:..` or an absolute path `/..`"
-        );
+    }
+
+    #[test]
+    fn what_stands_around_a_link_that_is_left_out_stays() {
+        for (html, clean) in [
+            (
+                "<p>é <a class='b' href=\"javascript:1\" title='say \"a & b\"'>Bob</a> ü</p>",
+                "<p>é <a class=\"b\" title=\"say &quot;a &amp; b&quot;\">Bob</a> ü</p>",
+            ),
+            (
+                "<a href='vbscript:x'>1</a><a href='/2'>2</a><img src=javascript:x />",
+                "<a>1</a><a href='/2'>2</a><img />",
+            ),
+        ] {
+            assert_eq!(cleaned(html), clean);
+        }
     }
 
     #[test]
@@ -201,7 +264,7 @@ mod tests {
             "<img src='data:image/png;base64,AA=='><img src='cid:logo'>",
             "1 < 2 <",
         ] {
-            assert_eq!(no_link_runs_code(good), Ok(()), "{good}");
+            assert_eq!(cleaned(good), good);
         }
     }
 }

@@ -100,18 +100,30 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     }
 }
 
+/// What becomes of a text that is larger than [`LARGEST_PART`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overflow {
+    Refuse,
+    /// Its beginning is enough: the part is cut much shorter anyway.
+    Cut,
+}
+
 /// Renders one template, within [`FUEL`] and [`LARGEST_PART`].
 pub(super) fn render(
     templates: &Environment<'static>,
     name: &str,
     context: &Value,
+    overflow: Overflow,
 ) -> Result<String, String> {
     let mut out = Capped(Vec::new());
     let template = templates
         .get_template(name)
         .map_err(|error| describe(&error))?;
     match template.render_captured_to(context.clone(), &mut out) {
-        Ok(_) => Ok(String::from_utf8(out.0).expect("a template writes UTF-8")),
+        Ok(_) => Ok(out.into_text()),
+        Err(error) if error.kind() == ErrorKind::WriteFailure && overflow == Overflow::Cut => {
+            Ok(out.into_text())
+        }
         Err(error) if error.kind() == ErrorKind::WriteFailure => {
             Err(format!("it is larger than {LARGEST_PART} bytes"))
         }
@@ -136,13 +148,27 @@ fn describe(error: &Error) -> String {
 /// A writer that refuses to grow beyond [`LARGEST_PART`]: fuel counts instructions, not bytes.
 struct Capped(Vec<u8>);
 
+impl Capped {
+    /// What was written, up to the last whole character.
+    fn into_text(self) -> String {
+        String::from_utf8(self.0).unwrap_or_else(|error| {
+            let whole = error.utf8_error().valid_up_to();
+            let mut bytes = error.into_bytes();
+            bytes.truncate(whole);
+            String::from_utf8(bytes).expect("it is valid up to there")
+        })
+    }
+}
+
 impl io::Write for Capped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LARGEST_PART {
+        let room = LARGEST_PART - self.0.len();
+        if room == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        let written = bytes.len().min(room);
+        self.0.extend_from_slice(&bytes[..written]);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -164,7 +190,13 @@ mod tests {
     fn rendered(name: &str, source: &'static str, payload: &serde_json::Value) -> String {
         let mut templates = environment();
         add(&mut templates, name.to_owned(), source).unwrap();
-        render(&templates, name, &Value::from(Serde(payload))).unwrap()
+        render(
+            &templates,
+            name,
+            &Value::from(Serde(payload)),
+            Overflow::Refuse,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -212,7 +244,8 @@ mod tests {
         let source = "{{ x | map(name) | join }}";
         add(&mut templates, "part.html".into(), source).unwrap();
         let payload = json!({ "x": ["<b>"], "name": "safe" });
-        let error = render(&templates, "part.html", &Value::from(Serde(&payload))).unwrap_err();
+        let context = Value::from(Serde(&payload));
+        let error = render(&templates, "part.html", &context, Overflow::Refuse).unwrap_err();
         assert!(error.contains("unknown filter"), "{error}");
     }
 
@@ -251,6 +284,17 @@ mod tests {
             rendered("part.html", source, &payload),
             "|True|1.5|[&#x27;&lt;&#x27;]"
         );
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_that_is_too_large_is_enough_where_it_is_cut_anyway() {
+        let mut templates = environment();
+        add(&mut templates, "part.txt".into(), "{{ x }}{{ x }}").unwrap();
+        let context = Value::from(Serde(&json!({ "x": "é".repeat(LARGEST_PART / 3) })));
+        let text = render(&templates, "part.txt", &context, Overflow::Cut).unwrap();
+        assert_eq!(text, "é".repeat(LARGEST_PART / 2));
+        let refusal = render(&templates, "part.txt", &context, Overflow::Refuse).unwrap_err();
+        assert!(refusal.contains("larger than 1048576 bytes"), "{refusal}");
     }
 
     #[test]

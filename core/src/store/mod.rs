@@ -47,7 +47,10 @@ pub(crate) struct DispatchRow {
     pub(crate) org_id: Option<String>,
     pub(crate) payload: String,
     pub(crate) content: String,
+    /// By what its window is found.
     pub(crate) dedup_key: String,
+    /// For what its window is open, where the keys of one subject share one.
+    pub(crate) variant: Option<String>,
     /// Zero: nothing is a repeat, and no window is opened.
     pub(crate) window: Duration,
     /// How long its remote deliveries are worth sending.
@@ -71,6 +74,8 @@ pub(crate) struct Candidate {
     /// Index into [`Batch::dispatches`].
     pub(crate) dispatch: usize,
     pub(crate) notification_id: Uuid,
+    /// How many of the batch claim the same window before it, for another key each.
+    pub(crate) turn: usize,
     pub(crate) user_id: String,
     /// The channels that get it, each with an id for its delivery.
     pub(crate) deliveries: Vec<(Uuid, &'static str)>,
@@ -144,13 +149,15 @@ impl Admission {
 }
 
 impl Batch {
-    /// Cuts the batch into pieces of at most `size` candidates, each with the dispatches it needs.
+    /// Cuts the batch into pieces of at most `size` candidates, each with the dispatches it needs. One piece claims a window
+    /// at most once.
     pub(crate) fn chunks(self, size: usize) -> Vec<Self> {
-        if self.candidates.len() <= size {
+        if self.candidates.len() <= size && self.candidates.iter().all(|its| its.turn == 0) {
             return vec![self];
         }
         self.candidates
-            .chunks(size)
+            .chunk_by(|left, right| left.turn == right.turn)
+            .flat_map(|turn| turn.chunks(size))
             .map(|candidates| {
                 let mut chunk = Self::default();
                 let mut positions = HashMap::new();
@@ -171,23 +178,35 @@ impl Batch {
             .collect()
     }
 
-    /// Of two candidates for one window the first stays: one statement cannot claim a row twice. The rest is sorted, also
-    /// across chunks: two writers that lock the same rows in different orders deadlock.
+    /// Of two candidates for one window and key in a row the first stays: one statement cannot claim a row twice. One for
+    /// another key of the same window has its turn afterwards. What stays is sorted, also across chunks: two writers that
+    /// lock the same rows in different orders deadlock. A later turn locks no row that its first did not lock.
     pub(crate) fn settle_repeats(&mut self) {
         let dispatches = &self.dispatches;
-        let mut claimed = HashSet::new();
-        self.candidates.retain(|candidate| {
+        let mut last = HashMap::new();
+        self.candidates.retain_mut(|candidate| {
             let dispatch = &dispatches[candidate.dispatch];
-            dispatch.window.is_zero()
-                || claimed.insert((
-                    dispatch.event_type,
-                    dispatch.dedup_key.clone(),
-                    candidate.user_id.clone(),
-                ))
+            if dispatch.window.is_zero() {
+                return true;
+            }
+            let window = (
+                dispatch.event_type,
+                dispatch.dedup_key.as_str(),
+                candidate.user_id.clone(),
+            );
+            let variant = dispatch.variant.as_deref();
+            match last.get(&window) {
+                Some((before, _)) if *before == variant => return false,
+                Some((_, turn)) => candidate.turn = turn + 1,
+                None => {}
+            }
+            last.insert(window, (variant, candidate.turn));
+            true
         });
         let key = |candidate: &Candidate| {
             let dispatch = &dispatches[candidate.dispatch];
-            (dispatch.event_type, dispatch.dedup_key.as_str())
+            let key = (dispatch.event_type, dispatch.dedup_key.as_str());
+            (candidate.turn, key)
         };
         self.candidates
             .sort_by(|left, right| (key(left), &left.user_id).cmp(&(key(right), &right.user_id)));

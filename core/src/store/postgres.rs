@@ -19,7 +19,9 @@ pub(super) const BEGIN: &str = "BEGIN";
 ///   it bounds the wait for a lock, for this statement: a key may be held by a host's open transaction.
 /// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` passes
 ///   over open windows without locking or rewriting their rows; the conflict clause still decides. The clock is
-///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it.
+///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it. A window with a
+///   variant is open for that one only; it is locked in any case, as a later statement of the transaction may claim it for
+///   another one.
 /// * `admission` is who is not a repeat. It is asked for by `(.. in (..)) is true`, which the planner answers with a hash
 ///   table; as a join it would go by its guess of a few rows, and compare each with each.
 /// * A dispatch row is kept for the sake of its remote deliveries, which share its content.
@@ -28,14 +30,14 @@ pub(super) const BEGIN: &str = "BEGIN";
 const HEAD: &str = "\
 with dispatch as materialized (
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload::jsonb as payload,
-        d.content::jsonb as content, d.dedup_key, d.window_micros, d.expires_micros, d.trace_context, d.n
+        d.content::jsonb as content, d.dedup_key, d.window_micros, d.expires_micros, d.trace_context, d.variant, d.n
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-            $22::bigint[], $23::text[]) with ordinality as d(dispatch_id, event_type, category, subject_id, org_id, payload,
-            content, dedup_key, window_micros, expires_micros, trace_context, n)
+            $22::bigint[], $23::text[], $25::text[]) with ordinality as d(dispatch_id, event_type, category, subject_id, org_id,
+            payload, content, dedup_key, window_micros, expires_micros, trace_context, variant, n)
     cross join (select case when $19::text is not null then set_config('lock_timeout', $19, true) end) as bounded
 ),
 candidate as materialized (
-    select c.notification_id, c.user_id, d.n, d.event_type, d.dedup_key, d.window_micros
+    select c.notification_id, c.user_id, d.n, d.event_type, d.dedup_key, d.window_micros, d.variant
     from unnest($10::bigint[], $11::uuid[], $12::text[]) as c(n, notification_id, user_id)
     join dispatch d on d.n = c.n
 ),
@@ -45,17 +47,18 @@ planned as materialized (
 ),
 claimed as (
     insert into campanile.notification_dedup as held
-        (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id)
+        (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id, variant)
     select c.event_type, c.dedup_key, c.user_id, clock_timestamp(),
-        clock_timestamp() + c.window_micros * interval '1 microsecond', c.notification_id
+        clock_timestamp() + c.window_micros * interval '1 microsecond', c.notification_id, c.variant
     from candidate c
-    where c.window_micros > 0 and {closed}
+    where c.window_micros > 0 and (c.variant is not null or {closed})
     order by c.event_type collate \"C\", c.dedup_key collate \"C\", c.user_id collate \"C\"
     on conflict (event_type, dedup_key, recipient_user_id) do update set
         fired_at = clock_timestamp(),
         window_ends_at = clock_timestamp() + (excluded.window_ends_at - excluded.fired_at),
-        notification_id = excluded.notification_id
-    where held.window_ends_at <= clock_timestamp()
+        notification_id = excluded.notification_id,
+        variant = excluded.variant
+    where held.window_ends_at <= clock_timestamp() or held.variant is distinct from excluded.variant
     returning notification_id
 ),
 admission as materialized (
@@ -179,13 +182,8 @@ pub(crate) async fn write(
         .flat_map(|its| {
             let pairs = its.deliveries.iter();
             pairs.map(move |(id, channel)| {
-                (
-                    its.notification_id,
-                    *id,
-                    *channel,
-                    ordinal(its),
-                    its.user_id.as_str(),
-                )
+                let user = its.user_id.as_str();
+                (its.notification_id, *id, *channel, ordinal(its), user)
             })
         })
         .collect();
@@ -218,6 +216,7 @@ pub(crate) async fn write(
         .bind(column(dispatches, super::DispatchRow::expires_after_micros))
         .bind(column(dispatches, |row| row.trace_context.as_deref()))
         .bind(lease.claim)
+        .bind(column(dispatches, |row| row.variant.as_deref()))
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();

@@ -34,7 +34,7 @@ with dispatch as materialized (
         value ->> 'category' as category, value ->> 'subject_id' as subject_id, value ->> 'org_id' as org_id,
         value ->> 'payload' as payload, value ->> 'content' as content, value ->> 'dedup_key' as dedup_key,
         value ->> 'window_micros' as window_micros, value ->> 'expires_micros' as expires_micros,
-        value ->> 'trace_context' as trace_context
+        value ->> 'trace_context' as trace_context, value ->> 'variant' as variant
     from json_each($1)
 ),
 given as materialized (
@@ -45,13 +45,14 @@ given as materialized (
 
 const CLAIM: &str = "\
 insert into notification_dedup as held
-    (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id)
-select d.event_type, d.dedup_key, g.user_id, {now}, {now} + d.window_micros, g.notification_id
+    (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id, variant)
+select d.event_type, d.dedup_key, g.user_id, {now}, {now} + d.window_micros, g.notification_id, d.variant
 from given g join dispatch d on d.n = g.n
 where d.window_micros > 0
 on conflict (event_type, dedup_key, recipient_user_id) do update set
-    fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id
-where held.window_ends_at <= excluded.fired_at
+    fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id,
+    variant = excluded.variant
+where held.window_ends_at <= excluded.fired_at or held.variant is not excluded.variant
 returning notification_id";
 
 const DISPATCH: &str = "\
@@ -265,6 +266,7 @@ fn dispatches(batch: &Batch) -> String {
             "subject_id": row.subject_id, "org_id": row.org_id, "payload": row.payload, "content": row.content,
             "dedup_key": row.dedup_key, "window_micros": row.window_micros(),
             "expires_micros": row.expires_after_micros(), "trace_context": row.trace_context,
+            "variant": row.variant,
         })
     }))
 }

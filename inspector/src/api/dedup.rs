@@ -44,10 +44,10 @@ pub(crate) struct Which {
 pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<Entry>>, Problem> {
     let database = inspector.dispatcher().database();
     let statement = database.sql(&format!(
-        "select event_type, dedup_key, recipient_user_id, {{micros(fired_at)}} as fired_at, \
+        "select event_type, coalesce(variant, dedup_key) as dedup_key, recipient_user_id, {{micros(fired_at)}} as fired_at, \
          {{micros(window_ends_at)}} as window_ends_at, {{micros(clock.now)}} as now \
          from {{campanile}}notification_dedup cross join (select {{now}} as now) as clock \
-         order by fired_at desc, event_type, dedup_key, recipient_user_id limit {MOST}"
+         order by fired_at desc, event_type, 2, recipient_user_id limit {MOST}"
     ));
     let windows: Result<Vec<Entry>, sqlx::Error> = each_database!(database, |pool| {
         let rows = sqlx::query(statement)
@@ -88,7 +88,7 @@ pub(crate) async fn release(
     let database = inspector.dispatcher().database();
     let statement = database.sql(
         "delete from {campanile}notification_dedup \
-         where ($1 is null or event_type = $1) and ($2 is null or dedup_key = $2) \
+         where ($1 is null or event_type = $1) and ($2 is null or coalesce(variant, dedup_key) = $2) \
          and ($3 is null or recipient_user_id = $3)",
     );
     let released = each_database!(database, |pool| {

@@ -83,7 +83,7 @@ async fn wait_for_the_first_attempt(database: &TestDatabase, seconds: u32) {
         committed.push(tokio::spawn(async move {
             let event = PigeonAlone { text: "coo".into() };
             let notice = event.about(number).to(["u_ada"]);
-            here.enqueue(notice).await.expect("it can be stored");
+            let _ = here.enqueue(notice).await.expect("it can be stored");
             (number.to_string(), Instant::now())
         }));
     }
@@ -134,7 +134,7 @@ async fn wait_for_the_rescue(database: &TestDatabase) {
     let notice = PigeonAlone { text: "coo".into() }
         .about("lost")
         .to(["u_ada"]);
-    here.enqueue(notice).await.expect("it can be stored");
+    let _ = here.enqueue(notice).await.expect("it can be stored");
     let program = std::env::current_exe().expect("a program knows itself");
     let mut victim = tokio::process::Command::new(program)
         .args(["hang", &database.url])

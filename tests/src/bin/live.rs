@@ -75,7 +75,7 @@ async fn tell(dispatcher: &Dispatcher, users: u32, story: &str) {
         let notice = event
             .about(format!("{story} {number}"))
             .to([format!("u_{}", number % users)]);
-        dispatcher.enqueue(notice).await.expect("it can be stored");
+        let _ = dispatcher.enqueue(notice).await.expect("it can be stored");
     }
 }
 

@@ -85,7 +85,7 @@ pub async fn invite(
         .execute(&mut *transaction)
         .await?;
     let notice = Invited { by, role }.to([name.0]);
-    app.dispatcher.enqueue_in(&mut transaction, notice).await?;
+    let _ = app.dispatcher.enqueue_in(&mut transaction, notice).await?;
     transaction.commit().await?;
     Ok(Redirect::to("/"))
 }
@@ -107,7 +107,7 @@ pub async fn change_role(
             role,
         };
         let notice = changed.about(&name.0).to([&name.0]);
-        app.dispatcher.enqueue_in(&mut transaction, notice).await?;
+        let _ = app.dispatcher.enqueue_in(&mut transaction, notice).await?;
     }
     transaction.commit().await?;
     Ok(Redirect::to("/"))

@@ -34,7 +34,7 @@ pub struct Invited {
 #[notifiable_event(
     "team.role.changed",
     category = "team",
-    dedup(by(subject, role)),
+    dedup(by(subject, role), until = changed),
     channels(INBOX(title = "You are {{ role }} now", body = "{{ by }} changed your role."))
 )]
 pub struct RoleChanged {

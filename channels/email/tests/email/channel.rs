@@ -58,7 +58,7 @@ async fn an_events_own_document_and_text_are_sent_as_they_are() {
     let event = Left {
         name: "A & B".into(),
     };
-    app.dispatcher.dispatch(event.to(["ada"])).await.unwrap();
+    let _ = app.dispatcher.dispatch(event.to(["ada"])).await.unwrap();
 
     let [mail] = &mailer.asked()[..] else {
         panic!("one mail")
