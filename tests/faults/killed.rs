@@ -38,7 +38,7 @@ both_databases! {
         log_takeovers(&stage.database).await;
         stage.people(4).await;
         stage.provider.always(Behaviour::AcceptThenHold);
-        stage.enqueue(letter("taken over", 4)).await;
+        let _ = stage.enqueue(letter("taken over", 4)).await;
         let worker = stage.worker_as(|its| (its.lease_millis, its.mail_millis, its.attempt_millis) = (5_000, 120_000, 120_000));
         stage.provider.asked(0, 4).await;
         stage.provider.always(Behaviour::Accept);

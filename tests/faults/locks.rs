@@ -40,7 +40,7 @@ both_databases! {
     async fn a_window_is_renewed_at_its_end_by_one_of_many_who_fire_all_the_time(stage: Stage) {
         for round in rounds("G4", &stage) {
             let text = round.text("crossing");
-            stage.enqueue(sign(&text, 1)).await;
+            let _ = stage.enqueue(sign(&text, 1)).await;
             // A third of a second is left of its minute.
             stage.database.advance_clock(59_700_000).await;
             let renewed = Arc::new(AtomicBool::new(false));

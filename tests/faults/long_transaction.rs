@@ -88,7 +88,7 @@ fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_
         // The server's own housekeeping looks at pages too.
         let alone = "alter table campanile.notification_deliveries set (autovacuum_enabled = off)";
         stage.database.execute(alone).await;
-        stage.enqueue(letter("first", 1)).await;
+        let _ = stage.enqueue(letter("first", 1)).await;
         let fresh = pages_of_a_claim(&stage).await;
         let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
             unreachable!("the story is told on Postgres")
@@ -99,13 +99,13 @@ fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_
         for passed in PASS {
             stage.database.execute(passed).await;
         }
-        stage.enqueue(letter("beside it", 1)).await;
+        let _ = stage.enqueue(letter("beside it", 1)).await;
         let beside = pages_of_a_claim(&stage).await;
         reader.rollback().await.unwrap();
         // This one passes over them for the last time.
-        stage.enqueue(letter("after it", 1)).await;
+        let _ = stage.enqueue(letter("after it", 1)).await;
         pages_of_a_claim(&stage).await;
-        stage.enqueue(letter("long after it", 1)).await;
+        let _ = stage.enqueue(letter("long after it", 1)).await;
         let after = pages_of_a_claim(&stage).await;
         eprintln!(
             "pages of a claim: {fresh} at first, {beside} beside the transaction, {after} after it"

@@ -79,7 +79,7 @@ async fn heard_through(stage: &Stage, url: &str) {
     let elsewhere = builder.wake_up(WakeUp::Notify).build().unwrap();
     for time in 0..5 {
         let report = elsewhere.enqueue(bell(&format!("heard {time}"), 5)).await;
-        stage.keep(report.unwrap());
+        let _ = stage.keep(report.unwrap());
         stage.all_ended().await;
     }
     worker.stop().await;

@@ -38,7 +38,7 @@ both_databases! {
         assert_whole(&stage, &lines).await;
         stage.all_ended().await;
         // What this version leaves is delivered by the older one, and the other way round.
-        stage.enqueue(bell("for the older one", PEOPLE)).await;
+        let _ = stage.enqueue(bell("for the older one", PEOPLE)).await;
         stage.all_ended().await;
         older_worker.terminate().await;
         told_by(&stage, stage.older_dispatcher("for the newer one", PEOPLE), 5).await;

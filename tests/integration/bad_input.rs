@@ -153,7 +153,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({ "value": 1.0, "notes": [], "unit": { "Other": deep } }),
-            ..EventRequest::default()
+            dispatch_id: None,
         };
         assert_refused(&app, request, "INVALID_PAYLOAD", "`unit").await;
     }
@@ -218,7 +218,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({ "device": {} }),
-            ..EventRequest::default()
+            dispatch_id: None,
         };
         assert_refused(&app, request, "INVALID_PAYLOAD", "missing field `name`").await;
         let notice = campanile_tests::events::Listed { names: Vec::new() }.to(["u"]);
@@ -269,7 +269,7 @@ both_databases! {
             subject_id: None,
             org_id: None,
             payload: json!({}),
-            ..EventRequest::default()
+            dispatch_id: None,
         };
         let near = "did you mean `org.member.role_changed`?";
         assert_refused(&app, request("org.member.role_change"), "REGISTRY_MISS", near).await;

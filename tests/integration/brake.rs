@@ -31,6 +31,7 @@ async fn crowd(app: &App) -> Crowd {
         mails: Mails::Alone,
         pigeons: Pigeons::Arrive,
         mail_millis: 3_000,
+        lease_millis: 30_000,
         attempt_millis: 10_000,
         batch: 100,
         threads: 2,

@@ -52,6 +52,7 @@ both_databases! {
                 recipient_user_ids: vec!["u_ada".into()],
                 subject_id: None,
                 org_id: None,
+                dispatch_id: None,
                 payload: serde_json::from_str(payload).unwrap(),
             };
             assert_eq!(fire(&app, request).await, told, "{payload}");

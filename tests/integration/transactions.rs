@@ -372,11 +372,13 @@ fn two_transactions_that_call_twice_crosswise_are_told_to_try_again() {
         let notice = |subject: u32| app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
         let mut one = transaction_of(pool).await;
         let mut other = transaction_of(pool).await;
-        app.dispatcher
+        let _ = app
+            .dispatcher
             .enqueue_in(&mut one, notice(1))
             .await
             .unwrap();
-        app.dispatcher
+        let _ = app
+            .dispatcher
             .enqueue_in(&mut other, notice(2))
             .await
             .unwrap();

@@ -62,7 +62,7 @@ pub fn html(html: &str) {
 /// However long a server asks to wait, it is a number of seconds that can be reckoned with.
 #[cfg(feature = "resend")]
 pub fn retry_after(value: &str) {
-    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
     if let Some(wait) = crate::resend::retry_after::retry_after(value, now) {
         let digits = value.trim();
         if digits.bytes().all(|byte| byte.is_ascii_digit()) {
