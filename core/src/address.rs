@@ -32,7 +32,8 @@ const KEEP_NEWEST: &str = "\
 ///
 /// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
 /// and at most eight of a channel are under way at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
-/// deliveries wait and are tried again, and no other channel is held up.
+/// deliveries wait and are tried again, for as long as [`Policy::outage`](crate::policy::Policy::outage) says, and no other channel
+/// is held up.
 #[async_trait]
 pub trait AddressBook: Send + Sync + 'static {
     /// The addresses of each of these users on a channel, the one to be preferred first. A user without any may be left out.

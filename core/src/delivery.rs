@@ -216,11 +216,15 @@ impl Verdict {
         Some(error.class().unwrap_or(by_verdict))
     }
 
-    /// Whether the provider was not reached, or took no more calls: then nothing was tried.
+    /// Whether the provider was not reached, or took no more calls, or something of the app's own did not work, its address
+    /// book for example: then nothing was tried.
     pub(crate) fn tried_nothing(&self) -> bool {
         let class = self.error_class();
         matches!(self, Self::Retry { .. })
-            && matches!(class, Some(ErrorClass::Connect | ErrorClass::RateLimited))
+            && matches!(
+                class,
+                Some(ErrorClass::Connect | ErrorClass::RateLimited | ErrorClass::Internal)
+            )
     }
 
     /// The error, where there is one.

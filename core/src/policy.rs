@@ -94,7 +94,8 @@ impl Policy {
 
     /// How long a delivery waits while nothing can be tried: the provider cannot be reached
     /// ([`ErrorClass::Connect`](crate::delivery::ErrorClass::Connect)) or takes no more calls
-    /// ([`ErrorClass::RateLimited`](crate::delivery::ErrorClass::RateLimited)). Such a round uses no attempt. The time begins with
+    /// ([`ErrorClass::RateLimited`](crate::delivery::ErrorClass::RateLimited)), or the app's own address book does not answer
+    /// ([`ErrorClass::Internal`](crate::delivery::ErrorClass::Internal)). Such a round uses no attempt. The time begins with
     /// the first of them in a row; after it the delivery is dead, and its error says so. Default: 4 days.
     pub const fn outage(mut self, outage: Duration) -> Self {
         self.outage = outage;

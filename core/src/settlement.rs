@@ -127,10 +127,6 @@ impl Judged {
             Verdict::Unknown { .. } if policy.gives_up_after(self.lost_answers()) => {
                 ended(State::Unknown)
             }
-            // Something of the app's own did not work, its address book for example.
-            Verdict::Retry { error, .. } if error.class() == Some(ErrorClass::Internal) => {
-                (State::Waiting, jitter(policy, 1))
-            }
             Verdict::Retry { after, .. } if verdict.tried_nothing() => self.wait(policy, *after),
             Verdict::Retry { after, .. } => self.again(policy, *after, or_unknown(State::Dead)),
             Verdict::Unknown { .. } => self.again(policy, None, State::Unknown),
@@ -388,7 +384,8 @@ mod tests {
         let policy = Policy::new().most_attempts(3);
         let connect = DeliveryError::new("refused").with_class(ErrorClass::Connect);
         let limited = DeliveryError::new("slow down").with_status(429);
-        for error in [connect, limited] {
+        let book = DeliveryError::new("no answer").with_class(ErrorClass::Internal);
+        for error in [connect, limited, book] {
             let untried = || Ruling::Verdict(Verdict::retry(error.clone()));
             let mut waiting = delivery(90);
             waiting.past.uncounted = 80;
