@@ -6,7 +6,7 @@ use campanile_tests::outside::Mails;
 use campanile_tests::provider::Behaviour;
 use campanile_tests::{Kind, both_databases};
 
-use crate::committed::assert_whole;
+use crate::committed::{assert_nothing_of_what_failed, assert_whole};
 use crate::process::Process;
 use crate::rounds::{Round, processes, rounds};
 use crate::stage::Stage;
@@ -112,6 +112,7 @@ impl<'s> Play<'s> {
             worker.terminate().await;
         }
         assert_whole(stage, &lines).await;
+        assert_nothing_of_what_failed(stage, &lines).await;
     }
 }
 

@@ -41,4 +41,5 @@ mod clocks;
 mod terminated;
 mod long_transaction;
 mod forgotten;
+mod pruned;
 mod chaos;

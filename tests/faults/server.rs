@@ -7,7 +7,7 @@ use campanile_tests::database::{Fixture as _, run, run_on_own_server};
 use campanile_tests::outside::Mails;
 use campanile_tests::provider::Behaviour;
 
-use crate::committed::assert_whole;
+use crate::committed::{assert_nothing_of_what_failed, assert_whole};
 use crate::process::Process;
 use crate::rounds::{Round, rounds};
 use crate::stage::Stage;
@@ -30,6 +30,7 @@ async fn amid(stage: &Stage, round: &mut Round, fault: impl AsyncFnOnce(&mut Rou
     lines.extend(lines_until_done(&mut teller, 2).await);
     lines.extend(teller.kill().await);
     assert_whole(stage, &lines).await;
+    assert_nothing_of_what_failed(stage, &lines).await;
     // What was under way in the crash comes again after its lease; the worker is the one from before.
     stage.advance().await;
     stage.all_ended().await;

@@ -102,13 +102,17 @@ fn inside_a_transaction_of_the_host_it_is_the_same_two() {
         let campanile::database::Pool::Postgres(pool) = dispatcher.database().pool() else {
             panic!("this is Postgres");
         };
-        let mut transaction = pool.begin_with("BEGIN").await.unwrap();
-        let _ = proxy.take();
-        let _ = dispatcher
-            .enqueue_in(&mut transaction, expected("x", 500))
-            .await
-            .unwrap();
-        assert_eq!(proxy.take(), 2);
-        transaction.commit().await.unwrap();
+        // The statement of a host's transaction is one of its own, and prepared once.
+        for (subject, taken) in [("to prepare it", None), ("x", Some(2))] {
+            let mut transaction = pool.begin_with("BEGIN").await.unwrap();
+            let _ = proxy.take();
+            let _ = dispatcher
+                .enqueue_in(&mut transaction, expected(subject, 500))
+                .await
+                .unwrap();
+            let counted = proxy.take();
+            assert_eq!(taken.unwrap_or(counted), counted);
+            transaction.commit().await.unwrap();
+        }
     });
 }

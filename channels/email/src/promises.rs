@@ -71,6 +71,34 @@ pub fn retry_after(value: &str) {
     }
 }
 
+/// Whatever an SMTP server says when it refuses: only five codes speak of the address, only a bare 550 to the recipient is a
+/// suspicion, and what is stored of the words is short and holds no address.
+#[cfg(feature = "smtp")]
+pub fn smtp_refusal(code: u16, words: &str) {
+    use crate::mailer::Answer;
+    const OF_THE_ADDRESS: [&str; 5] = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"];
+    for (step, answer) in crate::smtp::judge_refusal(code, words) {
+        match &answer {
+            Answer::Bounced(_) => {
+                assert!(code >= 500, "{step}: {code} {words:?}");
+                assert!(matches!(step, "recipient" | "message"), "{step}: {words:?}");
+                let words = crate::redact::mask(words, &[]);
+                let found = OF_THE_ADDRESS.iter().any(|known| words.contains(known));
+                assert!(found, "{step}: {words:?}");
+            }
+            Answer::Suspected(_) => assert_eq!((step, code), ("recipient", 550), "{words:?}"),
+            Answer::Judged(_) => {}
+        }
+        let verdict = answer.verdict();
+        let error = verdict.error().expect("a refusal has an error").to_string();
+        assert!(error.chars().count() <= 500, "{error}");
+        assert!(
+            !error.contains('@') && !error.contains(char::is_control),
+            "{error:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -166,6 +194,46 @@ mod tests {
         prop_oneof![made, any::<String>()]
     }
 
+    /// Pieces of which an SMTP server's words are made.
+    #[cfg(feature = "smtp")]
+    fn replies() -> impl Strategy<Value = String> {
+        const PIECES: &[&str] = &[
+            "5.1.1",
+            "5.1.2",
+            "5.1.10",
+            "5.1.0",
+            "5.1.90",
+            "4.1.1",
+            "5.7.1",
+            "5.7.26",
+            "4.4.5",
+            "5.2.2",
+            "5.01.1",
+            "5..1",
+            "198.51.100.7",
+            "<ada@example.com>",
+            "relay",
+            "blocked using",
+            "sender verify failed",
+            "mailbox",
+            "quota",
+            "daily limit",
+            "no such user",
+            "\r\n",
+            "\0",
+            "\u{202e}",
+            "#",
+            "(",
+            ")",
+            ":",
+            "é",
+            "İ",
+        ];
+        let pieces = proptest::sample::select(PIECES);
+        let made = proptest::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.join(" "));
+        prop_oneof![made, any::<String>()]
+    }
+
     proptest! {
         #[test]
         fn a_mailbox_prints_to_itself_and_adds_nothing_to_a_header(text in mailboxes()) {
@@ -175,6 +243,12 @@ mod tests {
         #[test]
         fn any_html_becomes_a_document_and_text_or_nothing(html in documents()) {
             super::html(&html);
+        }
+
+        #[cfg(feature = "smtp")]
+        #[test]
+        fn any_refusal_of_a_server_is_judged_and_few_speak_of_the_address(code in 400_u16..600, words in replies()) {
+            super::smtp_refusal(code, &words);
         }
 
         #[cfg(feature = "resend")]

@@ -23,7 +23,7 @@ use crate::payload::{MAX_PAYLOAD, MAX_STORED_PAYLOAD, Payload};
 
 /// A page on which a link stands.
 fn page() -> Url {
-    Url::parse("https://app.example/inbox/1").expect("it is a URL")
+    Url::parse("https://app.example/items/1").expect("it is a URL")
 }
 
 /// A link that is stored is of an allowed scheme or stays on its site, holds no credentials, and is stored again as it is.

@@ -238,6 +238,32 @@ mod tests {
         }
     }
 
+    /// B14
+    #[test]
+    fn a_template_that_takes_too_many_steps_calls_itself_or_grows_too_large_is_an_error() {
+        for (source, error) in [
+            (
+                "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}",
+                "it takes more than 200000 steps",
+            ),
+            (
+                "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+                "recursion limit",
+            ),
+            (
+                "{% for a in range(200) %}{{ x }}{% endfor %}",
+                "it is larger than 1048576 bytes",
+            ),
+        ] {
+            let mut templates = environment();
+            add(&mut templates, "part.txt".into(), source).unwrap();
+            let payload = json!({ "x": "x".repeat(10_000) });
+            let context = Value::from(Serde(&payload));
+            let found = render(&templates, "part.txt", &context, Overflow::Refuse).unwrap_err();
+            assert!(found.contains(error), "{source}: {found}");
+        }
+    }
+
     #[test]
     fn a_filter_that_is_named_only_at_run_time_unescapes_nothing() {
         let mut templates = environment();

@@ -214,3 +214,19 @@ impl fmt::Debug for Smtp {
             .finish_non_exhaustive()
     }
 }
+
+/// What a refusal at each step means, for the promises about what comes from outside.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge_refusal(code: u16, words: &str) -> [(&'static str, Answer); 7] {
+    let refusal = session::refusal(code, words, "");
+    [
+        ("queue", Step::Queue),
+        ("connect", Step::Connect),
+        ("login", Step::Login),
+        ("sender", Step::Sender),
+        ("recipient", Step::Recipient),
+        ("data", Step::Data),
+        ("message", Step::Message),
+    ]
+    .map(|(name, step)| (name, judge(step, &refusal)))
+}

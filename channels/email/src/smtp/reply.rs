@@ -142,43 +142,54 @@ pub(super) fn subject(words: &str) -> Subject {
         return Subject::Us;
     }
     match code {
-        Some((7, _)) => Subject::Policy,
+        Some((_, 7, _)) => Subject::Policy,
         Some(_) => Subject::Mail,
         None => Subject::Nothing,
     }
 }
 
 /// What an enhanced status code speaks of, whatever the words beside it (RFC 3463, RFC 7372, Microsoft's own).
-const fn by_code(code: (u16, u16)) -> Option<Subject> {
+const fn by_code(code: (u16, u16, u16)) -> Option<Subject> {
     Some(match code {
         // No such mailbox, no such domain, not an address, moved away, a domain that takes no mail.
-        (1, 1 | 2 | 3 | 6 | 10) => Subject::Address,
+        (5, 1, 1 | 2 | 3 | 6 | 10) => Subject::Address,
         // Microsoft and Google: the limit of a day. A mail flood; a tenant above its threshold.
-        (1, 90) | (4, 5) | (7, 28 | 705) => Subject::Quota,
+        (_, 1, 90) | (_, 4, 5) | (_, 7, 28 | 705) => Subject::Quota,
         // The sender's address; credentials, encryption, our account; DKIM, SPF, reverse DNS and what follows from them;
         // Microsoft's banned senders and networks.
-        (1, 7 | 8)
-        | (7, 3 | 8..=11 | 13 | 14 | 20..=27 | 29 | 500..=503 | 505..=511 | 606..=799) => {
+        (_, 1, 7 | 8)
+        | (_, 7, 3 | 8..=11 | 13 | 14 | 20..=27 | 29 | 500..=503 | 505..=511 | 606..=799) => {
             Subject::Us
         }
         // A mailbox that is disabled or full; too big; cannot be converted. A list that takes no mail from us, a mailbox or a
         // domain with a new owner, a restricted recipient.
-        (2 | 6, _) | (3, 4) | (7, 2 | 17..=19 | 120..=139 | 504) => Subject::Mail,
+        (_, 2 | 6, _) | (_, 3, 4) | (_, 7, 2 | 17..=19 | 120..=139 | 504) => Subject::Mail,
         _ => return None,
     })
 }
 
-/// Subject and detail of the first enhanced status code, `5.1.1` for example (RFC 3463), in any of the lines.
-fn enhanced(words: &str) -> Option<(u16, u16)> {
+/// The first enhanced status code, `5.1.1` for example (RFC 3463), in any of the lines.
+fn enhanced(words: &str) -> Option<(u16, u16, u16)> {
     words.split_whitespace().find_map(|word| {
         let word = word.trim_matches(|letter: char| !letter.is_ascii_digit());
         let mut numbers = word.split('.');
         let (class, subject, detail) = (numbers.next()?, numbers.next()?, numbers.next()?);
-        if !matches!(class, "4" | "5") || numbers.next().is_some() {
+        let class = match class {
+            "4" => 4,
+            "5" => 5,
+            _ => return None,
+        };
+        if numbers.next().is_some() {
             return None;
         }
-        Some((subject.parse().ok()?, detail.parse().ok()?))
+        Some((class, number(subject)?, number(detail)?))
     })
+}
+
+/// A number as RFC 3463 writes it, without a sign and without leading zeros.
+fn number(digits: &str) -> Option<u16> {
+    let number: u16 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
 }
 
 #[cfg(test)]
@@ -210,6 +221,7 @@ mod tests {
         Mail 5.3.4 Message too big
         Mail 5.7.133 not authenticated senders are refused by this group
         Mail #5.1.0 Address rejected
+        Mail 4.1.1 User unknown
         Address 5.1.1 [address]: User unknown in relay recipient table
         Address 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP address lookup
         Address see below 5.1.2 no such domain
@@ -230,9 +242,21 @@ mod tests {
 
     #[test]
     fn a_code_is_found_in_any_line_and_an_address_of_the_network_is_none() {
-        assert_eq!(enhanced("rejected\r\n(5.1.1) no such user"), Some((1, 1)));
-        assert_eq!(enhanced("#5.1.0 address rejected"), Some((1, 0)));
-        for words in ["", "198.51.100.7", "5.1", "5.1.x", "2.1.5 ok", "5.1.99999"] {
+        assert_eq!(
+            enhanced("rejected\r\n(5.1.1) no such user"),
+            Some((5, 1, 1))
+        );
+        assert_eq!(enhanced("#5.1.0 address rejected"), Some((5, 1, 0)));
+        for words in [
+            "",
+            "198.51.100.7",
+            "5.1",
+            "5.1.x",
+            "2.1.5 ok",
+            "5.1.99999",
+            "5.+1.1",
+            "5.01.1",
+        ] {
             assert_eq!(enhanced(words), None, "{words}");
         }
     }

@@ -139,14 +139,18 @@ fn failure(error: &Error, secret: &str) -> Failure {
         Some(code) => {
             // All lines of the reply.
             let words = error.source().map(ToString::to_string);
-            let words = words.unwrap_or_default();
-            Failure::Reply {
-                code: code.into(),
-                subject: subject(&mask(&words, &[secret])),
-                text: redact(&words, &[secret]),
-            }
+            refusal(code.into(), &words.unwrap_or_default(), secret)
         }
         None if error.is_timeout() => Failure::TimedOut,
         None => Failure::Broken(redact(&error.to_string(), &[secret])),
+    }
+}
+
+/// A reply that refuses, with all of its words.
+pub(super) fn refusal(code: u16, words: &str, secret: &str) -> Failure {
+    Failure::Reply {
+        code,
+        subject: subject(&mask(words, &[secret])),
+        text: redact(words, &[secret]),
     }
 }

@@ -1,0 +1,90 @@
+//! F32: what is over is pruned, while people are told, also of what they were told before, and while one is forgotten.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use campanile::prune::{Pruned, Retention};
+use campanile_tests::both_databases;
+use tokio::task::JoinHandle;
+
+use crate::rounds::rounds;
+use crate::stage::{Stage, bell, sign};
+
+const A_DAY: Duration = Duration::from_hours(24);
+
+/// Prunes what ended a day ago, again and again.
+struct Pruning {
+    ended: Arc<AtomicBool>,
+    task: JoinHandle<Pruned>,
+}
+
+impl Pruning {
+    fn start(stage: &Stage) -> Self {
+        stage.told().pruned = true;
+        let ended = Arc::new(AtomicBool::new(false));
+        let (dispatcher, told) = (stage.dispatcher.clone(), Arc::clone(&ended));
+        let retention = Retention {
+            deliveries: A_DAY,
+            windows: A_DAY,
+            ..Retention::default()
+        };
+        let task = tokio::spawn(async move {
+            let mut pruned = Pruned::default();
+            while !told.load(Ordering::SeqCst) {
+                let round = dispatcher.prune(retention).await.unwrap();
+                pruned.deliveries += round.deliveries;
+                pruned.windows += round.windows;
+            }
+            // Once more, when nothing is written beside it.
+            let last = dispatcher.prune(retention).await.unwrap();
+            pruned.deliveries += last.deliveries;
+            pruned.windows += last.windows;
+            pruned
+        });
+        Self { ended, task }
+    }
+
+    async fn end(self) -> Pruned {
+        self.ended.store(true, Ordering::SeqCst);
+        self.task.await.unwrap()
+    }
+}
+
+both_databases! {
+    /// F32.
+    async fn pruning_beside_those_who_are_told_removes_no_open_window_and_no_delivery_that_is_under_way(stage: Stage) {
+        stage.people(5).await;
+        for round in rounds("F32", &stage) {
+            let worker = stage.worker();
+            let text = |word: &str, n: usize| round.text(&format!("{word} {n}"));
+            for n in 0..20 {
+                stage.enqueue(bell(&text("long ago", n), 5)).await;
+                stage.enqueue(sign(&text("again", n), 5)).await;
+            }
+            stage.all_ended().await;
+            stage.pass_time(2 * 24 * 3_600).await;
+            let pruning = Pruning::start(&stage);
+            for n in 0..20 {
+                // One whose window is over and may be pruned at this moment, and one that is new; and both are repeats then.
+                for (notice, admitted) in [
+                    (sign(&text("again", n), 5), 5),
+                    (bell(&text("new", n), 5), 5),
+                    (sign(&text("again", n), 5), 0),
+                    (bell(&text("new", n), 5), 0),
+                ] {
+                    assert_eq!(stage.enqueue(notice).await.admitted, admitted);
+                }
+            }
+            stage.told().forgotten.push("u_4".into());
+            stage.dispatcher.forget_user("u_4").await.unwrap();
+            stage.all_ended().await;
+            let pruned = pruning.end().await;
+            // All of long ago and nothing else; of the one who was forgotten some were gone before.
+            assert!((20 * 4 * 2..=20 * 5 * 2).contains(&pruned.deliveries), "{pruned:?}");
+            assert!(pruned.windows >= 20 * 4, "{pruned:?}");
+            worker.terminate().await;
+            stage.ends_well().await;
+        }
+    }
+}
