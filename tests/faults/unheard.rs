@@ -15,11 +15,13 @@ fn take_one_unheard_and_refuse_ever_after(stage: &Stage) {
     });
 }
 
-/// Tries until there are no attempts left.
+/// Tries until there are no attempts left, each time in a process of its own: the brake of one that has met an outage is on for
+/// a while.
 async fn use_up_attempts(stage: &Stage) {
     for _ in 0..12 {
         stage.end_pauses().await;
-        stage.dispatcher.deliver_due(10).await.unwrap();
+        let dispatcher = stage.dispatcher_as(|_| ());
+        dispatcher.deliver_due(10).await.unwrap();
     }
 }
 
