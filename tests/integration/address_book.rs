@@ -50,6 +50,11 @@ impl AddressBook for Faulty {
 /// A dispatcher over a faulty book, and what repairs the book.
 fn over(app: &App, fault: Fault) -> (Dispatcher, Arc<AtomicBool>) {
     let repaired = Arc::new(AtomicBool::new(false));
+    // Who hangs or blocks is waited for; to print where it panicked may take a moment on a busy machine.
+    let timeout = match fault {
+        Fault::Panics => Duration::from_secs(20),
+        Fault::Hangs | Fault::Blocks(_) => Duration::from_millis(400),
+    };
     let book = Faulty {
         table: app.dispatcher.addresses(),
         fault,
@@ -57,7 +62,7 @@ fn over(app: &App, fault: Fault) -> (Dispatcher, Arc<AtomicBool>) {
     };
     let builder = app.builder().address_book(book);
     let builder = builder.tune(&PIGEON, |policy| policy.most_attempts(3));
-    let builder = builder.attempt_timeout(Duration::from_millis(400));
+    let builder = builder.attempt_timeout(timeout);
     (builder.build().unwrap(), repaired)
 }
 
