@@ -96,8 +96,8 @@ mod tests {
             moment("2026-03-01T12:00:00Z").unwrap().to_string(),
             "2026-03-01T12:00:00Z"
         );
-        let ago = Timestamp::now().duration_since(moment("2h").unwrap());
-        assert_eq!(ago.as_hours(), 2);
+        let then = moment("2h").unwrap();
+        assert_eq!(Timestamp::now().duration_since(then).as_hours(), 2);
         let refused = moment("yesterday").unwrap_err();
         assert!(refused.contains("`30d`"), "{refused}");
     }

@@ -59,8 +59,8 @@ both_databases! {
             let worker = stage.worker();
             let text = |word: &str, n: usize| round.text(&format!("{word} {n}"));
             for n in 0..20 {
-                stage.enqueue(bell(&text("long ago", n), 5)).await;
-                stage.enqueue(sign(&text("again", n), 5)).await;
+                let _ = stage.enqueue(bell(&text("long ago", n), 5)).await;
+                let _ = stage.enqueue(sign(&text("again", n), 5)).await;
             }
             stage.all_ended().await;
             stage.pass_time(2 * 24 * 3_600).await;
