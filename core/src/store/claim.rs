@@ -230,7 +230,7 @@ pub(crate) async fn claim(
         ..claim
     };
     let _turn = database.turn_to_write().await;
-    let rows = match database.pool() {
+    let rows: Vec<Row> = match database.pool() {
         #[cfg(feature = "postgres")]
         Pool::Postgres(_) => claim_in_one(database, &claim).await?,
         #[cfg(feature = "sqlite")]
