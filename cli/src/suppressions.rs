@@ -212,10 +212,11 @@ async fn remove(database: &Database, address: &str) -> Result<Answer, CommandErr
         let statement = database.sql(&format!(
             "delete from {{campanile}}{table} where address = $1"
         ));
-        removed += each_database!(database, |pool| {
+        let rows: u64 = each_database!(database, |pool| {
             let query = sqlx::query(statement).bind(address).execute(pool);
             query.await?.rows_affected()
         });
+        removed += rows;
     }
     let text = if removed == 0 {
         format!("{address} was not suppressed")

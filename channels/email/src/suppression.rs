@@ -292,7 +292,7 @@ impl Suppressions {
         let statement = self.database.sql(&format!(
             "select {COLUMNS} from {{campanile}}email_suppressions where address = $1 and {COUNTS}"
         ));
-        let found = each_database!(&self.database, |pool| {
+        let found: Result<_, sqlx::Error> = each_database!(&self.database, |pool| {
             let row = sqlx::query(statement).bind(address).fetch_optional(pool);
             let row = row.await.map_err(StoreError::from)?;
             row.as_ref().map(Suppression::read).transpose()

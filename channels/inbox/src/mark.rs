@@ -37,7 +37,7 @@ impl Inbox {
         let statement = self
             .database
             .sql(&statement::change(&self.database, change));
-        let item = each_connection!(&self.database, |connection| {
+        let item: Result<Option<Item>, _> = each_connection!(&self.database, |connection| {
             sqlx::query(statement)
                 .bind(&self.user)
                 .bind(&self.org)
