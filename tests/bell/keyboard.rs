@@ -8,7 +8,8 @@ use crate::stage::{Stage, play_with};
 const FAR: usize = 30;
 
 impl Stage {
-    /// Goes on with Tab until the focus is there.
+    /// Goes on with Tab until the focus is there. When the list has just been opened the focus goes into it a moment later, so
+    /// that a test waits for that first.
     async fn tab_to(&self, selector: &str) {
         for _ in 0..FAR {
             self.press(Key::Tab).await;
@@ -45,6 +46,7 @@ fn the_list_opens_with_the_focus_in_it_and_escape_gives_it_back() {
         }
         stage.press(Key::Enter).await;
         stage.expect("bell.open", true).await;
+        stage.expect_focus(".panel").await;
         stage.tab_to(".close").await;
         stage.press(Key::Enter).await;
         stage.expect("bell.open", false).await;
@@ -61,6 +63,7 @@ fn whoever_tabs_on_comes_back_to_the_page_and_the_list_closes() {
             .await;
         stage.tab_to(".bell").await;
         stage.press(Key::Enter).await;
+        stage.expect_focus(".panel").await;
         stage.expect_titles(&["Note 1"]).await;
         stage.tab_to("#after").await;
         stage.expect("bell.open", false).await;
@@ -84,6 +87,7 @@ fn notes_are_read_and_put_away_from_the_keyboard() {
             .await;
         stage.tab_to(".bell").await;
         stage.press(Key::Enter).await;
+        stage.expect_focus(".panel").await;
         stage.expect("titles().length", 20).await;
         stage.tab_to(".item [data-act=read]").await;
         stage.press(Key::Enter).await;
@@ -126,6 +130,7 @@ fn views_and_all_at_once_from_the_keyboard() {
             .await;
         stage.tab_to(".bell").await;
         stage.press(Key::Enter).await;
+        stage.expect_focus(".panel").await;
         stage.tab_to(".read-all").await;
         stage.press(Key::Enter).await;
         stage.expect_bell("Notifications").await;
