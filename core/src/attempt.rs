@@ -24,6 +24,7 @@ use crate::lease::Hold;
 use crate::look::LastLook;
 use crate::pauses::{Allowance, Here};
 use crate::report::Outcome;
+use crate::secret::scrub_verdicts;
 use crate::settlement::{Judged, Ruling, past_says};
 use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
@@ -554,6 +555,7 @@ impl Inner {
         let timeout = self.call_timeout(channel);
         let call = call(Arc::clone(&remote.channel), batch.clone(), timeout, leave);
         let (verdicts, took) = call.instrument(span).await;
+        let verdicts = scrub_verdicts(verdicts, &batch);
         telemetry::call(channel, took);
         let answer = Answer::of(&verdicts);
         self.heed(channel, ticket.tell(answer), &verdicts).await;

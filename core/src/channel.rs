@@ -34,7 +34,8 @@ pub const EMAIL: ChannelDeclaration = ChannelDeclaration::new(
         Part::html("html"),
         Part::text("text", 100_000).optional(),
     ],
-);
+)
+.showing_secrets();
 
 /// A push notification on a phone or desktop. Registered by `campanile-push`.
 pub const PUSH: ChannelDeclaration = ChannelDeclaration::new(
@@ -45,7 +46,8 @@ pub const PUSH: ChannelDeclaration = ChannelDeclaration::new(
         Part::text("body", 4_000),
         Part::url("action_url").optional(),
     ],
-);
+)
+.showing_secrets();
 
 /// A channel's name and the parts a notification has there, as const data that the compiler checks events against.
 ///
@@ -63,6 +65,7 @@ pub struct ChannelDeclaration {
     name: &'static str,
     krate: &'static str,
     parts: &'static [Part],
+    shows_secrets: bool,
 }
 
 impl ChannelDeclaration {
@@ -97,7 +100,29 @@ impl ChannelDeclaration {
             }
             i += 1;
         }
-        Self { name, krate, parts }
+        Self {
+            name,
+            krate,
+            parts,
+            shows_secrets: false,
+        }
+    }
+
+    /// The same channel, whose templates may use [secret fields](crate::notifiable_event): it hands them to their recipient and
+    /// keeps nothing of what it was given. What was rendered for it of an event with such a field is erased when the delivery
+    /// ends. A channel that writes rows with the dispatch cannot do so.
+    #[must_use]
+    pub const fn showing_secrets(self) -> Self {
+        Self {
+            shows_secrets: true,
+            ..self
+        }
+    }
+
+    /// Whether the channel's templates may use secret fields.
+    #[must_use]
+    pub const fn shows_secrets(&self) -> bool {
+        self.shows_secrets
     }
 
     /// The channel's name, as preferences and reports show it.

@@ -51,6 +51,18 @@ pub const fn quoted(event: &str, channel: &ChannelDeclaration, part: &str, why: 
     }
 }
 
+/// Refuses a secret field in a template, where the channel keeps what it shows.
+///
+/// # Panics
+///
+/// While compiling, if it keeps it.
+#[track_caller]
+pub const fn shows_secrets(event: &str, channel: &ChannelDeclaration, why: &str) {
+    if !channel.shows_secrets() {
+        refuse(&Message::about(event).text(why));
+    }
+}
+
 /// Refuses a use of the channel that lacks a part it needs. A misspelled part is [`part`]'s mistake and not lacking too.
 ///
 /// # Panics

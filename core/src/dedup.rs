@@ -3,11 +3,13 @@
 //! This file makes the key; the store claims the window with it. The clock is the database's.
 //!
 //! A **repeat** is a dispatch whose key, event type and recipient have an open window: it is not told again. A notice that
-//! names no subject has its payload in the subject's place, so that only the very same notice is its repeat.
+//! names no subject has its payload in the subject's place, so that only the very same notice is its repeat; with secret fields
+//! it has no repeat.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::event::{EventDeclaration, Until};
 use crate::payload::Payload;
@@ -18,7 +20,7 @@ const LONGEST_KEY: usize = 200;
 /// The key of one dispatch of an event: its parts joined by `:`.
 ///
 /// It is injective: `:` and `%` inside a part are escaped, an absent part (`%-`) is told apart from an empty one, and a
-/// hash (`%#..` of a long key, `%=..` of JSON) from text that only looks like one.
+/// hash (`%#..` of a long key, `%=..` of JSON) and an id (`%!..`) from text that only looks like one.
 ///
 /// A field that holds no single value (an enum with data) is hashed; floats, lists and maps are refused while compiling.
 pub(crate) fn key(event: &EventDeclaration, subject_id: Option<&str>, payload: &Payload) -> Key {
@@ -27,7 +29,7 @@ pub(crate) fn key(event: &EventDeclaration, subject_id: Option<&str>, payload: &
         .by
         .iter()
         .map(|name| match *name {
-            "subject" => subject_id.map_or_else(|| whole(payload.json()), text),
+            "subject" => subject_id.map_or_else(|| of_payload(payload), text),
             field => of_field(payload.json().get(field)),
         })
         .collect();
@@ -74,6 +76,14 @@ const ANY: &str = "%~";
 
 fn text(text: &str) -> Part {
     text.replace('%', "%25").replace(':', "%3A")
+}
+
+/// The payload in the place of a subject. One with secrets is its own: whatever was made of a one-time code could be guessed back.
+fn of_payload(payload: &Payload) -> Part {
+    match payload.hidden() {
+        Some(_) => format!("%!{}", Uuid::now_v7()),
+        None => whole(payload.json()),
+    }
 }
 
 /// JSON as one part, whatever is in it and in whatever order its keys come.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::secret::Hidden;
+
 /// The rendered parts of one notification on one channel: part name to text.
 pub type Parts = BTreeMap<String, String>;
 
@@ -47,7 +49,7 @@ pub struct Delivery {
     pub addresses: Vec<String>,
     /// The rendered parts.
     pub parts: Arc<Parts>,
-    /// The event's fields.
+    /// The event's fields; those that are secret are null.
     pub payload: Arc<serde_json::Value>,
 }
 
@@ -70,6 +72,8 @@ pub(crate) struct Past {
     pub(crate) is_expired: bool,
     /// Whether its notification has a row of a local channel, and so has reached its recipient anyway.
     pub(crate) has_local: bool,
+    /// What may not be in anything that is kept of it.
+    pub(crate) hidden: Hidden,
     /// The worker whose lease has just run out over it.
     pub(crate) lost_worker: Option<Uuid>,
     /// The trace of its dispatch, as a W3C `traceparent`.
@@ -227,6 +231,20 @@ impl Verdict {
             )
     }
 
+    /// The same verdict with another error, where there is one.
+    pub(crate) fn map_error(self, map: impl FnOnce(DeliveryError) -> DeliveryError) -> Self {
+        match self {
+            Self::Retry { after, error } => Self::Retry {
+                after,
+                error: map(error),
+            },
+            Self::Permanent { error } => Self::Permanent { error: map(error) },
+            Self::Misconfigured { error } => Self::Misconfigured { error: map(error) },
+            Self::Unknown { error } => Self::Unknown { error: map(error) },
+            other => other,
+        }
+    }
+
     /// The error, where there is one.
     #[must_use]
     pub fn error(&self) -> Option<&DeliveryError> {
@@ -330,6 +348,12 @@ impl DeliveryError {
             status: None,
             class: None,
         }
+    }
+
+    /// The same with another text.
+    pub(crate) fn map_message(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        self.message = map(&self.message);
+        self
     }
 
     /// The same with its class. Without one the class follows from the verdict.

@@ -135,7 +135,7 @@ pub struct Explanation {
     /// Every recipient, and each channel with the rule that decided.
     #[serde(flatten)]
     pub plan: Plan,
-    /// What would be sent, for each channel that is planned for anybody.
+    /// What would be sent, for each channel that is planned for anybody. Secret fields are masked.
     pub content: Content,
     /// Why nothing would be sent on a channel that is planned: a part that cannot be rendered.
     pub failures: Failures,
@@ -316,7 +316,11 @@ impl Dispatcher {
     ///
     /// As [`Dispatcher::dispatch`].
     pub async fn explain(&self, notice: impl Into<Notice>) -> Result<Explanation, DispatchError> {
-        let checked = vec![self.check(notice.into())?];
+        let mut checked = self.check(notice.into())?;
+        let (event, payload) = (checked.event, &checked.payload);
+        let masked = payload.masked(event.secrets);
+        checked.payload = masked.map_err(|reason| invalid_payload(event.event_type, reason))?;
+        let checked = vec![checked];
         let planned = each_database!(self.database(), |pool| {
             let held = Held::of(self.database(), pool);
             let held = within(Some(self.database().timeout()), held).await;

@@ -98,6 +98,8 @@ pub struct EventDeclaration {
     pub critical: Option<&'static ChannelDeclaration>,
     /// The struct's fields: the keys of the payload, the variables of the templates.
     pub fields: &'static [&'static str],
+    /// The fields that only [channels which show secrets](ChannelDeclaration::showing_secrets) may use, and that are kept nowhere.
+    pub secrets: &'static [&'static str],
     /// One such event, with which the templates are rendered once at start-up.
     pub example: Option<fn() -> Result<Payload, PayloadError>>,
     /// Where it is declared.

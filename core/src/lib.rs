@@ -14,6 +14,7 @@ extern crate self as campanile;
 
 pub mod event;
 pub mod payload;
+mod secret;
 mod stored;
 pub mod notice;
 pub mod registry;

@@ -2,6 +2,8 @@
 //!
 //! It is only data. Whoever hears of it, and where, is the dispatcher's decision.
 
+use std::fmt;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ pub struct Notice {
 }
 
 /// What a notice is of: a typed event, or a name and JSON that still have to be looked up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Content {
     Typed {
         event: &'static EventDeclaration,
@@ -32,6 +34,16 @@ pub(crate) enum Content {
         event_type: String,
         payload: serde_json::Value,
     },
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let event_type = match self {
+            Self::Typed { event, .. } => event.event_type,
+            Self::Untyped { event_type, .. } => event_type,
+        };
+        write!(f, "{event_type}(..)")
+    }
 }
 
 /// A notice that names no recipients yet. [`to`](Draft::to) makes a [`Notice`] of it, and only a notice can be dispatched.
@@ -60,7 +72,7 @@ impl Draft {
         Self(Notice {
             content: Content::Typed {
                 event: E::DECLARATION,
-                payload: Payload::of(event),
+                payload: Payload::of(event, E::DECLARATION.secrets),
             },
             subject_id: None,
             org_id: None,
@@ -148,7 +160,9 @@ impl Notice {
 /// assert_eq!(request.event_type, "org.member.role_changed");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+///
+/// Its `Debug` shows no payload: which of its fields are secret is not known before the event is looked up.
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventRequest {
     /// The event's type, or one of its aliases.
@@ -168,6 +182,18 @@ pub struct EventRequest {
     /// An id of the caller's: what was written under it is not written again. See [`Notice::dispatch_id`].
     #[serde(default)]
     pub dispatch_id: Option<Uuid>,
+}
+
+impl fmt::Debug for EventRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventRequest")
+            .field("event_type", &self.event_type)
+            .field("recipient_user_ids", &self.recipient_user_ids)
+            .field("subject_id", &self.subject_id)
+            .field("org_id", &self.org_id)
+            .field("dispatch_id", &self.dispatch_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<EventRequest> for Notice {

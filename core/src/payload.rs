@@ -8,7 +8,9 @@ use std::sync::Arc;
 use minijinja::value::{Serde, Value, ValueKind};
 use serde::Serialize;
 
+use crate::channel::ChannelDeclaration;
 use crate::event::NotifiableEvent;
+use crate::secret::{self, Hidden};
 use crate::stored;
 use crate::suggest::{did_you_mean, shown};
 
@@ -29,6 +31,15 @@ pub struct Payload {
     json: Arc<serde_json::Value>,
     stored: Arc<serde_json::Value>,
     is_cut: bool,
+    secret: Option<Secret>,
+}
+
+/// What a payload with secret fields holds beside them.
+#[derive(Clone)]
+struct Secret {
+    /// What templates see that must not show them.
+    open: Value,
+    hidden: Hidden,
 }
 
 /// Why a payload was refused. It names the field where one can be named.
@@ -68,8 +79,8 @@ impl PayloadError {
 }
 
 impl Payload {
-    /// Checks the fields of a typed event.
-    pub(crate) fn of<E: Serialize>(event: &E) -> Result<Self, PayloadError> {
+    /// Checks the fields of a typed event, of which these are secret.
+    pub(crate) fn of<E: Serialize>(event: &E, secrets: &[&str]) -> Result<Self, PayloadError> {
         // The templates' value keeps NaN and infinity, which JSON would silently turn into null.
         let mut value = Value::from(Serde(event));
         check(&value, "", 0)?;
@@ -93,17 +104,28 @@ impl Payload {
             )));
         }
         let json = Arc::new(json);
+        let (open, secret) = if secrets.is_empty() {
+            (Arc::clone(&json), None)
+        } else {
+            let open = secret::replace(&json, secrets, |_| serde_json::Value::Null);
+            let secret = Secret {
+                open: Value::from(Serde(&open)),
+                hidden: secret::hidden(&json, secrets),
+            };
+            (Arc::new(open), Some(secret))
+        };
         let is_cut = size > MAX_STORED_PAYLOAD;
         let stored = if is_cut {
-            Arc::new(stored::cut(&json, MAX_STORED_PAYLOAD))
+            Arc::new(stored::cut(&open, MAX_STORED_PAYLOAD))
         } else {
-            Arc::clone(&json)
+            open
         };
         Ok(Self {
             value,
             json,
             stored,
             is_cut,
+            secret,
         })
     }
 
@@ -114,7 +136,7 @@ impl Payload {
     /// Whatever no payload may hold.
     #[doc(hidden)]
     pub fn example<E: NotifiableEvent>(example: &E) -> Result<Self, PayloadError> {
-        Self::of(example)
+        Self::of(example, E::DECLARATION.secrets)
     }
 
     /// Reads untyped JSON as the fields of `E`.
@@ -142,7 +164,13 @@ impl Payload {
                 .map_err(|error| PayloadError::whole(error.to_string()))?,
             Err(error) => {
                 let path = error.path().to_string();
-                let reason = error.into_inner().to_string();
+                let reason = match top(&path) {
+                    // The reason would quote it.
+                    Some(field) if E::DECLARATION.secrets.contains(&field) => {
+                        "it does not fit its type".to_owned()
+                    }
+                    _ => error.into_inner().to_string(),
+                };
                 return Err(if path == "." {
                     PayloadError::whole(reason)
                 } else {
@@ -150,7 +178,7 @@ impl Payload {
                 });
             }
         };
-        Self::of(&event)
+        Self::of(&event, E::DECLARATION.secrets)
     }
 
     /// All of it.
@@ -168,9 +196,31 @@ impl Payload {
         self.is_cut
     }
 
-    pub(crate) fn value(&self) -> &Value {
-        &self.value
+    /// What the templates of a channel see.
+    pub(crate) fn value(&self, channel: &ChannelDeclaration) -> &Value {
+        match &self.secret {
+            Some(secret) if !channel.shows_secrets() => &secret.open,
+            _ => &self.value,
+        }
     }
+
+    /// The texts of its secret fields, if it has such fields.
+    pub(crate) fn hidden(&self) -> Option<&Hidden> {
+        self.secret.as_ref().map(|secret| &secret.hidden)
+    }
+
+    /// The same payload for whoever only looks: what is secret is masked.
+    pub(crate) fn masked(&self, secrets: &[&str]) -> Result<Self, PayloadError> {
+        match self.secret {
+            Some(_) => Self::of(&secret::replace(&self.json, secrets, secret::mask), secrets),
+            None => Ok(self.clone()),
+        }
+    }
+}
+
+/// The field in which a path begins.
+fn top(path: &str) -> Option<&str> {
+    path.split(['.', '[']).next()
 }
 
 impl std::fmt::Debug for Payload {
@@ -220,9 +270,10 @@ fn check(value: &Value, path: &str, depth: usize) -> Result<(), PayloadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::{EMAIL, INBOX};
 
     fn refusal(event: &impl Serialize) -> String {
-        Payload::of(event).unwrap_err().to_string()
+        Payload::of(event, &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -238,31 +289,34 @@ mod tests {
             "field `nested[1]`: it is not a finite number"
         );
         assert!(
-            Payload::of(&Measured {
-                nested: vec![1.5, f64::MAX]
-            })
+            Payload::of(
+                &Measured {
+                    nested: vec![1.5, f64::MAX]
+                },
+                &[]
+            )
             .is_ok()
         );
     }
 
     #[test]
     fn nul_becomes_a_character_that_a_database_can_store() {
-        let payload = Payload::of(&serde_json::json!({
+        let json = serde_json::json!({
             "name": "a\0b", "map": { "k\0": 1 }, "escaped": "\\u0000",
-        }));
-        let payload = payload.unwrap();
+        });
+        let payload = Payload::of(&json, &[]).unwrap();
         let clean = serde_json::json!({
             "name": "a\u{FFFD}b", "map": { "k\u{FFFD}": 1 }, "escaped": "\\u0000",
         });
         assert_eq!(payload.json(), &clean);
         assert_eq!(payload.stored().as_ref(), &clean);
-        let name = payload.value().get_attr("name").unwrap();
+        let name = payload.value(&EMAIL).get_attr("name").unwrap();
         assert_eq!(name.as_str(), Some("a\u{FFFD}b"));
     }
 
     #[test]
     fn size_and_depth_have_limits() {
-        let at = |size| Payload::of(&serde_json::json!({ "text": "x".repeat(size) }));
+        let at = |size| Payload::of(&serde_json::json!({ "text": "x".repeat(size) }), &[]);
         assert!(!at(MAX_STORED_PAYLOAD - 11).unwrap().is_cut());
         assert!(at(MAX_STORED_PAYLOAD - 10).unwrap().is_cut());
         assert!(at(MAX_PAYLOAD - 11).is_ok());
@@ -271,7 +325,21 @@ mod tests {
         for _ in 0..MAX_PAYLOAD_DEPTH {
             deep = serde_json::json!([deep]);
         }
-        assert!(Payload::of(&deep).is_ok());
+        assert!(Payload::of(&deep, &[]).is_ok());
         assert!(refusal(&serde_json::json!({ "deep": deep })).contains("deeper than 32"));
+    }
+
+    #[test]
+    fn what_is_secret_is_seen_by_channels_that_show_it_and_stored_as_null() {
+        let json = serde_json::json!({ "name": "Ada", "link": "https://app.example/in?t=s3cr3t" });
+        let payload = Payload::of(&json, &["link"]).unwrap();
+        let seen = |channel| payload.value(channel).get_attr("link").unwrap();
+        assert_eq!(seen(&EMAIL).as_str(), json["link"].as_str());
+        assert!(seen(&INBOX).is_none());
+        let stored = serde_json::json!({ "name": "Ada", "link": null });
+        assert_eq!(payload.stored().as_ref(), &stored);
+        let masked = payload.masked(&["link"]).unwrap();
+        let link = masked.value(&EMAIL).get_attr("link").unwrap();
+        assert_eq!(link.as_str(), Some("https://secret.invalid/"));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::channel::{ChannelDeclaration, Need, Part, RegisteredChannel, is_word};
+use crate::channel::{ChannelDeclaration, Need, Part, RegisteredChannel, Transport, is_word};
 use crate::event::{
     CategoryDeclaration, ChannelUse, EventDeclaration, LONGEST_WINDOW, RegisteredEvent, Until,
 };
@@ -97,7 +97,8 @@ impl Registry {
     ///
     /// All problems at once: two events of one type or alias, an event whose channel is not among the channels, two
     /// channels of one name, a required part without a template or a template of no part, a template that does not parse or fails on the event's example,
-    /// a malformed type, category, window or time until an event expires.
+    /// a malformed type, category, window or time until an event expires, a secret field in a dedup key, a channel that shows secrets and
+    /// writes rows with the dispatch.
     pub fn new(
         events: impl IntoIterator<Item = &'static EventDeclaration>,
         channels: impl IntoIterator<Item = RegisteredChannel>,
@@ -216,6 +217,7 @@ fn entry(event: &'static EventDeclaration) -> impl Serialize {
         },
         "expiresAfterSeconds": event.expires_after.map(|after| after.as_secs_f64()),
         "fields": event.fields,
+        "secrets": event.secrets,
         "declaredAt": event.location,
     })
 }
@@ -231,6 +233,13 @@ fn index_channels(
     channels.dedup_by_key(|channel| (channel.declaration.name(), channel.location));
     for channel in channels {
         let name = channel.declaration.name();
+        if channel.declaration.shows_secrets() && matches!(channel.transport, Transport::Local(_)) {
+            problems.push(format!(
+                "the channel `{name}` ({}) writes rows with the dispatch, so it keeps what it shows: take `.showing_secrets()` \
+                 from its declaration",
+                channel.location
+            ));
+        }
         if let Some(first) = index.insert(name, channel) {
             problems.push(format!(
                 "two channels are named `{name}`: {} and {}; rename one",
@@ -341,6 +350,19 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
             let advice = did_you_mean(name, event.fields.iter().copied());
             problem(format!(
                 "its dedup key names `{name}`, which is no field{advice}"
+            ));
+        }
+    }
+    for name in event.secrets {
+        if !event.fields.contains(name) {
+            let advice = did_you_mean(name, event.fields.iter().copied());
+            problem(format!(
+                "it has no field `{name}` that could be secret{advice}"
+            ));
+        }
+        if event.dedup.by.contains(name) {
+            problem(format!(
+                "its dedup key names `{name}`, which is secret, and a key is kept"
             ));
         }
     }

@@ -19,6 +19,7 @@ use crate::plan::{Plan, PlannedRecipient, plan};
 use crate::preferences::Choices;
 use crate::render::{Content, Failures};
 use crate::report::DispatchReport;
+use crate::secret::{Hidden, Kept};
 use crate::store::{
     Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store, WriteError,
 };
@@ -258,7 +259,8 @@ impl Planned {
             subject_id: self.checked.subject_id.clone(),
             org_id: self.checked.org_id.clone(),
             payload: self.checked.payload.stored().to_string(),
-            content: serde_json::json!(self.content).to_string(),
+            content: self.kept_content().to_string(),
+            secrets: self.secrets(),
             dedup_key: self.checked.dedup_key.window.clone(),
             variant: self.checked.dedup_key.variant.clone(),
             window: self.checked.event.dedup.window,
@@ -267,13 +269,53 @@ impl Planned {
         }
     }
 
-    fn shared_content(&self) -> (HashMap<&'static str, Arc<Parts>>, Arc<serde_json::Value>) {
+    /// The content that a dispatch shares with its deliveries.
+    fn kept_content(&self) -> serde_json::Value {
+        let is_secret = |channel: &str| self.secret_channels().any(|secret| secret == channel);
+        let kept = self
+            .content
+            .iter()
+            .filter(|(channel, _)| !is_secret(channel));
+        serde_json::json!(kept.collect::<BTreeMap<_, _>>())
+    }
+
+    /// The content that each delivery keeps for itself until it ends: by channel, each as text.
+    fn secrets(&self) -> Option<String> {
+        let hidden = self.checked.payload.hidden()?;
+        let secrets = self.secret_channels().filter_map(|channel| {
+            let kept = Kept {
+                parts: Arc::new(self.content.get(channel)?.clone()),
+                hidden: Arc::clone(hidden),
+            };
+            Some((channel, serde_json::json!(kept).to_string()))
+        });
+        let secrets: BTreeMap<_, _> = secrets.collect();
+        (!secrets.is_empty()).then(|| serde_json::json!(secrets).to_string())
+    }
+
+    /// The channels whose content may hold a secret.
+    fn secret_channels(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let has_secrets = self.checked.payload.hidden().is_some();
+        let channels = self.checked.event.channels.iter();
+        let secret = channels.filter(move |used| has_secrets && used.channel.shows_secrets());
+        secret.map(|used| used.channel.name())
+    }
+
+    /// What its deliveries share: their parts by channel, the payload, and what of it is hidden.
+    fn shared_content(
+        &self,
+    ) -> (
+        HashMap<&'static str, Arc<Parts>>,
+        Arc<serde_json::Value>,
+        Hidden,
+    ) {
         let parts = self.content.iter();
         (
             parts
                 .map(|(channel, parts)| (*channel, Arc::new(parts.clone())))
                 .collect(),
             Arc::clone(self.checked.payload.stored()),
+            self.checked.payload.hidden().cloned().unwrap_or_default(),
         )
     }
 }
@@ -293,7 +335,7 @@ impl Written {
         for chunk in &self.chunks {
             for candidate in &chunk.candidates {
                 let row = &chunk.dispatches[candidate.dispatch];
-                let (parts, payload) = &contents[&row.id];
+                let (parts, payload, hidden) = &contents[&row.id];
                 let has_local = candidate
                     .deliveries
                     .iter()
@@ -315,6 +357,7 @@ impl Written {
                             past: Past {
                                 claim: self.claim,
                                 has_local,
+                                hidden: Arc::clone(hidden),
                                 trace_context: row.trace_context.clone(),
                                 ..Past::default()
                             },

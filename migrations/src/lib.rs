@@ -64,6 +64,7 @@ const STEPS: &[Step] = &[
     step!(13, "chores", "0013_chores.sql"),
     step!(14, "variants", "0014_variants.sql"),
     step!(15, "dispatch_ids", "0015_dispatch_ids.sql"),
+    step!(16, "secrets", "0016_secrets.sql"),
 ];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.

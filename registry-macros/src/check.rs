@@ -16,6 +16,7 @@ use crate::file::{self, SourceFile};
 use crate::identity::{refuse_category, refuse_event_type};
 use crate::item::Item;
 use crate::markup::unquoted;
+use crate::names::{Role, names};
 use crate::parse::Attribute;
 use crate::problem::Problems;
 use crate::suggest::{did_you_mean, list};
@@ -35,6 +36,17 @@ pub(crate) struct Checked {
     pub(crate) files: Vec<LitStr>,
     /// The variables in tags outside of quotes, which are mistakes where the part is HTML.
     pub(crate) unquoted: Vec<Unquoted>,
+    /// The secret fields in templates, which are mistakes where the channel keeps what it shows.
+    pub(crate) shown: Vec<Shown>,
+}
+
+/// A secret field in a template.
+pub(crate) struct Shown {
+    /// Which of the channels.
+    pub(crate) channel: usize,
+    /// What to say, and the token to change.
+    pub(crate) message: String,
+    pub(crate) span: Span,
 }
 
 /// A variable in a tag outside of quotes.
@@ -64,7 +76,7 @@ pub(crate) fn check(
         ..Checked::default()
     };
     let event = item.input.ident.unraw().to_string();
-    let names: Option<Vec<String>> = item
+    let field_names: Option<Vec<String>> = item
         .fields
         .as_ref()
         .map(|fields| fields.iter().map(|field| field.name.clone()).collect());
@@ -73,7 +85,7 @@ pub(crate) fn check(
     let plain = plain.collect();
     let vocabulary = Vocabulary {
         event: &event,
-        fields: names.as_deref(),
+        fields: field_names.as_deref(),
         plain: &plain,
     };
     for (i, channel) in attribute.channels.iter().enumerate() {
@@ -81,6 +93,7 @@ pub(crate) fn check(
             if let Some(read) = read_template(channel, part, source_file, problems) {
                 check_template(&read, vocabulary, problems);
                 checked.unquoted.extend(find_unquoted(i, part, &read));
+                checked.shown.extend(find_shown(i, item, &read));
                 checked.files.extend(read.file);
             }
         }
@@ -134,6 +147,11 @@ fn check_key(attribute: &Attribute, item: &Item, problems: &mut Problems) {
                 word,
                 "`subject` in a dedup key is what the event is about, and the struct has a field of that name too; \
                  rename the field",
+            );
+        } else if item.is_secret(&name) {
+            problems.at(
+                word,
+                format!("`{name}` is secret, and a dedup key is kept; leave it out of `by(..)`"),
             );
         } else if let Some(fields) = &item.fields
             && !is_field
@@ -260,6 +278,25 @@ fn find_unquoted(channel: usize, part: &Part, read: &Read) -> Vec<Unquoted> {
     found.collect()
 }
 
+/// Whether a channel may show secrets is known to its const alone, as above. The same field in one template is one mistake.
+fn find_shown(channel: usize, item: &Item, read: &Read) -> Vec<Shown> {
+    let mut seen = HashSet::new();
+    let names = names(&read.text).into_iter();
+    let shown = names.filter(|name| {
+        name.role == Role::Variable && item.is_secret(name.text) && seen.insert(name.text)
+    });
+    let found = shown.map(|name| {
+        let text = name.text;
+        let why = format!("`{text}` is secret, and this channel keeps what it shows; leave it out");
+        Shown {
+            channel,
+            message: read.message(&mistake(&read.text, name.at, why)),
+            span: read.literal.span(),
+        }
+    });
+    found.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -313,6 +350,31 @@ mod tests {
         };
         let refusals = refusals(declared, role_changed());
         assert_eq!(refusals.len(), 10, "{refusals:#?}");
+    }
+
+    #[test]
+    fn a_secret_field_cannot_be_in_the_key_and_is_found_where_it_is_shown() {
+        let arguments = quote! {
+            "a.b.c", category = "account", dedup(by(subject, link)),
+            channels(INBOX(title = "{{ name }}", body = "Sign in: {{ link }}, {{ link }}"), EMAIL(html = "{{ link }}"))
+        };
+        let item = quote! {
+            /// Said.
+            struct SignIn { name: String, #[notifiable(secret)] link: String }
+        };
+        let mut problems = Problems::default();
+        let attribute = crate::parse::attribute(arguments, &mut problems);
+        let item = crate::item::item(item, &mut problems).unwrap();
+        let checked = check(&attribute, &item, &|_| None, &mut problems);
+        let refusals = problems.messages();
+        assert_eq!(refusals.len(), 1, "{refusals:?}");
+        assert!(refusals[0].starts_with("`link` is secret, and a dedup key is kept"));
+        let shown: Vec<_> = checked.shown.iter().map(|shown| shown.channel).collect();
+        assert_eq!(shown, [0, 1]);
+        assert_eq!(
+            checked.shown[0].message,
+            "body of INBOX, line 1, column 13: `link` is secret, and this channel keeps what it shows; leave it out"
+        );
     }
 
     #[test]

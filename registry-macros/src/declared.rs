@@ -37,7 +37,6 @@ impl Declaration<'_> {
             by,
             until_changed,
             channels,
-            example,
             ..
         } = self.attribute;
         let description = self.item.description.as_deref().unwrap_or_default();
@@ -62,17 +61,14 @@ impl Declaration<'_> {
         } else {
             quote!(#campanile::event::Until::Elapsed)
         };
-        let example = example.as_ref().map_or_else(
-            || quote!(::core::option::Option::None),
-            |example| {
-                quote!(::core::option::Option::Some(|| {
-                    let example: Self = #example;
-                    #campanile::payload::Payload::example(&example)
-                }))
-            },
-        );
+        let example = self.example();
         let critical = self.critical();
-        let fields = self.item.fields.iter().flatten().map(|field| &field.name);
+        let fields = self.item.fields.iter().flatten();
+        let secrets = fields.clone().filter(|field| field.is_secret);
+        let (fields, secrets) = (
+            fields.map(|field| &field.name),
+            secrets.map(|field| &field.name),
+        );
         quote! {
             #campanile::event::EventDeclaration {
                 event_type: #event_type,
@@ -84,11 +80,26 @@ impl Declaration<'_> {
                 channels: &[#(#channels),*],
                 critical: #critical,
                 fields: &[#(#fields),*],
+                secrets: &[#(#secrets),*],
                 example: #example,
                 location: #campanile::here!(),
                 read: #campanile::payload::Payload::read::<Self>,
             }
         }
+    }
+
+    fn example(&self) -> TokenStream {
+        let campanile = self.campanile();
+        let example = self.attribute.example.as_ref();
+        example.map_or_else(
+            || quote!(::core::option::Option::None),
+            |example| {
+                quote!(::core::option::Option::Some(|| {
+                    let example: Self = #example;
+                    #campanile::payload::Payload::example(&example)
+                }))
+            },
+        )
     }
 
     fn channel(&self, i: usize, channel: &Channel) -> TokenStream {

@@ -8,7 +8,7 @@ use syn::ext::IdentExt as _;
 use syn::{Ident, LitStr};
 
 use crate::channel::Channel;
-use crate::check::{SUBJECT, Unquoted};
+use crate::check::{SUBJECT, Shown, Unquoted};
 use crate::expand::{Declaration, channel_const, last_span};
 
 impl Declaration<'_> {
@@ -33,6 +33,16 @@ impl Declaration<'_> {
             } = unquoted;
             let channel = channel_const(*channel);
             let call = quote!(#declare::quoted(#event, #channel, #part, #message));
+            checks.extend(at(*span, &call));
+        }
+        for shown in &self.checked.shown {
+            let Shown {
+                channel,
+                message,
+                span,
+            } = shown;
+            let channel = channel_const(*channel);
+            let call = quote!(#declare::shows_secrets(#event, #channel, #message));
             checks.extend(at(*span, &call));
         }
         checks.extend(self.critical_check(&declare, &event));

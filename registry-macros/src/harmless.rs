@@ -43,6 +43,7 @@ impl Declaration<'_> {
                         channels: &[],
                         critical: ::core::option::Option::None,
                         fields: &[],
+                        secrets: &[],
                         example: ::core::option::Option::None,
                         location: #campanile::here!(),
                         read: #campanile::payload::Payload::read::<Self>,

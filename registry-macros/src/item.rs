@@ -8,6 +8,7 @@ use syn::{
 };
 
 use crate::problem::Problems;
+use crate::secret::take_secret;
 use crate::serde_attributes::{Told, refuse_conditions, refuse_serde, told};
 
 /// What an event is declared on.
@@ -25,6 +26,7 @@ pub(crate) struct Item {
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) ty: Type,
+    pub(crate) is_secret: bool,
 }
 
 impl Field {
@@ -68,6 +70,11 @@ impl Item {
             .iter()
             .flatten()
             .find(|field| field.name == name)
+    }
+
+    /// Whether it has a field of this name that is secret.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        self.field(name).is_some_and(|field| field.is_secret)
     }
 
     /// Whether the item is of a kind that an event can be at all.
@@ -134,9 +141,11 @@ fn fields(input: &mut DeriveInput, problems: &mut Problems) -> Option<Vec<Field>
                 .filter_map(|field| {
                     refuse_serde(&mut field.attrs, problems);
                     refuse_conditions(&mut field.attrs, problems);
+                    let is_secret = take_secret(&mut field.attrs, problems);
                     Some(Field {
                         name: field.ident.as_ref()?.unraw().to_string(),
                         ty: field.ty.clone(),
+                        is_secret,
                     })
                 })
                 .collect(),

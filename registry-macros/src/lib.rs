@@ -10,6 +10,7 @@ mod entries;
 mod channel;
 mod item;
 mod serde_attributes;
+mod secret;
 mod check;
 mod identity;
 mod duration;
@@ -80,6 +81,12 @@ use crate::problem::Problems;
 /// `deny_unknown_fields`), except those by which the keys would no longer be the fields' names: `rename`, `rename_all`,
 /// `alias`, `flatten`, `skip` and its kin, `tag`, `untagged`, `transparent`, `into`, `from`. They are refused, and so is
 /// `#[cfg]` on a field. The types of the fields may use them all.
+///
+/// A field with `#[notifiable(secret)]` is **secret**: a magic link, a one-time code. Only channels that
+/// [show secrets](../campanile/channel/struct.ChannelDeclaration.html#method.showing_secrets), as `EMAIL` and `PUSH` do, may use
+/// it in their templates. It is kept nowhere but with the deliveries of these channels, and erased with what was rendered of
+/// it when they end. Elsewhere the field is null: in the inbox, in what channels receive as the payload. It cannot be in the
+/// dedup key, and a notice of such an event that names no subject is never a repeat.
 ///
 /// # The event type
 ///

@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Everything this process logs, from trace level up, also by sqlx. The subscriber is one for all tests, so a test finds
 /// its own lines by what is in them.
@@ -55,7 +55,7 @@ impl Visit for Line {
     }
 }
 
-fn collect() {
+pub(crate) fn collect() {
     static COLLECTING: OnceLock<()> = OnceLock::new();
     COLLECTING.get_or_init(|| {
         let subscriber = tracing_subscriber::registry().with(Collector);
@@ -63,7 +63,7 @@ fn collect() {
     });
 }
 
-fn lines(wanted: impl Fn(&Fields) -> bool) -> Vec<Fields> {
+pub(crate) fn lines(wanted: impl Fn(&Fields) -> bool) -> Vec<Fields> {
     let lines = LINES.lock().unwrap();
     lines.iter().filter(|line| wanted(line)).cloned().collect()
 }

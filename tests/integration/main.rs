@@ -44,6 +44,7 @@ mod operations;
 mod pruning;
 mod faults_of_channels;
 mod logging;
+mod secrets;
 mod registry;
 mod databases;
 mod upgrades;

@@ -56,6 +56,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
             "dedup": { "windowSeconds": 60.0, "by": ["subject"], "until": "elapsed" },
             "expiresAfterSeconds": null,
             "fields": ["amount", "due", "pay_url"],
+            "secrets": [],
         })
     );
 }
@@ -133,6 +134,7 @@ fn copy(event: &'static campanile::event::EventDeclaration) -> campanile::event:
         channels: event.channels,
         critical: event.critical,
         fields: event.fields,
+        secrets: event.secrets,
         example: event.example,
         location: event.location,
         read: event.read,

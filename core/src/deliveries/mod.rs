@@ -116,6 +116,8 @@ pub struct DeliverySummary {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether it had a secret in it, which was erased when it ended: it cannot be tried again.
+    pub erased: bool,
 }
 
 /// How many deliveries of a channel are in a state.
@@ -165,6 +167,11 @@ pub enum DeliveryChangeError {
         /// What was asked for.
         change: &'static str,
     },
+    /// It had a secret in it, which was erased when it ended.
+    #[error(
+        "the delivery {0} had a secret in it, which was erased when it ended; dispatch the event again"
+    )]
+    Erased(Uuid),
     /// The database refused or did not answer.
     #[error("the delivery was not changed")]
     Store(#[from] StoreError),
@@ -173,7 +180,8 @@ pub enum DeliveryChangeError {
 const SUMMARY: &str = "\
     select {text(its.id)} as id, {text(its.notification_id)} as notification_id, its.user_id, its.channel, \
         coalesce(dispatch.event_type, '') as event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
-        {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at \
+        {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at, \
+        coalesce(its.secret = '', false) as erased \
     from {campanile}notification_deliveries as its \
     left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
 
@@ -185,6 +193,9 @@ const RETRY: &str = "\
 
 const RETRIABLE: &str =
     "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
+
+/// What there is to send is still there.
+const COMPLETE: &str = "coalesce(secret, '-') <> ''";
 
 /// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
 const NOW: &str = "\
@@ -249,14 +260,16 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// [`DeliveryChangeError::WrongState`] for one that is under way or delivered.
+    /// [`DeliveryChangeError::WrongState`] for one that is under way or delivered, [`DeliveryChangeError::Erased`] for one that had
+    /// a secret in it and has ended.
     ///
     /// # Cancel safety
     ///
     /// One statement: it is due or it is as before.
     pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
-        let statement =
-            format!("{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {RETRIABLE}");
+        let statement = format!(
+            "{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {RETRIABLE} and {COMPLETE}"
+        );
         let id_text = id.to_string();
         let mut changed = write(self.database(), &statement, Some(&id_text)).await;
         if let Ok(0) = changed {
@@ -300,6 +313,9 @@ impl Dispatcher {
             Err(error) => error.into(),
             Ok(found) => match found.first() {
                 None => DeliveryChangeError::NotFound(id),
+                Some(its) if its.erased && its.state != DeliveryState::Delivered => {
+                    DeliveryChangeError::Erased(id)
+                }
                 Some(its) => DeliveryChangeError::WrongState {
                     id,
                     state: its.state,
@@ -353,6 +369,7 @@ async fn summaries(
                     .try_get::<Option<i64>, _>("finished_at")?
                     .map(time)
                     .transpose()?,
+                erased: row.try_get("erased")?,
             })
         });
         summaries.collect()

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::RETRY;
+use super::{COMPLETE, RETRY};
 use crate::database::{Database, each_database};
 use crate::delivery::ErrorClass;
 use crate::dispatch::Dispatcher;
@@ -32,16 +32,21 @@ pub struct DeadFilter<'a> {
     pub error_class: Option<ErrorClass>,
 }
 
-/// `$3` and `$4` are microseconds. What has expired since is no longer worth sending.
+/// `$3` and `$4` are microseconds. What has expired since is no longer worth sending; of what had a secret in it nothing is left to
+/// send.
 const DEAD: &str = "\
     from {campanile}notification_deliveries as delivery where state = 'dead' \
         and ($1 is null or channel = $1) \
         and ($2 is null or exists (select 1 from {campanile}notification_dispatches as dispatch \
             where dispatch.id = delivery.dispatch_id and dispatch.event_type = $2)) \
         and finished_at >= {moment($3)} and finished_at < {moment($4)} \
-        and (expires_at is null or expires_at > {now}) \
+        and (expires_at is null or expires_at > {now}) and {complete} \
         and ($5 is null or $5 = (select error_class from {campanile}notification_attempts as log \
             where log.delivery_id = delivery.id order by log.attempt desc limit 1))";
+
+fn dead() -> String {
+    DEAD.replace("{complete}", COMPLETE)
+}
 
 /// Binds what [`DEAD`] is asked with.
 macro_rules! bind {
@@ -63,7 +68,7 @@ impl Dispatcher {
     /// When the database does not answer.
     pub async fn count_dead(&self, filter: DeadFilter<'_>) -> Result<u64, StoreError> {
         let until = until(self.database(), filter).await?;
-        let statement = self.database().sql(&format!("select count(*) {DEAD}"));
+        let statement = self.database().sql(&format!("select count(*) {}", dead()));
         let count: i64 = each_database!(self.database(), |pool| {
             let count = bind!(sqlx::query_scalar(statement), filter, until);
             count.fetch_one(pool).await?
@@ -72,7 +77,8 @@ impl Dispatcher {
     }
 
     /// Makes dead deliveries due now, each with a fresh set of attempts, and says how many: those that are dead when it begins,
-    /// and not what dies meanwhile. What has expired stays dead. As [`Dispatcher::retry_delivery`], it opens no window.
+    /// and not what dies meanwhile. What has expired stays dead, and so
+    /// does what had a secret in it. As [`Dispatcher::retry_delivery`], it opens no window.
     ///
     /// # Errors
     ///
@@ -117,8 +123,9 @@ async fn redrive(
     after: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let statement = database.sql(&format!(
-        "with chosen as materialized (select id {DEAD} and id > {{uuid($6)}} order by id limit $7 {{for_update}}) \
-         {RETRY} where id in (select id from chosen) returning {{text(id)}} as id"
+        "with chosen as materialized (select id {} and id > {{uuid($6)}} order by id limit $7 {{for_update}}) \
+         {RETRY} where id in (select id from chosen) returning {{text(id)}} as id",
+        dead()
     ));
     let _turn = database.turn_to_write().await;
     each_database!(database, |pool| {

@@ -20,6 +20,7 @@ use crate::channel::{Form, Need, Part};
 use crate::delivery::Parts;
 use crate::event::{ChannelUse, EventDeclaration};
 use crate::payload::Payload;
+use crate::secret::scrub;
 
 pub use self::link::HttpLinks;
 use self::link::{link, without_links_that_run_code};
@@ -87,6 +88,7 @@ impl Renderer {
                     content.insert(channel, parts);
                 }
                 Err(reason) => {
+                    let reason = without_secrets(reason, payload);
                     tracing::warn!(
                         target: "campanile",
                         event_type = event.event_type,
@@ -139,8 +141,13 @@ impl Renderer {
                 Form::Line { .. } | Form::Text { .. } => Overflow::Cut,
                 Form::Html | Form::Url => Overflow::Refuse,
             };
-            let finished = template::render(&self.templates, &name, payload.value(), overflow)
-                .and_then(|text| finish(text, part.form(), links));
+            let finished = template::render(
+                &self.templates,
+                &name,
+                payload.value(used.channel),
+                overflow,
+            )
+            .and_then(|text| finish(text, part.form(), links));
             match finished {
                 Ok(text) if text.is_empty() && part.form() == Form::Url => {}
                 Ok(text) => {
@@ -151,7 +158,7 @@ impl Renderer {
                     event_type = event.event_type,
                     channel,
                     part = part.name(),
-                    reason,
+                    reason = without_secrets(reason, payload),
                     "a link that cannot be used is left out"
                 ),
                 Err(reason) => {
@@ -163,6 +170,14 @@ impl Renderer {
             }
         }
         Ok(parts)
+    }
+}
+
+/// A reason may quote the text that was rendered.
+fn without_secrets(reason: String, payload: &Payload) -> String {
+    match payload.hidden() {
+        Some(hidden) => scrub(&reason, hidden),
+        None => reason,
     }
 }
 

@@ -152,7 +152,7 @@ pub fn payload(json: &str) {
     let Ok(json) = serde_json::from_str::<serde_json::Value>(json) else {
         return;
     };
-    if let Ok(payload) = Payload::of(&json) {
+    if let Ok(payload) = Payload::of(&json, &[]) {
         let text = payload.json().to_string();
         assert!(text.len() <= MAX_PAYLOAD);
         let stored = payload.stored().to_string();

@@ -15,6 +15,7 @@ use super::{in_order, micros};
 use crate::database::{Database, Pool, each_connection};
 use crate::delivery::{Delivery, Parts, Past};
 use crate::error::StoreError;
+use crate::secret::{Hidden, Kept};
 
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]
@@ -120,12 +121,13 @@ const MAX_PARKED_BYTES: i64 = 4 * 1024 * 1024;
 /// `$7` is the id after which it looks. Content that several deliveries share counts once, as it is read once.
 const PARKED: &str = "\
     with parked as materialized (\
-        select id, dispatch_id from {campanile}notification_deliveries as its \
+        select id, dispatch_id, secret from {campanile}notification_deliveries as its \
         where channel = $1 and state = 'blocked' and id > {uuid($7)} and {first_of_batch} and {among} and {open} and {known} \
         order by id limit $2), \
     measured as materialized (\
         select parked.id, case when row_number() over (partition by parked.dispatch_id order by parked.id) = 1 \
-            then octet_length({text(dispatch.payload)}) + octet_length({text(dispatch.content)}) end as size \
+            then octet_length({text(dispatch.payload)}) + octet_length({text(dispatch.content)}) else 0 end \
+            + coalesce(octet_length(parked.secret), 0) as size \
         from parked left join {campanile}notification_dispatches as dispatch on dispatch.id = parked.dispatch_id), \
     fitting as materialized (\
         select id from (select id, size, coalesce(sum(size) over (order by id rows unbounded preceding), 0) as total \
@@ -160,7 +162,7 @@ const READ: &str = "\
         {text(its.batch_id)} as batch_id, {text(its.lost_worker)} as lost_worker, {now_micros} - {micros(its.first_attempt_at)} as age, \
         coalesce({now_micros} - {micros(its.outage_since)}, 0) as outage, its.outage_rounds, \
         (its.expires_at is not null and its.expires_at <= {now}) as is_expired, \
-        dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, dispatch.trace_context, \
+        dispatch.event_type, dispatch.category, dispatch.subject_id, dispatch.org_id, dispatch.trace_context, its.secret, \
         case when its.n = 1 then {text(dispatch.payload)} end as payload, \
         case when its.n = 1 then {text(dispatch.content)} end as content \
     from (select taken.*, row_number() over (partition by dispatch_id order by run_at, id) as n from {taken} as taken) as its \
@@ -193,6 +195,7 @@ macro_rules! row {
             trace_context: $row.try_get("trace_context")?,
             payload: $row.try_get("payload")?,
             content: $row.try_get("content")?,
+            secret: $row.try_get("secret")?,
         })
     };
 }
@@ -400,10 +403,12 @@ struct Row {
     trace_context: Option<String>,
     payload: Option<String>,
     content: Option<String>,
+    secret: Option<String>,
 }
 
-/// What the deliveries of one dispatch share: its id, parts and payload; `None` if it cannot be read.
-type Shared = Option<(Uuid, Arc<Parts>, Arc<serde_json::Value>)>;
+/// What the deliveries of one dispatch share: its id, its parts unless each has its own, and its payload; `None` if it cannot be
+/// read.
+type Shared = Option<(Uuid, Option<Arc<Parts>>, Arc<serde_json::Value>)>;
 
 fn read_each(
     channel: &str,
@@ -419,7 +424,15 @@ fn read_each(
                 Some((id(dispatch).ok()?, parts, payload))
             });
         let (delivery_id, attempt) = (id(&row.id)?, number(row.attempt));
-        let Some((dispatch_id, parts, payload)) = shared.clone() else {
+        let own = row.secret.as_deref().map(serde_json::from_str::<Kept>);
+        let read = shared.clone().and_then(|(dispatch_id, parts, payload)| {
+            let (parts, hidden) = match own {
+                Some(own) => own.ok().map(|own| (own.parts, own.hidden))?,
+                None => (parts?, Hidden::default()),
+            };
+            Some((dispatch_id, parts, payload, hidden))
+        });
+        let Some((dispatch_id, parts, payload, hidden)) = read else {
             let lost_answers = number(row.lost_answers);
             return Ok(Err(unreadable(
                 delivery_id,
@@ -450,6 +463,7 @@ fn read_each(
                 age: Duration::from_micros(u64::try_from(row.age).unwrap_or_default()),
                 is_expired: row.is_expired,
                 has_local: row.has_local,
+                hidden,
                 lost_worker: row.lost_worker.as_deref().map(id).transpose()?,
                 trace_context: row.trace_context,
             },
@@ -467,14 +481,11 @@ fn shared(
     channel: &str,
     payload: Option<String>,
     content: Option<String>,
-) -> Option<(Arc<Parts>, Arc<serde_json::Value>)> {
+) -> Option<(Option<Arc<Parts>>, Arc<serde_json::Value>)> {
     let mut content: HashMap<String, serde_json::Value> = serde_json::from_str(&content?).ok()?;
-    let parts = content.remove(channel)?;
+    let parts = content.remove(channel).map(serde_json::from_value);
     let payload = serde_json::from_str(&payload?).ok()?;
-    Some((
-        Arc::new(serde_json::from_value(parts).ok()?),
-        Arc::new(payload),
-    ))
+    Some((parts.transpose().ok()?.map(Arc::new), Arc::new(payload)))
 }
 
 /// `$1` is `[delivery, claim]` rows, `$2` the worker, `$3` the lease.

@@ -47,6 +47,8 @@ pub(crate) struct DispatchRow {
     pub(crate) org_id: Option<String>,
     pub(crate) payload: String,
     pub(crate) content: String,
+    /// The content of the channels that show secrets, if the event has any: an object of texts.
+    pub(crate) secrets: Option<String>,
     /// By what its window is found.
     pub(crate) dedup_key: String,
     /// For what its window is open, where the keys of one subject share one.

@@ -30,10 +30,11 @@ pub(super) const BEGIN: &str = "BEGIN";
 const HEAD: &str = "\
 with dispatch as materialized (
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.payload::jsonb as payload,
-        d.content::jsonb as content, d.dedup_key, d.window_micros, d.expires_micros, d.trace_context, d.variant, d.n
+        d.content::jsonb as content, d.dedup_key, d.window_micros, d.expires_micros, d.trace_context, d.variant,
+        d.secrets::jsonb as secrets, d.n
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-            $22::bigint[], $23::text[], $25::text[]) with ordinality as d(dispatch_id, event_type, category, subject_id, org_id,
-            payload, content, dedup_key, window_micros, expires_micros, trace_context, variant, n)
+            $22::bigint[], $23::text[], $25::text[], $26::text[]) with ordinality as d(dispatch_id, event_type, category, subject_id, org_id,
+            payload, content, dedup_key, window_micros, expires_micros, trace_context, variant, secrets, n)
     cross join (select case when $19::text is not null then set_config('lock_timeout', $19, true) end) as bounded
 ),
 candidate as materialized (
@@ -98,7 +99,7 @@ const TAIL: &str = "\
 delivery as (
     insert into campanile.notification_deliveries
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
-            first_attempt_at, expires_at, created_at)
+            first_attempt_at, expires_at, secret, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
         (r.notification_id in (select l.notification_id from planned l where l.channel in ({locals}))) is true,
         case when r.leased then 'running' else 'pending' end,
@@ -109,9 +110,10 @@ delivery as (
         case when r.leased then $24::uuid end,
         case when r.leased then r.created_at end,
         r.created_at + r.expires_micros * interval '1 microsecond',
+        r.secrets ->> r.channel,
         r.created_at
     from (
-        select p.*, d.dispatch_id, d.expires_micros, pause.channel is null
+        select p.*, d.dispatch_id, d.expires_micros, d.secrets, pause.channel is null
             and row_number() over (partition by pause.channel is null order by p.delivery_id) <= $16 as leased
         from admitted_delivery p join dispatch d on d.n = p.n
         left join campanile.notification_channel_pauses as pause on pause.channel = p.channel
@@ -217,6 +219,7 @@ pub(crate) async fn write(
         .bind(column(dispatches, |row| row.trace_context.as_deref()))
         .bind(lease.claim)
         .bind(column(dispatches, |row| row.variant.as_deref()))
+        .bind(column(dispatches, |row| row.secrets.as_deref()))
         .fetch_all(connection)
         .await?;
     let mut admission = Admission::default();

@@ -176,7 +176,8 @@ pub(super) const ITS: &str = "\
         from {rows($1)} as given)";
 
 /// `$2` is the worker. A delivery no attempt of which counts begins its time anew; an outage that is over is no part of its
-/// time, unless it may have gone out before. What was not begun keeps its place in the queue.
+/// time, unless it may have gone out before. What was not begun keeps its place in the queue. An end leaves nothing of a secret but
+/// that there was one.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
         state = its.state, attempt = delivery.attempt - its.unused, \
@@ -192,7 +193,8 @@ const SETTLE: &str = "\
         outage_rounds = case when its.untried then delivery.outage_rounds + 1 when its.tried then 0 \
             else delivery.outage_rounds end, \
         run_at = case when its.state = 'pending' and not its.released then {later(its.delay)} else delivery.run_at end, \
-        finished_at = case when its.state not in ('pending', 'blocked') then {now} end \
+        finished_at = case when its.state not in ('pending', 'blocked') then {now} end, \
+        secret = case when its.state in ('pending', 'blocked') then delivery.secret else substr(delivery.secret, 1, 0) end \
     from its \
     where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = 'running' \
         and delivery.claim = its.claim and delivery.worker = {uuid($2)} \
@@ -428,7 +430,8 @@ async fn record_and_release(
 }
 
 const CANCEL: &str = "\
-    update {campanile}notification_deliveries set state = 'cancelled', batch_id = null, blocked_as = null, finished_at = {now} \
+    update {campanile}notification_deliveries set state = 'cancelled', batch_id = null, blocked_as = null, finished_at = {now}, \
+        secret = substr(secret, 1, 0) \
     where id = {uuid($1)} and state in ('pending', 'blocked')";
 
 /// Cancels a delivery that waits, and releases the window if nobody was reached; `false` if it does not wait.

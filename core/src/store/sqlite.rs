@@ -34,7 +34,7 @@ with dispatch as materialized (
         value ->> 'category' as category, value ->> 'subject_id' as subject_id, value ->> 'org_id' as org_id,
         value ->> 'payload' as payload, value ->> 'content' as content, value ->> 'dedup_key' as dedup_key,
         value ->> 'window_micros' as window_micros, value ->> 'expires_micros' as expires_micros,
-        value ->> 'trace_context' as trace_context, value ->> 'variant' as variant
+        value ->> 'trace_context' as trace_context, value ->> 'variant' as variant, value ->> 'secrets' as secrets
     from json_each($1)
 ),
 given as materialized (
@@ -65,11 +65,11 @@ on conflict (id) do nothing";
 const DELIVER: &str = "\
 insert into notification_deliveries
     (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
-        first_attempt_at, expires_at, created_at)
+        first_attempt_at, expires_at, secret, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
     iif(g.leased, 'running', 'pending'), g.leased, {now},
     iif(g.leased, {now} + $3, null), iif(g.leased, $4, null), iif(g.leased, $5, null),
-    iif(g.leased, {now}, null), {now} + d.expires_micros, {now}
+    iif(g.leased, {now}, null), {now} + d.expires_micros, d.secrets ->> g.channel, {now}
 from given g join dispatch d on d.n = g.n where true";
 
 impl WriteStatements {
@@ -266,7 +266,7 @@ fn dispatches(batch: &Batch) -> String {
             "subject_id": row.subject_id, "org_id": row.org_id, "payload": row.payload, "content": row.content,
             "dedup_key": row.dedup_key, "window_micros": row.window_micros(),
             "expires_micros": row.expires_after_micros(), "trace_context": row.trace_context,
-            "variant": row.variant,
+            "variant": row.variant, "secrets": row.secrets,
         })
     }))
 }

@@ -20,7 +20,8 @@ pub const PIGEON: ChannelDeclaration = ChannelDeclaration::new(
         Part::text("scroll", 140),
         Part::line("perch", 40).optional(),
     ],
-);
+)
+.showing_secrets();
 
 campanile::register_channel!(PIGEON, Transport::Remote(build));
 
