@@ -1,9 +1,11 @@
 //! A provider that refuses: too many requests, and an outage.
 
+use std::time::{Duration, Instant};
+
 use campanile::database::each_database;
 use campanile_tests::both_databases;
 use campanile_tests::outside::Mails;
-use campanile_tests::provider::Behaviour;
+use campanile_tests::provider::{Behaviour, Ledger, Provider};
 
 use crate::stage::{Stage, bell, letter};
 
@@ -16,7 +18,91 @@ async fn waiting(stage: &Stage, longer: u64, no_longer: u64) -> i64 {
     stage.database.number(&count).await
 }
 
+/// How many mails wait while a worker runs.
+const BACKLOG: usize = 1_000;
+
+/// Takes so many calls in each second, and refuses the others.
+fn take_each_second(provider: &Provider, calls: usize) {
+    let mut second = (Instant::now(), 0);
+    provider.follows(move |_| {
+        if second.0.elapsed() >= Duration::from_secs(1) {
+            second = (Instant::now(), 0);
+        }
+        second.1 += 1;
+        if second.1 <= calls {
+            Behaviour::Accept
+        } else {
+            Behaviour::Refuse {
+                status: 429,
+                retry_after: Some(1),
+            }
+        }
+    });
+}
+
+fn taken(ledger: &Ledger) -> usize {
+    let entries = ledger.entries.iter();
+    entries
+        .filter(|entry| entry.answered.is_acceptance())
+        .count()
+}
+
+/// What was used of deliveries by attempts that were not taken.
+const USED: &str = "select count(*) from {campanile}notification_deliveries \
+    where channel = 'email' and state <> 'delivered' and attempt > uncounted";
+
 both_databases! {
+    /// F8 and F35, with a backlog and a worker that runs.
+    async fn a_worker_with_a_backlog_asks_at_most_twice_as_often_as_is_taken(stage: Stage) {
+        stage.people(BACKLOG).await;
+        take_each_second(&stage.provider, 4);
+        let _ = stage.enqueue(letter("a limit", BACKLOG)).await;
+        let worker = stage.worker();
+        stage.provider.until(|ledger| taken(ledger) >= 40).await;
+        let ledger = stage.provider.ledger();
+        let (calls, taken) = (ledger.entries.len(), taken(&ledger));
+        assert!(calls <= 2 * taken, "{calls} calls, {taken} taken");
+        // One may be under way.
+        assert!(stage.database.number(USED).await <= 8, "a refusal of the limit uses no attempt");
+        let untried = "select count(*) from {campanile}notification_deliveries where attempt = 0 and state = 'pending'";
+        let untried = usize::try_from(stage.database.number(untried).await).unwrap();
+        assert!(untried + calls + 20 + 8 >= BACKLOG, "{untried} are untouched after {calls} calls");
+        // The limit is gone: the rest goes out by itself, each in one call.
+        stage.provider.always(Behaviour::Accept);
+        stage.all_ended().await;
+        worker.terminate().await;
+        let ledger = stage.provider.ledger();
+        assert_eq!(ledger.mails(), BACKLOG);
+        assert!(ledger.entries.len() <= BACKLOG + calls, "{} calls", ledger.entries.len());
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("delivered").await, i64::try_from(BACKLOG).unwrap());
+    }
+
+    /// F9, with a backlog and a worker that runs.
+    async fn a_worker_with_a_backlog_hardly_asks_during_an_outage_and_sends_all_after_it(stage: Stage) {
+        stage.people(BACKLOG).await;
+        stage.provider.always(Behaviour::refuse(503));
+        let _ = stage.enqueue(letter("an outage", BACKLOG)).await;
+        let worker = stage.worker();
+        stage.provider.asked(0, 8).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let calls = stage.provider.ledger().entries.len();
+        // What was under way at once when it began, and the probes, whose pauses double.
+        assert!(calls <= 8 + 8 + 6, "{calls} calls");
+        let used = stage.database.number(USED).await;
+        assert!(used <= i64::try_from(calls).unwrap(), "only what was itself refused uses an attempt: {used}");
+        stage.provider.always(Behaviour::Accept);
+        // Those that were refused wait for longer than the others.
+        stage.end_pauses().await;
+        stage.all_ended().await;
+        worker.terminate().await;
+        let ledger = stage.provider.ledger();
+        assert_eq!(ledger.mails(), BACKLOG);
+        assert!(ledger.entries.len() <= BACKLOG + calls + 8, "{} calls", ledger.entries.len());
+        stage.ends_well().await;
+        assert_eq!(stage.in_state("delivered").await, i64::try_from(BACKLOG).unwrap());
+    }
+
     /// F8.
     async fn too_many_requests_are_repeated_when_the_provider_says_and_not_before(stage: Stage) {
         stage.people(3).await;

@@ -199,16 +199,16 @@ impl App {
     ///
     /// # Panics
     ///
-    /// When it does not hold within ten seconds.
+    /// When it does not hold within thirty seconds: a loaded machine takes long to print where something panicked.
     pub async fn eventually(&self, condition: impl AsyncFn() -> bool) {
         let wait = async {
             while !condition().await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wait)
+        tokio::time::timeout(Duration::from_secs(30), wait)
             .await
-            .expect("the condition holds within ten seconds");
+            .expect("the condition holds within thirty seconds");
     }
 }
 
