@@ -9,20 +9,20 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::address::{AddressBook, AddressTable};
-use crate::bulkhead::Bulkhead;
+use crate::channel::policy::Policy;
+use crate::channel::setup::{Settings, Setup};
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
+use crate::database::wake::{self, Bell, WakeUp};
+use crate::deliver::address::{AddressBook, AddressTable};
+use crate::deliver::bulkhead::Bulkhead;
+use crate::deliver::left_alone::LeftAlone;
+use crate::dispatch::write::Remotes;
 use crate::dispatch::{Dispatcher, Inner, Limits, Remote};
-use crate::left_alone::LeftAlone;
-use crate::policy::Policy;
-use crate::prune::PruneStatements;
-use crate::registry::{Registry, RegistryError, how_to_link};
-use crate::render::HttpLinks;
-use crate::setup::{Settings, Setup};
+use crate::operate::prune::PruneStatements;
+use crate::plan::registry::{Registry, RegistryError, how_to_link};
+use crate::plan::render::HttpLinks;
 use crate::store::{LocalInsert, Statements};
-use crate::wake::{self, Bell, WakeUp};
-use crate::write::Remotes;
 
 /// Collects what a dispatcher needs; see [`Dispatcher::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -123,7 +123,7 @@ impl Builder {
     }
 
     /// How long one attempt may take, up to an hour, on a channel whose policy does not
-    /// [say otherwise](crate::policy::Policy::attempt_timeout); and how long a dispatch and `deliver_due` wait for a channel whose
+    /// [say otherwise](crate::channel::policy::Policy::attempt_timeout); and how long a dispatch and `deliver_due` wait for a channel whose
     /// attempts may take longer. Default: 10 seconds.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.limits.attempt_timeout =

@@ -9,8 +9,8 @@ use campanile_migrations::MigrationError;
 
 use uuid::Uuid;
 
-use crate::payload::PayloadError;
-use crate::recipient::InvalidInput;
+use crate::event::payload::PayloadError;
+use crate::event::recipient::InvalidInput;
 
 /// Why a dispatch was not tried. Nothing was written, unless it is [`CommitUnknown`](DispatchError::CommitUnknown).
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! Why a user's settings were not read or changed.
 
 use crate::error::StoreError;
-use crate::recipient::InvalidInput;
-use crate::suggest::did_you_mean;
+use crate::event::recipient::InvalidInput;
+use crate::event::suggest::did_you_mean;
 
 /// Why preferences were not read or changed. Nothing was written.
 #[derive(Debug, thiserror::Error)]

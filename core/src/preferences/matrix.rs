@@ -10,8 +10,8 @@ use super::{Choice, Choices};
 use crate::database::{Database, each_connection};
 use crate::error::StoreError;
 use crate::event::EventDeclaration;
-use crate::recipient::{self, InvalidInput};
-use crate::registry::Registry;
+use crate::event::recipient::{self, InvalidInput};
+use crate::plan::registry::Registry;
 
 /// The settings of one user: read the matrix, switch cells.
 ///

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::settle::{Settled, unreadable};
 use super::{in_order, micros};
+use crate::channel::delivery::{Delivery, Parts, Past};
 use crate::database::{Database, Pool, each_connection};
-use crate::delivery::{Delivery, Parts, Past};
 use crate::error::StoreError;
-use crate::secret::{Hidden, Kept};
+use crate::event::secret::{Hidden, Kept};
 
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]

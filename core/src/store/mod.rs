@@ -24,8 +24,8 @@ use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use crate::channel::LocalChannel;
-use crate::connection::within;
 use crate::database::Database;
+use crate::database::connection::within;
 use crate::preferences::{Choice, Choices};
 
 /// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
-use crate::dialect::{SQLITE, translate};
+use crate::database::dialect::{SQLITE, translate};
 
 /// The statements of one dispatcher.
 #[derive(Debug)]

@@ -1,0 +1,462 @@
+//! A **channel** is a crate that registers itself: adding a channel is adding a crate.
+//!
+//! A channel exports a const [`ChannelDeclaration`] (its name and its parts), implements [`Channel`] if it talks to the
+//! outside world, or contributes one `INSERT .. SELECT` for each database ([`LocalChannel`]) if it writes rows with the
+//! dispatch, and registers itself with [`register_channel!`](crate::register_channel).
+//! This module knows the first-party channels as three words of vocabulary and nothing else about them.
+
+pub mod delivery;
+pub mod policy;
+pub mod setup;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::channel::delivery::{Delivery, Parts, Verdict};
+use crate::channel::policy::Policy;
+use crate::channel::setup::{Setup, SetupError};
+use crate::event::Location;
+
+/// Rows in the app's own database: a feed, an unread badge, mark as read. Registered by `campanile-inbox`.
+pub const INBOX: ChannelDeclaration = ChannelDeclaration::new(
+    "inbox",
+    "campanile_inbox",
+    &[
+        Part::line("title", 200),
+        Part::text("body", 4_000),
+        Part::url("action_url").optional(),
+    ],
+);
+
+/// Electronic mail. Registered by `campanile-email`.
+pub const EMAIL: ChannelDeclaration = ChannelDeclaration::new(
+    "email",
+    "campanile_email",
+    &[
+        Part::line("subject", 200),
+        Part::html("html"),
+        Part::text("text", 100_000).optional(),
+    ],
+)
+.showing_secrets();
+
+/// A push notification on a phone or desktop. Registered by `campanile-push`.
+pub const PUSH: ChannelDeclaration = ChannelDeclaration::new(
+    "push",
+    "campanile_push",
+    &[
+        Part::line("title", 200),
+        Part::text("body", 4_000),
+        Part::url("action_url").optional(),
+    ],
+)
+.showing_secrets();
+
+/// A channel's name and the parts a notification has there, as const data that the compiler checks events against.
+///
+/// ```
+/// use campanile::channel::{ChannelDeclaration, Part};
+///
+/// pub const PIGEON: ChannelDeclaration = ChannelDeclaration::new(
+///     "pigeon",
+///     env!("CARGO_CRATE_NAME"),
+///     &[Part::text("scroll", 140), Part::line("perch", 40).optional()],
+/// );
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelDeclaration {
+    name: &'static str,
+    krate: &'static str,
+    parts: &'static [Part],
+    shows_secrets: bool,
+}
+
+impl ChannelDeclaration {
+    /// Declares a channel: its name, the crate that registers it (`env!("CARGO_CRATE_NAME")`), and its parts.
+    ///
+    /// # Panics
+    ///
+    /// While compiling, when the name or a part's name is not of the form `[a-z][a-z0-9_]*` or two parts share a
+    /// name, or a part may have no character.
+    #[must_use]
+    pub const fn new(name: &'static str, krate: &'static str, parts: &'static [Part]) -> Self {
+        assert!(
+            is_word(name),
+            "a channel's name is lower case letters, digits and `_`, and begins with a letter"
+        );
+        let mut i = 0;
+        while i < parts.len() {
+            assert!(
+                is_word(parts[i].name),
+                "the name of a channel's part is lower case letters, digits and `_`, and begins with a letter"
+            );
+            if let Form::Line { max } | Form::Text { max } = parts[i].form {
+                assert!(max > 0, "a channel's part may have at least one character");
+            }
+            let mut j = i + 1;
+            while j < parts.len() {
+                assert!(
+                    !same(parts[i].name, parts[j].name),
+                    "two parts of a channel have the same name"
+                );
+                j += 1;
+            }
+            i += 1;
+        }
+        Self {
+            name,
+            krate,
+            parts,
+            shows_secrets: false,
+        }
+    }
+
+    /// The same channel, whose templates may use [secret fields](crate::notifiable_event): it hands them to their recipient and
+    /// keeps nothing of what it was given. What was rendered for it of an event with such a field is erased when the delivery
+    /// ends. A channel that writes rows with the dispatch cannot do so.
+    #[must_use]
+    pub const fn showing_secrets(self) -> Self {
+        Self {
+            shows_secrets: true,
+            ..self
+        }
+    }
+
+    /// Whether the channel's templates may use secret fields.
+    #[must_use]
+    pub const fn shows_secrets(&self) -> bool {
+        self.shows_secrets
+    }
+
+    /// The channel's name, as preferences and reports show it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The crate to link so that the channel registers itself, `campanile_push` for example.
+    #[must_use]
+    pub const fn krate(&self) -> &'static str {
+        self.krate
+    }
+
+    /// The parts of a notification on this channel.
+    #[must_use]
+    pub const fn parts(&self) -> &'static [Part] {
+        self.parts
+    }
+
+    /// The part of this name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<&'static Part> {
+        self.parts.iter().find(|part| part.name == name)
+    }
+}
+
+/// One part of a notification on a channel: `subject`, `html`, `title`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    name: &'static str,
+    form: Form,
+    need: Need,
+}
+
+/// What a rendered part may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// One line of plain text: line breaks become spaces, and it is cut at a grapheme, also where a few of them have many
+    /// code points.
+    Line {
+        /// The longest it may be, in graphemes.
+        max: usize,
+    },
+    /// Plain text, cut at a grapheme.
+    Text {
+        /// The longest it may be, in graphemes.
+        max: usize,
+    },
+    /// HTML: what the payload brings is escaped, and a link to a script is an error.
+    Html,
+    /// A link: `https`, `mailto`, an absolute path of the same origin, and `http` in development.
+    Url,
+}
+
+/// Whether an event must fill a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// An event that goes to the channel without it does not compile.
+    Required,
+    /// May be left out.
+    Optional,
+}
+
+impl Part {
+    /// One line of plain text of at most `max` graphemes.
+    #[must_use]
+    pub const fn line(name: &'static str, max: usize) -> Self {
+        Self::required(name, Form::Line { max })
+    }
+
+    /// Plain text of at most `max` graphemes.
+    #[must_use]
+    pub const fn text(name: &'static str, max: usize) -> Self {
+        Self::required(name, Form::Text { max })
+    }
+
+    /// HTML; what the payload brings is escaped.
+    #[must_use]
+    pub const fn html(name: &'static str) -> Self {
+        Self::required(name, Form::Html)
+    }
+
+    /// A link that is parsed and checked before it is stored.
+    #[must_use]
+    pub const fn url(name: &'static str) -> Self {
+        Self::required(name, Form::Url)
+    }
+
+    const fn required(name: &'static str, form: Form) -> Self {
+        Self {
+            name,
+            form,
+            need: Need::Required,
+        }
+    }
+
+    /// The same part, but an event may leave it out.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self {
+            need: Need::Optional,
+            ..self
+        }
+    }
+
+    /// The part's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it may hold.
+    #[must_use]
+    pub const fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Whether an event must fill it.
+    #[must_use]
+    pub const fn need(&self) -> Need {
+        self.need
+    }
+}
+
+/// A remote channel: it talks to the outside world, after the commit.
+///
+/// # What is promised to you
+///
+/// * A batch holds between one and [`max_batch`](Channel::max_batch) deliveries, each admitted, not muted, with rendered
+///   and frozen parts, and with at least one address.
+/// * A call runs on a thread of its own under a time-out, and no more calls at once than your policy says. A panic or a hang
+///   of yours is a failed attempt of your deliveries and of no other channel's. A process that ends does not wait for the thread.
+/// * A delivery may come again (with the same id, the same parts and a higher attempt) when your verdict asked for it,
+///   or when the process died before the verdict was recorded.
+/// * If your [`policy`](Channel::policy) says that keys are honoured, a batch of several has a
+///   [key of its own](Delivery::batch_key), and what may have gone out together comes again together, under that key.
+///
+/// # What you promise
+///
+/// * One [`Verdict`] for each delivery, in the order of the batch. The provider's answer decides, not your hope:
+///   `Accepted` means that the provider took it.
+/// * You hand [`Delivery::idempotency_key`] to a provider that honours such keys.
+/// * You do not block the thread, and you do not retry by yourself: say [`Verdict::Retry`].
+/// * You log no address and no payload.
+///
+/// # Cancel safety
+///
+/// The future is dropped when the time-out passes. What the provider had accepted by then is sent again under the same key.
+///
+/// # Example of what not to do
+///
+/// ```text
+/// // Wrong: an error of one delivery throws away the verdicts of the others, and the caller learns nothing.
+/// async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+///     batch.iter().map(|delivery| self.send(delivery).unwrap()).collect()
+/// }
+/// ```
+#[async_trait]
+pub trait Channel: Send + Sync + 'static {
+    /// Tries each delivery once and gives one verdict for each, in order.
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict>;
+
+    /// How many deliveries one call takes at the most. Channels whose provider takes batches say more than one.
+    fn max_batch(&self) -> usize {
+        1
+    }
+
+    /// How deliveries are retried, and how much of a process they may take. A host may [tune](crate::Builder::tune) it.
+    fn policy(&self) -> Policy {
+        Policy::new()
+    }
+
+    /// Parts to add to what was rendered, or to replace in it, before it is frozen: the text of a mail whose event has only
+    /// HTML. Asked once for each dispatch, and not again by a retry, so that a deploy in between does not change what goes out
+    /// under a key. It is pure, asks nobody anything, and is quick: a dispatch waits for it.
+    ///
+    /// A part that the channel does not declare is dropped, and the others are brought into their form as rendered ones are.
+    /// What an older version of the channel has frozen may lack these parts.
+    fn complete(&self, parts: &Parts) -> Parts {
+        let _ = parts;
+        Parts::new()
+    }
+
+    /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
+    /// [`Database::sql`](crate::Database::sql). Where `$2` occurs it is a JSON array of the user's addresses, as they are and in
+    /// the forms in which they may be compared: in small letters, without a name, the domain in ASCII. They run in the transaction of
+    /// [`Dispatcher::forget_user`](crate::Dispatcher::forget_user), in a binary that links the channel. Lock rows in a fixed order
+    /// where others lock them too.
+    fn forget(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// A local channel: rows in the app's own database, written in the dispatch statement itself.
+///
+/// Each statement is one `INSERT .. SELECT .. FROM admitted`, without a semicolon. The relation `admitted` has one row
+/// for each admitted notification that goes to this channel:
+///
+/// | column | Postgres | SQLite | |
+/// |---|---|---|---|
+/// | `notification_id` | uuid | text | unique; ordered by time |
+/// | `dispatch_id` | uuid | text | |
+/// | `user_id` | text | text | the recipient |
+/// | `org_id` | text | text | may be null |
+/// | `event_type` | text | text | |
+/// | `subject_id` | text | text | may be null |
+/// | `category` | text | text | |
+/// | `payload` | jsonb | text (JSON) | the event's fields |
+/// | `parts` | jsonb | text (JSON) | this channel's rendered parts, an object of strings |
+/// | `created_at` | timestamptz | integer, microseconds | the database's clock |
+///
+/// `parts ->> 'title'` reads a part on both databases. Postgres tables are in the schema `campanile` if they are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalChannel {
+    /// The statement for Postgres.
+    pub postgres: &'static str,
+    /// The statement for SQLite.
+    pub sqlite: &'static str,
+    /// The statements that erase the user `$1` from the channel's tables, as [`Channel::forget`].
+    pub forget: &'static [&'static str],
+    /// The statements that remove rows the user has been done with for more than `$1` microseconds, at most `$2` of them,
+    /// with the placeholders of [`Database::sql`](crate::Database::sql). Each is run by
+    /// [`Dispatcher::prune`](crate::Dispatcher::prune), by itself, until it removes nothing; so it finds its rows by an
+    /// index, and passes over those that somebody holds: `{skip_locked}`.
+    pub prune: &'static [&'static str],
+    /// The same for rows that the user never was done with, written more than `$1` microseconds ago.
+    pub prune_unread: &'static [&'static str],
+}
+
+/// How a channel delivers.
+#[derive(Clone, Copy)]
+pub enum Transport {
+    /// It writes rows in the dispatch statement.
+    Local(LocalChannel),
+    /// It talks to the outside world, after the commit. The function builds it, once, at start-up; its
+    /// [`Channel::forget`] erases a user.
+    Remote(fn(&Setup<'_>) -> Result<Arc<dyn Channel>, SetupError>),
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Local(_) => "Local",
+            Self::Remote(_) => "Remote",
+        })
+    }
+}
+
+/// A channel as it registers itself; see [`register_channel!`](crate::register_channel).
+#[derive(Debug, Clone, Copy)]
+pub struct RegisteredChannel {
+    /// Its name and parts.
+    pub declaration: &'static ChannelDeclaration,
+    /// How it delivers.
+    pub transport: Transport,
+    /// Where it registers itself.
+    pub location: Location,
+}
+
+inventory::collect!(RegisteredChannel);
+
+/// Registers a channel with every binary that links the crate.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
+/// # use campanile::delivery::{Delivery, Verdict};
+/// # use campanile::setup::{Setup, SetupError};
+/// pub const PIGEON: ChannelDeclaration =
+///     ChannelDeclaration::new("pigeon", env!("CARGO_CRATE_NAME"), &[Part::text("scroll", 140)]);
+///
+/// struct Loft;
+///
+/// #[campanile::async_trait]
+/// impl Channel for Loft {
+///     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+///         batch.iter().map(|_| Verdict::accepted()).collect()
+///     }
+/// }
+///
+/// fn build(_: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
+///     Ok(Arc::new(Loft))
+/// }
+///
+/// campanile::register_channel!(PIGEON, Transport::Remote(build));
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! register_channel {
+    ($declaration:path, $transport:expr $(,)?) => {
+        $crate::__private::inventory::submit! {
+            $crate::channel::RegisteredChannel {
+                declaration: &$declaration,
+                transport: $transport,
+                location: $crate::here!(),
+            }
+        }
+    };
+}
+
+/// Whether a name is of the form `[a-z][a-z0-9_]*` and at most 64 bytes long.
+pub(crate) const fn is_word(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_lowercase() {
+        return false;
+    }
+    let mut i = 1;
+    while i < bytes.len() {
+        let byte = bytes[i];
+        if !(byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+pub(crate) const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < left.len() {
+        if left[i] != right[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

@@ -1,0 +1,281 @@
+//! A **policy** says how a channel's deliveries are retried, and how much of a process they may take.
+//!
+//! A channel declares its own ([`Channel::policy`](crate::channel::Channel::policy)), and a host tunes it
+//! ([`Builder::tune`](crate::Builder::tune)). It knows no clock, no row, and no channel by name.
+
+use std::time::Duration;
+
+/// How a channel's deliveries are retried, and how much of a process they may take.
+///
+/// ```
+/// use std::time::Duration;
+/// use campanile::policy::Policy;
+///
+/// // A provider that recognizes a repeated key for a day and takes two calls a second.
+/// const POLICY: Policy = Policy::new()
+///     .key_lifetime(Duration::from_hours(24))
+///     .horizon(Duration::from_hours(20))
+///     .calls_per_second(2);
+/// # let _ = POLICY;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a policy does nothing by itself"]
+pub struct Policy {
+    pub(crate) backoff_base: Duration,
+    pub(crate) backoff_cap: Duration,
+    pub(crate) horizon: Duration,
+    pub(crate) most_attempts: u32,
+    pub(crate) key_lifetime: Option<Duration>,
+    pub(crate) max_lost_answers: u32,
+    pub(crate) outage: Duration,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) concurrency: usize,
+    pub(crate) batch: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) calls_per_second: Option<u32>,
+}
+
+impl Policy {
+    /// What a channel has that says nothing: pauses of 10 seconds to 2 hours for 20 hours, keys not honoured and two
+    /// attempts at most whose answer is lost, 32 calls at once, 100 deliveries claimed at a time.
+    pub const fn new() -> Self {
+        Self {
+            backoff_base: Duration::from_secs(10),
+            backoff_cap: Duration::from_hours(2),
+            horizon: Duration::from_hours(20),
+            most_attempts: 30,
+            key_lifetime: None,
+            max_lost_answers: 2,
+            outage: Duration::from_hours(4 * 24),
+            attempt_timeout: None,
+            concurrency: 32,
+            batch: 100,
+            batch_bytes: usize::MAX,
+            calls_per_second: None,
+        }
+    }
+
+    /// The pause after the n-th failure is anywhere between nothing and `base * 2^(n-1)`, at most `cap` ("full jitter"). A
+    /// provider that asks for a longer pause gets it, up to `cap`.
+    pub const fn backoff(mut self, base: Duration, cap: Duration) -> Self {
+        self.backoff_base = base;
+        self.backoff_cap = cap;
+        self
+    }
+
+    /// How long after its first attempt a delivery is still tried. It must be below the provider's
+    /// [`key_lifetime`](Policy::key_lifetime), if it has one. The time in which [nothing could be tried](Policy::outage) is
+    /// none of it, unless an earlier attempt may have gone out.
+    pub const fn horizon(mut self, horizon: Duration) -> Self {
+        self.horizon = horizon;
+        self
+    }
+
+    /// How many attempts a delivery gets at the most: 30 unless said otherwise. It bounds what one that takes its worker
+    /// down can do.
+    pub const fn most_attempts(mut self, attempts: u32) -> Self {
+        self.most_attempts = attempts;
+        self
+    }
+
+    /// How long the provider recognizes a repeated idempotency key. Without it keys are not honoured.
+    pub const fn key_lifetime(mut self, lifetime: Duration) -> Self {
+        self.key_lifetime = Some(lifetime);
+        self
+    }
+
+    /// How many attempts of a delivery may lose their answer where keys are not honoured: after the last of them it ends as
+    /// unknown, for an operator to decide. Default: 2, so that a recipient gets two copies at the most. With 1 he gets one
+    /// at the most. A worker that is lost during a call loses its answer too.
+    pub const fn max_lost_answers(mut self, attempts: u32) -> Self {
+        self.max_lost_answers = attempts;
+        self
+    }
+
+    /// How long a delivery waits while nothing can be tried: the provider cannot be reached
+    /// ([`ErrorClass::Connect`](crate::channel::delivery::ErrorClass::Connect)) or takes no more calls
+    /// ([`ErrorClass::RateLimited`](crate::channel::delivery::ErrorClass::RateLimited)), or the app's own address book does not answer
+    /// ([`ErrorClass::Internal`](crate::channel::delivery::ErrorClass::Internal)). Such a round uses no attempt. The time begins with
+    /// the first of them in a row; after it the delivery is dead, and its error says so. Default: 4 days.
+    pub const fn outage(mut self, outage: Duration) -> Self {
+        self.outage = outage;
+        self
+    }
+
+    /// How long one call of the channel may take. Default: the builder's
+    /// [`attempt_timeout`](crate::Builder::attempt_timeout). A call is kept alive by the heartbeat of its lease, so it may be
+    /// longer than that. Whoever waits for it, a dispatch or `deliver_due`, waits no longer than the builder's time-out and
+    /// leaves it to end by itself.
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How many calls of the channel are under way at once in one process.
+    pub const fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// How many deliveries a worker claims at a time.
+    pub const fn batch(mut self, deliveries: usize) -> Self {
+        self.batch = deliveries;
+        self
+    }
+
+    /// How much rendered content goes into one call of a channel whose provider recognizes batches by their key. One delivery
+    /// goes out whatever its size.
+    pub const fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// How many calls of the channel one process begins in a second, evenly spaced. Without it there is no limit.
+    pub const fn calls_per_second(mut self, calls: u32) -> Self {
+        self.calls_per_second = Some(calls);
+        self
+    }
+
+    /// Whether a repeated attempt is recognized by the provider.
+    #[must_use]
+    pub const fn honours_keys(&self) -> bool {
+        self.key_lifetime.is_some()
+    }
+
+    /// Whether so many lost answers are too many to try again.
+    pub(crate) const fn gives_up_after(&self, lost_answers: u32) -> bool {
+        !self.honours_keys() && lost_answers >= self.max_lost_answers
+    }
+
+    /// The longest pause after so many attempts that count.
+    pub(crate) fn longest_pause(&self, attempts: u32) -> Duration {
+        self.backoff_base
+            .saturating_mul(1 << attempts.saturating_sub(1).min(20))
+            .min(self.backoff_cap)
+    }
+
+    /// How many deliveries a share of this length can begin, where calls are limited.
+    pub(crate) fn claimable(&self, share: Duration, max_batch: usize) -> usize {
+        let Some(calls) = self.calls_per_second else {
+            return self.batch;
+        };
+        let calls = (f64::from(calls) * share.as_secs_f64()).floor();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number of calls, and the cast saturates"
+        )]
+        let calls = (calls as usize).max(1);
+        self.batch.min(calls.saturating_mul(max_batch))
+    }
+
+    /// What is wrong with it, in words that say what to do.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(lifetime) = self
+            .key_lifetime
+            .filter(|lifetime| *lifetime <= self.horizon)
+        {
+            problems.push(format!(
+                "its deliveries are retried for {:?}, but its provider forgets an idempotency key after {lifetime:?}, so that a \
+                 late retry would go out twice: set `.horizon(..)` below that",
+                self.horizon
+            ));
+        }
+        if self.backoff_base.is_zero() || self.backoff_base > self.backoff_cap {
+            problems.push(format!(
+                "its pauses begin with {:?} and end with {:?}: the first must be above zero and not above the second",
+                self.backoff_base, self.backoff_cap
+            ));
+        }
+        for (name, value) in [
+            ("most_attempts", self.most_attempts as usize),
+            ("max_lost_answers", self.max_lost_answers as usize),
+            ("concurrency", self.concurrency),
+            ("batch", self.batch),
+            (
+                "calls_per_second",
+                self.calls_per_second.map_or(1, |calls| calls as usize),
+            ),
+        ] {
+            if value == 0 {
+                problems.push(format!("`{name}` is 0, so that nothing would ever be sent"));
+            }
+        }
+        if self.outage.is_zero() {
+            problems.push("`outage` is 0, so that a broken connection would be the end".into());
+        }
+        if self.attempt_timeout.is_some_and(|time| time.is_zero()) {
+            problems.push("`attempt_timeout` is 0, so that no call could ever end well".into());
+        }
+        if self.calls_per_second.is_some_and(|calls| calls > 1_000_000) {
+            problems.push("`calls_per_second` is above a million: leave it out".into());
+        }
+        problems
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_cap() {
+        let policy = Policy::new();
+        assert_eq!(policy.longest_pause(1), Duration::from_secs(10));
+        assert_eq!(policy.longest_pause(4), Duration::from_secs(80));
+        assert_eq!(policy.longest_pause(40), Duration::from_hours(2));
+    }
+
+    #[test]
+    fn a_policy_that_could_send_twice_or_never_is_refused() {
+        assert!(Policy::new().problems().is_empty());
+        let a_day = Duration::from_hours(24);
+        assert!(Policy::new().key_lifetime(a_day).problems().is_empty());
+        for (wrong, named) in [
+            (
+                Policy::new().key_lifetime(a_day).horizon(a_day),
+                "forgets an idempotency key",
+            ),
+            (Policy::new().backoff(Duration::ZERO, a_day), "above zero"),
+            (
+                Policy::new().backoff(a_day, Duration::from_secs(1)),
+                "not above the second",
+            ),
+            (Policy::new().concurrency(0), "`concurrency` is 0"),
+            (Policy::new().batch(0), "`batch` is 0"),
+            (Policy::new().most_attempts(0), "`most_attempts` is 0"),
+            (Policy::new().max_lost_answers(0), "`max_lost_answers` is 0"),
+            (Policy::new().outage(Duration::ZERO), "`outage` is 0"),
+            (
+                Policy::new().attempt_timeout(Duration::ZERO),
+                "`attempt_timeout` is 0",
+            ),
+            (Policy::new().calls_per_second(0), "`calls_per_second` is 0"),
+        ] {
+            let problems = wrong.problems();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(named), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_claimed_than_can_be_begun() {
+        let share = Duration::from_secs(5);
+        assert_eq!(Policy::new().claimable(share, 1), 100);
+        assert_eq!(Policy::new().calls_per_second(2).claimable(share, 1), 10);
+        assert_eq!(Policy::new().calls_per_second(2).claimable(share, 100), 100);
+        assert_eq!(
+            Policy::new()
+                .calls_per_second(1)
+                .claimable(Duration::from_millis(1), 1),
+            1
+        );
+    }
+}

@@ -1,0 +1,482 @@
+//! What follows from a verdict: the state the delivery goes to, when it is tried again, what the report and the log say.
+//!
+//! Pure but for the dice of the jitter. The one table of what follows from what is [`Judged::fate`].
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use uuid::Uuid;
+
+use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::channel::policy::Policy;
+use crate::dispatch::report::{Outcome, Retry};
+use crate::store::settle::{BlockedAs, Settled, State};
+
+/// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_mins(5);
+
+/// A delivery, and what was said of it.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) delivery: Delivery,
+    pub(crate) ruling: Ruling,
+    pub(crate) took: Duration,
+    /// The trace of the attempt, for the delivery log.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// What was said of a delivery.
+#[derive(Debug, Clone)]
+pub(crate) enum Ruling {
+    /// The channel's word.
+    Verdict(Verdict),
+    /// The recipient has muted the channel since the dispatch.
+    Muted,
+    /// It is no longer worth sending.
+    Expired,
+    /// It has used up its attempts or its time without a word that was recorded.
+    UsedUp,
+    /// This binary does not know its event.
+    Stranger,
+    /// There was no time to begin.
+    NotBegun,
+}
+
+impl Judged {
+    pub(crate) fn new(delivery: Delivery, ruling: Ruling) -> Self {
+        Self {
+            delivery,
+            ruling,
+            took: Duration::ZERO,
+            trace_id: None,
+        }
+    }
+
+    /// The same verdict for all of them.
+    pub(crate) fn all(deliveries: Vec<Delivery>, verdict: &Verdict, took: Duration) -> Vec<Self> {
+        let judged = deliveries.into_iter().map(|delivery| Self {
+            took,
+            ..Self::new(delivery, Ruling::Verdict(verdict.clone()))
+        });
+        judged.collect()
+    }
+
+    pub(crate) fn not_begun(deliveries: Vec<Delivery>) -> Vec<Self> {
+        let judged = deliveries.into_iter();
+        judged.map(|its| Self::new(its, Ruling::NotBegun)).collect()
+    }
+
+    fn error(&self) -> Option<&DeliveryError> {
+        match &self.ruling {
+            Ruling::Verdict(verdict) => verdict.error(),
+            _ => None,
+        }
+    }
+
+    fn error_class(&self) -> Option<ErrorClass> {
+        match &self.ruling {
+            Ruling::Verdict(verdict) => verdict.error_class(),
+            _ => None,
+        }
+    }
+
+    /// What the delivery log says of the attempt; `None` if there was none.
+    pub(crate) const fn outcome_in_log(&self) -> Option<&'static str> {
+        match &self.ruling {
+            Ruling::Verdict(verdict) => Some(match verdict {
+                Verdict::Accepted { .. } => "accepted",
+                Verdict::Retry { .. } => "retry",
+                Verdict::Unknown { .. } => "unknown",
+                Verdict::Misconfigured { .. } => "misconfigured",
+                Verdict::Permanent { .. } => "permanent",
+                Verdict::SuppressedAddress => "suppressed",
+                Verdict::Unreachable => "unreachable",
+            }),
+            Ruling::Muted => Some("muted"),
+            Ruling::Expired => Some("expired"),
+            Ruling::UsedUp | Ruling::Stranger | Ruling::NotBegun => None,
+        }
+    }
+
+    /// Where the delivery goes, and after which pause: the table of what follows from what.
+    ///
+    /// What may have gone out and ended in any other way ends as unknown, except where the provider recognizes keys and has
+    /// refused this one for good: then it never went out.
+    fn fate(&self, policy: &Policy) -> (State, Duration) {
+        let maybe_sent = self.maybe_sent();
+        let or_unknown = |state| if maybe_sent { State::Unknown } else { state };
+        let ended = |state| (or_unknown(state), Duration::ZERO);
+        let verdict = match &self.ruling {
+            Ruling::Verdict(verdict) => verdict,
+            Ruling::Muted => return ended(State::Suppressed),
+            Ruling::Expired => return ended(State::Expired),
+            Ruling::UsedUp => return ended(State::Dead),
+            Ruling::Stranger => return (State::Blocked(BlockedAs::Event), Duration::ZERO),
+            Ruling::NotBegun => return (State::Released, Duration::ZERO),
+        };
+        match verdict {
+            Verdict::Accepted { .. } => (State::Delivered, Duration::ZERO),
+            Verdict::Misconfigured { .. } => (State::Waiting, jitter(policy, 1)),
+            Verdict::Permanent { error } if error.class() == Some(ErrorClass::Conflict) => {
+                (State::Unknown, Duration::ZERO)
+            }
+            Verdict::Permanent { .. } if policy.honours_keys() => (State::Dead, Duration::ZERO),
+            Verdict::Permanent { .. } => ended(State::Dead),
+            Verdict::SuppressedAddress => ended(State::Suppressed),
+            Verdict::Unreachable => ended(State::Unreachable),
+            Verdict::Unknown { .. } if policy.gives_up_after(self.lost_answers()) => {
+                ended(State::Unknown)
+            }
+            Verdict::Retry { after, .. } if verdict.tried_nothing() => self.wait(policy, *after),
+            Verdict::Retry { after, .. } => self.again(policy, *after, or_unknown(State::Dead)),
+            Verdict::Unknown { .. } => self.again(policy, None, State::Unknown),
+        }
+    }
+
+    /// Whether it may have gone out by now.
+    fn maybe_sent(&self) -> bool {
+        self.delivery.maybe_sent || matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }))
+    }
+
+    /// How many of its attempts have lost their answer by now.
+    fn lost_answers(&self) -> u32 {
+        let lost = matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }));
+        self.delivery
+            .past
+            .lost_answers
+            .saturating_add(u32::from(lost))
+    }
+
+    /// Back to pending, if there is an attempt left and it falls before the horizon.
+    fn again(&self, policy: &Policy, after: Option<Duration>, else_: State) -> (State, Duration) {
+        let counted = self.delivery.counted();
+        let pause = jitter(policy, counted)
+            .max(after.unwrap_or_default())
+            .min(policy.backoff_cap);
+        let then = self.age().saturating_add(pause);
+        if counted < policy.most_attempts && then < policy.horizon {
+            (State::Pending, pause)
+        } else {
+            (else_, Duration::ZERO)
+        }
+    }
+
+    /// How long it is tried by now. What may have gone out has a key that grows old in an outage too.
+    fn age(&self) -> Duration {
+        let past = &self.delivery.past;
+        let outage = if self.maybe_sent() {
+            Duration::ZERO
+        } else {
+            past.outage
+        };
+        past.age.saturating_sub(outage).saturating_add(self.took)
+    }
+
+    /// Back to pending although nothing could be tried, for as long as the policy lets it wait.
+    fn wait(&self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
+        let longest = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
+        let longest = longest.min(MAX_OUTAGE_PAUSE);
+        let pause = rand::rng().random_range(longest / 2..=longest);
+        let pause = pause.max(after.unwrap_or_default()).min(policy.backoff_cap);
+        if self.maybe_sent() {
+            return if self.age().saturating_add(pause) < policy.horizon {
+                (State::Untried, pause)
+            } else {
+                (State::Unknown, Duration::ZERO)
+            };
+        }
+        if self.delivery.past.outage.saturating_add(self.took) < policy.outage {
+            (State::Untried, pause)
+        } else {
+            (State::Dead, Duration::ZERO)
+        }
+    }
+
+    /// What is recorded.
+    pub(crate) fn settled(&self, policy: &Policy) -> Settled {
+        let (state, delay) = self.fate(policy);
+        let provider_id = match &self.ruling {
+            Ruling::Verdict(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
+            _ => None,
+        };
+        let never_sent = policy.honours_keys()
+            && matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
+        let error = match &self.ruling {
+            Ruling::Stranger => Some("this worker does not know its event".to_owned()),
+            Ruling::UsedUp => Some("it has used up its attempts or its time".to_owned()),
+            Ruling::Verdict(verdict) if verdict.tried_nothing() && state.is_end() => {
+                let waited = in_words(self.delivery.past.outage);
+                let error = self.error().map(ToString::to_string).unwrap_or_default();
+                Some(format!("nothing could be tried for {waited}: {error}"))
+            }
+            _ => self.error().map(ToString::to_string),
+        };
+        Settled {
+            id: self.delivery.id,
+            claim: self.delivery.past.claim,
+            attempt: self.delivery.attempt,
+            state,
+            delay,
+            maybe_sent: self.maybe_sent() && !never_sent,
+            lost_answers: self.lost_answers(),
+            alone: self.delivery.is_alone() || self.error_class() == Some(ErrorClass::Refused),
+            has_local: self.delivery.past.has_local,
+            outcome: self.outcome_in_log(),
+            status: self.error().and_then(DeliveryError::status),
+            // A provider's text may hold a NUL, which Postgres cannot store, and may be long.
+            provider_id: provider_id.map(|id| id.replace('\0', " ").chars().take(200).collect()),
+            error,
+            error_class: self.error_class().map(ErrorClass::as_str),
+            trace_id: self.trace_id.clone(),
+            took: self.took,
+        }
+    }
+
+    /// What the report says of what was recorded.
+    pub(crate) fn outcome(&self, recorded: State) -> (Uuid, Outcome) {
+        let outcome = match &self.ruling {
+            Ruling::Verdict(Verdict::Accepted { .. }) => Outcome::Sent,
+            Ruling::Verdict(Verdict::SuppressedAddress) => Outcome::SuppressedAddress,
+            Ruling::Verdict(Verdict::Unreachable) => Outcome::Unreachable,
+            Ruling::Muted => Outcome::SuppressedByPrefs,
+            Ruling::Stranger | Ruling::NotBegun => Outcome::Queued,
+            Ruling::Verdict(_) | Ruling::Expired | Ruling::UsedUp => Outcome::Failed {
+                reason: match self.error() {
+                    Some(error) => error.to_string(),
+                    None => "it is no longer tried".to_owned(),
+                },
+                retry: if recorded.is_end() {
+                    Retry::Never
+                } else {
+                    Retry::Scheduled
+                },
+            },
+        };
+        (self.delivery.id, outcome)
+    }
+
+    /// A failure is one structured line, without address or payload.
+    pub(crate) fn log(&self, channel: &'static str) {
+        let Some(error) = self.error() else {
+            return;
+        };
+        tracing::warn!(
+            target: "campanile",
+            event_type = self.delivery.event_type,
+            channel,
+            delivery_id = %self.delivery.id,
+            attempt = self.delivery.attempt,
+            outcome = self.outcome_in_log(),
+            error_class = self.error_class().map(ErrorClass::as_str),
+            status = error.status(),
+            %error,
+            "a delivery failed"
+        );
+    }
+}
+
+/// What is to become of a delivery that was just claimed, if it is not to be tried: its past says so.
+pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> {
+    let past = &delivery.past;
+    if past.is_expired {
+        Some(Ruling::Expired)
+    } else if delivery.counted() > policy.most_attempts
+        || (delivery.maybe_sent && past.age > policy.horizon)
+        || (delivery.maybe_sent && policy.gives_up_after(past.lost_answers))
+    {
+        Some(Ruling::UsedUp)
+    } else {
+        None
+    }
+}
+
+/// A time of days or hours, as people say it.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() / 3_600 {
+        0 => "less than an hour".to_owned(),
+        1 => "an hour".to_owned(),
+        hours @ 2..48 => format!("{hours} hours"),
+        hours => format!("{} days", hours / 24),
+    }
+}
+
+/// Full jitter: anywhere between nothing and the doubled pause, so that a crowd spreads out.
+fn jitter(policy: &Policy, attempts: u32) -> Duration {
+    rand::rng().random_range(Duration::ZERO..=policy.longest_pause(attempts))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const A_DAY: Duration = Duration::from_hours(24);
+
+    fn delivery(attempt: u32) -> Delivery {
+        Delivery {
+            id: Uuid::nil(),
+            notification_id: Uuid::nil(),
+            dispatch_id: Uuid::nil(),
+            user_id: "u".into(),
+            org_id: None,
+            event_type: "a.b.c".into(),
+            subject_id: None,
+            category: "a".into(),
+            attempt,
+            maybe_sent: false,
+            batch_id: None,
+            past: crate::channel::delivery::Past::default(),
+            addresses: Vec::new(),
+            parts: Arc::default(),
+            payload: Arc::default(),
+        }
+    }
+
+    fn state(delivery: Delivery, ruling: Ruling, policy: &Policy) -> State {
+        Judged::new(delivery, ruling).settled(policy).state
+    }
+
+    fn retry() -> Ruling {
+        Ruling::Verdict(Verdict::retry("busy"))
+    }
+
+    #[test]
+    fn pauses_are_spread() {
+        let policy = Policy::new();
+        for attempt in 0..40 {
+            let longest = policy.longest_pause(attempt);
+            assert!((0..100).all(|_| jitter(&policy, attempt) <= longest));
+        }
+        let pauses: std::collections::HashSet<_> = (0..20).map(|_| jitter(&policy, 5)).collect();
+        assert!(pauses.len() > 10);
+    }
+
+    #[test]
+    fn a_provider_that_asks_for_a_pause_gets_it_up_to_the_cap() {
+        let policy = Policy::new();
+        let asked = |seconds| {
+            Ruling::Verdict(Verdict::Retry {
+                after: Some(Duration::from_secs(seconds)),
+                error: "busy".into(),
+            })
+        };
+        let pause = |ruling| Judged::new(delivery(1), ruling).settled(&policy).delay;
+        assert_eq!(pause(asked(600)), Duration::from_mins(10));
+        assert_eq!(pause(asked(1_000_000)), policy.backoff_cap);
+    }
+
+    #[test]
+    fn it_is_tried_until_its_attempts_or_its_time_are_used_up() {
+        let policy = Policy::new().most_attempts(3);
+        assert_eq!(state(delivery(2), retry(), &policy), State::Pending);
+        assert_eq!(state(delivery(3), retry(), &policy), State::Dead);
+        let mut late = delivery(2);
+        late.past.age = policy.horizon;
+        assert_eq!(state(late, retry(), &policy), State::Dead);
+        let mut uncounted = delivery(9);
+        uncounted.past.uncounted = 8;
+        assert_eq!(state(uncounted, retry(), &policy), State::Pending);
+    }
+
+    #[test]
+    fn what_could_not_be_tried_waits_and_uses_neither_attempts_nor_the_horizon() {
+        let policy = Policy::new().most_attempts(3);
+        let connect = DeliveryError::new("refused").with_class(ErrorClass::Connect);
+        let limited = DeliveryError::new("slow down").with_status(429);
+        let book = DeliveryError::new("no answer").with_class(ErrorClass::Internal);
+        for error in [connect, limited, book] {
+            let untried = || Ruling::Verdict(Verdict::retry(error.clone()));
+            let mut waiting = delivery(90);
+            waiting.past.uncounted = 80;
+            waiting.past.age = policy.horizon * 2;
+            waiting.past.outage = policy.outage / 2;
+            assert_eq!(state(waiting.clone(), untried(), &policy), State::Untried);
+            // After it, the horizon goes on where it was.
+            waiting.past.uncounted = 89;
+            waiting.past.age = waiting.past.outage + policy.horizon / 2;
+            assert_eq!(state(waiting.clone(), retry(), &policy), State::Pending);
+            waiting.past.age = waiting.past.outage + policy.horizon;
+            assert_eq!(state(waiting.clone(), retry(), &policy), State::Dead);
+            waiting.past.outage = policy.outage;
+            let settled = Judged::new(waiting.clone(), untried()).settled(&policy);
+            assert_eq!(settled.state, State::Dead);
+            let said = settled.error.unwrap();
+            assert!(
+                said.starts_with("nothing could be tried for 4 days: "),
+                "{said}"
+            );
+            // A key that may be in use grows old.
+            waiting.maybe_sent = true;
+            waiting.past.age = policy.horizon;
+            assert_eq!(state(waiting, untried(), &policy), State::Unknown);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_in_an_outage_although_no_attempt_counts() {
+        let policy = Policy::new();
+        let error = DeliveryError::new("refused").with_class(ErrorClass::Connect);
+        let mut last = Duration::ZERO;
+        for rounds in [0, 2, 4, 20] {
+            let mut delivery = delivery(1);
+            delivery.past.outage_rounds = rounds;
+            let ruling = Ruling::Verdict(Verdict::retry(error.clone()));
+            let pause = Judged::new(delivery, ruling).settled(&policy).delay;
+            assert!(pause > last && pause <= MAX_OUTAGE_PAUSE, "{pause:?}");
+            last = pause;
+        }
+    }
+
+    #[test]
+    fn what_may_have_gone_out_ends_as_unknown_unless_the_provider_denies_it() {
+        let plain = Policy::new();
+        let keyed = Policy::new().key_lifetime(A_DAY);
+        let maybe = || Delivery {
+            maybe_sent: true,
+            ..delivery(30)
+        };
+        let refused = || Ruling::Verdict(Verdict::permanent("no"));
+        for ruling in [
+            retry(),
+            refused(),
+            Ruling::Muted,
+            Ruling::Expired,
+            Ruling::UsedUp,
+        ] {
+            assert_eq!(state(maybe(), ruling, &plain), State::Unknown);
+        }
+        assert_eq!(state(maybe(), refused(), &keyed), State::Dead);
+        assert_eq!(state(delivery(1), refused(), &plain), State::Dead);
+        // The same key with another content: the content that went first was taken.
+        let conflict = DeliveryError::new("another body").with_class(ErrorClass::Conflict);
+        let conflict = Ruling::Verdict(Verdict::permanent(conflict));
+        assert_eq!(state(delivery(2), conflict, &keyed), State::Unknown);
+    }
+
+    #[test]
+    fn without_keys_a_delivery_ends_as_unknown_after_so_many_lost_answers() {
+        let unknown = || Ruling::Verdict(Verdict::unknown("no answer"));
+        let after = |lost| {
+            let mut delivery = delivery(lost + 1);
+            delivery.past.lost_answers = lost;
+            delivery.maybe_sent = lost > 0;
+            delivery
+        };
+        for max in 1..4 {
+            let policy = Policy::new().max_lost_answers(max);
+            let keyed = policy.key_lifetime(A_DAY);
+            for lost in 0..max {
+                let last = lost + 1 == max;
+                let expected = if last { State::Unknown } else { State::Pending };
+                assert_eq!(state(after(lost), unknown(), &policy), expected);
+                assert_eq!(state(after(lost), unknown(), &keyed), State::Pending);
+                assert!(past_says(&after(lost), &policy).is_none());
+            }
+            // The lease of the last one ran out.
+            let used_up = past_says(&after(max), &policy);
+            assert!(matches!(used_up, Some(Ruling::UsedUp)));
+            assert!(past_says(&after(max), &keyed).is_none());
+        }
+    }
+}

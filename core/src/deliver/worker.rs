@@ -1,0 +1,250 @@
+//! A **worker** delivers what is committed, until it is told to stop: queued deliveries, failed ones whose pause is over, and
+//! those of a process that died.
+//!
+//! Any number of workers, in any number of processes and on any number of machines, share one database: the delivery's row
+//! is the queue. The worker knows no channel by name, and nothing of plans and windows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use crate::deliver::attempt::{Attempted, Parked, Pass};
+use crate::deliver::sweep::{SWEEP_EVERY, Sweep};
+use crate::deliver::upkeep::keep_pruned;
+use crate::dispatch::{Dispatcher, Inner};
+use crate::error::StoreError;
+use crate::operate::prune::Retention;
+
+/// How long running attempts may take to end after a worker was told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The longest pause of a worker whose database does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Delivers what is due, each channel at its own pace.
+///
+/// ```no_run
+/// # async fn example(dispatcher: campanile::Dispatcher) {
+/// use campanile::Worker;
+///
+/// let stop = async { drop(tokio::signal::ctrl_c().await) };
+/// Worker::new(dispatcher).run(stop).await;
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker {
+    dispatcher: Dispatcher,
+    poll_interval: Duration,
+    tasks: usize,
+    prune: Option<Retention>,
+}
+
+impl Worker {
+    /// A worker for the channels that this binary links.
+    pub fn new(dispatcher: Dispatcher) -> Self {
+        Self {
+            dispatcher,
+            poll_interval: Duration::from_secs(1),
+            tasks: 2,
+            prune: Some(Retention::default()),
+        }
+    }
+
+    /// How long it waits before it looks again when nothing was due: about a second unless said otherwise. Each wait is
+    /// between a half and one and a half of it, so that a fleet does not ask in step.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval.clamp(Duration::from_millis(1), Duration::from_hours(1));
+        self
+    }
+
+    /// How many tasks work on each channel side by side: 2 unless said otherwise, so that one claims while the other records.
+    /// How many calls of a channel they make together is its [`Policy`](crate::channel::policy::Policy)'s.
+    pub fn tasks(mut self, tasks: usize) -> Self {
+        self.tasks = tasks.max(1);
+        self
+    }
+
+    /// What it deletes about once an hour; of the workers of one database one does so at a time. Default: what
+    /// [`Retention::default`] says. `None` leaves it to other workers, or to calls of
+    /// [`Dispatcher::prune`](crate::Dispatcher::prune).
+    pub fn prune(mut self, retention: Option<Retention>) -> Self {
+        self.prune = retention;
+        self
+    }
+
+    /// Works until `stop` ends. Then it takes nothing more, gives what it has begun 20 seconds to end, and gives back what
+    /// it has not begun, which uses no attempt.
+    ///
+    /// A database that does not answer is logged and asked again, less and less often.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future takes nothing more; calls that are under way end by themselves, unrecorded. What it had taken is
+    /// tried again by any worker, after its lease.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let inner = &self.dispatcher.inner;
+        let (stopping, _) = watch::channel(());
+        let stopped = Stop::default();
+        let mut rounds = JoinSet::new();
+        for channel in inner.channels.keys().copied() {
+            for task in 0..self.tasks {
+                let round = Rounds {
+                    inner: Arc::clone(inner),
+                    channel,
+                    poll_interval: self.poll_interval,
+                    // One of them looks after what is parked.
+                    parked: (task == 0).then(|| (Pass::first(Parked::All), Instant::now())),
+                    stop: stopped.clone(),
+                    stopping: stopping.subscribe(),
+                };
+                let span = tracing::info_span!(target: "campanile", "worker", channel);
+                rounds.spawn(round.run().instrument(span));
+            }
+        }
+        let sweep = Sweep::start(inner);
+        let mut waking = JoinSet::new();
+        waking.spawn(wake_one_of_each(Arc::clone(inner)));
+        // It ends when it is dropped.
+        let mut upkeep = JoinSet::new();
+        if let Some(retention) = self.prune {
+            let pruning = keep_pruned(Arc::clone(inner), retention);
+            upkeep.spawn(pruning.in_current_span());
+        }
+        stop.await;
+        stopped.now();
+        drop((upkeep, waking));
+        let _ = stopping.send(());
+        let ended = async {
+            while rounds.join_next().await.is_some() {}
+            // Calls that outlast their round.
+            for remote in inner.channels.values() {
+                remote.bulkhead.left.ended().await;
+            }
+        };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!(
+                target: "campanile",
+                "attempts did not end in time; their deliveries come again after the lease"
+            );
+        }
+        sweep.end().await;
+    }
+}
+
+/// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
+/// take. What is queued during a look is found by the next.
+async fn wake_one_of_each(inner: Arc<Inner>) {
+    let mut heard = inner.bell.heard();
+    while heard.changed().await.is_ok() {
+        for remote in inner.channels.values() {
+            remote.wake.notify_one();
+        }
+    }
+}
+
+/// Whether no further batch may begin. Cheap to clone; clones share the answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn now(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The rounds of one task on one channel.
+struct Rounds {
+    inner: Arc<Inner>,
+    channel: &'static str,
+    poll_interval: Duration,
+    /// The pass over what is parked, and when it goes on.
+    parked: Option<(Pass, Instant)>,
+    stop: Stop,
+    stopping: watch::Receiver<()>,
+}
+
+impl Rounds {
+    async fn run(mut self) {
+        let mut failures = 0;
+        let inner = Arc::clone(&self.inner);
+        while !self.stop.is_asked() {
+            let wait = match self.round().await {
+                // There may be more.
+                Ok(Attempted { claimed: 1.., .. }) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(_) => {
+                    failures = 0;
+                    self.poll_interval
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(
+                        target: "campanile",
+                        error = &error as &dyn std::error::Error,
+                        failures,
+                        "what is due was not delivered; the worker asks again"
+                    );
+                    let doubled = self.poll_interval.saturating_mul(1 << failures.min(16));
+                    doubled.min(LONGEST_PAUSE)
+                }
+            };
+            let wait = rand::rng().random_range(wait / 2..=wait + wait / 2);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = self.stopping.changed() => {}
+                // A database that does not answer is not asked more often for that.
+                () = inner.channels[self.channel].wake.notified(), if failures == 0 => {}
+            }
+        }
+    }
+
+    /// One round, in a task of its own: one that panics is logged, and the next one begins.
+    async fn round(&mut self) -> Result<Attempted, StoreError> {
+        let parked = self.parked.filter(|(_, at)| *at <= Instant::now());
+        if parked.is_some() {
+            let next_pass = Pass::first(Parked::Known);
+            self.parked = Some((next_pass, Instant::now() + SWEEP_EVERY));
+        }
+        let (inner, channel, stop) = (Arc::clone(&self.inner), self.channel, self.stop.clone());
+        let mut round = JoinSet::new();
+        let work = async move {
+            let (parked, next) = match parked {
+                Some((pass, _)) => inner.deliver_parked_on(channel, pass, &stop).await?,
+                None => (Attempted::default(), None),
+            };
+            let policy = &inner.channels[channel].policy;
+            let max_batch = inner.channels[channel].channel.max_batch().max(1);
+            let at_most = policy.claimable(inner.limits.time_to_start(), max_batch);
+            let due = inner.deliver_due_on(channel, at_most, &stop).await;
+            Ok::<_, StoreError>((next, due.map(|due| parked.and(due))))
+        };
+        round.spawn(work.in_current_span());
+        match round.join_next().await {
+            Some(Ok(result)) => {
+                let (next, attempted): (Option<Pass>, _) = result?;
+                // The rest of the pass, with what is due in between.
+                if let Some(pass) = next {
+                    self.parked = Some((pass, Instant::now()));
+                }
+                attempted
+            }
+            Some(Err(error)) => {
+                tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
+                Err(StoreError::interrupted())
+            }
+            None => Err(StoreError::interrupted()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! An **event** is declared: its type, its words for every channel, its category, its window.
+//!
+//! Everything here is const data, written by [`notifiable_event`](crate::notifiable_event) and read by everybody else.
+//! A declaration knows nothing of databases, and no channel by name.
+
+pub mod payload;
+pub(crate) mod secret;
+pub(crate) mod stored;
+pub mod notice;
+pub mod recipient;
+pub mod declare;
+pub(crate) mod suggest;
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::channel::ChannelDeclaration;
+use crate::event::notice::{Draft, Notice};
+use crate::event::payload::{Payload, PayloadError};
+use crate::preferences::Weight;
+
+/// The window of an event that declares none.
+pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
+
+/// The longest window an event may declare, and the longest time until it expires: a year.
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
+
+/// A declared type of thing worth telling a user.
+///
+/// Implemented by [`#[notifiable_event]`](macro@crate::notifiable_event); the struct's fields are the payload.
+/// The methods start a [`Notice`], the sentence that a call site hands to
+/// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch). Until it names recipients it is a [`Draft`], which no dispatcher takes.
+///
+/// # Examples
+///
+/// ```
+/// use campanile::{NotifiableEvent, channel::INBOX, notifiable_event};
+///
+/// /// Somebody invited you.
+/// #[notifiable_event(
+///     "org.invitation.sent",
+///     category = "team",
+///     channels(INBOX(title = "Join {{ org_name }}", body = "{{ inviter }} invited you.")),
+/// )]
+/// struct Invited {
+///     org_name: String,
+///     inviter: String,
+/// }
+///
+/// assert_eq!(Invited::DECLARATION.description, "Somebody invited you.");
+/// let event = Invited { org_name: "Tower".into(), inviter: "Bob".into() };
+/// let notice = event.about("invitation_7").in_org("org_1").to(["u_ada"]);
+/// # let _ = notice;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a notifiable event",
+    label = "no event is declared for this type",
+    note = "declare it: put `#[campanile::notifiable_event(\"domain.entity.action\", category = \"..\", channels(..))]` on the struct"
+)]
+pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What was declared in the attribute.
+    const DECLARATION: &'static EventDeclaration;
+
+    /// Names what the event is about: the id of the member, invoice or invitation.
+    ///
+    /// The subject is part of the dedup key unless the event says otherwise. Where it is and none is named, the payload
+    /// takes its place.
+    fn about(self, subject_id: impl ToString) -> Draft {
+        Draft::of(&self).about(subject_id)
+    }
+
+    /// Names the organization in which it happened.
+    fn in_org(self, org_id: impl ToString) -> Draft {
+        Draft::of(&self).in_org(org_id)
+    }
+
+    /// Names the users to tell. Repeated ids count once; nobody is a legal audience.
+    fn to<I>(self, recipients: I) -> Notice
+    where
+        I: IntoIterator,
+        I::Item: ToString,
+    {
+        Draft::of(&self).to(recipients)
+    }
+}
+
+/// What an event's author wrote, as const data.
+#[derive(Debug)]
+pub struct EventDeclaration {
+    /// The stable identity, `domain.entity.action`.
+    pub event_type: &'static str,
+    /// The doc comment: what a user reads on the preferences page.
+    pub description: &'static str,
+    /// What a user mutes as a bundle.
+    pub category: &'static str,
+    /// Former event types that the untyped door still accepts.
+    pub aliases: &'static [&'static str],
+    /// In which time, and by what, two dispatches are one notification.
+    pub dedup: Dedup,
+    /// How long after its dispatch a remote delivery is still worth sending; `None` means however late it is.
+    pub expires_after: Option<Duration>,
+    /// The channels it goes to, each with its templates.
+    pub channels: &'static [ChannelUse],
+    /// The channel that preferences cannot remove.
+    pub critical: Option<&'static ChannelDeclaration>,
+    /// The struct's fields: the keys of the payload, the variables of the templates.
+    pub fields: &'static [&'static str],
+    /// The fields that only [channels which show secrets](ChannelDeclaration::showing_secrets) may use, and that are kept nowhere.
+    pub secrets: &'static [&'static str],
+    /// One such event, with which the templates are rendered once at start-up.
+    pub example: Option<fn() -> Result<Payload, PayloadError>>,
+    /// Where it is declared.
+    pub location: Location,
+    /// Reads an untyped payload as the declared struct.
+    #[doc(hidden)]
+    pub read: fn(serde_json::Value) -> Result<Payload, PayloadError>,
+}
+
+impl EventDeclaration {
+    /// The templates for one channel, if the event goes there.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<&ChannelUse> {
+        self.channels
+            .iter()
+            .find(|used| used.channel.name() == name)
+    }
+
+    /// Whether preferences cannot remove this channel.
+    #[must_use]
+    pub fn is_critical(&self, channel: &str) -> bool {
+        self.weight(channel) == Weight::Critical
+    }
+
+    /// Whether preferences can remove this channel.
+    #[must_use]
+    pub fn weight(&self, channel: &str) -> Weight {
+        match self.critical {
+            Some(critical) if critical.name() == channel => Weight::Critical,
+            _ => Weight::Ordinary,
+        }
+    }
+}
+
+/// The time in which the same (event type, key, recipient) is one notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dedup {
+    /// How long; zero means that nothing is ever a repeat.
+    pub window: Duration,
+    /// The parts of the key, in order: `"subject"` is the subject id, or the payload of a notice without one; every other
+    /// name is a field.
+    pub by: &'static [&'static str],
+    /// What ends the window.
+    pub until: Until,
+}
+
+/// What ends a window: until then a dispatch of its key is a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Until {
+    /// Its time.
+    Elapsed,
+    /// Its time, or another key of the same event, subject and recipient that was admitted: what changed and changed back is
+    /// told both times.
+    Changed,
+}
+
+/// One channel of an event, with the templates of its parts.
+#[derive(Debug)]
+pub struct ChannelUse {
+    /// The channel's declaration.
+    pub channel: &'static ChannelDeclaration,
+    /// The templates, in the order they were written.
+    pub templates: &'static [Template],
+}
+
+/// The template of one part of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    /// Which part of the channel it fills, `subject` for example.
+    pub part: &'static str,
+    /// The template's text, in minijinja's syntax.
+    pub source: &'static str,
+}
+
+/// Where something is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Location {
+    /// The package.
+    #[serde(rename = "crate")]
+    pub krate: &'static str,
+    /// The source file, as rustc names it.
+    pub file: &'static str,
+    /// The line of the declaration.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{} ({})", self.file, self.line, self.krate)
+    }
+}
+
+/// The place this macro is written at, as a [`Location`].
+#[macro_export]
+macro_rules! here {
+    () => {
+        $crate::event::Location {
+            krate: ::core::env!("CARGO_PKG_NAME"),
+            file: ::core::file!(),
+            line: ::core::line!(),
+        }
+    };
+}
+
+/// What a category means to the user who may mute it, for the preferences page.
+///
+/// Registered with [`describe_category!`](crate::describe_category).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CategoryDeclaration {
+    /// The category, as events name it.
+    pub name: &'static str,
+    /// What it holds, in the user's words.
+    pub description: &'static str,
+    /// Where it is described.
+    pub location: Location,
+}
+
+/// Describes a category for the preferences page.
+///
+/// ```
+/// campanile::describe_category!("team", "People and roles in your organization");
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! describe_category {
+    ($name:literal, $description:literal) => {
+        $crate::__private::inventory::submit! {
+            $crate::event::CategoryDeclaration {
+                name: $name,
+                description: $description,
+                location: $crate::here!(),
+            }
+        }
+    };
+}
+
+/// An event as `inventory` collects it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct RegisteredEvent(pub &'static EventDeclaration);
+
+inventory::collect!(RegisteredEvent);
+inventory::collect!(CategoryDeclaration);

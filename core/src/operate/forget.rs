@@ -1,0 +1,266 @@
+//! **Forgets** a user: every row that campanile and its channels hold of a person, in one transaction.
+//!
+//! The tables that campanile's migrations make are erased whether or not their channels are linked; what else a channel keeps
+//! it erases itself, by [`Channel::forget`](crate::channel::Channel::forget).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::{Connection as _, Row as _};
+
+use crate::database::each_database;
+use crate::dispatch::Dispatcher;
+use crate::error::StoreError;
+use crate::event::recipient::{self, InvalidInput};
+
+/// How often the erasure is begun again when a concurrent transaction was in its way.
+const MAX_TRIES: u32 = 5;
+
+/// How long it waits in between, times the number of tries.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
+
+/// Why a user was not forgotten. Nothing was erased.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForgetError {
+    /// The user id is empty, too long or holds a control character.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
+    /// The host's address book did not say where the user is reached, and under those addresses channels may hold rows.
+    #[error(
+        "the user was not forgotten: the address book did not answer for the channel `{channel}`"
+    )]
+    AddressBook {
+        /// The channel it was asked about.
+        channel: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The database refused or did not answer.
+    #[error("the user was not forgotten")]
+    Store(#[from] StoreError),
+}
+
+/// What was erased of a user, and what was not.
+///
+/// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
+/// providers were given. Of what it does hold, the content of [shared dispatches](Forgotten::shared_dispatches) stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Forgotten {
+    /// Remote deliveries, with their attempts.
+    pub deliveries: u64,
+    /// Dispatches that went to nobody else, with their content.
+    pub dispatches: u64,
+    /// Dispatches that went to others too. They stay, and their content may name the user: it is the others' as well, and goes
+    /// with them, or when it is pruned.
+    pub shared_dispatches: u64,
+    /// Rows of other tables: inbox items, windows, preferences, addresses, suppressed addresses, and what the linked channels
+    /// hold.
+    pub rows: u64,
+}
+
+/// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
+/// their ids, as everybody locks deliveries.
+const LOCK_DELIVERIES: &str = "\
+    select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
+    order by id {for_update}";
+
+/// Two users of one dispatch who are forgotten at the same time wait here for each other, and whoever prunes it passes over it;
+/// otherwise each would see the other's delivery, and nobody would remove the content.
+const LOCK_DISPATCHES: &str = "\
+    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}";
+
+/// In the order in which dispatches claim them. SQLite has no row locks, and no collation of this name.
+const LOCK_WINDOWS: &str = "\
+    select 1 as held from {campanile}notification_dedup where recipient_user_id = $1 \
+    order by event_type collate \"C\", dedup_key collate \"C\" {for_update}";
+
+const ATTEMPTS: &str = "\
+    delete from {campanile}notification_attempts where delivery_id in \
+    (select id from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)}))";
+
+/// Those of the dispatches that are locked. One that was made since stays whole.
+const DELIVERIES: &str = "\
+    delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})";
+
+const DISPATCHES: &str = "\
+    delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
+    (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
+
+/// Core's other tables.
+const ROWS: [&str; 3] = [
+    "delete from {campanile}notification_dedup where recipient_user_id = $1",
+    "delete from {campanile}user_notification_preferences where user_id = $1",
+    "delete from {campanile}notification_addresses where user_id = $1",
+];
+
+impl Dispatcher {
+    /// Erases a user everywhere: inbox, preferences, addresses, suppressed addresses, windows, deliveries and their log, and what
+    /// the linked channels hold. Forgetting somebody unknown changes nothing.
+    ///
+    /// The tables of campanile's own channels are erased in any binary. Where addresses are in a book of the host's, forget the
+    /// user here before removing him there: rows that are kept by address are found by what the book says. A dispatch to the user
+    /// that is made afterwards, or is under way meanwhile, leaves rows as any other.
+    ///
+    /// # Errors
+    ///
+    /// [`ForgetError::InvalidInput`], [`ForgetError::AddressBook`], or [`ForgetError::Store`] when the database does not answer.
+    /// Nothing was erased then, unless the answer to the commit was lost; to forget somebody again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it goes on in a task of its own: everything is erased or nothing.
+    pub async fn forget_user(&self, user: &str) -> Result<Forgotten, ForgetError> {
+        recipient::check("user_id", user)?;
+        let (dispatcher, user) = (self.clone(), user.to_owned());
+        tokio::spawn(async move { dispatcher.forget(&user).await })
+            .await
+            .map_err(|_| StoreError::interrupted())?
+    }
+
+    async fn forget(&self, user: &str) -> Result<Forgotten, ForgetError> {
+        let mut addresses = self.addresses_in_book(user).await?;
+        let mut tries = 1;
+        loop {
+            let error = match self.erase(user, &mut addresses).await {
+                Ok(forgotten) => return Ok(forgotten),
+                Err(error) => StoreError::from(error),
+            };
+            if !error.is_transient() || tries == MAX_TRIES {
+                return Err(error.into());
+            }
+            tokio::time::sleep(RETRY_DELAY * tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Where the address book, which may be the host's, reaches the user now.
+    async fn addresses_in_book(&self, user: &str) -> Result<BTreeSet<String>, ForgetError> {
+        let users = [user.to_owned()];
+        let mut all = BTreeSet::new();
+        for channel in self.inner.channels.keys() {
+            let book = self.inner.address_book.addresses(channel, &users);
+            let answer = tokio::time::timeout(self.inner.limits.attempt_timeout, book).await;
+            let refused = |reason: String| ForgetError::AddressBook { channel, reason };
+            let found = answer
+                .map_err(|_| refused("no answer in time".to_owned()))?
+                .map_err(|error| refused(error.to_string()))?;
+            all.extend(found.into_values().flatten());
+        }
+        Ok(all)
+    }
+
+    /// The statements about rows that stand for themselves.
+    fn erasing(&self) -> impl Iterator<Item = &'static str> {
+        let own = campanile_migrations::ERASE.iter().copied().chain(ROWS);
+        own.chain(self.inner.forget_statements.iter().copied())
+    }
+
+    async fn erase(
+        &self,
+        user: &str,
+        addresses: &mut BTreeSet<String>,
+    ) -> Result<Forgotten, sqlx::Error> {
+        let database = &self.inner.database;
+        let _turn = database.turn_to_write().await;
+        each_database!(database, |pool| {
+            let mut connection = pool.acquire().await?;
+            let mut transaction = connection.begin_with(database.begin()).await?;
+            let locked = sqlx::query(database.sql(LOCK_DELIVERIES)).bind(user);
+            let locked = locked.fetch_all(&mut *transaction).await?;
+            let dispatches: BTreeSet<String> = locked
+                .iter()
+                .map(|row| row.try_get("dispatch_id"))
+                .collect::<Result<_, _>>()?;
+            let dispatches = serde_json::json!(dispatches).to_string();
+            let locked = sqlx::query(database.sql(LOCK_DISPATCHES)).bind(&dispatches);
+            let locked = locked.fetch_all(&mut *transaction).await?.len() as u64;
+            if database.kind() == "Postgres" {
+                let windows = sqlx::query(database.sql(LOCK_WINDOWS)).bind(user);
+                windows.execute(&mut *transaction).await?;
+            }
+            let known = "select address from {campanile}notification_addresses where user_id = $1";
+            let known = sqlx::query(database.sql(known)).bind(user);
+            for row in known.fetch_all(&mut *transaction).await? {
+                addresses.insert(row.try_get("address")?);
+            }
+            let forms: BTreeSet<_> = addresses
+                .iter()
+                .flat_map(|address| forms(address))
+                .collect();
+            let forms = serde_json::json!(forms).to_string();
+            let mut forgotten = Forgotten::default();
+            for statement in self.erasing() {
+                let mut erase = sqlx::query(database.sql(statement)).bind(user);
+                if statement.contains("$2") {
+                    erase = erase.bind(&forms);
+                }
+                forgotten.rows += erase.execute(&mut *transaction).await?.rows_affected();
+            }
+            for (statement, count) in [(ATTEMPTS, &mut 0), (DELIVERIES, &mut forgotten.deliveries)]
+            {
+                let erase = sqlx::query(database.sql(statement))
+                    .bind(user)
+                    .bind(&dispatches);
+                *count = erase.execute(&mut *transaction).await?.rows_affected();
+            }
+            let erase = sqlx::query(database.sql(DISPATCHES)).bind(&dispatches);
+            forgotten.dispatches = erase.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            forgotten.shared_dispatches = locked.saturating_sub(forgotten.dispatches);
+            Ok(forgotten)
+        })
+    }
+}
+
+/// The forms under which a table may hold an address: as it is, and in small letters; without the name in `Name <address>`; its
+/// domain as it is and in ASCII. No channel's knowledge is needed for that, so that it holds for those that are not linked too.
+fn forms(address: &str) -> BTreeSet<String> {
+    let trimmed = address.trim();
+    let bare = trimmed
+        .strip_suffix('>')
+        .and_then(|text| text.rsplit_once('<'))
+        .map_or(trimmed, |(_, bare)| bare.trim());
+    let mut forms = BTreeSet::from([address, trimmed, bare].map(str::to_owned));
+    forms.extend([trimmed, bare].map(str::to_lowercase));
+    if let Some((local, domain)) = bare.rsplit_once('@')
+        && let Ok(domain) = url::Host::parse(domain)
+    {
+        forms.insert(format!("{local}@{domain}"));
+        forms.insert(format!("{local}@{domain}").to_lowercase());
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_written_form_of_a_mail_address_has_the_one_that_is_compared() {
+        for (written, compared) in [
+            ("ada@example.com", "ada@example.com"),
+            ("  Ada@Example.COM ", "ada@example.com"),
+            ("Ada Lovelace <Ada@example.com>", "ada@example.com"),
+            ("\"<Ada>\" < ada@example.com >", "ada@example.com"),
+            ("ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
+            ("Jörg <JÖRG@bücher.example>", "jörg@xn--bcher-kva.example"),
+        ] {
+            assert!(
+                forms(written).contains(compared),
+                "{written}: {:?}",
+                forms(written)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_mail_address_is_compared_as_it_is() {
+        assert!(forms("Token_7").contains("Token_7"));
+        assert!(forms("<").contains("<"));
+        assert!(forms("a@[").contains("a@["));
+    }
+}
