@@ -1,6 +1,6 @@
 //! **Deliveries** at hand: list them, show one, try it again, cancel it.
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::deliveries::{DeliveryFilter, DeliveryState, DeliverySummary};
 use campanile::{Database, Dispatcher, StoreError};
 use serde_json::json;
@@ -142,10 +142,10 @@ async fn notification_of(database: &Database, id: Uuid) -> Result<Option<Uuid>, 
     let statement = database.sql(
         "select {text(notification_id)} from {campanile}notification_deliveries where id = {uuid($1)}",
     );
-    let found: Option<String> = each_database!(database, |pool| {
+    let found: Result<Option<String>, _> = each_connection!(database, |connection| {
         let found = sqlx::query_scalar(statement).bind(id.to_string());
-        found.fetch_optional(pool).await?
+        found.fetch_optional(&mut *connection).await
     });
-    let parsed = found.map(|text| Uuid::parse_str(&text)).transpose();
+    let parsed = found?.map(|text| Uuid::parse_str(&text)).transpose();
     Ok(parsed.map_err(|error| sqlx::Error::Decode(error.into()))?)
 }

@@ -1,6 +1,6 @@
 //! **Migrations**: which of them the database has, and those it lacks.
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::{Database, StoreError};
 use serde::Serialize;
 use sqlx::Row as _;
@@ -45,8 +45,8 @@ async fn rows(database: &Database) -> Result<Vec<Row>, sqlx::Error> {
         campanile_migrations::TABLE
     ));
     // A simple query, as all of the doctor's: a pooler may not know prepared statements.
-    each_database!(database, |pool| {
-        let rows = sqlx::raw_sql(statement).fetch_all(pool).await?;
+    each_connection!(database, |connection| {
+        let rows = sqlx::raw_sql(statement).fetch_all(&mut *connection).await?;
         let rows = rows.iter().map(|row| {
             Ok((
                 row.try_get("version")?,

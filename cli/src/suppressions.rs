@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::{Database, StoreError};
 use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
@@ -141,12 +141,13 @@ async fn list(
         statement.replace("$3", "$1")
     });
     let time = |micros| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
-    Ok(each_database!(database, |pool| {
+    let entries: Result<_, sqlx::Error> = each_connection!(database, |connection| {
         let mut query = sqlx::query(statement);
         if is_filtered {
             query = query.bind(kind).bind(after);
         }
-        let rows = query.bind(i64::from(limit)).fetch_all(pool).await?;
+        let query = query.bind(i64::from(limit));
+        let rows = query.fetch_all(&mut *connection).await?;
         let rows = rows.iter().map(|row| {
             let expires_at: Option<i64> = row.try_get("expires_at")?;
             Ok(Entry {
@@ -157,8 +158,9 @@ async fn list(
                 expires_at: expires_at.map(time),
             })
         });
-        rows.collect::<Result<_, sqlx::Error>>()?
-    }))
+        rows.collect()
+    });
+    Ok(entries?)
 }
 
 fn table(entries: &[Entry], limit: u32, none: &str) -> String {
@@ -192,11 +194,12 @@ async fn add(
     let reason: String = reason.replace('\0', " ").chars().take(500).collect();
     let micros = lasting.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
     let statement = database.sql(ADD);
-    let added: u64 = each_database!(database, |pool| {
+    let added: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
         let query = sqlx::query(statement).bind(address).bind(reason);
-        let query = query.bind(kind).bind(micros).execute(pool);
-        query.await?.rows_affected()
+        let query = query.bind(kind).bind(micros);
+        Ok(query.execute(&mut *connection).await?.rows_affected())
     });
+    let added = added?;
     let text = if added == 0 {
         format!("{address} is suppressed already, and its entry stays as it is")
     } else {
@@ -212,11 +215,11 @@ async fn remove(database: &Database, address: &str) -> Result<Answer, CommandErr
         let statement = database.sql(&format!(
             "delete from {{campanile}}{table} where address = $1"
         ));
-        let rows: u64 = each_database!(database, |pool| {
-            let query = sqlx::query(statement).bind(address).execute(pool);
-            query.await?.rows_affected()
+        let rows: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
+            let query = sqlx::query(statement).bind(address);
+            Ok(query.execute(&mut *connection).await?.rows_affected())
         });
-        removed += rows;
+        removed += rows?;
     }
     let text = if removed == 0 {
         format!("{address} was not suppressed")
@@ -237,11 +240,12 @@ pub(crate) async fn lately(database: &Database) -> Result<[u64; 3], StoreError> 
         7 * DAY
     );
     let statement = database.sql(&counts);
-    each_database!(database, |pool| {
-        let row = sqlx::query(statement).fetch_one(pool).await?;
+    let counts: Result<_, sqlx::Error> = each_connection!(database, |connection| {
+        let row = sqlx::query(statement).fetch_one(&mut *connection).await?;
         let count = |name| -> Result<u64, sqlx::Error> {
             Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
         };
         Ok([count("day")?, count("week")?, count("suspects")?])
-    })
+    });
+    Ok(counts?)
 }

@@ -1,7 +1,7 @@
 //! A **guard** against the wrong database: the inspector fires events, ends windows and changes preferences of everybody,
 //! so it does not start on a database in which another app keeps its notifications.
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::sqlx;
 use campanile::{Database, StoreError};
 
@@ -58,11 +58,13 @@ pub(crate) async fn is_foreign(database: &Database) -> Result<bool, StoreError> 
 
 async fn holds(database: &Database, rows: &str) -> Result<bool, StoreError> {
     let statement = database.sql(&format!("select 1 from {{campanile}}{rows} limit 1"));
-    each_database!(database, |pool| {
-        match sqlx::query(statement).fetch_optional(pool).await {
+    let held: Result<bool, sqlx::Error> = each_connection!(database, |connection| {
+        let row = sqlx::query(statement).fetch_optional(&mut *connection);
+        match row.await {
             Ok(row) => Ok(row.is_some()),
             Err(error) if campanile_migrations::is_missing_table(&error) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
-    })
+    });
+    Ok(held?)
 }

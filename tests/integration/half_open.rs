@@ -1,8 +1,16 @@
 //! Connections that go half-open under callers: they stay, and nothing passes any more. Whoever waits is answered.
+//!
+//! On Postgres alone: SQLite is in this process, and there is no connection to lose.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
+use campanile::address::AddressTable;
+use campanile::deliveries::{DeadFilter, DeliveryFilter};
+use campanile::prune::Retention;
 use campanile::{Database, DispatchError, Dispatcher, NotifiableEvent as _};
+use campanile_email::{SuppressionFilter, SuppressionKind, Suppressions};
 use campanile_inbox::{Inbox, Page};
 use campanile_tests::database::run;
 use campanile_tests::events::Role;
@@ -110,6 +118,178 @@ fn callers_on_half_open_connections_are_answered_and_the_next_ones_served() {
         }
         assert_eq!(app.database.count("notifications").await, 3);
     });
+}
+
+type Call = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// A call, begun when it is polled.
+macro_rules! call {
+    ($($value:ident),+ => $body:expr) => {{
+        $(let $value = $value.clone();)+
+        (
+            stringify!($body),
+            Box::pin(async move { $body.await.map(drop).map_err(|error| error.to_string()) }) as Call,
+        )
+    }};
+}
+
+/// One of the commands of operations.
+#[derive(clap::Parser)]
+struct Program {
+    #[command(subcommand)]
+    command: campanile_cli::Command,
+}
+
+/// Runs a command; finding a problem counts as failing.
+async fn command(dispatcher: Dispatcher, line: String) -> Result<(), String> {
+    use clap::Parser as _;
+    let words = line.split(' ');
+    let program = Program::try_parse_from(std::iter::once("campanile").chain(words)).unwrap();
+    let database = dispatcher.database().clone();
+    let output = campanile_cli::Output::default();
+    let mut out = Vec::new();
+    let command = program.command;
+    let ended = command.write(&database, Ok(dispatcher), output, &mut out);
+    match ended.await.map_err(|error| error.to_string())? {
+        campanile_cli::Ended::Well => Ok(()),
+        campanile_cli::Ended::WithProblems => Err(String::from_utf8_lossy(&out).into_owned()),
+    }
+}
+
+/// What operators and apps ask beside that.
+async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static str, Call)> {
+    let filter = DeliveryFilter::default();
+    let rows = app.dispatcher.deliveries(filter).await.unwrap();
+    let (id, notification) = (rows[0].id, rows[0].notification_id);
+    let book = AddressTable::new(dispatcher.database().clone());
+    let list = Suppressions::new(dispatcher.database().clone());
+    let d = dispatcher.clone();
+    let mut calls = vec![
+        call!(d => d.delivery_counts()),
+        call!(d => d.deliveries(DeliveryFilter::default())),
+        call!(d => d.trace(notification)),
+        call!(d => d.retry_delivery(id)),
+        call!(d => d.count_dead(DeadFilter::default())),
+        call!(d => d.redrive_dead(DeadFilter::default())),
+        call!(d => d.workers()),
+        call!(d => d.channels()),
+        call!(d => d.pause_channel("pigeon", "rain")),
+        call!(d => d.resume_channel("pigeon")),
+        call!(d => d.prune(Retention::default())),
+        call!(book => book.set("u_eve", "email", "eve@example.com")),
+        call!(book => book.add("u_eve", "email", "eve2@example.com")),
+        call!(book => book.remove("u_eve", "email", "eve2@example.com")),
+        call!(list => list.add("x@example.com", "asked us")),
+        call!(list => list.list(SuppressionFilter::default())),
+        call!(list => list.get("x@example.com")),
+        call!(list => list.remove("x@example.com")),
+        call!(list => list.add_for(Duration::from_hours(1), SuppressionKind::Bounce, "y@example.com", "full")),
+        call!(d => d.forget_user("u_ada")),
+    ];
+    for line in [
+        "deliveries list".to_owned(),
+        format!("deliveries show {id}"),
+        "suppressions list".to_owned(),
+        "suppressions list --suspects".to_owned(),
+        "suppressions add z@example.com --reason asked".to_owned(),
+        "suppressions remove z@example.com".to_owned(),
+        "migrate".to_owned(),
+        "doctor".to_owned(),
+    ] {
+        let name = Box::leak(line.clone().into_boxed_str());
+        calls.push((name, Box::pin(command(dispatcher.clone(), line))));
+    }
+    calls
+}
+
+/// Runs each in a task of its own, so that they wait beside each other.
+fn begun(
+    calls: Vec<(&'static str, Call)>,
+) -> Vec<(&'static str, tokio::task::JoinHandle<Result<(), String>>)> {
+    let calls = calls.into_iter();
+    calls
+        .map(|(name, call)| (name, tokio::spawn(call)))
+        .collect()
+}
+
+#[test]
+fn operators_on_half_open_connections_are_answered() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let _ = app
+            .dispatcher
+            .enqueue(app.role_changed(Role::Admin).to(["u_ada"]))
+            .await
+            .unwrap();
+        let proxy = FaultProxy::before(&app.database.url).await;
+        let pool = PgPoolOptions::new()
+            .min_connections(40)
+            .max_connections(40)
+            .test_before_acquire(false)
+            .connect(&proxy.url)
+            .await
+            .unwrap();
+        while pool.num_idle() < 40 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let far = Database::from(pool).statement_timeout(Duration::from_millis(500));
+        let dispatcher = app.builder().database(far).build().unwrap();
+        proxy.slow(Duration::from_mins(1), Duration::ZERO);
+        let calls = begun(operators_calls(&app, &dispatcher).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        proxy.strand();
+        proxy.slow(Duration::ZERO, Duration::ZERO);
+        let mut silent = Vec::new();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        for (name, call) in calls {
+            match tokio::time::timeout_at(deadline, call).await {
+                Ok(answer) => match (name, answer.unwrap()) {
+                    // It is begun again, on a connection that passes something.
+                    ("d.forget_user(\"u_ada\")", Ok(())) => {}
+                    (name, answer) => assert!(answer.is_err(), "nothing passed: {name}"),
+                },
+                Err(_) => silent.push(name),
+            }
+        }
+        assert!(silent.is_empty(), "they wait: {silent:#?}");
+    });
+}
+
+/// The files that may take a connection by other means than `each_connection!`, because they bound each statement by itself, or
+/// close the pool.
+const BOUNDED_ONE_BY_ONE: [&str; 6] = [
+    "core/src/connection.rs",
+    "core/src/database.rs",
+    "core/src/dispatch.rs",
+    "core/src/forget.rs",
+    "core/src/write.rs",
+    "inspector/src/main.rs",
+];
+
+#[test]
+fn no_source_takes_a_connection_without_a_bound() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<_> = ["core", "channels", "cli", "web", "inspector"]
+        .map(|name| root.join(name))
+        .into();
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy();
+            if !name.contains("src/") || BOUNDED_ONE_BY_ONE.contains(&&*name) {
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(!text.contains("each_database!("), "{name}");
+        }
+    }
+    assert!(seen > 100);
 }
 
 /// In the pool of `Database::connect` a connection that went half-open while nobody used it is passed over.

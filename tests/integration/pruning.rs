@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::prune::Retention;
-use campanile::{Notice, NotifiableEvent as _, Worker};
+use campanile::{Database, Notice, NotifiableEvent as _, Worker};
 use campanile_tests::database::run;
 use campanile_tests::events::{PigeonAlone, PigeonExpected, Role};
 use campanile_tests::{App, Kind, Running, both_databases};
@@ -157,5 +157,25 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
             read <= 2 * 40_000,
             "{read} rows read to find 10,000 of 40,000"
         );
+    });
+}
+
+/// It reads a whole table, and nobody waits for it. Here somebody else makes it slow; an SQLite file has no such lock.
+#[test]
+fn a_statement_of_a_prune_may_take_longer_than_one_that_somebody_waits_for() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let hurried = Database::connect(&app.database.url).await.unwrap();
+        let hurried = hurried.statement_timeout(Duration::from_millis(200));
+        let dispatcher = app.builder().database(hurried).build().unwrap();
+        let lock = "begin; lock table campanile.notification_dedup; select pg_sleep(1); commit";
+        let (pruned, ()) = tokio::join!(
+            async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                dispatcher.prune(all()).await
+            },
+            app.database.execute(lock)
+        );
+        pruned.unwrap();
     });
 }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use campanile::database::{Database, each_connection, each_database};
+use campanile::database::{Database, each_connection};
 use campanile::error::StoreError;
 use campanile::sqlx::{self, Row};
 
@@ -223,17 +223,17 @@ impl Suppressions {
     ) -> Result<(), SuppressionError> {
         let address = comparable(address)?;
         let statement = self.database.sql(ADD);
-        each_database!(&self.database, |pool| {
+        let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
             sqlx::query(statement)
                 .bind(address)
                 .bind(shortened(reason))
                 .bind(kind.as_str())
                 .bind(micros)
-                .execute(pool)
-                .await
-                .map_err(StoreError::from)?;
+                .execute(&mut *connection)
+                .await?;
+            Ok(())
         });
-        Ok(())
+        Ok(written.map_err(StoreError::from)?)
     }
 
     /// Removes an address; whether it was listed. A suspicion against it is dropped too.
@@ -270,16 +270,15 @@ impl Suppressions {
              (select created_at, address from {{campanile}}email_suppressions where address = $1)) \
              order by created_at desc, address desc limit {{int($2)}}"
         ));
-        Ok(each_database!(&self.database, |pool| {
+        let listed: Result<_, sqlx::Error> = each_connection!(&self.database, |connection| {
             let rows = sqlx::query(statement)
                 .bind(after)
                 .bind(i64::from(filter.limit))
-                .fetch_all(pool)
-                .await
-                .map_err(StoreError::from)?;
-            let rows = rows.iter().map(Suppression::read);
-            rows.collect::<Result<_, _>>().map_err(StoreError::from)?
-        }))
+                .fetch_all(&mut *connection)
+                .await?;
+            rows.iter().map(Suppression::read).collect()
+        });
+        Ok(listed.map_err(StoreError::from)?)
     }
 
     /// The entry of an address, if it has one that counts.
@@ -292,9 +291,9 @@ impl Suppressions {
         let statement = self.database.sql(&format!(
             "select {COLUMNS} from {{campanile}}email_suppressions where address = $1 and {COUNTS}"
         ));
-        let found: Result<_, sqlx::Error> = each_database!(&self.database, |pool| {
-            let row = sqlx::query(statement).bind(address).fetch_optional(pool);
-            let row = row.await.map_err(StoreError::from)?;
+        let found: Result<_, sqlx::Error> = each_connection!(&self.database, |connection| {
+            let row = sqlx::query(statement).bind(address);
+            let row = row.fetch_optional(&mut *connection).await?;
             row.as_ref().map(Suppression::read).transpose()
         });
         Ok(found.map_err(StoreError::from)?)
@@ -359,17 +358,18 @@ impl Suppressions {
              where listed.expires_at is not null";
         let (note, listed) = (self.database.sql(note), self.database.sql(listed));
         let reason = shortened(reason);
-        each_database!(&self.database, |pool| {
+        let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
             let note = sqlx::query(note).bind(address).bind(&reason);
-            note.execute(pool).await?;
+            note.execute(&mut *connection).await?;
             sqlx::query(listed)
                 .bind(address)
                 .bind(reason)
                 .bind(micros(ANOTHER_DAY))
-                .execute(pool)
+                .execute(&mut *connection)
                 .await?;
+            Ok(())
         });
-        Ok(())
+        Ok(written?)
     }
 
     /// Drops the suspicion against these addresses, given in their comparable form: a mail arrived there.
@@ -392,10 +392,11 @@ impl Suppressions {
 
     async fn delete(&self, statement: &str, argument: &str) -> Result<u64, StoreError> {
         let statement = self.database.sql(statement);
-        Ok(each_database!(&self.database, |pool| {
-            let query = sqlx::query(statement).bind(argument);
-            query.execute(pool).await?.rows_affected()
-        }))
+        let deleted: Result<u64, sqlx::Error> = each_connection!(&self.database, |connection| {
+            let delete = sqlx::query(statement).bind(argument);
+            Ok(delete.execute(&mut *connection).await?.rows_affected())
+        });
+        Ok(deleted?)
     }
 }
 

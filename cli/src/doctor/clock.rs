@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::{Database, StoreError};
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -17,9 +17,11 @@ const LARGEST_OFFSET: f64 = 2.0;
 pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
     let statement = database.sql("select {micros(now)} from (select {now} as now) as clock");
     let (before, asked) = (Timestamp::now(), Instant::now());
-    let micros: i64 = each_database!(database, |pool| {
-        sqlx::raw_sql(statement).fetch_one(pool).await?.try_get(0)?
+    let micros: Result<i64, _> = each_connection!(database, |connection| {
+        let row = sqlx::raw_sql(statement).fetch_one(&mut *connection).await?;
+        row.try_get(0)
     });
+    let micros = micros?;
     // The database looked at its clock somewhere in between.
     let took = asked.elapsed().as_secs_f64();
     let here = before.as_duration().as_secs_f64() + took / 2.0;

@@ -16,7 +16,7 @@ mod process;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::{Database, Dispatcher, Registry, RegistryError, StoreError};
 use serde::Serialize;
 
@@ -135,9 +135,11 @@ async fn of_the_tables(
 async fn answers(database: &Database) -> Result<Vec<Finding>, StoreError> {
     let asked = Instant::now();
     let statement = database.sql("select 1");
-    each_database!(database, |pool| {
-        sqlx::raw_sql(statement).execute(pool).await?;
+    let answer: Result<(), _> = each_connection!(database, |connection| {
+        sqlx::raw_sql(statement).execute(&mut *connection).await?;
+        Ok(())
     });
+    answer?;
     let took = asked.elapsed().as_secs_f64() * 1_000.0;
     let kind = database.kind();
     Ok(vec![Finding::ok(

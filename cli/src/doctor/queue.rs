@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::{Database, Registry, StoreError};
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -191,8 +191,8 @@ async fn ask(
 ) -> Result<Vec<Waiting>, StoreError> {
     let late = late.as_micros().to_string();
     let statement = database.sql(&statement.replace("LATE", &late));
-    each_database!(database, |pool| {
-        let rows = sqlx::raw_sql(statement).fetch_all(pool).await?;
+    let waiting: Result<_, sqlx::Error> = each_connection!(database, |connection| {
+        let rows = sqlx::raw_sql(statement).fetch_all(&mut *connection).await?;
         let rows = rows.iter().map(|row| {
             let (count, since): (i64, i64) = (row.try_get("count")?, row.try_get("since")?);
             Ok(Waiting {
@@ -201,6 +201,7 @@ async fn ask(
                 since: Timestamp::from_microsecond(since).unwrap_or(Timestamp::MAX),
             })
         });
-        Ok(rows.collect::<Result<_, sqlx::Error>>()?)
-    })
+        rows.collect()
+    });
+    Ok(waiting?)
 }

@@ -13,6 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::Database;
+use crate::error::StoreError;
 
 /// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
 /// value is a `Result` with an `sqlx::Error`.
@@ -172,6 +173,14 @@ impl<DB: sqlx::Database> Held<DB> {
         self.connection
             .as_mut()
             .expect("it is there until it is given back")
+    }
+
+    /// Gives it back, unless it broke or was cut off: then nobody should wait for what it still has to say, and it is closed.
+    pub(crate) fn end<T>(self, done: &Result<T, StoreError>) {
+        match done {
+            Err(error) if error.is_broken() => drop(self),
+            _ => self.give_back(),
+        }
     }
 
     /// Nothing is under way on it any more.

@@ -163,7 +163,8 @@ impl Database {
     }
 
     /// Creates or updates campanile's tables. Safe to run at every start, from several processes at once, and beside
-    /// migrations of the host's own: campanile keeps its own bookkeeping table.
+    /// migrations of the host's own: campanile keeps its own bookkeeping table. It takes as long as it takes:
+    /// [`statement_timeout`](Database::statement_timeout) does not bound it.
     ///
     /// Where nothing is missing that table is read and nothing else is sent, so that a role without the right to create tables
     /// can start. Tables of a newer campanile are no obstacle: a binary runs beside newer tables, as a rolling restart or a
@@ -209,9 +210,12 @@ impl Database {
         }
     }
 
-    /// How long a statement may take before it is given up and its connection closed: what `dispatch` and `enqueue` send, an
-    /// inbox, preferences, and workers. It bounds the wait for a connection too. Default: 10 seconds. Say it
-    /// before the database is cloned or given to a builder.
+    /// How long a statement may take before it is given up and its connection closed: every statement of campanile's own, in
+    /// dispatches, inboxes, preferences, workers, and what operators ask. It bounds the wait for a connection too. Default:
+    /// 10 seconds. Say it before the database is cloned or given to a builder.
+    ///
+    /// [`prune`](crate::Dispatcher::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
+    /// bound: a step may rightly take long on a large table.
     ///
     /// It is what ends the wait on a half-open connection, whose other end has vanished without a word. A dispatch whose write
     /// was under way is [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown) then.
@@ -237,6 +241,11 @@ impl Database {
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.max(Duration::from_millis(1));
         self
+    }
+
+    /// The same database for what reads whole tables: its statements may take thirty times as long, and still not for ever.
+    pub(crate) fn for_chores(&self) -> Self {
+        self.clone().statement_timeout(self.timeout * 30)
     }
 
     pub(crate) const fn timeout(&self) -> Duration {

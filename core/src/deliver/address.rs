@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sqlx::{Connection as _, Row as _};
 
-use crate::database::{Database, each_connection, each_database};
+use crate::database::{Database, each_connection};
 use crate::error::StoreError;
 use crate::event::recipient::{self, InvalidInput};
 
@@ -179,16 +179,12 @@ impl AddressTable {
     ) -> Result<(), AddressTableError> {
         check(user, channel, address)?;
         let statement = self.database.sql(statement);
-        each_database!(&self.database, |pool| {
-            sqlx::query(statement)
-                .bind(user)
-                .bind(channel)
-                .bind(address)
-                .execute(pool)
-                .await
-                .map_err(StoreError::from)?;
+        let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
+            let write = sqlx::query(statement).bind(user).bind(channel);
+            write.bind(address).execute(&mut *connection).await?;
+            Ok(())
         });
-        Ok(())
+        Ok(written.map_err(StoreError::from)?)
     }
 }
 
@@ -205,8 +201,7 @@ async fn replace(
     [user, channel, address]: &[String; 3],
 ) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        let mut connection = pool.acquire().await?;
+    each_connection!(database, |connection| {
         let mut transaction = connection.begin_with(database.begin()).await?;
         let lock = sqlx::query(database.sql(LOCK)).bind(user).bind(channel);
         lock.execute(&mut *transaction).await?;
@@ -219,8 +214,8 @@ async fn replace(
         let keep = sqlx::query(database.sql(KEEP_NEWEST));
         let keep = keep.bind(user).bind(channel);
         keep.execute(&mut *connection).await?;
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 #[async_trait]

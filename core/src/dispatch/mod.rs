@@ -247,6 +247,11 @@ impl Dispatcher {
     /// A dropped future leaves all of its writes in the transaction or none of them; roll back if you cannot tell. On a
     /// connection where the transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back in any case.
     ///
+    /// # Time
+    ///
+    /// [`Database::statement_timeout`](crate::Database::statement_timeout) does not count on a connection of the host's: it says
+    /// what the host should set.
+    ///
     /// # Several in one transaction
     ///
     /// A notice with a dedup window locks that window until the host commits. Two transactions that call this more than once,

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{Connection as _, Row as _};
+use sqlx::Connection as _;
 
-use crate::database::each_database;
+use crate::database::connection::within;
+use crate::database::{Database, Held, each_database};
 use crate::dispatch::Dispatcher;
 use crate::error::StoreError;
 use crate::event::recipient::{self, InvalidInput};
@@ -90,6 +91,9 @@ const DISPATCHES: &str = "\
     delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
     (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
 
+/// Where the table of addresses reaches the user.
+const ADDRESSES: &str = "select address from {campanile}notification_addresses where user_id = $1";
+
 /// Core's other tables.
 const ROWS: [&str; 3] = [
     "delete from {campanile}notification_dedup where recipient_user_id = $1",
@@ -108,7 +112,8 @@ impl Dispatcher {
     /// # Errors
     ///
     /// [`ForgetError::InvalidInput`], [`ForgetError::AddressBook`], or [`ForgetError::Store`] when the database does not answer.
-    /// Nothing was erased then, unless the answer to the commit was lost; to forget somebody again does no harm.
+    /// Nothing was erased then, unless the answer to the commit was lost; to forget somebody again does no harm. Each statement is
+    /// bounded by [`Database::statement_timeout`](crate::Database::statement_timeout), and what failed is tried five times.
     ///
     /// # Cancel safety
     ///
@@ -127,7 +132,7 @@ impl Dispatcher {
         loop {
             let error = match self.erase(user, &mut addresses).await {
                 Ok(forgotten) => return Ok(forgotten),
-                Err(error) => StoreError::from(error),
+                Err(error) => error,
             };
             if !error.is_transient() || tries == MAX_TRIES {
                 return Err(error.into());
@@ -163,58 +168,125 @@ impl Dispatcher {
         &self,
         user: &str,
         addresses: &mut BTreeSet<String>,
-    ) -> Result<Forgotten, sqlx::Error> {
+    ) -> Result<Forgotten, StoreError> {
         let database = &self.inner.database;
-        let _turn = database.turn_to_write().await;
         each_database!(database, |pool| {
-            let mut connection = pool.acquire().await?;
-            let mut transaction = connection.begin_with(database.begin()).await?;
-            let locked = sqlx::query(database.sql(LOCK_DELIVERIES)).bind(user);
-            let locked = locked.fetch_all(&mut *transaction).await?;
-            let dispatches: BTreeSet<String> = locked
-                .iter()
-                .map(|row| row.try_get("dispatch_id"))
-                .collect::<Result<_, _>>()?;
-            let dispatches = serde_json::json!(dispatches).to_string();
-            let locked = sqlx::query(database.sql(LOCK_DISPATCHES)).bind(&dispatches);
-            let locked = locked.fetch_all(&mut *transaction).await?.len() as u64;
-            if database.kind() == "Postgres" {
-                let windows = sqlx::query(database.sql(LOCK_WINDOWS)).bind(user);
-                windows.execute(&mut *transaction).await?;
-            }
-            let known = "select address from {campanile}notification_addresses where user_id = $1";
-            let known = sqlx::query(database.sql(known)).bind(user);
-            for row in known.fetch_all(&mut *transaction).await? {
-                addresses.insert(row.try_get("address")?);
-            }
-            let forms: BTreeSet<_> = addresses
-                .iter()
-                .flat_map(|address| forms(address))
-                .collect();
-            let forms = serde_json::json!(forms).to_string();
-            let mut forgotten = Forgotten::default();
-            for statement in self.erasing() {
-                let mut erase = sqlx::query(database.sql(statement)).bind(user);
-                if statement.contains("$2") {
-                    erase = erase.bind(&forms);
-                }
-                forgotten.rows += erase.execute(&mut *transaction).await?.rows_affected();
-            }
-            for (statement, count) in [(ATTEMPTS, &mut 0), (DELIVERIES, &mut forgotten.deliveries)]
-            {
-                let erase = sqlx::query(database.sql(statement))
-                    .bind(user)
-                    .bind(&dispatches);
-                *count = erase.execute(&mut *transaction).await?.rows_affected();
-            }
-            let erase = sqlx::query(database.sql(DISPATCHES)).bind(&dispatches);
-            forgotten.dispatches = erase.execute(&mut *transaction).await?.rows_affected();
-            transaction.commit().await?;
-            forgotten.shared_dispatches = locked.saturating_sub(forgotten.dispatches);
-            Ok(forgotten)
+            let (_turn, mut held) = Held::to_write(database, pool).await?;
+            let connection = held.connection();
+            let erased = async {
+                let bound = database.bound();
+                let begun = connection.begin_with(database.begin());
+                let mut transaction = within(bound, begun).await?;
+                let forgotten = self.erase_in(&mut *transaction, user, addresses).await?;
+                within(bound, transaction.commit()).await?;
+                Ok::<_, sqlx::Error>(forgotten)
+            };
+            let erased = erased.await.map_err(StoreError::from);
+            held.end(&erased);
+            erased
         })
     }
+
+    async fn erase_in(
+        &self,
+        transaction: &mut impl Erasing,
+        user: &str,
+        addresses: &mut BTreeSet<String>,
+    ) -> Result<Forgotten, sqlx::Error> {
+        let database = &self.inner.database;
+        let locked = transaction
+            .texts(database, LOCK_DELIVERIES, &[user])
+            .await?;
+        let dispatches: BTreeSet<_> = locked.into_iter().collect();
+        let dispatches = serde_json::json!(dispatches).to_string();
+        let locked = transaction
+            .texts(database, LOCK_DISPATCHES, &[&dispatches])
+            .await?;
+        if database.kind() == "Postgres" {
+            transaction.rows(database, LOCK_WINDOWS, &[user]).await?;
+        }
+        addresses.extend(transaction.texts(database, ADDRESSES, &[user]).await?);
+        let forms: BTreeSet<_> = addresses
+            .iter()
+            .flat_map(|address| forms(address))
+            .collect();
+        let forms = serde_json::json!(forms).to_string();
+        let mut forgotten = Forgotten::default();
+        for statement in self.erasing() {
+            let arguments: &[&str] = if statement.contains("$2") {
+                &[user, &forms]
+            } else {
+                &[user]
+            };
+            forgotten.rows += transaction.rows(database, statement, arguments).await?;
+        }
+        let arguments: &[&str] = &[user, &dispatches];
+        transaction.rows(database, ATTEMPTS, arguments).await?;
+        forgotten.deliveries = transaction.rows(database, DELIVERIES, arguments).await?;
+        forgotten.dispatches = transaction
+            .rows(database, DISPATCHES, &[&dispatches])
+            .await?;
+        forgotten.shared_dispatches = (locked.len() as u64).saturating_sub(forgotten.dispatches);
+        Ok(forgotten)
+    }
 }
+
+/// The statements of an erasure, each bounded by itself, on either database. Their arguments are texts.
+trait Erasing {
+    /// The first column of each row.
+    async fn texts(
+        &mut self,
+        database: &Database,
+        statement: &str,
+        arguments: &[&str],
+    ) -> Result<Vec<String>, sqlx::Error>;
+
+    /// How many rows are touched.
+    async fn rows(
+        &mut self,
+        database: &Database,
+        statement: &str,
+        arguments: &[&str],
+    ) -> Result<u64, sqlx::Error>;
+}
+
+macro_rules! erasing {
+    ($connection:ty) => {
+        impl Erasing for $connection {
+            async fn texts(
+                &mut self,
+                database: &Database,
+                statement: &str,
+                arguments: &[&str],
+            ) -> Result<Vec<String>, sqlx::Error> {
+                let mut asked = sqlx::query_scalar(database.sql(statement));
+                for argument in arguments {
+                    asked = asked.bind(*argument);
+                }
+                within(database.bound(), asked.fetch_all(self)).await
+            }
+
+            async fn rows(
+                &mut self,
+                database: &Database,
+                statement: &str,
+                arguments: &[&str],
+            ) -> Result<u64, sqlx::Error> {
+                let mut erase = sqlx::query(database.sql(statement));
+                for argument in arguments {
+                    erase = erase.bind(*argument);
+                }
+                let erased = within(database.bound(), erase.execute(self)).await?;
+                Ok(erased.rows_affected())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+erasing!(sqlx::PgConnection);
+#[cfg(feature = "sqlite")]
+erasing!(sqlx::SqliteConnection);
 
 /// The forms under which a table may hold an address: as it is, and in small letters; without the name in `Name <address>`; its
 /// domain as it is and in ASCII. No channel's knowledge is needed for that, so that it holds for those that are not linked too.

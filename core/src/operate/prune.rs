@@ -76,6 +76,9 @@ impl Dispatcher {
     /// Deletes what is older than the retention, in batches of a thousand, and says how much. A running
     /// [`Worker`](crate::Worker) does so every hour by itself; several may prune at once.
     ///
+    /// Nobody waits for a chore, and one of its statements reads a whole table, so that each may take thirty times
+    /// [`Database::statement_timeout`](crate::Database::statement_timeout): five minutes.
+    ///
     /// # Errors
     ///
     /// When the database does not answer; what was deleted until then stays deleted.
@@ -92,7 +95,7 @@ impl Dispatcher {
 
 impl Inner {
     pub(crate) async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let database = &self.database;
+        let database = &self.database.for_chores();
         let mut pruned = Pruned::default();
         let mut some = Ended::Finished
             .prune(database, retention.deliveries)

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use campanile::StoreError;
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::sqlx::{self, Row as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,11 +49,8 @@ pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<
          from {{campanile}}notification_dedup cross join (select {{now}} as now) as clock \
          order by fired_at desc, event_type, 2, recipient_user_id limit {MOST}"
     ));
-    let windows: Result<Vec<Entry>, sqlx::Error> = each_database!(database, |pool| {
-        let rows = sqlx::query(statement)
-            .fetch_all(pool)
-            .await
-            .map_err(StoreError::from)?;
+    let windows: Result<Vec<Entry>, sqlx::Error> = each_connection!(database, |connection| {
+        let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
         rows.iter()
             .map(|row| {
                 let (ends_at, now): (i64, i64) =
@@ -91,15 +88,15 @@ pub(crate) async fn release(
          where ($1 is null or event_type = $1) and ($2 is null or coalesce(variant, dedup_key) = $2) \
          and ($3 is null or recipient_user_id = $3)",
     );
-    let released = each_database!(database, |pool| {
-        sqlx::query(statement)
+    let released: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
+        let released = sqlx::query(statement)
             .bind(&which.event_type)
             .bind(&which.dedup_key)
             .bind(&which.recipient_user_id)
-            .execute(pool)
-            .await
-            .map_err(StoreError::from)?
-            .rows_affected()
+            .execute(&mut *connection)
+            .await?;
+        Ok(released.rows_affected())
     });
+    let released = released.map_err(StoreError::from)?;
     Ok(Json(json!({ "released": released })))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use campanile::StoreError;
-use campanile::database::each_database;
+use campanile::database::each_connection;
 use campanile::sqlx::{self, Row as _};
 use serde::Serialize;
 
@@ -40,11 +40,8 @@ pub(crate) async fn list(
          cross join (select {{now}} as now) as clock \
          where state in ('pending', 'running', 'blocked') order by run_at, delivery.id limit {MOST}"
     ));
-    let waiting: Result<Vec<Waiting>, sqlx::Error> = each_database!(database, |pool| {
-        let rows = sqlx::query(statement)
-            .fetch_all(pool)
-            .await
-            .map_err(StoreError::from)?;
+    let waiting: Result<Vec<Waiting>, sqlx::Error> = each_connection!(database, |connection| {
+        let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
         rows.iter()
             .map(|row| {
                 let (run_at, now): (i64, i64) = (row.try_get("run_at")?, row.try_get("now")?);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection};
 use crate::dispatch::Dispatcher;
 use crate::error::StoreError;
 use crate::store::settle;
@@ -212,8 +212,8 @@ impl Dispatcher {
             "select channel, state, count(*) as count from {campanile}notification_deliveries \
              group by channel, state order by channel, state",
         );
-        each_database!(self.database(), |pool| {
-            let rows = sqlx::query(statement).fetch_all(pool).await?;
+        let counts: Result<Vec<_>, sqlx::Error> = each_connection!(self.database(), |connection| {
+            let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
             let counts = rows.iter().map(|row| {
                 let count: i64 = row.try_get("count")?;
                 Ok(DeliveryCount {
@@ -222,8 +222,9 @@ impl Dispatcher {
                     count: u64::try_from(count).unwrap_or_default(),
                 })
             });
-            Ok(counts.collect::<Result<_, sqlx::Error>>()?)
-        })
+            counts.collect()
+        });
+        Ok(counts?)
     }
 
     /// Lists deliveries, newest first.
@@ -333,9 +334,9 @@ async fn write(
 ) -> Result<u64, sqlx::Error> {
     let statement = database.sql(statement);
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
-        let done = sqlx::query(statement).bind(parameter).execute(pool).await?;
-        Ok(done.rows_affected())
+    each_connection!(database, |connection| {
+        let write = sqlx::query(statement).bind(parameter);
+        Ok(write.execute(&mut *connection).await?.rows_affected())
     })
 }
 
@@ -346,12 +347,12 @@ async fn summaries(
 ) -> Result<Vec<DeliverySummary>, sqlx::Error> {
     let statement = database.sql(&format!("{SUMMARY} {condition}"));
     let [first, second, third] = parameters;
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         let rows = sqlx::query(statement)
             .bind(first)
             .bind(second)
             .bind(third)
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
         let summaries = rows.iter().map(|row| {
             Ok(DeliverySummary {

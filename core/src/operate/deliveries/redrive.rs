@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{COMPLETE, RETRY};
 use crate::channel::delivery::ErrorClass;
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection};
 use crate::dispatch::Dispatcher;
 use crate::error::StoreError;
 
@@ -69,11 +69,11 @@ impl Dispatcher {
     pub async fn count_dead(&self, filter: DeadFilter<'_>) -> Result<u64, StoreError> {
         let until = until(self.database(), filter).await?;
         let statement = self.database().sql(&format!("select count(*) {}", dead()));
-        let count: i64 = each_database!(self.database(), |pool| {
+        let count: Result<i64, _> = each_connection!(self.database(), |connection| {
             let count = bind!(sqlx::query_scalar(statement), filter, until);
-            count.fetch_one(pool).await?
+            count.fetch_one(&mut *connection).await
         });
-        Ok(u64::try_from(count).unwrap_or_default())
+        Ok(u64::try_from(count?).unwrap_or_default())
     }
 
     /// Makes dead deliveries due now, each with a fresh set of attempts, and says how many: those that are dead when it begins,
@@ -108,11 +108,12 @@ impl Dispatcher {
 /// Before which time, by the database's clock, they must have died: now at the latest.
 async fn until(database: &Database, filter: DeadFilter<'_>) -> Result<i64, sqlx::Error> {
     let statement = database.sql("select {now_micros}");
-    let now: i64 = each_database!(database, |pool| {
-        sqlx::query_scalar(statement).fetch_one(pool).await?
+    let now: Result<i64, _> = each_connection!(database, |connection| {
+        let now = sqlx::query_scalar(statement);
+        now.fetch_one(&mut *connection).await
     });
     let asked = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
-    Ok(asked.min(now))
+    Ok(asked.min(now?))
 }
 
 /// Those that come after this one, in the order of their ids, in which everybody locks them.
@@ -128,11 +129,11 @@ async fn redrive(
         dead()
     ));
     let _turn = database.turn_to_write().await;
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         let rows = bind!(sqlx::query(statement), filter, until)
             .bind(after.to_string())
             .bind(BATCH)
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
         rows.iter()
             .map(|row| super::id(row.try_get("id")?))

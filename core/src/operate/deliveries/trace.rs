@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{DeliverySummary, id, number, summaries, time};
-use crate::database::{Database, each_database};
+use crate::database::{Database, each_connection};
 use crate::dispatch::Dispatcher;
 use crate::error::StoreError;
 
@@ -81,10 +81,10 @@ async fn attempts(database: &Database, notification: Uuid) -> Result<Vec<Attempt
          join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
          where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt",
     );
-    each_database!(database, |pool| {
+    each_connection!(database, |connection| {
         let rows = sqlx::query(statement)
             .bind(notification.to_string())
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
         let attempts = rows.iter().map(|row| {
             let took: i64 = row.try_get("took_micros")?;
