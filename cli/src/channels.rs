@@ -35,17 +35,20 @@ pub(crate) async fn perform(
 ) -> Result<Answer, CommandError> {
     match action {
         Action::List => {
-            let channels = dispatcher.channels().await?;
+            let channels = dispatcher.operations().channels().await?;
             Ok(Answer::new(table(&channels), &channels))
         }
         Action::Pause { channel, reason } => {
-            dispatcher.pause_channel(&channel, &reason).await?;
+            dispatcher
+                .operations()
+                .pause_channel(&channel, &reason)
+                .await?;
             let text = format!("{channel} is paused; `channels resume {channel}` ends it");
             let json = json!({ "channel": channel, "paused": true, "reason": reason });
             Ok(Answer::new(text, &json))
         }
         Action::Resume { channel } => {
-            dispatcher.resume_channel(&channel).await?;
+            dispatcher.operations().resume_channel(&channel).await?;
             let text = format!("{channel} is open; a worker delivers what waited");
             let json = json!({ "channel": channel, "paused": false });
             Ok(Answer::new(text, &json))
@@ -72,7 +75,7 @@ pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), 
         limit: 1,
         ..DeliveryFilter::default()
     };
-    if dispatcher.deliveries(filter).await?.is_empty() {
+    if dispatcher.operations().deliveries(filter).await?.is_empty() {
         let channel = short(channel);
         return Err(PauseError::UnknownChannel { channel, known }.into());
     }

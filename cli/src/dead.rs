@@ -92,7 +92,7 @@ pub(crate) async fn perform(
 }
 
 async fn redrive(dispatcher: &Dispatcher, which: &Which) -> Result<Answer, CommandError> {
-    let redriven = dispatcher.redrive_dead(which.filter()).await?;
+    let redriven = dispatcher.operations().redrive_dead(which.filter()).await?;
     if redriven == 0 {
         check(dispatcher, which).await?;
     }
@@ -113,7 +113,7 @@ async fn count(
     which: &Which,
     ended: Ended,
 ) -> Result<Answer, CommandError> {
-    let dead = dispatcher.count_dead(which.filter()).await?;
+    let dead = dispatcher.operations().count_dead(which.filter()).await?;
     let answer = json!({ "dead": dead, "redriven": 0 });
     if dead == 0 {
         check(dispatcher, which).await?;

@@ -65,12 +65,12 @@ pub(crate) async fn perform(
         Action::List { page, state } => list(dispatcher, &page, state).await,
         Action::Show { id } => show(dispatcher, id).await,
         Action::Retry { id } => {
-            dispatcher.retry_delivery(id).await?;
+            dispatcher.operations().retry_delivery(id).await?;
             let text = format!("the delivery {id} is due now; a worker tries it");
             Ok(Answer::new(text, &json!({ "id": id, "state": "pending" })))
         }
         Action::Cancel { id } => {
-            dispatcher.cancel_delivery(id).await?;
+            dispatcher.operations().cancel_delivery(id).await?;
             let text = format!("the delivery {id} is cancelled");
             Ok(Answer::new(
                 text,
@@ -92,7 +92,7 @@ pub(crate) async fn list(
         before: page.before,
         limit: page.limit.into(),
     };
-    let deliveries = dispatcher.deliveries(filter).await?;
+    let deliveries = dispatcher.operations().deliveries(filter).await?;
     if deliveries.is_empty()
         && let Some(channel) = &page.channel
     {
@@ -134,7 +134,7 @@ fn table(deliveries: &[DeliverySummary]) -> String {
 async fn show(dispatcher: &Dispatcher, id: Uuid) -> Result<Answer, CommandError> {
     let found = notification_of(dispatcher.database(), id).await?;
     let notification = found.ok_or(CommandError::NoDelivery(id))?;
-    let trace = dispatcher.trace(notification).await?;
+    let trace = dispatcher.operations().trace(notification).await?;
     Ok(Answer::new(timeline::of(&trace), &trace))
 }
 

@@ -20,7 +20,7 @@ pub(crate) async fn forget(
     arguments: &Arguments,
     dispatcher: &Dispatcher,
 ) -> Result<Answer, CommandError> {
-    let forgotten = dispatcher.forget_user(&arguments.user).await?;
+    let forgotten = dispatcher.operations().forget_user(&arguments.user).await?;
     Ok(Answer::new(
         told(&plain(&arguments.user), &forgotten),
         &forgotten,

@@ -51,7 +51,7 @@ pub(crate) async fn prune(
     arguments: &Arguments,
     dispatcher: &Dispatcher,
 ) -> Result<Answer, CommandError> {
-    let pruned = dispatcher.prune(arguments.retention()).await?;
+    let pruned = dispatcher.operations().prune(arguments.retention()).await?;
     let text = format!(
         "removed {}, {}, {}, {}, {}, {}, {}",
         counted(pruned.deliveries, "delivery", "deliveries"),

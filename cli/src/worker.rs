@@ -78,7 +78,7 @@ pub(crate) async fn work(
 
 /// The channels it delivers. A database that will answer later is waited for; one without tables is not.
 async fn channels(dispatcher: &Dispatcher) -> Result<Vec<&'static str>, StoreError> {
-    match dispatcher.channels().await {
+    match dispatcher.operations().channels().await {
         Err(error) if !error.is_transient() => Err(error),
         _ => Ok(crate::channels::remote(dispatcher.registry())),
     }

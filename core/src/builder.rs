@@ -9,17 +9,25 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
+use crate::channel::address::AddressBook;
 use crate::channel::policy::Policy;
 use crate::channel::setup::{Settings, Setup};
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
 use crate::database::wake::{self, Bell, WakeUp};
-use crate::deliver::address::{AddressBook, AddressTable};
+use crate::deliver::Deliverer;
 use crate::deliver::bulkhead::Bulkhead;
 use crate::deliver::left_alone::LeftAlone;
-use crate::dispatch::write::Remotes;
-use crate::dispatch::{Dispatcher, Inner, Limits, Remote};
-use crate::operate::prune::PruneStatements;
+use crate::deliver::prune::PruneStatements;
+use crate::deliver::remote::Remote;
+use crate::deliver::remote::Remotes;
+use crate::dispatch::Steps;
+use crate::dispatch::write::Writer;
+use crate::dispatcher::Dispatcher;
+use crate::limits::Limits;
+use crate::operate::Operations;
+use crate::operate::addresses::AddressTable;
+use crate::plan::planner::Planner;
 use crate::plan::registry::{Registry, RegistryError, how_to_link};
 use crate::plan::render::HttpLinks;
 use crate::store::{LocalInsert, Statements};
@@ -207,33 +215,87 @@ impl Builder {
         let Some(registry) = registry.filter(|_| problems.is_empty()) else {
             return Err(RegistryError::from_problems(problems));
         };
-        let erasing = channels.values().flat_map(|its| its.channel.forget());
-        let inner = Inner {
-            forget_statements: locals
-                .iter()
-                .flat_map(|local| local.statement.forget)
-                .chain(erasing)
-                .copied()
-                .collect(),
-            prune_statements: PruneStatements {
-                read: of_each(&locals, |local| local.prune),
-                unread: of_each(&locals, |local| local.prune_unread),
-            },
-            statements: Statements::compose(&locals),
-            database,
+        Ok(assemble(Parts {
+            locals,
             registry,
             channels,
+            database,
             address_book,
             limits: self.limits,
-            worker: Uuid::now_v7(),
-            left_alone: LeftAlone::default(),
-            running: AtomicUsize::new(0),
-            bell: Arc::new(Bell::new(wake::DELIVERIES, self.wake_up)),
-            commits: Arc::new(Bell::new(wake::COMMITS, self.wake_up)),
-        };
-        Ok(Dispatcher {
-            inner: Arc::new(inner),
-        })
+            wake_up: self.wake_up,
+        }))
+    }
+}
+
+/// What was checked, and what a dispatcher is made of.
+struct Parts {
+    locals: Vec<LocalInsert>,
+    registry: Registry,
+    channels: Remotes,
+    database: Database,
+    address_book: Arc<dyn AddressBook>,
+    limits: Limits,
+    wake_up: WakeUp,
+}
+
+fn assemble(parts: Parts) -> Dispatcher {
+    let Parts {
+        locals,
+        registry,
+        channels,
+        database,
+        address_book,
+        limits,
+        wake_up,
+    } = parts;
+    let erasing = channels.values().flat_map(|its| its.channel.forget());
+    let forget_statements = locals
+        .iter()
+        .flat_map(|local| local.statement.forget)
+        .chain(erasing)
+        .copied()
+        .collect();
+    let (registry, channels) = (Arc::new(registry), Arc::new(channels));
+    let worker = Uuid::now_v7();
+    let planner = Planner {
+        registry: Arc::clone(&registry),
+        max_recipients: limits.max_recipients,
+        http_links: limits.http_links,
+    };
+    let writer = Writer {
+        planner,
+        database: database.clone(),
+        statements: Statements::compose(&locals),
+        channels: Arc::clone(&channels),
+        limits,
+        worker,
+    };
+    let deliverer = Arc::new(Deliverer {
+        database,
+        registry,
+        channels,
+        address_book,
+        limits,
+        worker,
+        left_alone: LeftAlone::default(),
+        running: AtomicUsize::new(0),
+        bell: Arc::new(Bell::new(wake::DELIVERIES, wake_up)),
+        prune_statements: PruneStatements {
+            read: of_each(&locals, |local| local.prune),
+            unread: of_each(&locals, |local| local.prune_unread),
+        },
+    });
+    let steps = Steps {
+        writer,
+        deliverer: Arc::clone(&deliverer),
+        commits: Arc::new(Bell::new(wake::COMMITS, wake_up)),
+    };
+    Dispatcher {
+        steps: Arc::new(steps),
+        operations: Operations {
+            deliverer,
+            forget_statements,
+        },
     }
 }
 

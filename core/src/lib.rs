@@ -12,17 +12,21 @@
 
 extern crate self as campanile;
 
+mod location;
 pub mod event;
 pub mod channel;
 pub mod plan;
-pub mod preferences;
 pub mod database;
 mod store;
+mod observe;
 mod deliver;
 mod dispatch;
-mod operate;
-mod observe;
+pub mod operate;
+pub mod report;
+mod limits;
+mod dispatcher;
 pub mod builder;
+mod commits;
 pub mod error;
 
 pub use async_trait::async_trait;
@@ -34,22 +38,39 @@ pub use uuid;
 
 pub use crate::builder::Builder;
 pub use crate::channel::{delivery, policy, setup};
+pub use crate::commits::Commits;
 pub use crate::database::Database;
+pub use crate::database::error::StoreError;
 pub use crate::database::transaction::InTransaction;
 pub use crate::database::wake::WakeUp;
-pub use crate::deliver::address;
 pub use crate::deliver::attempt::Attempted;
+pub use crate::deliver::prune;
 pub use crate::deliver::worker::Worker;
-pub use crate::dispatch::commits::Commits;
-pub use crate::dispatch::report::{self, DispatchReport, Outcome, RecipientOutcome};
-pub use crate::dispatch::{Dispatcher, Explanation};
-pub use crate::error::{DispatchError, StoreError};
+pub use crate::dispatch::Explanation;
+pub use crate::dispatcher::Dispatcher;
+pub use crate::error::DispatchError;
 pub use crate::event::notice::{Draft, EventRequest, Notice};
 pub use crate::event::{NotifiableEvent, notice, payload, recipient};
 pub use crate::operate::forget::{ForgetError, Forgotten};
-pub use crate::operate::{deliveries, fleet, pauses, prune};
+pub use crate::operate::{Operations, deliveries, fleet, pauses};
 pub use crate::plan::registry::{self, Registry, RegistryError};
 pub use crate::plan::render;
+pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};
+
+/// Where users are reached.
+pub mod address {
+    pub use crate::channel::address::{AddressBook, AddressError};
+    pub use crate::operate::addresses::{AddressTable, AddressTableError};
+}
+
+/// What users choose.
+pub mod preferences {
+    pub use crate::event::Weight;
+    pub use crate::operate::preferences::{
+        CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError, UserPreferences,
+    };
+    pub use crate::plan::preference::{Choice, Choices, Rule, decide};
+}
 
 /// Not public API: what the macros write.
 #[doc(hidden)]

@@ -89,7 +89,7 @@ both_databases! {
     async fn with_tables_and_a_worker_nothing_is_to_be_mended(app: App) {
         let (worker, _) = Worker::start(&app, &[]).await;
         // It says that it works a moment before the others can see it.
-        app.eventually(async || !app.dispatcher.workers().await.unwrap().is_empty()).await;
+        app.eventually(async || !app.dispatcher.operations().workers().await.unwrap().is_empty()).await;
         let healthy = run(&app.database, "doctor --json").await;
         assert_eq!(healthy.code, 0, "{healthy:?}");
         let all = healthy.json();
@@ -177,7 +177,7 @@ both_databases! {
     }
 
     async fn paused_channels_and_what_is_parked_are_told(app: App) {
-        app.dispatcher.pause_channel("email", "the provider is down").await.unwrap();
+        app.dispatcher.operations().pause_channel("email", "the provider is down").await.unwrap();
         let pigeons = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")));
         let hopeless = app.builder().with(pigeons).build().unwrap();
         let _ = hopeless.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();

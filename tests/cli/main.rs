@@ -97,6 +97,7 @@ async fn given(command: &mut Command, input: &[u8]) -> Ended {
 async fn ids(app: &App) -> Vec<String> {
     let all = app
         .dispatcher
+        .operations()
         .deliveries(DeliveryFilter::default())
         .await
         .unwrap();

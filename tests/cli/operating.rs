@@ -39,7 +39,7 @@ fn a_terminal_obeys(character: char) -> bool {
 
 both_databases! {
     async fn nothing_is_printed_that_a_terminal_obeys(app: App) {
-        app.dispatcher.pause_channel("email", "x").await.unwrap();
+        app.dispatcher.operations().pause_channel("email", "x").await.unwrap();
         dead(&app, &["a"]).await;
         let id = ids(&app).await.remove(0);
         for column in ["{campanile}notification_channel_pauses set reason", "{campanile}notification_deliveries set user_id",

@@ -15,7 +15,7 @@ both_databases! {
         stage.provider.asked(0, 4).await;
         let _ = stage.enqueue(bell("waiting", 4)).await;
         stage.told().forgotten.push("u_1".into());
-        stage.dispatcher.forget_user("u_1").await.unwrap();
+        stage.dispatcher.operations().forget_user("u_1").await.unwrap();
         stage.provider.always(Behaviour::Accept);
         stage.provider.release();
         stage.all_ended().await;

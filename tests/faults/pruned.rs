@@ -36,12 +36,12 @@ impl Pruning {
         let task = tokio::spawn(async move {
             let mut pruned = Pruned::default();
             while !told.load(Ordering::SeqCst) {
-                let round = dispatcher.prune(retention).await.unwrap();
+                let round = dispatcher.operations().prune(retention).await.unwrap();
                 pruned.deliveries += round.deliveries;
                 pruned.windows += round.windows;
             }
             // Once more, when nothing is written beside it.
-            let last = dispatcher.prune(retention).await.unwrap();
+            let last = dispatcher.operations().prune(retention).await.unwrap();
             pruned.deliveries += last.deliveries;
             pruned.windows += last.windows;
             pruned
@@ -84,7 +84,7 @@ both_databases! {
                 }
             }
             stage.told().forgotten.push("u_4".into());
-            stage.dispatcher.forget_user("u_4").await.unwrap();
+            stage.dispatcher.operations().forget_user("u_4").await.unwrap();
             stage.all_ended().await;
             let pruned = pruning.end().await;
             // All of long ago and nothing else; of the one who was forgotten some were gone before.

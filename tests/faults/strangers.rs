@@ -34,8 +34,8 @@ both_databases! {
             state: Some(campanile::deliveries::DeliveryState::Blocked),
             ..Default::default()
         };
-        for delivery in stage.dispatcher.deliveries(blocked).await.unwrap() {
-            stage.dispatcher.retry_delivery(delivery.id).await.unwrap();
+        for delivery in stage.dispatcher.operations().deliveries(blocked).await.unwrap() {
+            stage.dispatcher.operations().retry_delivery(delivery.id).await.unwrap();
         }
         stage.all_ended().await;
         worker.terminate().await;

@@ -140,10 +140,10 @@ both_databases! {
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         first.deliver_due(100).await.unwrap();
         let before = take(&seen);
-        let all = app.dispatcher.deliveries(DeliveryFilter::default()).await.unwrap();
+        let all = app.dispatcher.operations().deliveries(DeliveryFilter::default()).await.unwrap();
         // The first of it is the oldest.
         let cancelled = all.last().unwrap();
-        app.dispatcher.cancel_delivery(cancelled.id).await.unwrap();
+        app.dispatcher.operations().cancel_delivery(cancelled.id).await.unwrap();
         app.database.advance_deliveries().await;
         let (second, seen) = lofts(&app, &Verdict::accepted());
         assert_eq!(second.deliver_due(1).await.unwrap().sent, 2);
@@ -163,10 +163,10 @@ both_databases! {
         assert_eq!(app.database.number(parked).await, 3);
         app.database.execute("update {campanile}notification_dispatches set event_type = 'loft.pigeon.expected'").await;
         // A pause holds for what is parked too.
-        app.dispatcher.pause_channel("pigeon", "closed").await.unwrap();
+        app.dispatcher.operations().pause_channel("pigeon", "closed").await.unwrap();
         let (second, seen) = lofts(&app, &Verdict::accepted());
         assert_eq!(second.deliver_due(100).await.unwrap().claimed, 0);
-        app.dispatcher.resume_channel("pigeon").await.unwrap();
+        app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
         assert_eq!(second.deliver_due(1).await.unwrap().sent, 3);
         assert_eq!(take(&seen), before);
     }
@@ -209,9 +209,9 @@ both_databases! {
         let (smaller, seen) = lofts_of(2, &app, &Verdict::accepted());
         smaller.deliver_due(100).await.unwrap();
         assert!(take(&seen).is_empty());
-        for its in app.dispatcher.deliveries(DeliveryFilter::default()).await.unwrap() {
+        for its in app.dispatcher.operations().deliveries(DeliveryFilter::default()).await.unwrap() {
             assert_eq!(its.state, DeliveryState::Unknown);
-            app.dispatcher.retry_delivery(its.id).await.unwrap();
+            app.dispatcher.operations().retry_delivery(its.id).await.unwrap();
         }
         smaller.deliver_due(100).await.unwrap();
         assert_eq!(take(&seen).len(), 3);

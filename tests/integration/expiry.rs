@@ -70,8 +70,8 @@ both_databases! {
         let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         let_expire(&app).await;
         app.dispatcher.deliver_due(10).await.unwrap();
-        let expired = app.dispatcher.deliveries(DeliveryFilter::default()).await.unwrap();
-        app.dispatcher.retry_delivery(expired[0].id).await.unwrap();
+        let expired = app.dispatcher.operations().deliveries(DeliveryFilter::default()).await.unwrap();
+        app.dispatcher.operations().retry_delivery(expired[0].id).await.unwrap();
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
         assert_eq!(app.pigeons.arrived().len(), 1);
     }

@@ -21,7 +21,7 @@ both_databases! {
         let _ = app.dispatcher.dispatch(both).await.unwrap();
         let _ = app.dispatcher.dispatch(alone).await.unwrap();
         app.suppress("u_ada@example.com").await;
-        app.dispatcher.forget_user("u_ada").await.unwrap();
+        app.dispatcher.operations().forget_user("u_ada").await.unwrap();
         for (table, column, left) in [
             ("notifications", "user_id", 1),
             ("notification_dedup", "recipient_user_id", 1),
@@ -43,9 +43,9 @@ both_databases! {
     async fn forgetting_a_stranger_changes_nothing(app: App) {
         let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_bob"])).await.unwrap();
         let before = app.database.written().await;
-        app.dispatcher.forget_user("u_stranger").await.unwrap();
+        app.dispatcher.operations().forget_user("u_stranger").await.unwrap();
         assert_eq!(app.database.written().await, before);
-        assert!(app.dispatcher.forget_user("").await.is_err());
+        assert!(app.dispatcher.operations().forget_user("").await.is_err());
     }
 
     async fn what_is_erased_and_what_stays_is_said(app: App) {
@@ -53,11 +53,11 @@ both_databases! {
         let alone = app.role_changed(Role::Admin).about("alone").to(["u_ada"]);
         let _ = app.dispatcher.dispatch(both).await.unwrap();
         let _ = app.dispatcher.dispatch(alone).await.unwrap();
-        let forgotten = app.dispatcher.forget_user("u_ada").await.unwrap();
+        let forgotten = app.dispatcher.operations().forget_user("u_ada").await.unwrap();
         assert_eq!((forgotten.deliveries, forgotten.dispatches, forgotten.shared_dispatches), (2, 1, 1));
         // Two inbox items, two windows, three addresses.
         assert_eq!(forgotten.rows, 7);
-        let forgotten = app.dispatcher.forget_user("u_bob").await.unwrap();
+        let forgotten = app.dispatcher.operations().forget_user("u_bob").await.unwrap();
         assert_eq!((forgotten.dispatches, forgotten.shared_dispatches), (1, 0));
     }
 
@@ -65,7 +65,7 @@ both_databases! {
         for n in 0..60 {
             let people = ["a", "b", "c"].map(|name| format!("{name}_{n}"));
             let _ = app.dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
-            for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.forget_user(user))).await {
+            for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.operations().forget_user(user))).await {
                 assert_eq!(forgotten.unwrap().deliveries, 2);
             }
         }
@@ -81,11 +81,11 @@ both_databases! {
                 "update {{campanile}}notification_deliveries set state = 'delivered', finished_at = {{earlier(3600000000)}} \
                  where user_id = '{ended}'"
             )).await;
-            let (forgotten, pruned) = tokio::join!(app.dispatcher.forget_user(&waiting), app.dispatcher.prune(retention));
+            let (forgotten, pruned) = tokio::join!(app.dispatcher.operations().forget_user(&waiting), app.dispatcher.operations().prune(retention));
             assert_eq!(forgotten.unwrap().deliveries, 2);
             // It passes over what is being forgotten.
             pruned.unwrap();
-            app.dispatcher.prune(retention).await.unwrap();
+            app.dispatcher.operations().prune(retention).await.unwrap();
             assert_eq!(app.database.count("notification_deliveries").await, 0);
         }
         assert_eq!(app.database.number(ORPHANS).await, 0);
@@ -104,7 +104,7 @@ both_databases! {
         let working = tokio::spawn(async move {
             while dispatcher.deliver_due(10).await.unwrap().claimed > 0 {}
         });
-        for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.forget_user(user))).await {
+        for forgotten in futures_util::future::join_all(people.iter().map(|user| app.dispatcher.operations().forget_user(user))).await {
             forgotten.unwrap();
         }
         working.await.unwrap();
@@ -120,7 +120,7 @@ both_databases! {
             app.address(&user, "email", written).await;
             app.suppress(written.trim()).await;
             assert_eq!(app.database.count("email_suppressions").await, 1, "{written}");
-            app.dispatcher.forget_user(&user).await.unwrap();
+            app.dispatcher.operations().forget_user(&user).await.unwrap();
             assert_eq!(app.database.count("email_suppressions").await, 0, "{written}");
         }
     }
@@ -130,11 +130,11 @@ both_databases! {
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_7"])).await.unwrap();
         let written = app.database.written().await;
         let broken = app.builder().address_book(BrokenBook).build().unwrap();
-        let error = broken.forget_user("u_7").await.unwrap_err();
+        let error = broken.operations().forget_user("u_7").await.unwrap_err();
         assert!(matches!(error, ForgetError::AddressBook { .. }), "{error}");
         assert_eq!(app.database.written().await, written);
         let host = app.builder().address_book(HostBook::default()).build().unwrap();
-        host.forget_user("u_7").await.unwrap();
+        host.operations().forget_user("u_7").await.unwrap();
         assert_eq!((app.database.written().await, app.database.count("email_suppressions").await), (0, 0));
     }
 
@@ -142,7 +142,7 @@ both_databases! {
         let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         app.suppress("u_ada@example.com").await;
         let bare = app.builder().registry(Registry::new([], []).unwrap()).build().unwrap();
-        bare.forget_user("u_ada").await.unwrap();
+        bare.operations().forget_user("u_ada").await.unwrap();
         assert_eq!((app.database.written().await, app.database.count("email_suppressions").await), (0, 0));
     }
 }

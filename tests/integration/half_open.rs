@@ -159,23 +159,28 @@ async fn command(dispatcher: Dispatcher, line: String) -> Result<(), String> {
 /// What operators and apps ask beside that.
 async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static str, Call)> {
     let filter = DeliveryFilter::default();
-    let rows = app.dispatcher.deliveries(filter).await.unwrap();
+    let rows = app
+        .dispatcher
+        .operations()
+        .deliveries(filter)
+        .await
+        .unwrap();
     let (id, notification) = (rows[0].id, rows[0].notification_id);
     let book = AddressTable::new(dispatcher.database().clone());
     let list = Suppressions::new(dispatcher.database().clone());
     let d = dispatcher.clone();
     let mut calls = vec![
-        call!(d => d.delivery_counts()),
-        call!(d => d.deliveries(DeliveryFilter::default())),
-        call!(d => d.trace(notification)),
-        call!(d => d.retry_delivery(id)),
-        call!(d => d.count_dead(DeadFilter::default())),
-        call!(d => d.redrive_dead(DeadFilter::default())),
-        call!(d => d.workers()),
-        call!(d => d.channels()),
-        call!(d => d.pause_channel("pigeon", "rain")),
-        call!(d => d.resume_channel("pigeon")),
-        call!(d => d.prune(Retention::default())),
+        call!(d => d.operations().delivery_counts()),
+        call!(d => d.operations().deliveries(DeliveryFilter::default())),
+        call!(d => d.operations().trace(notification)),
+        call!(d => d.operations().retry_delivery(id)),
+        call!(d => d.operations().count_dead(DeadFilter::default())),
+        call!(d => d.operations().redrive_dead(DeadFilter::default())),
+        call!(d => d.operations().workers()),
+        call!(d => d.operations().channels()),
+        call!(d => d.operations().pause_channel("pigeon", "rain")),
+        call!(d => d.operations().resume_channel("pigeon")),
+        call!(d => d.operations().prune(Retention::default())),
         call!(book => book.set("u_eve", "email", "eve@example.com")),
         call!(book => book.add("u_eve", "email", "eve2@example.com")),
         call!(book => book.remove("u_eve", "email", "eve2@example.com")),
@@ -184,7 +189,7 @@ async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static st
         call!(list => list.get("x@example.com")),
         call!(list => list.remove("x@example.com")),
         call!(list => list.add_for(Duration::from_hours(1), SuppressionKind::Bounce, "y@example.com", "full")),
-        call!(d => d.forget_user("u_ada")),
+        call!(d => d.operations().forget_user("u_ada")),
     ];
     for line in [
         "deliveries list".to_owned(),

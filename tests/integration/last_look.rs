@@ -120,7 +120,7 @@ both_databases! {
                 app.address(user, "pigeon", "the tower").await;
             }
             let forgotten = async |user: &str| {
-                app.dispatcher.forget_user(user).await.unwrap();
+                app.dispatcher.operations().forget_user(user).await.unwrap();
             };
             assert!(!second_sets_out(&app, by, forgotten).await);
             app.database.advance_windows(61).await;

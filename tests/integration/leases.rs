@@ -75,7 +75,11 @@ async fn trace(app: &App) -> Trace {
         panic!("{notifications:?}");
     };
     let notification = Uuid::parse_str(notification).unwrap();
-    app.dispatcher.trace(notification).await.unwrap()
+    app.dispatcher
+        .operations()
+        .trace(notification)
+        .await
+        .unwrap()
 }
 
 both_databases! {

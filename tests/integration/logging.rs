@@ -91,7 +91,7 @@ both_databases! {
             let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         }
         let filter = campanile::deliveries::DeliveryFilter { channel: Some("email"), ..Default::default() };
-        let mails = app.dispatcher.deliveries(filter).await.unwrap();
+        let mails = app.dispatcher.operations().deliveries(filter).await.unwrap();
         let ids: Vec<String> = mails.iter().map(|mail| mail.id.to_string()).collect();
         assert_eq!(ids.len(), 3);
         let warnings = lines(|line| {

@@ -63,7 +63,11 @@ impl Post {
     /// The server takes mails again, and an operator resumes the channel.
     async fn repair(&self) {
         self.server.says(Script::default());
-        self.dispatcher.resume_channel("email").await.unwrap();
+        self.dispatcher
+            .operations()
+            .resume_channel("email")
+            .await
+            .unwrap();
     }
 
     async fn deliver_all(&self) {

@@ -46,6 +46,7 @@ mod faults_of_channels;
 mod logging;
 mod secrets;
 mod registry;
+mod rooms;
 mod databases;
 mod upgrades;
 mod forget;

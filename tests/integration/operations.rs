@@ -23,7 +23,11 @@ fn alone(subject: &str) -> campanile::Notice {
 }
 
 async fn list(app: &App, filter: DeliveryFilter<'_>) -> Vec<DeliverySummary> {
-    app.dispatcher.deliveries(filter).await.unwrap()
+    app.dispatcher
+        .operations()
+        .deliveries(filter)
+        .await
+        .unwrap()
 }
 
 async fn only(app: &App) -> DeliverySummary {
@@ -36,7 +40,7 @@ both_databases! {
     async fn deliveries_are_counted_and_listed_by_channel_and_state_newest_first(app: App) {
         let _ = app.dispatcher.dispatch(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
         let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
-        let counts = serde_json::to_value(app.dispatcher.delivery_counts().await.unwrap()).unwrap();
+        let counts = serde_json::to_value(app.dispatcher.operations().delivery_counts().await.unwrap()).unwrap();
         assert_eq!(counts, serde_json::json!([
             { "channel": "email", "state": "pending", "count": 1 },
             { "channel": "pigeon", "state": "delivered", "count": 2 },
@@ -59,7 +63,7 @@ both_databases! {
         let _ = stormy.dispatch(alone("a")).await.unwrap();
         app.database.advance_deliveries().await;
         app.dispatcher.deliver_due(10).await.unwrap();
-        let trace = app.dispatcher.trace(only(&app).await.notification_id).await.unwrap();
+        let trace = app.dispatcher.operations().trace(only(&app).await.notification_id).await.unwrap();
         let told: Vec<_> = trace
             .attempts
             .iter()
@@ -68,7 +72,7 @@ both_databases! {
         assert_eq!(told, [(1, "retry", Some("storm")), (2, "accepted", None)]);
         assert_ne!(trace.attempts[0].worker, trace.attempts[1].worker);
         assert!(trace.deliveries[0].finished_at.unwrap() >= trace.deliveries[0].created_at);
-        let nothing = app.dispatcher.trace(Uuid::nil()).await.unwrap();
+        let nothing = app.dispatcher.operations().trace(Uuid::nil()).await.unwrap();
         assert!(nothing.deliveries.is_empty() && nothing.attempts.is_empty());
     }
 
@@ -76,12 +80,12 @@ both_databases! {
         let _ = hopeless(&app).dispatch(alone("a")).await.unwrap();
         let dead = only(&app).await;
         assert_eq!((dead.state, dead.last_error.as_deref()), (DeliveryState::Dead, Some("no such tower")));
-        app.dispatcher.retry_delivery(dead.id).await.unwrap();
+        app.dispatcher.operations().retry_delivery(dead.id).await.unwrap();
         assert_eq!(only(&app).await.state, DeliveryState::Pending);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
-        let error = app.dispatcher.retry_delivery(dead.id).await.unwrap_err();
+        let error = app.dispatcher.operations().retry_delivery(dead.id).await.unwrap_err();
         assert_eq!(error.to_string(), format!("the delivery {} is delivered, and cannot be tried again", dead.id));
-        let missing = app.dispatcher.retry_delivery(Uuid::nil()).await.unwrap_err();
+        let missing = app.dispatcher.operations().retry_delivery(Uuid::nil()).await.unwrap_err();
         assert!(matches!(missing, DeliveryChangeError::NotFound(_)));
     }
 
@@ -91,9 +95,9 @@ both_databases! {
             let _ = hopeless.dispatch(alone(subject)).await.unwrap();
         }
         let of = |channel| DeadFilter { channel: Some(channel), ..DeadFilter::default() };
-        assert_eq!(app.dispatcher.redrive_dead(of("email")).await.unwrap(), 0);
-        assert_eq!(app.dispatcher.redrive_dead(of("pigeon")).await.unwrap(), 3);
-        assert_eq!(app.dispatcher.redrive_dead(DeadFilter::default()).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.operations().redrive_dead(of("email")).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.operations().redrive_dead(of("pigeon")).await.unwrap(), 3);
+        assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 0);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 3);
     }
 
@@ -109,7 +113,7 @@ both_databases! {
         app.database.change_deliveries(&format!("finished_at = {{earlier(86400000000)}} {}", of("old"))).await;
         app.database.change_deliveries(&format!("expires_at = {{earlier(1)}} {}", of("expired"))).await;
         let all = DeadFilter::default();
-        let count = async |filter| app.dispatcher.count_dead(filter).await.unwrap();
+        let count = async |filter| app.dispatcher.operations().count_dead(filter).await.unwrap();
         assert_eq!(count(all).await, 3);
         assert_eq!(count(DeadFilter { event_type: Some("loft.pigeon.alone"), ..all }).await, 2);
         assert_eq!(count(DeadFilter { since: Some(before), ..all }).await, 2);
@@ -117,8 +121,8 @@ both_databases! {
         assert_eq!(count(DeadFilter { error_class: Some(ErrorClass::Connect), ..all }).await, 0);
         let old = DeadFilter { until: Some(before), ..all };
         assert_eq!(count(old).await, 1);
-        assert_eq!(app.dispatcher.redrive_dead(old).await.unwrap(), 1);
-        assert_eq!(app.dispatcher.redrive_dead(all).await.unwrap(), 2);
+        assert_eq!(app.dispatcher.operations().redrive_dead(old).await.unwrap(), 1);
+        assert_eq!(app.dispatcher.operations().redrive_dead(all).await.unwrap(), 2);
         assert_eq!(app.database.deliveries("state = 'dead' and expires_at is not null").await, 1);
     }
 
@@ -144,7 +148,7 @@ both_databases! {
                 ).await;
             }
         }
-        let redriving = app.dispatcher.redrive_dead(DeadFilter::default());
+        let redriving = app.dispatcher.operations().redrive_dead(DeadFilter::default());
         let redriven = tokio::time::timeout(std::time::Duration::from_secs(30), redriving).await;
         assert_eq!(redriven.expect("it ends").unwrap(), 3_000);
     }
@@ -152,11 +156,11 @@ both_databases! {
     async fn a_cancelled_delivery_does_not_go_out_and_its_window_is_released(app: App) {
         let _ = app.dispatcher.enqueue(alone("a")).await.unwrap();
         let waiting = only(&app).await;
-        app.dispatcher.cancel_delivery(waiting.id).await.unwrap();
+        app.dispatcher.operations().cancel_delivery(waiting.id).await.unwrap();
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
         assert_eq!(only(&app).await.state, DeliveryState::Cancelled);
         assert_eq!(app.database.count("notification_dedup").await, 0);
-        let error = app.dispatcher.cancel_delivery(waiting.id).await.unwrap_err();
+        let error = app.dispatcher.operations().cancel_delivery(waiting.id).await.unwrap_err();
         assert!(matches!(error, DeliveryChangeError::WrongState { state: DeliveryState::Cancelled, .. }));
         assert_eq!(app.dispatcher.dispatch(alone("a")).await.unwrap().sent, 1);
     }
@@ -175,14 +179,14 @@ both_databases! {
         let _ = app.dispatcher.dispatch(alone("new")).await.unwrap();
         let hour = std::time::Duration::from_hours(1);
         let retention = Retention { deliveries: hour, windows: hour, ..Retention::default() };
-        let pruned = serde_json::to_value(app.dispatcher.prune(retention).await.unwrap()).unwrap();
+        let pruned = serde_json::to_value(app.dispatcher.operations().prune(retention).await.unwrap()).unwrap();
         // The four windows fired first are over for two hours; the new one is open.
         assert_eq!(pruned, serde_json::json!({ "deliveries": 2, "attempts": 2, "dispatches": 1, "windows": 4, "readItems": 0, "unreadItems": 0, "parked": 0 }));
         assert_eq!(app.database.count("notification_deliveries").await, 3);
         assert_eq!(app.database.count("notification_dispatches").await, 3);
         assert_eq!(app.database.count("notification_dedup").await, 1);
         assert_eq!(app.database.count("notifications").await, 2, "inbox items are the inbox's");
-        let again = app.dispatcher.prune(retention).await.unwrap();
+        let again = app.dispatcher.operations().prune(retention).await.unwrap();
         assert_eq!((again.deliveries, again.windows), (0, 0));
     }
 
@@ -194,7 +198,7 @@ both_databases! {
         ).await;
         app.database.advance_windows(100).await;
         let now = std::time::Duration::ZERO;
-        let pruned = app.dispatcher.prune(Retention { deliveries: now, windows: now, ..Retention::default() }).await.unwrap();
+        let pruned = app.dispatcher.operations().prune(Retention { deliveries: now, windows: now, ..Retention::default() }).await.unwrap();
         assert_eq!((pruned.deliveries, pruned.dispatches, pruned.windows), (2_500, 1, 2_500));
     }
 
@@ -206,10 +210,10 @@ both_databases! {
             "update {campanile}notifications set created_at = {earlier(7200000000)}, read_at = case subject_id \
              when 'long ago' then {earlier(7200000000)} when 'just now' then {now} end",
         ).await;
-        let pruned = app.dispatcher.prune(Retention::default()).await.unwrap();
+        let pruned = app.dispatcher.operations().prune(Retention::default()).await.unwrap();
         assert_eq!((pruned.read_items, app.database.count("notifications").await), (0, 3));
         let hour = Some(std::time::Duration::from_hours(1));
-        let pruned = app.dispatcher.prune(Retention { read_items: hour, ..Retention::default() }).await.unwrap();
+        let pruned = app.dispatcher.operations().prune(Retention { read_items: hour, ..Retention::default() }).await.unwrap();
         assert_eq!((pruned.read_items, pruned.deliveries), (1, 0));
         let kept: Vec<_> = app.inbox("u_ada").await.into_iter().map(|item| item.subject_id.unwrap()).collect();
         assert_eq!(kept, ["never", "just now"]);
@@ -222,7 +226,7 @@ both_databases! {
         let now = Some(std::time::Duration::ZERO);
         let retention = Retention { read_items: now, ..Retention::default() };
         // Two at once share the work: neither waits for the other, and nothing is counted twice.
-        let (one, other) = tokio::join!(app.dispatcher.prune(retention), app.dispatcher.prune(retention));
+        let (one, other) = tokio::join!(app.dispatcher.operations().prune(retention), app.dispatcher.operations().prune(retention));
         assert_eq!(one.unwrap().read_items + other.unwrap().read_items, 2_499);
         assert_eq!(app.inbox("u_7").await.len(), 1);
         assert_eq!(app.database.count("notifications").await, 1);

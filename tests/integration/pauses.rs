@@ -59,7 +59,7 @@ both_databases! {
         let loft = loft(&app);
         let report = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         assert_eq!((report.sent, report.failed), (1, 1));
-        let status = loft.dispatcher.channels().await.unwrap();
+        let status = loft.dispatcher.operations().channels().await.unwrap();
         let pigeon = status.iter().find(|status| status.channel == "pigeon").unwrap();
         let pause = pigeon.pause.as_ref().unwrap();
         assert_eq!(pause.reason, "no licence");
@@ -125,15 +125,15 @@ both_databases! {
 
     async fn an_operators_pause_lasts_until_it_is_resumed(app: App) {
         let dispatcher = &app.dispatcher;
-        dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+        dispatcher.operations().pause_channel("pigeon", "the tower is closed").await.unwrap();
         let report = dispatcher.dispatch(notice("a")).await.unwrap();
         let pigeon = report.outcomes.iter().find(|line| line.channel == "pigeon").unwrap();
         assert_eq!(pigeon.outcome, Outcome::Queued);
         app.database.advance_deliveries().await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 0);
         assert_eq!(app.pigeons.arrived().len(), 0);
-        dispatcher.resume_channel("pigeon").await.unwrap();
-        dispatcher.resume_channel("pigeon").await.unwrap();
+        dispatcher.operations().resume_channel("pigeon").await.unwrap();
+        dispatcher.operations().resume_channel("pigeon").await.unwrap();
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
@@ -146,7 +146,7 @@ both_databases! {
                 Flight::EndsAfter(std::time::Duration::from_millis(500), ending.clone())
             });
             let dispatcher = app.builder().with(slow).build().unwrap();
-            app.dispatcher.resume_channel("pigeon").await.unwrap();
+            app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
             let _ = app.dispatcher.enqueue(notice(&uuid::Uuid::now_v7().to_string())).await.unwrap();
             // A pause that the channel asked for, whose probe is due.
             app.database.execute(
@@ -154,9 +154,9 @@ both_databases! {
             ).await;
             let probe = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
             app.eventually(async || begun.load(Ordering::SeqCst)).await;
-            app.dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+            app.dispatcher.operations().pause_channel("pigeon", "the tower is closed").await.unwrap();
             assert_eq!(probe.await.unwrap().claimed, 1);
-            let status = app.dispatcher.channels().await.unwrap();
+            let status = app.dispatcher.operations().channels().await.unwrap();
             let pause = status.iter().find_map(|status| status.pause.clone()).unwrap();
             assert_eq!((pause.reason.as_str(), pause.probe_at), ("the tower is closed", None));
         }
@@ -182,14 +182,14 @@ both_databases! {
     }
 
     async fn a_channel_that_is_not_there_cannot_be_paused(app: App) {
-        let error = app.dispatcher.pause_channel("pigeons", "why").await.unwrap_err();
+        let error = app.dispatcher.operations().pause_channel("pigeons", "why").await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "no remote channel `pigeons` is linked; there are email, pigeon, push; did you mean `pigeon`?"
         );
-        let local = app.dispatcher.resume_channel("inbox").await.unwrap_err();
+        let local = app.dispatcher.operations().resume_channel("inbox").await.unwrap_err();
         assert!(matches!(local, PauseError::UnknownChannel { .. }));
-        assert!(app.dispatcher.pause_channel("pigeon", "a\0").await.is_err());
+        assert!(app.dispatcher.operations().pause_channel("pigeon", "a\0").await.is_err());
         assert_eq!(app.database.count("notification_channel_pauses").await, 0);
     }
 }

@@ -165,7 +165,7 @@ both_databases! {
         // An operator who decides to try again gets as many once more.
         let ids = app.database.texts("select {text(id)} from {campanile}notification_deliveries where user_id = 'u_bob'").await;
         let id = uuid::Uuid::parse_str(ids[0].as_deref().unwrap()).unwrap();
-        dispatcher.retry_delivery(id).await.unwrap();
+        dispatcher.operations().retry_delivery(id).await.unwrap();
         dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'pending' and lost_answers = 1 and user_id = 'u_bob'").await, 1);
     }
@@ -186,7 +186,7 @@ both_databases! {
         let second = 1_000_000;
         for (asked, most) in [(40, 40), (86_400, 60)] {
             let (dispatcher, _) = pigeons(&app, later(asked), |its| its.backoff(Duration::from_secs(1), Duration::from_mins(1)));
-            app.dispatcher.forget_user("u_ada").await.unwrap();
+            app.dispatcher.operations().forget_user("u_ada").await.unwrap();
             app.address("u_ada", "pigeon", "tower").await;
             let _ = dispatcher.dispatch(ada()).await.unwrap();
             let pause = pause(&app).await;

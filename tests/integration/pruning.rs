@@ -40,7 +40,7 @@ both_databases! {
                 tokio::time::sleep(Duration::from_millis(round % 7 * 6)).await;
                 app.dispatcher.enqueue(event()).await
             };
-            let (pruned, renewed) = tokio::join!(app.dispatcher.prune(retention), renewed);
+            let (pruned, renewed) = tokio::join!(app.dispatcher.operations().prune(retention), renewed);
             pruned.unwrap();
             assert_eq!(renewed.unwrap().admitted, 2_000, "round {round}");
             // What was renewed stays.
@@ -55,11 +55,11 @@ both_databases! {
         }
         app.database.change_deliveries("state = 'delivered', finished_at = {earlier(1000)}").await;
         app.database.advance_windows(100).await;
-        let (one, other) = tokio::join!(app.dispatcher.prune(all()), app.dispatcher.prune(all()));
+        let (one, other) = tokio::join!(app.dispatcher.operations().prune(all()), app.dispatcher.operations().prune(all()));
         one.unwrap();
         other.unwrap();
         // What one held, the other has passed over.
-        app.dispatcher.prune(all()).await.unwrap();
+        app.dispatcher.operations().prune(all()).await.unwrap();
         assert_eq!(app.database.written().await, 0);
     }
 
@@ -79,11 +79,11 @@ both_databases! {
              case when user_id = 'u_bob' then '1' else '2' end)}",
         ).await;
         let _ = app.dispatcher.enqueue(app.past_due().about("new").to(["u_cyd"])).await.unwrap();
-        let nothing = app.dispatcher.prune(Retention::default()).await.unwrap();
+        let nothing = app.dispatcher.operations().prune(Retention::default()).await.unwrap();
         assert_eq!((nothing.parked, nothing.unread_items), (0, 0));
         let hour = Some(Duration::from_hours(1));
         let retention = Retention { unread_items: hour, parked: hour, ..Retention::default() };
-        let pruned = app.dispatcher.prune(retention).await.unwrap();
+        let pruned = app.dispatcher.operations().prune(retention).await.unwrap();
         assert_eq!((pruned.parked, pruned.dispatches, pruned.unread_items, pruned.read_items), (1, 1, 1, 0));
         assert_eq!(app.database.deliveries("state = 'blocked'").await, 1);
         assert_eq!((app.inbox("u_ada").await.len(), app.inbox("u_bob").await.len(), app.inbox("u_cyd").await.len()), (0, 1, 1));
@@ -143,7 +143,11 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
         let before = app.database.number(read).await;
         let pool = app.database.with_connections(1).await;
         let pruning = app.builder().database(pool.clone()).build().unwrap();
-        let pruned = pruning.prune(Retention::default()).await.unwrap();
+        let pruned = pruning
+            .operations()
+            .prune(Retention::default())
+            .await
+            .unwrap();
         assert_eq!(pruned.windows, 10_000);
         // A backend says what it has read when it ends.
         let campanile::database::Pool::Postgres(pool) = pool.pool() else {
@@ -172,7 +176,7 @@ fn a_statement_of_a_prune_may_take_longer_than_one_that_somebody_waits_for() {
         let (pruned, ()) = tokio::join!(
             async {
                 tokio::time::sleep(Duration::from_millis(200)).await;
-                dispatcher.prune(all()).await
+                dispatcher.operations().prune(all()).await
             },
             app.database.execute(lock)
         );

@@ -97,10 +97,10 @@ both_databases! {
 
     async fn ids_are_kept_as_long_as_finished_deliveries(app: App) {
         let _ = app.dispatcher.enqueue(app.password_changed().to(["u_ada"]).dispatch_id(Uuid::now_v7())).await.unwrap();
-        app.dispatcher.prune(Retention::default()).await.unwrap();
+        app.dispatcher.operations().prune(Retention::default()).await.unwrap();
         assert_eq!(app.database.count("notification_dispatch_ids").await, 1);
         let deliveries = Duration::ZERO;
-        app.dispatcher.prune(Retention { deliveries, ..Retention::default() }).await.unwrap();
+        app.dispatcher.operations().prune(Retention { deliveries, ..Retention::default() }).await.unwrap();
         assert_eq!(app.database.count("notification_dispatch_ids").await, 0);
     }
 }

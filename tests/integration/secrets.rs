@@ -120,7 +120,11 @@ async fn assert_kept_nowhere(app: &App, canary: &str) {
 }
 
 async fn all(app: &App) -> Vec<DeliverySummary> {
-    let all = app.dispatcher.deliveries(DeliveryFilter::default()).await;
+    let all = app
+        .dispatcher
+        .operations()
+        .deliveries(DeliveryFilter::default())
+        .await;
     all.unwrap()
 }
 
@@ -190,7 +194,7 @@ both_databases! {
         unheard.deliver_due(10).await.unwrap();
         let _ = app.dispatcher.enqueue(sent(canary)).await.unwrap();
         let cancelled = all(&app).await.remove(0);
-        app.dispatcher.cancel_delivery(cancelled.id).await.unwrap();
+        app.dispatcher.operations().cancel_delivery(cancelled.id).await.unwrap();
         let _ = app.dispatcher.enqueue(sent(canary)).await.unwrap();
         app.database.change_deliveries("expires_at = {earlier(1)} where state = 'pending'").await;
         app.dispatcher.deliver_due(10).await.unwrap();
@@ -205,16 +209,16 @@ both_databases! {
     async fn what_was_erased_cannot_be_tried_again_and_says_so(app: App) {
         let _ = with_pigeons(&app, Verdict::permanent("refused")).dispatch(sent("canary-again")).await.unwrap();
         let dead = all(&app).await.remove(0);
-        let refused = app.dispatcher.retry_delivery(dead.id).await.unwrap_err();
+        let refused = app.dispatcher.operations().retry_delivery(dead.id).await.unwrap_err();
         assert!(matches!(refused, DeliveryChangeError::Erased(id) if id == dead.id), "{refused}");
         assert!(refused.to_string().ends_with("dispatch the event again"), "{refused}");
-        assert_eq!(app.dispatcher.count_dead(DeadFilter::default()).await.unwrap(), 0);
-        assert_eq!(app.dispatcher.redrive_dead(DeadFilter::default()).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.operations().count_dead(DeadFilter::default()).await.unwrap(), 0);
+        assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 0);
         assert_eq!(app.database.deliveries("state = 'dead'").await, 1);
         // One without a secret can.
         let _ = with_pigeons(&app, Verdict::permanent("refused"))
             .dispatch(campanile_tests::events::PigeonAlone { text: "x".into() }.to(["u_ada"])).await.unwrap();
-        assert_eq!(app.dispatcher.redrive_dead(DeadFilter::default()).await.unwrap(), 1);
+        assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 1);
     }
 
     async fn a_parked_one_keeps_it_until_it_can_be_sent(app: App) {

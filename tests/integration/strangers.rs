@@ -38,7 +38,7 @@ async fn overdue(app: &App) {
 
 /// When this dispatcher's worker was last seen.
 async fn seen(dispatcher: &Dispatcher, channels: usize) -> Option<i64> {
-    let workers = dispatcher.workers().await.unwrap();
+    let workers = dispatcher.operations().workers().await.unwrap();
     let its = workers.iter().find(|its| its.channels.len() == channels);
     its.map(|its| its.seen_at.as_microsecond())
 }
@@ -134,7 +134,7 @@ both_databases! {
 
     async fn what_a_worker_that_is_alive_links_is_not_parked_until_that_is_gone(app: App) {
         // It is there, and its channel is paused.
-        app.dispatcher.pause_channel("pigeon", "the tower is closed").await.unwrap();
+        app.dispatcher.operations().pause_channel("pigeon", "the tower is closed").await.unwrap();
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let worker = Running::start(&app.dispatcher);
@@ -149,7 +149,7 @@ both_databases! {
         let first = seen(&app.dispatcher, 2).await;
         app.eventually(async || seen(&app.dispatcher, 2).await > first).await;
         assert_eq!(app.database.deliveries("state = 'pending'").await, 1);
-        app.dispatcher.resume_channel("pigeon").await.unwrap();
+        app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
         app.eventually(async || app.database.deliveries(PARKED).await == 1).await;
         stranger.stop().await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -167,20 +167,20 @@ both_databases! {
     }
 
     async fn a_running_worker_is_listed_with_its_channels_until_it_has_stopped(app: App) {
-        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+        assert_eq!(app.dispatcher.operations().workers().await.unwrap(), []);
         let first = Running::start(&app.dispatcher);
-        let listed = async |count| app.dispatcher.workers().await.unwrap().len() == count;
+        let listed = async |count| app.dispatcher.operations().workers().await.unwrap().len() == count;
         app.eventually(async || listed(1).await).await;
         let second = Running::start(&without_pigeons(&app));
         app.eventually(async || listed(2).await).await;
-        let workers = app.dispatcher.workers().await.unwrap();
+        let workers = app.dispatcher.operations().workers().await.unwrap();
         assert_eq!(workers[0].channels, ["email", "pigeon", "push"]);
         assert_eq!(workers[1].channels, ["email", "push"]);
         assert!(workers[0].started_at <= workers[1].started_at && workers[0].started_at <= workers[0].seen_at);
         first.stop().await;
-        assert_eq!(app.dispatcher.workers().await.unwrap()[0].id, workers[1].id);
+        assert_eq!(app.dispatcher.operations().workers().await.unwrap()[0].id, workers[1].id);
         second.stop().await;
-        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+        assert_eq!(app.dispatcher.operations().workers().await.unwrap(), []);
     }
 
     async fn a_worker_that_was_not_seen_for_half_a_minute_is_not_listed(app: App) {
@@ -188,7 +188,7 @@ both_databases! {
             "insert into {campanile}notification_workers values \
              ({uuid('00000000-0000-0000-0000-00000000dead')}, {earlier(60000000)}, {earlier(31000000)}, {json('[\"pigeon\"]')})",
         ).await;
-        assert_eq!(app.dispatcher.workers().await.unwrap(), []);
+        assert_eq!(app.dispatcher.operations().workers().await.unwrap(), []);
         // Nor does it keep anything from being parked.
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;

@@ -117,9 +117,17 @@ both_databases! {
 }
 
 async fn cancel(app: &App) {
-    let deliveries = app.dispatcher.deliveries(DeliveryFilter::default()).await;
+    let deliveries = app
+        .dispatcher
+        .operations()
+        .deliveries(DeliveryFilter::default())
+        .await;
     let delivery = &deliveries.unwrap()[0];
-    app.dispatcher.cancel_delivery(delivery.id).await.unwrap();
+    app.dispatcher
+        .operations()
+        .cancel_delivery(delivery.id)
+        .await
+        .unwrap();
 }
 
 /// A transaction that holds every window there is: only on Postgres are there locks on rows.

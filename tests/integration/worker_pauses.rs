@@ -80,7 +80,7 @@ async fn advance_probes(app: &App) {
 
 /// How many processes have paused pigeons for themselves, and whether they are paused for all.
 async fn paused(dispatcher: &Dispatcher) -> (usize, bool) {
-    let status = dispatcher.channels().await.unwrap();
+    let status = dispatcher.operations().channels().await.unwrap();
     let pigeon = status
         .iter()
         .find(|status| status.channel == "pigeon")
@@ -96,7 +96,7 @@ both_databases! {
         let good: Vec<_> = (0..9).map(|_| Process::good(&app)).collect();
         let mut workers = vec![Running::start(&bad.dispatcher)];
         workers.extend(good.iter().map(|its| Running::start(&its.dispatcher)));
-        app.eventually(async || app.dispatcher.workers().await.unwrap().len() == 10).await;
+        app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 10).await;
         // Until the bad one has taken a share: any of the ten may be the first to look.
         let mut rounds = 0;
         while bad.asked() == 0 {
@@ -127,7 +127,7 @@ both_databases! {
     async fn a_process_that_has_paused_a_channel_claims_nothing_until_its_probe(app: App) {
         let (bad, good) = (Process::bad(&app), Process::good(&app));
         let worker = Running::start(&good.dispatcher);
-        app.eventually(async || app.dispatcher.workers().await.unwrap().len() == 1).await;
+        app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 1).await;
         worker.stop().await;
         // As if it ran still: it says nothing, and delivers nothing either.
         app.database.execute(
@@ -171,7 +171,7 @@ both_databases! {
         let users = crowd(&app, 40).await;
         let all: Vec<_> = (0..2).map(|_| Process::bad(&app)).collect();
         let workers: Vec<_> = all.iter().map(|its| Running::start(&its.dispatcher)).collect();
-        app.eventually(async || app.dispatcher.workers().await.unwrap().len() == 2).await;
+        app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 2).await;
         let _ = app.dispatcher.enqueue(to("a", &users)).await.unwrap();
         app.eventually(async || {
             app.database.change_deliveries("run_at = {earlier(1)} where state = 'pending' and run_at > {now}").await;
@@ -198,7 +198,7 @@ both_databases! {
         assert_eq!(paused(&app.dispatcher).await, (1, true));
         bad.say(Verdict::accepted());
         // From another process, as the command line is.
-        app.dispatcher.resume_channel("pigeon").await.unwrap();
+        app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
         assert_eq!(paused(&app.dispatcher).await, (0, false));
         app.database.advance_deliveries().await;
         assert_eq!(bad.dispatcher.deliver_due(10).await.unwrap().sent, 1);

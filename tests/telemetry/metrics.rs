@@ -120,6 +120,7 @@ fn a_running_worker_measures_what_waits_and_which_channel_is_paused() {
     alone(async |app| {
         app.address("u_canary", "pigeon", "canary-address").await;
         app.dispatcher
+            .operations()
             .pause_channel("pigeon", "canary-reason")
             .await
             .unwrap();

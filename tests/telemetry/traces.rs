@@ -63,7 +63,11 @@ async fn trace(app: &App) -> Trace {
         "select {text(notification_id)} from {campanile}notification_deliveries".to_owned();
     let notification = app.database.texts(&notification).await.remove(0).unwrap();
     let notification = Uuid::parse_str(&notification).unwrap();
-    app.dispatcher.trace(notification).await.unwrap()
+    app.dispatcher
+        .operations()
+        .trace(notification)
+        .await
+        .unwrap()
 }
 
 async fn stored(app: &App) -> Option<String> {

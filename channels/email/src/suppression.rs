@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use campanile::StoreError;
 use campanile::database::{Database, each_connection};
-use campanile::error::StoreError;
 use campanile::sqlx::{self, Row};
 
 use crate::mailbox::{InvalidMailbox, Mailbox};

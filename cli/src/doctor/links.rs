@@ -66,7 +66,7 @@ fn problem(text: &str) -> Vec<Finding> {
 
 /// The remote channels, and a line for each that is paused.
 pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, StoreError> {
-    let channels = dispatcher.channels().await?;
+    let channels = dispatcher.operations().channels().await?;
     let mut checks = Vec::new();
     for its in &channels {
         if its.pause.is_none() {

@@ -16,7 +16,7 @@ pub(super) struct Seen {
 
 pub(super) async fn check(dispatcher: &Dispatcher) -> Result<Vec<Finding>, StoreError> {
     let remote = channels::remote(dispatcher.registry());
-    let workers = dispatcher.workers().await?.into_iter();
+    let workers = dispatcher.operations().workers().await?.into_iter();
     let seen: Vec<_> = workers
         .map(|its| Seen {
             channels: its.channels,

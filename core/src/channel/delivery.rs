@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::event::secret::Hidden;
-
 /// The rendered parts of one notification on one channel: part name to text.
 pub type Parts = BTreeMap<String, String>;
 
@@ -52,6 +50,9 @@ pub struct Delivery {
     /// The event's fields; those that are secret are null.
     pub payload: Arc<serde_json::Value>,
 }
+
+/// The texts of a payload's secret fields: none of them may be in what is kept.
+pub(crate) type Hidden = Arc<[String]>;
 
 /// What of a delivery's past decides about its future.
 #[derive(Debug, Clone, Default)]

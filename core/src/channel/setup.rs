@@ -4,8 +4,8 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::channel::address::AddressBook;
 use crate::database::Database;
-use crate::deliver::address::AddressBook;
 
 /// What a channel is built from, once, at start-up.
 ///

@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::Database;
-use crate::error::StoreError;
+use crate::database::error::StoreError;
 
 /// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
 /// value is a `Result` with an `sqlx::Error`.

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod dialect;
 pub(crate) mod transaction;
 pub(crate) mod wake;
+pub(crate) mod error;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::database::dialect::POSTGRES;
 use crate::database::dialect::SQLITE;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::database::dialect::translate;
-use crate::error::StoreError;
+use crate::database::error::StoreError;
 
 /// The host's connection pool. Cheap to clone.
 ///
@@ -214,7 +215,7 @@ impl Database {
     /// dispatches, inboxes, preferences, workers, and what operators ask. It bounds the wait for a connection too. Default:
     /// 10 seconds. Say it before the database is cloned or given to a builder.
     ///
-    /// [`prune`](crate::Dispatcher::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
+    /// [`prune`](crate::Operations::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
     /// bound: a step may rightly take long on a large table.
     ///
     /// It is what ends the wait on a half-open connection, whose other end has vanished without a word. A dispatch whose write

@@ -16,19 +16,19 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
+use crate::database::error::StoreError;
+use crate::deliver::Deliverer;
 use crate::deliver::brake::{Answer, Ticket};
 use crate::deliver::bulkhead::{Leave, call};
 use crate::deliver::lease::Hold;
 use crate::deliver::look::LastLook;
+use crate::deliver::probe::{Allowance, Here};
 use crate::deliver::settlement::{Judged, Ruling, past_says};
 use crate::deliver::worker::Stop;
-use crate::dispatch::report::Outcome;
-use crate::dispatch::{Dispatcher, Inner};
-use crate::error::StoreError;
 use crate::event::secret::scrub_verdicts;
 use crate::observe::telemetry;
 use crate::observe::trace_context;
-use crate::operate::pauses::{Allowance, Here};
+use crate::report::Outcome;
 use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
 use crate::store::release;
@@ -90,25 +90,13 @@ pub struct Attempted {
     pub sent: usize,
 }
 
-impl Dispatcher {
-    /// Tries up to `at_most` due deliveries of each channel: queued ones, failed ones whose pause is over, and those of a
-    /// process that died. Preferences are looked at again. Releases the windows that somebody held when they were to be released.
-    /// A call that may take longer than the builder's time-out is left to end by itself. Call it in a loop, in as many
-    /// processes as you like.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer. A channel that fails is recorded with its delivery.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled it goes on in a task of its own.
-    ///
-    /// # Panics
-    ///
-    /// Never by itself.
-    pub async fn deliver_due(&self, at_most: usize) -> Result<Attempted, StoreError> {
-        let inner = Arc::clone(&self.inner);
+impl Deliverer {
+    /// What is due on every channel, once.
+    pub(crate) async fn deliver_due(
+        self: &Arc<Self>,
+        at_most: usize,
+    ) -> Result<Attempted, StoreError> {
+        let inner = Arc::clone(self);
         let task = async move {
             let channels = inner.channels.keys();
             let never = Stop::default();
@@ -174,7 +162,7 @@ impl Pass {
     }
 }
 
-impl Inner {
+impl Deliverer {
     /// Claims what is due on one channel, and tries it.
     pub(crate) async fn deliver_due_on(
         self: &Arc<Self>,

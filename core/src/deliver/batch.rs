@@ -8,12 +8,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::database::error::StoreError;
 use crate::deliver::settlement::Judged;
-use crate::dispatch::{Inner, Remote};
-use crate::error::StoreError;
+use crate::deliver::{Deliverer, remote::Remote};
 use crate::store::claim;
 
-impl Inner {
+impl Deliverer {
     /// The deliveries of one share as batches; and those that must not go out, because who is in which batch could not be
     /// written down, or because their batch is too large for the channel as it is set up here.
     pub(crate) async fn batches(

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
-use crate::dispatch::Inner;
+use crate::deliver::Deliverer;
 use crate::observe::telemetry;
 use crate::store::claim;
 
@@ -34,7 +34,7 @@ struct Held {
 impl Hold {
     /// Holds what was leased by a statement that began at `leased_at`.
     pub(crate) fn new(
-        inner: &Arc<Inner>,
+        inner: &Arc<Deliverer>,
         channel: &'static str,
         deliveries: &[Delivery],
         leased_at: Instant,
@@ -87,7 +87,7 @@ fn lock(held: &Mutex<Held>) -> std::sync::MutexGuard<'_, Held> {
 }
 
 /// Renews at every third of a lease, so that two beats may be lost.
-async fn beat(inner: Arc<Inner>, channel: &'static str, held: Arc<Mutex<Held>>) {
+async fn beat(inner: Arc<Deliverer>, channel: &'static str, held: Arc<Mutex<Held>>) {
     let (lease, pause) = (inner.limits.lease, inner.limits.lease / 3);
     loop {
         tokio::time::sleep(pause).await;

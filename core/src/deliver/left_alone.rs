@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::dispatch::Inner;
-use crate::error::StoreError;
+use crate::database::error::StoreError;
+use crate::deliver::Deliverer;
 use crate::store::claim::{self, Among, Claimed, Take};
 
 /// How long.
@@ -35,7 +35,7 @@ impl LeftAlone {
     }
 }
 
-impl Inner {
+impl Deliverer {
     /// Claims. If the database refuses one of what was chosen, the others are claimed without it, one by one.
     pub(crate) async fn claim(
         &self,

@@ -10,9 +10,10 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
+use crate::deliver::Deliverer;
 use crate::deliver::settlement::{Judged, Ruling};
-use crate::dispatch::Inner;
-use crate::preferences::{Choice, Weight, decide};
+use crate::event::Weight;
+use crate::plan::preference::{Choice, decide};
 use crate::store::claim;
 
 /// A look that began this recently is as good as another.
@@ -33,7 +34,7 @@ struct Seen {
 impl LastLook {
     /// Nothing of this share has begun; its preferences were read at a time when it was surely this worker's.
     pub(crate) fn new<'d>(
-        inner: &Inner,
+        inner: &Deliverer,
         channel: &str,
         share: impl Iterator<Item = &'d Delivery>,
         read_at: Instant,
@@ -50,7 +51,7 @@ impl LastLook {
     }
 }
 
-impl Inner {
+impl Deliverer {
     /// What of a batch may be sent now, and what is to be said of the rest. Without an answer of the database nothing is sent.
     pub(crate) async fn look(
         &self,

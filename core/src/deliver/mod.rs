@@ -1,6 +1,5 @@
 //! **Deliver**: one delivery from its claim to its record. The only room that calls a channel.
 
-pub mod address;
 pub(crate) mod worker;
 pub(crate) mod attempt;
 pub(crate) mod reach;
@@ -15,3 +14,53 @@ pub(crate) mod record;
 pub(crate) mod left_alone;
 pub(crate) mod sweep;
 pub(crate) mod upkeep;
+pub(crate) mod remote;
+pub mod prune;
+pub(crate) mod probe;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::channel::address::AddressBook;
+use crate::database::Database;
+use crate::database::wake::Bell;
+use crate::deliver::left_alone::LeftAlone;
+use crate::deliver::prune::PruneStatements;
+use crate::deliver::remote::Remotes;
+use crate::limits::Limits;
+use crate::plan::registry::Registry;
+
+/// What a process needs to deliver.
+pub(crate) struct Deliverer {
+    pub(crate) database: Database,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) channels: Arc<Remotes>,
+    pub(crate) address_book: Arc<dyn AddressBook>,
+    pub(crate) limits: Limits,
+    /// This process, in leases and in the delivery log.
+    pub(crate) worker: Uuid,
+    /// What this process does not claim for a while.
+    pub(crate) left_alone: LeftAlone,
+    /// How many workers run over this dispatcher. Other processes see them as one, because they share an id.
+    pub(crate) running: AtomicUsize,
+    /// What wakes workers.
+    pub(crate) bell: Arc<Bell>,
+    /// What deletes items from the local channels' own tables.
+    pub(crate) prune_statements: PruneStatements,
+}
+
+impl Deliverer {
+    /// How long one call of a channel may take.
+    pub(crate) fn call_timeout(&self, channel: &str) -> Duration {
+        let own = self.channels[channel].policy.attempt_timeout;
+        own.unwrap_or(self.limits.attempt_timeout)
+    }
+
+    /// Whether a call of a channel may take longer than anybody waits for it.
+    pub(crate) fn has_long_calls(&self, channel: &str) -> bool {
+        self.call_timeout(channel) > self.limits.attempt_timeout
+    }
+}

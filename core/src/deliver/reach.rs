@@ -1,19 +1,22 @@
 //! Who can be **reached** now: who has muted the channel since the dispatch is taken out, the others get their addresses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
+use crate::database::each_connection;
+use crate::database::error::StoreError;
+use crate::deliver::Deliverer;
 use crate::deliver::settlement::{Judged, Ruling};
 use crate::deliver::thread::{NoAnswer, on_own_thread};
-use crate::dispatch::Inner;
-use crate::error::StoreError;
-use crate::preferences::{Weight, decide};
+use crate::event::Weight;
+use crate::plan::preference::{Choices, decide};
+use crate::store::Store as _;
 
-impl Inner {
+impl Deliverer {
     /// Takes out the deliveries whose recipient has muted the channel since the dispatch.
     pub(crate) async fn take_muted(
         &self,
@@ -33,6 +36,19 @@ impl Inner {
             .extract_if(.., muted)
             .map(|delivery| Judged::new(delivery, Ruling::Muted))
             .collect())
+    }
+
+    /// The present preferences of these deliveries' recipients, in one query.
+    async fn choices_of(&self, deliveries: &[Delivery]) -> Result<Choices, StoreError> {
+        let categories: BTreeSet<_> = deliveries.iter().map(|its| its.category.as_str()).collect();
+        let categories: Vec<_> = categories.into_iter().collect();
+        let users: BTreeSet<_> = deliveries.iter().map(|its| its.user_id.clone()).collect();
+        let users: Vec<_> = users.into_iter().collect();
+        let read = each_connection!(&self.database, |connection| {
+            let read = connection.read_choices(&self.database, &categories, &users);
+            read.await
+        });
+        Ok(read?)
     }
 
     /// Whether preferences decide about a channel of an event.

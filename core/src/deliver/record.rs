@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::deliver::Deliverer;
 use crate::deliver::lease::Hold;
 use crate::deliver::settlement::Judged;
-use crate::dispatch::Inner;
-use crate::dispatch::report::Outcome;
 use crate::observe::telemetry;
+use crate::report::Outcome;
 use crate::store::settle::{self, Recorded, Settled};
 
 /// How often a record that the database did not take is tried again, while the lease lasts.
 const RECORD_AGAIN: Duration = Duration::from_millis(200);
 
-impl Inner {
+impl Deliverer {
     /// Logs and records what was judged, and says what the report says of it.
     pub(crate) async fn conclude(
         &self,

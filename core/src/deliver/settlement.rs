@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::channel::policy::Policy;
-use crate::dispatch::report::{Outcome, Retry};
+use crate::report::{Outcome, Retry};
 use crate::store::settle::{BlockedAs, Settled, State};
 
 /// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.

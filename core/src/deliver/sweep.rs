@@ -11,9 +11,9 @@ use rand::RngExt as _;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::dispatch::Inner;
+use crate::deliver::Deliverer;
 use crate::observe::telemetry;
-use crate::operate::fleet::ALIVE;
+use crate::store::workers::ALIVE;
 use crate::store::{claim, pauses, release, workers};
 
 /// How often.
@@ -29,11 +29,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// The sweep of a running worker, and its ear for what is queued elsewhere. It ends when it is dropped.
 pub(crate) struct Sweep {
     tasks: JoinSet<()>,
-    inner: Arc<Inner>,
+    inner: Arc<Deliverer>,
 }
 
 impl Sweep {
-    pub(crate) fn start(inner: &Arc<Inner>) -> Self {
+    pub(crate) fn start(inner: &Arc<Deliverer>) -> Self {
         inner.running.fetch_add(1, Ordering::AcqRel);
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(inner);
@@ -83,7 +83,7 @@ impl Drop for Sweep {
     }
 }
 
-impl Inner {
+impl Deliverer {
     async fn sweep(&self) -> Result<(), sqlx::Error> {
         let own: Vec<&'static str> = self.channels.keys().copied().collect();
         workers::beat(&self.database, self.worker, &own).await?;

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
+use crate::deliver::Deliverer;
+use crate::deliver::prune::Retention;
 use crate::deliver::sweep::SWEEP_EVERY;
-use crate::dispatch::Inner;
-use crate::operate::prune::Retention;
 use crate::store::chores;
 
 /// How often the fleet prunes.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 /// Prunes whenever it is this worker's turn, until it is dropped. A batch that is under way then ends by itself.
-pub(crate) async fn keep_pruned(inner: Arc<Inner>, retention: Retention) {
+pub(crate) async fn keep_pruned(inner: Arc<Deliverer>, retention: Retention) {
     loop {
         let pause = rand::rng().random_range(SWEEP_EVERY / 2..=SWEEP_EVERY);
         tokio::time::sleep(pause).await;

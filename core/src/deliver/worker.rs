@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use crate::database::error::StoreError;
+use crate::deliver::Deliverer;
 use crate::deliver::attempt::{Attempted, Parked, Pass};
+use crate::deliver::prune::Retention;
 use crate::deliver::sweep::{SWEEP_EVERY, Sweep};
 use crate::deliver::upkeep::keep_pruned;
-use crate::dispatch::{Dispatcher, Inner};
-use crate::error::StoreError;
-use crate::operate::prune::Retention;
 
 /// How long running attempts may take to end after a worker was told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -36,20 +36,29 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Worker::new(dispatcher).run(stop).await;
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a worker does nothing until it runs"]
 pub struct Worker {
-    dispatcher: Dispatcher,
+    deliverer: Arc<Deliverer>,
     poll_interval: Duration,
     tasks: usize,
     prune: Option<Retention>,
 }
 
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("poll_interval", &self.poll_interval)
+            .field("tasks", &self.tasks)
+            .field("prune", &self.prune)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Worker {
-    /// A worker for the channels that this binary links.
-    pub fn new(dispatcher: Dispatcher) -> Self {
+    pub(crate) fn over(deliverer: Arc<Deliverer>) -> Self {
         Self {
-            dispatcher,
+            deliverer,
             poll_interval: Duration::from_secs(1),
             tasks: 2,
             prune: Some(Retention::default()),
@@ -72,7 +81,7 @@ impl Worker {
 
     /// What it deletes about once an hour; of the workers of one database one does so at a time. Default: what
     /// [`Retention::default`] says. `None` leaves it to other workers, or to calls of
-    /// [`Dispatcher::prune`](crate::Dispatcher::prune).
+    /// [`Operations::prune`](crate::Operations::prune).
     pub fn prune(mut self, retention: Option<Retention>) -> Self {
         self.prune = retention;
         self
@@ -88,7 +97,7 @@ impl Worker {
     /// A dropped future takes nothing more; calls that are under way end by themselves, unrecorded. What it had taken is
     /// tried again by any worker, after its lease.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let inner = &self.dispatcher.inner;
+        let inner = &self.deliverer;
         let (stopping, _) = watch::channel(());
         let stopped = Stop::default();
         let mut rounds = JoinSet::new();
@@ -139,7 +148,7 @@ impl Worker {
 
 /// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
 /// take. What is queued during a look is found by the next.
-async fn wake_one_of_each(inner: Arc<Inner>) {
+async fn wake_one_of_each(inner: Arc<Deliverer>) {
     let mut heard = inner.bell.heard();
     while heard.changed().await.is_ok() {
         for remote in inner.channels.values() {
@@ -164,7 +173,7 @@ impl Stop {
 
 /// The rounds of one task on one channel.
 struct Rounds {
-    inner: Arc<Inner>,
+    inner: Arc<Deliverer>,
     channel: &'static str,
     poll_interval: Duration,
     /// The pass over what is parked, and when it goes on.

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::dispatch::Inner;
-use crate::dispatch::report::{DispatchReport, Outcome, RecipientOutcome, Retry};
-use crate::dispatch::write::{Checked, Written};
+use crate::dispatch::write::{Writer, Written};
 use crate::observe::telemetry;
+use crate::plan::check::Checked;
+use crate::report::{DispatchReport, Outcome, RecipientOutcome, Retry};
 use crate::store::Candidate;
 
-impl Inner {
+impl Writer {
     /// Step 8: one outcome for each recipient and declared channel.
     pub(crate) fn report(
         &self,

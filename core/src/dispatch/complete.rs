@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::channel::delivery::Parts;
 use crate::channel::{Channel, ChannelDeclaration};
-use crate::dispatch::Inner;
+use crate::dispatch::write::Writer;
 use crate::event::EventDeclaration;
 use crate::plan::render::{Content, finish};
 
 /// Content of more bytes is completed on a thread of its own.
 const MAX_INLINE: usize = 64 * 1024;
 
-impl Inner {
+impl Writer {
     /// The rendered content with what the remote channels add to it.
     pub(crate) async fn complete(
         &self,

@@ -7,50 +7,22 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::channel::delivery::Hidden;
 use crate::channel::delivery::{Delivery, Parts, Past};
 use crate::database::connection::within;
-use crate::database::{Held, each_connection, each_database};
-use crate::dispatch::report::DispatchReport;
-use crate::dispatch::{Inner, Remote};
-use crate::error::{DispatchError, StoreError};
-use crate::event::EventDeclaration;
-use crate::event::payload::Payload;
-use crate::event::secret::{Hidden, Kept};
-use crate::plan::dedup::Key;
-use crate::plan::render::{Content, Failures};
-use crate::plan::{Plan, PlannedRecipient, plan};
-use crate::preferences::Choices;
+use crate::database::error::StoreError;
+use crate::database::{Database, Held, each_database};
+use crate::deliver::remote::Remotes;
+use crate::error::DispatchError;
+use crate::event::secret::Kept;
+use crate::limits::Limits;
+use crate::plan::check::Checked;
+use crate::plan::planner::{Planned, Planner};
+use crate::plan::preference::Choices;
+use crate::report::DispatchReport;
 use crate::store::{
-    Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Store, WriteError,
+    Admission, Around, Batch, Candidate, DispatchRow, End, Lease, Statements, Store, WriteError,
 };
-
-/// A notice that was looked up and validated: steps 1 and 2 are behind it.
-pub(crate) struct Checked {
-    pub(crate) dispatch_id: Uuid,
-    /// Whether the caller gave it.
-    pub(crate) is_given: bool,
-    pub(crate) event: &'static EventDeclaration,
-    pub(crate) payload: Payload,
-    pub(crate) dedup_key: Key,
-    pub(crate) subject_id: Option<String>,
-    pub(crate) org_id: Option<String>,
-    pub(crate) recipients: Vec<String>,
-    pub(crate) repeated_ids: usize,
-    /// The trace in which it was fired.
-    pub(crate) trace_context: Option<String>,
-}
-
-/// A notice with its plan and its content: steps 3 to 5 are behind it.
-pub(crate) struct Planned {
-    pub(crate) checked: Checked,
-    pub(crate) plan: Plan,
-    pub(crate) content: Content,
-    /// The planned channels that have no content, and why.
-    pub(crate) failures: Failures,
-}
-
-/// The remote channels, by name.
-pub(crate) type Remotes = BTreeMap<&'static str, Remote>;
 
 /// What was written: every notice with its plan, the candidates, and the database's decisions.
 pub(crate) struct Written {
@@ -63,7 +35,34 @@ pub(crate) struct Written {
     pub(crate) claim: Uuid,
 }
 
-impl Inner {
+/// What a dispatch writes with.
+pub(crate) struct Writer {
+    pub(crate) planner: Planner,
+    pub(crate) database: Database,
+    pub(crate) statements: Statements,
+    /// The remote channels.
+    pub(crate) channels: Arc<Remotes>,
+    pub(crate) limits: Limits,
+    /// This process, in leases and in the delivery log.
+    pub(crate) worker: Uuid,
+}
+
+impl Writer {
+    pub(crate) fn lease(&self, at_most: usize) -> Lease {
+        Lease {
+            at_most,
+            time: self.limits.lease,
+            worker: self.worker,
+            claim: Uuid::now_v7(),
+            lock_wait: Some(self.limits.lock_wait),
+            // What waits for a lock is being answered.
+            answer_within: self
+                .database
+                .bound()
+                .map(|bound| bound.saturating_add(self.limits.lock_wait)),
+        }
+    }
+
     /// Steps 3 to 5: read preferences once, plan, render once.
     pub(crate) async fn plan(
         &self,
@@ -74,40 +73,11 @@ impl Inner {
         let choices = self.read_choices(store, &checked, bound).await?;
         let mut planned = Vec::with_capacity(checked.len());
         for checked in checked {
-            let plan = plan(checked.event, &checked.recipients, &choices);
-            let channels: BTreeSet<_> = plan
-                .recipients
-                .iter()
-                .flat_map(PlannedRecipient::sending)
-                .collect();
-            let (content, failures) = self.registry.renderer().render(
-                checked.event,
-                &channels,
-                &checked.payload,
-                self.limits.http_links,
-            );
-            let content = self.complete(checked.event, content).await;
-            planned.push(Planned {
-                checked,
-                plan,
-                content,
-                failures,
-            });
+            let mut one = self.planner.plan(checked, &choices);
+            one.content = self.complete(one.checked.event, one.content).await;
+            planned.push(one);
         }
         Ok(planned)
-    }
-
-    /// The present preferences of these deliveries' recipients, in one query.
-    pub(crate) async fn choices_of(&self, deliveries: &[Delivery]) -> Result<Choices, StoreError> {
-        let categories: BTreeSet<_> = deliveries.iter().map(|its| its.category.as_str()).collect();
-        let categories: Vec<_> = categories.into_iter().collect();
-        let users: BTreeSet<_> = deliveries.iter().map(|its| its.user_id.clone()).collect();
-        let users: Vec<_> = users.into_iter().collect();
-        let read = each_connection!(&self.database, |connection| {
-            let read = connection.read_choices(&self.database, &categories, &users);
-            read.await
-        });
-        Ok(read?)
     }
 
     /// One query for each chunk of users.
@@ -241,15 +211,6 @@ impl Inner {
 }
 
 impl Planned {
-    /// The channels that get a delivery: planned, and rendered.
-    pub(crate) fn rendered<'a>(
-        &'a self,
-        recipient: &'a PlannedRecipient,
-    ) -> impl Iterator<Item = &'static str> + 'a {
-        let sending = recipient.sending();
-        sending.filter(|channel| !self.failures.contains_key(channel))
-    }
-
     fn row(&self) -> DispatchRow {
         DispatchRow {
             id: self.checked.dispatch_id,

@@ -18,7 +18,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::channel::ChannelDeclaration;
 use crate::event::notice::{Draft, Notice};
 use crate::event::payload::{Payload, PayloadError};
-use crate::preferences::Weight;
+
+pub use crate::location::Location;
 
 /// The window of an event that declares none.
 pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
@@ -142,6 +143,19 @@ impl EventDeclaration {
     }
 }
 
+/// Whether an event lets preferences remove one of its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a channel of an event is critical or it is not"
+)]
+pub enum Weight {
+    /// Preferences decide.
+    Ordinary,
+    /// Preferences cannot remove it.
+    Critical,
+}
+
 /// The time in which the same (event type, key, recipient) is one notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dedup {
@@ -181,36 +195,6 @@ pub struct Template {
     pub part: &'static str,
     /// The template's text, in minijinja's syntax.
     pub source: &'static str,
-}
-
-/// Where something is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Location {
-    /// The package.
-    #[serde(rename = "crate")]
-    pub krate: &'static str,
-    /// The source file, as rustc names it.
-    pub file: &'static str,
-    /// The line of the declaration.
-    pub line: u32,
-}
-
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{} ({})", self.file, self.line, self.krate)
-    }
-}
-
-/// The place this macro is written at, as a [`Location`].
-#[macro_export]
-macro_rules! here {
-    () => {
-        $crate::event::Location {
-            krate: ::core::env!("CARGO_PKG_NAME"),
-            file: ::core::file!(),
-            line: ::core::line!(),
-        }
-    };
 }
 
 /// What a category means to the user who may mute it, for the preferences page.

@@ -128,7 +128,7 @@ impl Notice {
     ///
     /// For whoever retries: after [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown), from a queue, a webhook
     /// or a script that may run twice. An id that names the cause will do, `Uuid::new_v5` of a request's id for example. Ids are
-    /// kept as long as finished deliveries are; see [`Retention`](crate::operate::prune::Retention).
+    /// kept as long as finished deliveries are; see [`Retention`](crate::deliver::prune::Retention).
     pub const fn dispatch_id(mut self, id: Uuid) -> Self {
         self.dispatch_id = Some(id);
         self

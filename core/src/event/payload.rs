@@ -9,8 +9,9 @@ use minijinja::value::{Serde, Value, ValueKind};
 use serde::Serialize;
 
 use crate::channel::ChannelDeclaration;
+use crate::channel::delivery::Hidden;
 use crate::event::NotifiableEvent;
-use crate::event::secret::{self, Hidden};
+use crate::event::secret;
 use crate::event::stored;
 use crate::event::suggest::{did_you_mean, shown};
 

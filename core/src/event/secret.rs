@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::channel::delivery::{Delivery, Parts, Verdict};
+use crate::channel::delivery::{Delivery, Hidden, Parts, Verdict};
 
 /// What stands for a secret where people look.
 const MASK: &str = "[secret]";
@@ -21,9 +21,6 @@ const MIN_TEXT: usize = 4;
 
 /// Pieces of a secret that are shorter are words that mean nothing by themselves.
 const MIN_PIECE: usize = 6;
-
-/// The texts of a payload's secret fields: none of them may be in what is kept.
-pub(crate) type Hidden = Arc<[String]>;
 
 /// What is kept of one delivery until it ends.
 #[derive(Debug, Serialize, Deserialize)]

@@ -21,7 +21,7 @@
 
 use std::time::Duration;
 
-use crate::dispatch::report::DispatchReport;
+use crate::report::DispatchReport;
 use crate::store::workers::QueueRow;
 
 /// A dispatch is over.

@@ -1,17 +1,12 @@
 //! The **fleet**: the workers that are alive, each with the channels it links, as their heartbeats tell.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::dispatch::Dispatcher;
-use crate::error::StoreError;
-use crate::store::workers;
-
-/// Who was not seen for this long counts as gone: six heartbeats.
-pub(crate) const ALIVE: Duration = Duration::from_secs(30);
+use crate::database::error::StoreError;
+use crate::operate::Operations;
+use crate::store::workers::{self, ALIVE};
 
 /// A worker that was seen within the last half minute. In JSON its keys are camelCase, its times RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +23,7 @@ pub struct WorkerStatus {
     pub channels: Vec<String>,
 }
 
-impl Dispatcher {
+impl Operations {
     /// The workers that are alive, in this process or in others, oldest first.
     ///
     /// # Errors

@@ -10,10 +10,10 @@ use serde::Serialize;
 use sqlx::Connection as _;
 
 use crate::database::connection::within;
+use crate::database::error::StoreError;
 use crate::database::{Database, Held, each_database};
-use crate::dispatch::Dispatcher;
-use crate::error::StoreError;
 use crate::event::recipient::{self, InvalidInput};
+use crate::operate::Operations;
 
 /// How often the erasure is begun again when a concurrent transaction was in its way.
 const MAX_TRIES: u32 = 5;
@@ -101,7 +101,7 @@ const ROWS: [&str; 3] = [
     "delete from {campanile}notification_addresses where user_id = $1",
 ];
 
-impl Dispatcher {
+impl Operations {
     /// Erases a user everywhere: inbox, preferences, addresses, suppressed addresses, windows, deliveries and their log, and what
     /// the linked channels hold. Forgetting somebody unknown changes nothing.
     ///
@@ -146,9 +146,9 @@ impl Dispatcher {
     async fn addresses_in_book(&self, user: &str) -> Result<BTreeSet<String>, ForgetError> {
         let users = [user.to_owned()];
         let mut all = BTreeSet::new();
-        for channel in self.inner.channels.keys() {
-            let book = self.inner.address_book.addresses(channel, &users);
-            let answer = tokio::time::timeout(self.inner.limits.attempt_timeout, book).await;
+        for channel in self.deliverer.channels.keys() {
+            let book = self.deliverer.address_book.addresses(channel, &users);
+            let answer = tokio::time::timeout(self.deliverer.limits.attempt_timeout, book).await;
             let refused = |reason: String| ForgetError::AddressBook { channel, reason };
             let found = answer
                 .map_err(|_| refused("no answer in time".to_owned()))?
@@ -161,7 +161,7 @@ impl Dispatcher {
     /// The statements about rows that stand for themselves.
     fn erasing(&self) -> impl Iterator<Item = &'static str> {
         let own = campanile_migrations::ERASE.iter().copied().chain(ROWS);
-        own.chain(self.inner.forget_statements.iter().copied())
+        own.chain(self.forget_statements.iter().copied())
     }
 
     async fn erase(
@@ -169,7 +169,7 @@ impl Dispatcher {
         user: &str,
         addresses: &mut BTreeSet<String>,
     ) -> Result<Forgotten, StoreError> {
-        let database = &self.inner.database;
+        let database = &self.deliverer.database;
         each_database!(database, |pool| {
             let (_turn, mut held) = Held::to_write(database, pool).await?;
             let connection = held.connection();
@@ -193,7 +193,7 @@ impl Dispatcher {
         user: &str,
         addresses: &mut BTreeSet<String>,
     ) -> Result<Forgotten, sqlx::Error> {
-        let database = &self.inner.database;
+        let database = &self.deliverer.database;
         let locked = transaction
             .texts(database, LOCK_DELIVERIES, &[user])
             .await?;

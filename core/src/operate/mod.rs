@@ -3,5 +3,33 @@
 pub mod deliveries;
 pub mod pauses;
 pub mod fleet;
-pub mod prune;
+pub mod addresses;
+pub mod preferences;
+mod prune;
 pub(crate) mod forget;
+
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::deliver::Deliverer;
+
+/// What an operator sees and changes: deliveries and their history, channels, workers, what is pruned and who is forgotten. Got
+/// from [`Dispatcher::operations`](crate::Dispatcher::operations). Cheap to clone.
+#[derive(Clone)]
+pub struct Operations {
+    pub(crate) deliverer: Arc<Deliverer>,
+    /// What erases a user from the channels' own tables.
+    pub(crate) forget_statements: Arc<[&'static str]>,
+}
+
+impl std::fmt::Debug for Operations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Operations(..)")
+    }
+}
+
+impl Operations {
+    fn database(&self) -> &Database {
+        &self.deliverer.database
+    }
+}

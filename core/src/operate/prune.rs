@@ -1,78 +1,12 @@
-//! **Prunes** what nobody needs any more: deliveries that ended long ago with their log and content, windows that are over,
-//! and, if the host says so, what its users have read, what they never read, and what is parked for too long.
-//!
-//! In small batches, each a transaction of its own that waits for nobody: what somebody holds is passed over until the next
-//! time. Which rows of a local channel are read is said by the channel that owns them.
+//! **Prunes** when an operator says so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
+use crate::database::error::StoreError;
+use crate::deliver::prune::{Pruned, Retention};
+use crate::operate::Operations;
 
-use crate::database::Database;
-use crate::dispatch::{Dispatcher, Inner};
-use crate::error::StoreError;
-use crate::store::prune::{self, BATCH, Ended};
-
-/// How long finished things are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "made by callers with `..Retention::default()`"
-)]
-pub struct Retention {
-    /// Deliveries that have ended, with their attempts and, when no delivery of it is left, the dispatch. Default: 30 days.
-    /// Ids that callers gave to dispatches are kept as long.
-    pub deliveries: Duration,
-    /// Windows that are over. Default: a day.
-    pub windows: Duration,
-    /// Items of local channels, an inbox for example, since the user read them. Default: they are kept.
-    pub read_items: Option<Duration>,
-    /// Items of local channels that the user never read, since they were written. Default: they are kept.
-    pub unread_items: Option<Duration>,
-    /// Deliveries that are parked, since they were committed; they were never sent, and never will be. Default: they are kept.
-    pub parked: Option<Duration>,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            deliveries: Duration::from_hours(30 * 24),
-            windows: Duration::from_hours(24),
-            read_items: None,
-            unread_items: None,
-            parked: None,
-        }
-    }
-}
-
-/// How many rows were removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Pruned {
-    /// Deliveries that had ended.
-    pub deliveries: u64,
-    /// Attempts of the removed deliveries.
-    pub attempts: u64,
-    /// Dispatches of which no delivery is left.
-    pub dispatches: u64,
-    /// Windows.
-    pub windows: u64,
-    /// Items that were read.
-    pub read_items: u64,
-    /// Items that were never read.
-    pub unread_items: u64,
-    /// Deliveries that were parked.
-    pub parked: u64,
-}
-
-/// Ids that callers gave to their dispatches.
-const DISPATCH_IDS: &str = "\
-    delete from {campanile}notification_dispatch_ids where id in \
-    (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)";
-
-impl Dispatcher {
+impl Operations {
     /// Deletes what is older than the retention, in batches of a thousand, and says how much. A running
     /// [`Worker`](crate::Worker) does so every hour by itself; several may prune at once.
     ///
@@ -87,106 +21,8 @@ impl Dispatcher {
     ///
     /// Once polled it goes on in a task of its own; each batch is deleted whole or not at all.
     pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let inner = Arc::clone(&self.inner);
+        let inner = Arc::clone(&self.deliverer);
         let pruning = tokio::spawn(async move { inner.prune(retention).await });
         pruning.await.map_err(|_| StoreError::interrupted())?
-    }
-}
-
-impl Inner {
-    pub(crate) async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let database = &self.database.for_chores();
-        let mut pruned = Pruned::default();
-        let mut some = Ended::Finished
-            .prune(database, retention.deliveries)
-            .await?;
-        pruned.deliveries = some.deliveries;
-        if let Some(older_than) = retention.parked {
-            let parked = Ended::Parked.prune(database, older_than).await?;
-            pruned.parked = parked.deliveries;
-            some.attempts += parked.attempts;
-            some.dispatches += parked.dispatches;
-        }
-        (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
-        pruned.windows = prune_windows(database, retention.windows).await?;
-        prune_items(database, DISPATCH_IDS, retention.deliveries).await?;
-        for (statements, older_than, removed) in [
-            (
-                &self.prune_statements.read,
-                retention.read_items,
-                &mut pruned.read_items,
-            ),
-            (
-                &self.prune_statements.unread,
-                retention.unread_items,
-                &mut pruned.unread_items,
-            ),
-        ] {
-            let Some(older_than) = older_than else {
-                continue;
-            };
-            for statement in statements {
-                *removed += prune_items(database, statement, older_than).await?;
-            }
-        }
-        Ok(pruned)
-    }
-}
-
-/// What deletes items from the local channels' own tables.
-#[derive(Debug, Default)]
-pub(crate) struct PruneStatements {
-    pub(crate) read: Vec<&'static str>,
-    pub(crate) unread: Vec<&'static str>,
-}
-
-impl Ended {
-    async fn prune(
-        self,
-        database: &Database,
-        older_than: Duration,
-    ) -> Result<prune::Removed, StoreError> {
-        let (mut total, mut from) = (prune::Removed::default(), 0);
-        loop {
-            let batch = self.prune_batch(database, older_than, from).await?;
-            total.deliveries += batch.deliveries;
-            total.attempts += batch.attempts;
-            total.dispatches += batch.dispatches;
-            let moved = batch.deliveries > 0 || batch.until > from;
-            if batch.seen < BATCH || !moved {
-                return Ok(total);
-            }
-            from = batch.until;
-        }
-    }
-}
-
-/// Finds the windows that are over in one pass over the table, and deletes them where they lie.
-async fn prune_windows(database: &Database, older_than: Duration) -> Result<u64, StoreError> {
-    let mut removed = 0;
-    loop {
-        let places = prune::ended_windows(database, older_than).await?;
-        let before = removed;
-        for batch in places.chunks(BATCH) {
-            removed += prune::windows(database, batch, older_than).await?;
-        }
-        if places.len() < prune::MAX_PLACES || removed == before {
-            return Ok(removed);
-        }
-    }
-}
-
-/// Runs a statement, a local channel's for example, until it deletes nothing more.
-async fn prune_items(
-    database: &Database,
-    statement: &str,
-    older_than: Duration,
-) -> Result<u64, StoreError> {
-    let mut removed = 0;
-    loop {
-        match prune::items(database, statement, older_than).await? {
-            0 => return Ok(removed),
-            batch => removed += batch,
-        }
     }
 }

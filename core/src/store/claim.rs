@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::settle::{Settled, unreadable};
 use super::{in_order, micros};
+use crate::channel::delivery::Hidden;
 use crate::channel::delivery::{Delivery, Parts, Past};
+use crate::database::error::StoreError;
 use crate::database::{Database, Pool, each_connection};
-use crate::error::StoreError;
-use crate::event::secret::{Hidden, Kept};
+use crate::event::secret::Kept;
 
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]

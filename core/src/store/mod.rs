@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::channel::LocalChannel;
 use crate::database::Database;
 use crate::database::connection::within;
-use crate::preferences::{Choice, Choices};
+use crate::plan::preference::{Choice, Choices};
 
 /// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.
 #[derive(Debug, Default, Clone)]

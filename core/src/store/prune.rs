@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::{Connection as _, Row as _};
 
 use super::micros;
+use crate::database::error::StoreError;
 use crate::database::{Database, Pool, each_connection};
-use crate::error::StoreError;
 
 /// How many rows one transaction deletes.
 pub(crate) const BATCH: usize = 1_000;

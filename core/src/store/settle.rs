@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::{LOCKED, log, micros, release, uuids};
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::error::StoreError;
 
 /// The state a delivery goes to after it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::micros;
 use crate::database::{Database, each_connection};
 
+/// Who was not seen for this long counts as gone: six heartbeats.
+pub(crate) const ALIVE: Duration = Duration::from_secs(30);
+
 /// A worker, as its row.
 #[derive(Debug)]
 pub(crate) struct WorkerRow {

@@ -92,7 +92,7 @@ impl Stage {
 
     /// Carries out a command that the model has taken in already, and gives its answer.
     pub(super) async fn perform(&mut self, command: &Command, model: &Model) -> Vec<String> {
-        let brisk = self.workers[BRISK].clone();
+        let operations = self.workers[BRISK].operations().clone();
         let app = &self.app;
         let mut answer = Vec::new();
         match command {
@@ -120,7 +120,7 @@ impl Stage {
             }
             Command::Move(user) => self.move_in(*user).await,
             Command::Forget(user) => {
-                brisk.forget_user(USERS[*user]).await.unwrap();
+                operations.forget_user(USERS[*user]).await.unwrap();
             }
             Command::Say(channel, word) => self.office.say(*channel, *word),
             Command::Deliver(at_most) => {
@@ -128,28 +128,40 @@ impl Stage {
                 answer.push(format!("claimed {claimed} sent {sent}"));
             }
             Command::Hang(worker) => self.hang(*worker, model).await,
-            Command::LetGo(worker) => {
-                self.join(*worker).await;
-            }
+            Command::LetGo(worker) => drop(self.join(*worker).await),
             Command::Advance(ticks) => app.database.advance_clock(ticks * TICK * 1_000_000).await,
             Command::Retry(_) | Command::Cancel(_) => {
                 answer.extend(self.change(command, model).await);
             }
+            Command::Redrive(_) | Command::Pause(_) | Command::Resume(_) => {
+                answer.extend(self.operate(command).await);
+            }
+        }
+        answer
+    }
+
+    /// What an operator does with a channel.
+    async fn operate(&self, command: &Command) -> Option<String> {
+        let operations = self.workers[BRISK].operations();
+        match command {
             Command::Redrive(channel) => {
                 let dead = DeadFilter {
                     channel: channel.map(Channel::name),
                     ..DeadFilter::default()
                 };
-                let redriven = brisk.redrive_dead(dead).await;
-                answer.push(format!("redriven {}", redriven.unwrap()));
+                let redriven = operations.redrive_dead(dead).await;
+                return Some(format!("redriven {}", redriven.unwrap()));
             }
             Command::Pause(channel) => {
-                let paused = brisk.pause_channel(channel.name(), "a story");
+                let paused = operations.pause_channel(channel.name(), "a story");
                 paused.await.unwrap();
             }
-            Command::Resume(channel) => brisk.resume_channel(channel.name()).await.unwrap(),
+            Command::Resume(channel) => {
+                operations.resume_channel(channel.name()).await.unwrap();
+            }
+            _ => {}
         }
-        answer
+        None
     }
 
     async fn fire(&mut self, entry: Entry, notice: Notice, number: usize) -> Vec<String> {
@@ -173,8 +185,8 @@ impl Stage {
         let id = self.names.iter().find(|its| *its.1 == name)?.0;
         let id = uuid::Uuid::parse_str(id).unwrap();
         let changed = match command {
-            Command::Retry(_) => self.workers[BRISK].retry_delivery(id).await,
-            _ => self.workers[BRISK].cancel_delivery(id).await,
+            Command::Retry(_) => self.workers[BRISK].operations().retry_delivery(id).await,
+            _ => self.workers[BRISK].operations().cancel_delivery(id).await,
         };
         Some(match changed {
             Ok(()) => "done".to_owned(),

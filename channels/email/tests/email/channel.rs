@@ -258,7 +258,11 @@ async fn a_forgotten_user_is_forgotten_here_too() {
         list.add(address, "by hand").await.unwrap();
     }
 
-    app.dispatcher.forget_user("ada").await.unwrap();
+    app.dispatcher
+        .operations()
+        .forget_user("ada")
+        .await
+        .unwrap();
 
     assert!(!list.contains("ada@example.com").await.unwrap());
     assert!(list.contains("bob@example.com").await.unwrap());

@@ -7,9 +7,9 @@ use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::dispatch::Dispatcher;
-use crate::error::StoreError;
+use crate::operate::Operations;
 use crate::store::settle;
 
 mod redrive;
@@ -201,7 +201,7 @@ const COMPLETE: &str = "coalesce(secret, '-') <> ''";
 const NOW: &str = "\
     update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = 'pending'";
 
-impl Dispatcher {
+impl Operations {
     /// How many deliveries there are, by channel and state.
     ///
     /// # Errors
@@ -277,7 +277,7 @@ impl Dispatcher {
             changed = write(self.database(), NOW, Some(&id_text)).await;
         }
         if changed.map_err(StoreError::from)? == 1 {
-            self.inner.bell.ring(self.database());
+            self.deliverer.bell.ring(self.database());
             return Ok(());
         }
         Err(self.refusal(id, "tried again").await)

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{COMPLETE, RETRY};
 use crate::channel::delivery::ErrorClass;
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::dispatch::Dispatcher;
-use crate::error::StoreError;
+use crate::operate::Operations;
 
 /// How many rows one statement changes.
 const BATCH: i64 = 1_000;
@@ -60,8 +60,8 @@ macro_rules! bind {
     };
 }
 
-impl Dispatcher {
-    /// How many deliveries [`Dispatcher::redrive_dead`] would make due.
+impl Operations {
+    /// How many deliveries [`Operations::redrive_dead`] would make due.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Dispatcher {
 
     /// Makes dead deliveries due now, each with a fresh set of attempts, and says how many: those that are dead when it begins,
     /// and not what dies meanwhile. What has expired stays dead, and so
-    /// does what had a secret in it. As [`Dispatcher::retry_delivery`], it opens no window.
+    /// does what had a secret in it. As [`Operations::retry_delivery`], it opens no window.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Dispatcher {
             }
         }
         if redriven > 0 {
-            self.inner.bell.ring(self.database());
+            self.deliverer.bell.ring(self.database());
         }
         Ok(redriven)
     }

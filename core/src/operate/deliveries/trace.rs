@@ -8,9 +8,9 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{DeliverySummary, id, number, summaries, time};
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::dispatch::Dispatcher;
-use crate::error::StoreError;
+use crate::operate::Operations;
 
 /// One line of the delivery log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ pub struct Trace {
     pub attempts: Vec<Attempt>,
 }
 
-impl Dispatcher {
+impl Operations {
     /// What happened to one notification on its remote channels: its deliveries and the log of their attempts. Empty for
     /// one that has none.
     ///

@@ -1,14 +1,13 @@
-//! The **address book** says where a user is reached on a channel.
-//!
-//! By default that is the table `notification_addresses`; a host that keeps addresses elsewhere plugs its own lookup.
+//! The **address table**, `notification_addresses`: the address book of a host that brings none of its own.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use sqlx::{Connection as _, Row as _};
 
+use crate::channel::address::{AddressBook, AddressError};
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::error::StoreError;
 use crate::event::recipient::{self, InvalidInput};
 
 /// An address is newer than every other of its user, whatever the clock says: SQLite's has milliseconds.
@@ -27,48 +26,6 @@ const KEEP_NEWEST: &str = "\
     delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address <> \
     (select address from {campanile}notification_addresses \
     where user_id = $1 and channel = $2 order by created_at desc, address limit 1)";
-
-/// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
-///
-/// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
-/// and at most eight of a channel are under way at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
-/// deliveries wait and are tried again, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says, and no other channel
-/// is held up.
-#[async_trait]
-pub trait AddressBook: Send + Sync + 'static {
-    /// The addresses of each of these users on a channel, the one to be preferred first. A user without any may be left out.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps the book from answering; the deliveries are tried again later.
-    async fn addresses(
-        &self,
-        channel: &str,
-        users: &[String],
-    ) -> Result<HashMap<String, Vec<String>>, AddressError>;
-
-    /// A channel learned that an address is dead: a push token the provider no longer knows. Does nothing by default.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps the book from being written; it is logged.
-    async fn forget(&self, channel: &str, user: &str, address: &str) -> Result<(), AddressError> {
-        let _ = (channel, user, address);
-        Ok(())
-    }
-}
-
-/// Why an address book did not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the address book did not answer")]
-pub struct AddressError(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-impl AddressError {
-    /// Wraps the cause.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
-    }
-}
 
 /// The default address book: the table `notification_addresses`, the newest address first.
 ///

@@ -1,7 +1,6 @@
 //! **Preferences** only subtract: one row per user, category and channel; a missing row means on.
 //!
-//! [`decide`] is the whole rule. Around it stand the settings of one user ([`UserPreferences`]); nothing here can read or
-//! change the row of another.
+//! [`decide`] is the whole rule.
 //!
 //! | critical | the user's row | decision |
 //! |---|---|---|
@@ -10,18 +9,11 @@
 //! | no | on | sends: [`Rule::OptedIn`] |
 //! | no | off | is suppressed: [`Rule::OptedOut`] |
 
-mod matrix;
-mod version;
-mod error;
-
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-pub use crate::preferences::error::PreferenceError;
-pub use crate::preferences::matrix::{
-    CategoryRow, Cell, CellChange, EventRow, Matrix, UserPreferences,
-};
+use crate::event::Weight;
 
 /// What a user chose for a (category, channel) cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +29,6 @@ impl Choice {
     pub(crate) const fn from_enabled(enabled: bool) -> Self {
         if enabled { Self::On } else { Self::Off }
     }
-}
-
-/// Whether an event lets preferences remove one of its channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    clippy::exhaustive_enums,
-    reason = "a channel of an event is critical or it is not"
-)]
-pub enum Weight {
-    /// Preferences decide.
-    Ordinary,
-    /// Preferences cannot remove it.
-    Critical,
 }
 
 /// The rule that decided about one channel for one recipient.

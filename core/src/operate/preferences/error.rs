@@ -1,6 +1,6 @@
 //! Why a user's settings were not read or changed.
 
-use crate::error::StoreError;
+use crate::database::error::StoreError;
 use crate::event::recipient::InvalidInput;
 use crate::event::suggest::did_you_mean;
 

@@ -4,9 +4,9 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Connection as _;
 
 use super::error::PreferenceError;
-use super::matrix::{Cell, CellChange, Matrix, UserPreferences};
+use super::{Cell, CellChange, Matrix, UserPreferences};
 use crate::database::each_connection;
-use crate::error::StoreError;
+use crate::database::error::StoreError;
 
 /// One change of a user's settings at a time, on Postgres; SQLite has one writer anyway. It ends with the transaction.
 const TURN: &str =
@@ -73,7 +73,7 @@ impl UserPreferences<'_> {
             if let Err(refused) = may(&before, version, change) {
                 return Ok(Err(refused));
             }
-            sqlx::query(self.database.sql(super::matrix::UPSERT))
+            sqlx::query(self.database.sql(super::UPSERT))
                 .bind(&self.user)
                 .bind(cells)
                 .execute(&mut *transaction)

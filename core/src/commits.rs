@@ -3,7 +3,7 @@
 
 use tokio::sync::watch;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatcher::Dispatcher;
 
 /// Tells of what this dispatcher and its clones commit. Got from [`Dispatcher::commits`].
 #[derive(Debug, Clone)]
@@ -27,14 +27,14 @@ impl Dispatcher {
     /// [listens](Dispatcher::listen_for_commits): what is not told of is found by looking.
     #[must_use]
     pub fn commits(&self) -> Commits {
-        Commits(self.inner.commits.heard())
+        Commits(self.steps.commits.heard())
     }
 
     /// Tells those who wait for [`commits`](Dispatcher::commits) of one that no dispatch has made: a host's own transaction,
     /// after its `commit()`, or something that a user did with what was written. With [`WakeUp::Notify`](crate::WakeUp) other
     /// processes hear of it too. To announce nothing, or for nothing, does no harm.
     pub fn announce_commit(&self) {
-        self.inner.commits.ring(self.database());
+        self.steps.commits.ring(self.database());
     }
 
     /// Passes on to [`commits`](Dispatcher::commits) what other processes commit, until it is dropped; now and then for nothing.
@@ -45,6 +45,6 @@ impl Dispatcher {
     ///
     /// To drop it ends the listening.
     pub async fn listen_for_commits(&self) {
-        self.inner.commits.listen(self.database()).await;
+        self.steps.commits.listen(self.database()).await;
     }
 }

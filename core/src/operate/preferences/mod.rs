@@ -1,17 +1,21 @@
 //! One user's settings: the matrix of categories and channels, and its switches. It reads and changes nobody else's row.
 
+mod version;
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::error::PreferenceError;
-use super::{Choice, Choices};
+use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
-use crate::error::StoreError;
 use crate::event::EventDeclaration;
 use crate::event::recipient::{self, InvalidInput};
+use crate::plan::preference::{Choice, Choices};
 use crate::plan::registry::Registry;
+
+pub use self::error::PreferenceError;
 
 /// The settings of one user: read the matrix, switch cells.
 ///

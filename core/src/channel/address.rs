@@ -1,0 +1,49 @@
+//! The **address book** says where a user is reached on a channel.
+//!
+//! By default that is the table `notification_addresses`; a host that keeps addresses elsewhere plugs its own lookup.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+/// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
+///
+/// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
+/// and at most eight of a channel are under way at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
+/// deliveries wait and are tried again, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says, and no other channel
+/// is held up.
+#[async_trait]
+pub trait AddressBook: Send + Sync + 'static {
+    /// The addresses of each of these users on a channel, the one to be preferred first. A user without any may be left out.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the book from answering; the deliveries are tried again later.
+    async fn addresses(
+        &self,
+        channel: &str,
+        users: &[String],
+    ) -> Result<HashMap<String, Vec<String>>, AddressError>;
+
+    /// A channel learned that an address is dead: a push token the provider no longer knows. Does nothing by default.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the book from being written; it is logged.
+    async fn forget(&self, channel: &str, user: &str, address: &str) -> Result<(), AddressError> {
+        let _ = (channel, user, address);
+        Ok(())
+    }
+}
+
+/// Why an address book did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the address book did not answer")]
+pub struct AddressError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl AddressError {
+    /// Wraps the cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}

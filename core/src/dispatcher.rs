@@ -1,0 +1,264 @@
+//! The **dispatcher**: the one seam between call sites and channels. Its methods are doors; what is behind them is in
+//! [`dispatch`](crate::dispatch).
+
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::database::Database;
+use crate::database::error::StoreError;
+use crate::database::transaction::InTransaction;
+use crate::deliver::attempt::Attempted;
+use crate::deliver::worker::Worker;
+use crate::dispatch::{Explanation, FirstAttempt, Steps, only};
+use crate::error::DispatchError;
+use crate::event::notice::Notice;
+use crate::event::recipient::InvalidInput;
+use crate::operate::Operations;
+use crate::operate::addresses::AddressTable;
+use crate::operate::preferences::UserPreferences;
+use crate::plan::registry::Registry;
+use crate::report::DispatchReport;
+
+/// Decides who hears of an event, where, and whether it is a repeat. Cheap to clone.
+///
+/// Three ways in, one planner: [`dispatch`](Dispatcher::dispatch) commits and makes the first attempt of every remote
+/// delivery itself, [`enqueue`](Dispatcher::enqueue) commits and leaves remote deliveries to a worker,
+/// [`enqueue_in`](Dispatcher::enqueue_in) writes inside the host's own transaction. All three are durable, and none fails
+/// because a channel failed.
+#[derive(Clone)]
+pub struct Dispatcher {
+    pub(crate) steps: Arc<Steps>,
+    pub(crate) operations: Operations,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("database", &self.database().kind())
+            .field("remote_channels", &self.steps.writer.channels.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// Starts to build a dispatcher.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Tells the recipients: commits, then makes the first attempt of every remote delivery and waits for it.
+    ///
+    /// A channel whose policy lets a call take longer than the builder's time-out is waited for no longer than that; what is
+    /// still under way then is reported as queued and recorded when it ends.
+    ///
+    /// Beyond a limit (100 remote deliveries, see [`Builder::inline_deliveries`]) deliveries are left to a worker and
+    /// reported as queued.
+    ///
+    /// # Errors
+    ///
+    /// When nothing could be tried: an unknown event, an id that cannot be stored, a payload that does not fit the event, is
+    /// larger than 1 MiB or nested deeper than 32 levels, a database that does not answer. Nothing was written then, with one
+    /// exception: when the answer to the commit is lost nobody can know, and that is [`DispatchError::CommitUnknown`]. A
+    /// channel that fails is an outcome in the report, also one whose templates fail on this payload; a link that cannot be
+    /// used is left out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the dispatch goes on in a task of its own: a dropped future loses the report and nothing else. Either
+    /// everything is written or nothing.
+    pub async fn dispatch(
+        &self,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.steps.check(notice.into())?];
+        self.steps
+            .perform(checked, FirstAttempt::Here)
+            .await
+            .map(only)
+    }
+
+    /// Commits, and leaves remote deliveries to a worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn enqueue(
+        &self,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.steps.check(notice.into())?];
+        self.steps
+            .perform(checked, FirstAttempt::ByWorker)
+            .await
+            .map(only)
+    }
+
+    /// Commits several notices in one write, all or none, and leaves remote deliveries to a worker.
+    ///
+    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`]; one bad notice refuses them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn enqueue_all(
+        &self,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let checked = self.steps.check_all(notices)?;
+        self.steps.perform(checked, FirstAttempt::ByWorker).await
+    }
+
+    /// Writes inside the host's own transaction, so that an action that is rolled back cannot notify.
+    ///
+    /// Remote deliveries are left to a worker; nothing talks to the network. The report tells what is written once the
+    /// host commits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
+    /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
+    /// after any failed statement of its own: roll it back, and where the error is
+    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) begin the whole of it again. Whoever goes on
+    /// and commits all the same has rolled back, and sqlx says `Ok` to that. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
+    /// transaction that has only just begun waits for its turn here.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves all of its writes in the transaction or none of them; roll back if you cannot tell. On a
+    /// connection where the transaction was begun by a raw `BEGIN`, which sqlx does not know of, roll back in any case.
+    ///
+    /// # Time
+    ///
+    /// [`Database::statement_timeout`](crate::Database::statement_timeout) does not count on a connection of the host's: it says
+    /// what the host should set.
+    ///
+    /// # Several in one transaction
+    ///
+    /// A notice with a dedup window locks that window until the host commits. Two transactions that call this more than once,
+    /// for the same windows in different orders, deadlock on Postgres, and the server aborts one of them (40P01). Give the
+    /// notices of a transaction to [`enqueue_all_in`](Dispatcher::enqueue_all_in) in one call, which locks in one order.
+    ///
+    /// # Isolation
+    ///
+    /// At `REPEATABLE READ` and `SERIALIZABLE` a window that another transaction took since this one's snapshot is a
+    /// serialization failure (40001), as for any row of the host's own. At `SERIALIZABLE` what is read here counts too: the
+    /// recipients' preferences and the windows that are claimed, each by its key. Postgres tracks that by row while the tables
+    /// are large enough for their indexes to be used; on tables of a few pages it reads them whole and refuses transactions
+    /// that have nothing in common. Retry as for any other statement at that level.
+    pub async fn enqueue_in<'c>(
+        &self,
+        transaction: impl Into<InTransaction<'c>>,
+        notice: impl Into<Notice>,
+    ) -> Result<DispatchReport, DispatchError> {
+        let checked = vec![self.steps.check(notice.into())?];
+        self.steps
+            .write_in(transaction.into(), checked)
+            .await
+            .map(only)
+    }
+
+    /// Writes several notices inside the host's own transaction, in one step that locks their windows in one order: two
+    /// transactions that name the same windows, in whichever order, wait for each other and do not deadlock.
+    ///
+    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::enqueue_in`]; one bad notice refuses them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Dispatcher::enqueue_in`].
+    pub async fn enqueue_all_in<'c>(
+        &self,
+        transaction: impl Into<InTransaction<'c>>,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<DispatchReport>, DispatchError> {
+        let checked = self.steps.check_all(notices)?;
+        if checked.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.steps.write_in(transaction.into(), checked).await
+    }
+
+    /// The plan of a notice, with the rule that decided about each channel, and the content. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::dispatch`].
+    pub async fn explain(&self, notice: impl Into<Notice>) -> Result<Explanation, DispatchError> {
+        self.steps.explain(notice.into()).await
+    }
+
+    /// The settings of one user.
+    ///
+    /// # Errors
+    ///
+    /// When the user id is empty, too long or holds a control character.
+    pub fn preferences_of(&self, user: &str) -> Result<UserPreferences<'_>, InvalidInput> {
+        UserPreferences::new(self.database(), self.registry(), user)
+    }
+
+    /// The table `notification_addresses`, the address book unless the host plugged its own.
+    #[must_use]
+    pub fn addresses(&self) -> AddressTable {
+        AddressTable::new(self.database().clone())
+    }
+
+    /// Every event and channel of this binary.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.steps.writer.planner.registry
+    }
+
+    /// The database it writes to.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.steps.writer.database
+    }
+
+    /// Tries up to `at_most` due deliveries of each channel: queued ones, failed ones whose pause is over, and those of a
+    /// process that died. Preferences are looked at again. Releases the windows that somebody held when they were to be released.
+    /// A call that may take longer than the builder's time-out is left to end by itself. Call it in a loop, in as many
+    /// processes as you like.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer. A channel that fails is recorded with its delivery.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it goes on in a task of its own.
+    ///
+    /// # Panics
+    ///
+    /// Never by itself.
+    pub async fn deliver_due(&self, at_most: usize) -> Result<Attempted, StoreError> {
+        self.steps.deliverer.deliver_due(at_most).await
+    }
+
+    /// What an operator sees and changes.
+    #[must_use]
+    pub const fn operations(&self) -> &Operations {
+        &self.operations
+    }
+}
+
+impl Worker {
+    /// A worker for the channels that this binary links.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a dispatcher is cheap to clone, and a worker is all that is left of it"
+    )]
+    pub fn new(dispatcher: Dispatcher) -> Self {
+        Self::over(Arc::clone(&dispatcher.steps.deliverer))
+    }
+}

@@ -1,0 +1,112 @@
+//! The rooms of core: each imports only what the table in ARCHITECTURE.md lets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The words in backticks.
+fn quoted(cell: &str) -> impl Iterator<Item = String> + '_ {
+    let words = cell.split('`').skip(1).step_by(2);
+    words.map(|word| word.trim_end_matches('/').to_owned())
+}
+
+/// Each room with what it may import; `None` is every room.
+fn table() -> BTreeMap<String, Option<BTreeSet<String>>> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = text.split("### The rooms of core").nth(1).unwrap();
+    let table = table.split("### The other crates").next().unwrap();
+    let mut rooms = BTreeMap::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let may = (cells[3].trim() != "every room").then(|| quoted(cells[3]).collect());
+        for room in quoted(cells[1]) {
+            assert!(rooms.insert(room, may.clone()).is_none(), "twice: {row}");
+        }
+    }
+    rooms
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// What a source takes from other rooms by `crate::room`, without its unit tests and what its documentation links to.
+fn imports(source: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(source).unwrap();
+    let text = text.split("#[cfg(test)]\nmod").next().unwrap();
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let mut rooms = BTreeSet::new();
+    for line in code {
+        let line = line.replace("$crate::", "");
+        for path in line.split("crate::").skip(1) {
+            let end = path.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            rooms.insert(path[..end.unwrap_or(path.len())].to_owned());
+        }
+    }
+    rooms
+}
+
+#[test]
+fn a_room_of_core_imports_only_what_the_map_says() {
+    let rooms = table();
+    let core = root().join("core/src");
+    let (mut found, mut wrong, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    sources(&core, &mut found);
+    for source in &found {
+        let place = source.strip_prefix(&core).unwrap();
+        let first = place.iter().next().unwrap().to_str().unwrap();
+        let room = first.trim_end_matches(".rs").to_owned();
+        let Some(may) = rooms.get(&room) else {
+            wrong.push(format!("{} is in no room of the map", place.display()));
+            continue;
+        };
+        if let Some(may) = may {
+            let others = imports(source).into_iter().filter(|import| {
+                // A macro is in no room.
+                *import != room && rooms.contains_key(import) && !may.contains(import)
+            });
+            wrong.extend(others.map(|import| format!("{} imports `{import}`", place.display())));
+        }
+        seen.insert(room);
+    }
+    let empty: Vec<_> = rooms.keys().filter(|room| !seen.contains(*room)).collect();
+    assert!(empty.is_empty(), "on the map and not there: {empty:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(found.len() > 60, "{}", found.len());
+}
+
+#[test]
+fn the_rooms_of_the_map_only_look_down() {
+    // A room that imported one that imports it would be a circle.
+    let rooms = table();
+    let reaches = |from: &str| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from.to_owned()];
+        while let Some(room) = open.pop() {
+            let imports = rooms[&room].iter().flatten();
+            open.extend(
+                imports
+                    .filter(|room| reached.insert((*room).clone()))
+                    .cloned(),
+            );
+        }
+        reached
+    };
+    for (room, may) in &rooms {
+        if may.is_some() {
+            assert!(!reaches(room).contains(room), "`{room}` reaches itself");
+        }
+    }
+}
