@@ -7,8 +7,9 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// How long to wait; nothing for a date that has passed, and `None` for what is neither seconds nor a date.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    // `parse` would take a plus sign.
+    if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return value.parse().ok().map(Duration::from_secs);
     }
     let at = DateTimeParser::new().parse_timestamp(value).ok()?;
     Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
@@ -29,6 +30,8 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
             ("soon", None),
             ("-1", None),
+            ("+1", None),
+            ("18446744073709551616", None),
             ("1.5", None),
             ("", None),
         ] {
