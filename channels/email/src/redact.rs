@@ -10,9 +10,12 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
 
 /// The same at its whole length.
 pub(crate) fn mask(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "[secret]");
+    let shown = |text: &str| text.replace(|c: char| c.is_control() && !c.is_whitespace(), "");
+    // Control characters first: one within a secret or an address would hide it.
+    let mut text = shown(text);
+    let secrets = secrets.iter().map(|secret| shown(secret));
+    for secret in secrets.filter(|secret| !secret.is_empty()) {
+        text = text.replace(&secret, "[secret]");
     }
     let words = text.split_whitespace().map(|word| {
         if word.contains('@') {
@@ -26,7 +29,7 @@ pub(crate) fn mask(text: &str, secrets: &[&str]) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.extend(word.chars().filter(|character| !character.is_control()));
+        line.push_str(word);
     }
     line
 }
@@ -45,5 +48,11 @@ mod tests {
             "5.1.1 [address] Recipient rejected, key [secret]."
         );
         assert_eq!(redact(&"x".repeat(1_000), &[]).len(), 300);
+    }
+
+    #[test]
+    fn a_control_character_hides_no_secret() {
+        assert_eq!(redact("key re_\u{1b}123\0", &["re_123"]), "key [secret]");
+        assert_eq!(redact("key re_123", &["re_\u{1b}123"]), "key [secret]");
     }
 }
