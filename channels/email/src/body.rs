@@ -4,8 +4,24 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use html5gum::{HtmlString, Token, Tokenizer};
+
 /// The width of the text part, in columns (RFC 5322 recommends at most 78).
 const WIDTH: usize = 78;
+
+/// The bytes of the HTML, times the square of how deep its elements may nest, for text to be derived: 70 levels in 100 kB, 22 in a
+/// megabyte. It takes about a second.
+const MAX_WORK: usize = 500_000_000;
+
+/// The attributes that one tag may have, for text to be derived.
+const MAX_ATTRIBUTES: usize = 250;
+
+/// Elements that have no content, or end where the next of their kind begins: none of them nests without another one between.
+const NOT_NESTING: &[&str] = &[
+    "area", "base", "body", "br", "caption", "col", "colgroup", "dd", "dt", "embed", "head", "hr",
+    "html", "img", "input", "li", "link", "meta", "optgroup", "option", "p", "param", "source",
+    "tbody", "td", "tfoot", "th", "thead", "tr", "track", "wbr",
+];
 
 /// The HTML as a complete document: unchanged if it is one, else wrapped into the least that mail programs need.
 pub(crate) fn document(title: &str, html: &str) -> String {
@@ -42,8 +58,15 @@ fn escape(text: &str) -> String {
 
 /// The HTML as text, links as footnotes. `None` if nothing is left of it or it cannot be read.
 ///
-/// A panic of the parser is caught: it would come again with every attempt, and take the batch's other mails along.
+/// Control characters other than line breaks and tabs are left out: HTML can write them (`&#27;`), a browser shows nothing for them,
+/// and a terminal follows them.
+///
+/// A panic of the parser is caught: it would come again with every attempt, and take the batch's other mails along. What takes
+/// minutes is not begun.
 pub(crate) fn text(html: &str) -> Option<String> {
+    if takes_too_long(html) {
+        return None;
+    }
     let text = catch_unwind(AssertUnwindSafe(|| {
         // Tables are there for the layout, mostly, and a link must stay in one piece to be followed.
         html2text::config::plain_no_decorate()
@@ -54,10 +77,45 @@ pub(crate) fn text(html: &str) -> Option<String> {
             .allow_width_overflow()
             .string_from_read(html.as_bytes(), WIDTH)
     }));
-    match text {
-        Ok(Ok(text)) if !text.trim().is_empty() => Some(text),
-        _ => None,
+    let Ok(Ok(mut text)) = text else {
+        return None;
+    };
+    text.retain(|character| matches!(character, '\n' | '\t') || !character.is_control());
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// Whether elements nest deeper than [`MAX_WORK`] allows, or a tag has more than [`MAX_ATTRIBUTES`].
+///
+/// The parser looks through the open elements at each tag and through the attributes at each attribute, and each element copies and
+/// indents the lines of those within. A template's loop that opens a list and does not close it gets as deep as the payload is long.
+fn takes_too_long(html: &str) -> bool {
+    let max_depth = (MAX_WORK / html.len().max(1)).isqrt();
+    let mut open: Vec<HtmlString> = Vec::new();
+    for token in Tokenizer::new(html).flatten() {
+        match token {
+            Token::StartTag(tag) if tag.attributes.len() > MAX_ATTRIBUTES => return true,
+            Token::StartTag(tag) => {
+                let is_drawing = || {
+                    open.iter()
+                        .any(|name| matches!(name.as_slice(), b"svg" | b"math"))
+                };
+                let nests = NOT_NESTING.iter().all(|name| *tag.name != *name.as_bytes());
+                if nests && !(tag.self_closing && is_drawing()) {
+                    open.push(tag.name);
+                }
+            }
+            Token::EndTag(tag) => {
+                if let Some(at) = open.iter().rposition(|name| *name == tag.name) {
+                    open.truncate(at);
+                }
+            }
+            _ => {}
+        }
+        if open.len() > max_depth {
+            return true;
+        }
     }
+    false
 }
 
 #[cfg(test)]
@@ -100,13 +158,50 @@ mod tests {
     }
 
     #[test]
+    fn html_that_is_long_but_not_deep_has_text() {
+        let nested = |depth| format!("{}x", "<div>".repeat(depth));
+        assert!(text(&nested(100)).is_some() && text(&nested(1_000)).is_none());
+        for flat in [
+            "<p>x<br><img src=x>",
+            "<ul><li>x<li>y</ul>",
+            "<table><tr><td>x<td>y</table>",
+            "<div>x</div>",
+            "<svg><path /><path /></svg>x",
+        ] {
+            assert!(text(&flat.repeat(300)).is_some(), "{flat}");
+        }
+        let drawing = format!("<svg>{}</svg>x", "<path />".repeat(300));
+        assert!(text(&drawing).is_some());
+    }
+
+    #[test]
+    fn text_holds_nothing_that_a_terminal_follows() {
+        let html = "<p title='\u{1b}'>a\u{1b}[31mb&#27;]0;c&#7;d&#13;e\u{85}f</p><pre>g\th</pre>";
+        let text = text(html).unwrap();
+        assert!(text.starts_with("a[31mb]0;cd"), "{text:?}");
+        let is_followed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        assert!(!text.contains(is_followed), "{text:?}");
+        assert_eq!(super::text("<p>&#27;</p>"), None);
+    }
+
+    #[test]
     fn odd_html_yields_text_or_nothing_and_never_a_panic() {
         for html in [
             String::new(),
             "<img src=x>".to_owned(),
             "<table><tr><td>".repeat(200),
             "<div>".repeat(1_000),
+            "<div>".repeat(200_000),
             "<ul><li>".repeat(500),
+            "<ul><li>".repeat(100_000),
+            "<blockquote>x".repeat(70_000),
+            format!("{}{}", "<ul><li>".repeat(250), "<p>x</p>".repeat(120_000)),
+            format!("{}{}", "<blockquote>".repeat(50), "x<br>".repeat(190_000)),
+            format!(
+                "<a {}>x</a>",
+                (0..100_000).map(|n| format!("a{n} ")).collect::<String>()
+            ),
+            "<table><tr><td colspan=18446744073709551615>x<td>y</table>".to_owned(),
             "<pre>\u{0}\u{fffd}</pre>".to_owned(),
             format!("<p>{}</p>", "w".repeat(5_000)),
         ] {
