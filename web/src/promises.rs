@@ -7,13 +7,21 @@
     reason = "not public API: the fuzzer is another crate, and a panic is what it looks for"
 )]
 
+use axum::body::Body;
+use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
+use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
 use campanile_inbox::{Cursor, Filter, Moment};
+use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::api::counts::CountsQuery;
+use crate::api::inbox::InboxQuery;
 use crate::api::marks::{Marks, Shown};
-use crate::body;
+use crate::body::{self, Form, Search};
 use crate::cursor::{Direction, Seal, View};
+use crate::settings_page::{SwitchForm, Turned};
 
 /// A cursor opens only if it was sealed here, for this view.
 pub fn cursor(text: &str) {
@@ -74,6 +82,33 @@ pub fn body(bytes: &[u8]) {
     }
 }
 
+/// A form and a query are read or refused as the client's mistake.
+pub fn form(bytes: &[u8]) {
+    let request = Request::post("/")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(bytes.to_vec()))
+        .expect("it is a request");
+    let form = Form::<SwitchForm>::from_request(request, &()).now_or_never();
+    if let Err(problem) = form.expect("the body is there") {
+        assert!(problem.kind().status.is_client_error());
+    }
+    let Ok(uri) = Uri::try_from([b"/?", bytes].concat()) else {
+        return;
+    };
+    search::<InboxQuery>(&uri);
+    search::<CountsQuery>(&uri);
+    search::<Turned>(&uri);
+}
+
+fn search<T: DeserializeOwned>(uri: &Uri) {
+    let request = Request::get(uri.clone()).body(()).expect("it is a request");
+    let (mut parts, ()) = request.into_parts();
+    let query = Search::<T>::from_request_parts(&mut parts, &()).now_or_never();
+    if let Err(problem) = query.expect("it waits for nothing") {
+        assert!(problem.kind().status.is_client_error());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -110,6 +145,37 @@ mod tests {
         prop_oneof![made, any::<Vec<u8>>()]
     }
 
+    /// Pieces of which forms and queries are made.
+    fn forms() -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: &[&[u8]] = &[
+            b"category",
+            b"channel",
+            b"enabled",
+            b"version",
+            b"limit",
+            b"cursor",
+            b"status",
+            b"org",
+            b"=",
+            b"&",
+            b"+",
+            b"%",
+            b"%00",
+            b"%ff",
+            b"%C3%A9",
+            b"true",
+            b"false",
+            b"unread",
+            b"7",
+            b";",
+            b"[]",
+            b"\xff",
+        ];
+        let pieces = proptest::sample::select(PIECES);
+        let made = proptest::collection::vec(pieces, 0..16).prop_map(|pieces| pieces.concat());
+        prop_oneof![made, any::<Vec<u8>>()]
+    }
+
     proptest! {
         #[test]
         fn a_cursor_opens_only_if_it_was_sealed_here(text in "[AQgc10-9a-f:,]{0,60}|\\PC{0,60}") {
@@ -119,6 +185,11 @@ mod tests {
         #[test]
         fn a_body_is_read_or_refused_as_the_clients_mistake(bytes in bodies()) {
             super::body(&bytes);
+        }
+
+        #[test]
+        fn a_form_is_read_or_refused_as_the_clients_mistake(bytes in forms()) {
+            super::form(&bytes);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod notification;
 pub(crate) mod counts;
-mod inbox;
+pub(crate) mod inbox;
 pub(crate) mod marks;
 mod events;
 pub(crate) mod preferences;
