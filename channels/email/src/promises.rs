@@ -53,36 +53,47 @@ pub fn mailbox(text: &str) {
 
 /// Text that is derived from HTML has no control character that a reader's terminal or mail program would follow.
 pub fn html(html: &str) {
-    let _ = body::text(html);
+    if let Some(text) = body::text(html) {
+        let is_followed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        assert!(!text.contains(is_followed), "{text:?}");
+        assert!(!text.trim().is_empty(), "{text:?}");
+    }
     let document = body::document("<x>", html);
     // A document is whole already.
     assert_eq!(body::document("y", &document), document);
 }
 
-/// However long a server asks to wait, it is a number of seconds that can be reckoned with.
+/// However long a server asks to wait, it is a number of seconds as it is written, or a date before the year 10,000.
 #[cfg(feature = "resend")]
 pub fn retry_after(value: &str) {
-    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
-    if let Some(wait) = crate::resend::retry_after::retry_after(value, now) {
-        let digits = value.trim();
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            assert_eq!(Ok(wait.as_secs()), digits.parse());
-        }
+    use std::time::{Duration, SystemTime};
+    const TEN_THOUSAND_YEARS: Duration = Duration::from_secs(10_000 * 366 * 24 * 60 * 60);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+    let wait = crate::resend::retry_after::retry_after(value, now);
+    let digits = value.trim();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
+        assert_eq!(wait.map(|wait| wait.as_secs()), digits.parse().ok());
+    } else if let Some(wait) = wait {
+        assert!(wait < TEN_THOUSAND_YEARS, "{value:?}: {wait:?}");
+        let names_a_month = digits.contains(|letter: char| letter.is_ascii_alphabetic());
+        assert!(names_a_month, "{value:?} is not a date");
     }
 }
 
 /// Whatever an SMTP server says when it refuses: only five codes speak of the address, only a bare 550 to the recipient is a
-/// suspicion, and what is stored of the words is short and holds no address.
+/// suspicion, and what is stored of the words is short and holds no address and no secret.
 #[cfg(feature = "smtp")]
 pub fn smtp_refusal(code: u16, words: &str) {
     use crate::mailer::Answer;
     const OF_THE_ADDRESS: [&str; 5] = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"];
-    for (step, answer) in crate::smtp::judge_refusal(code, words) {
+    const SECRET: &str = "pa55";
+    for (step, answer) in crate::smtp::judge_refusal(code, words, SECRET) {
         match &answer {
             Answer::Bounced(_) => {
                 assert!(code >= 500, "{step}: {code} {words:?}");
                 assert!(matches!(step, "recipient" | "message"), "{step}: {words:?}");
-                let words = crate::redact::mask(words, &[]);
+                let words = crate::redact::mask(words, &[SECRET]);
                 let found = OF_THE_ADDRESS.iter().any(|known| words.contains(known));
                 assert!(found, "{step}: {words:?}");
             }
@@ -96,6 +107,7 @@ pub fn smtp_refusal(code: u16, words: &str) {
             !error.contains('@') && !error.contains(char::is_control),
             "{error:?}"
         );
+        assert!(!error.contains(SECRET), "{error:?}");
     }
 }
 
@@ -179,6 +191,8 @@ mod tests {
             "<br>",
             "&nbsp;",
             "&#0;",
+            "&#27;",
+            "\u{1b}[2J",
             "\0",
             "word ",
             "\u{feff}",
@@ -228,6 +242,8 @@ mod tests {
             ":",
             "é",
             "İ",
+            "pa55",
+            "pa\u{1b}55",
         ];
         let pieces = proptest::sample::select(PIECES);
         let made = proptest::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.join(" "));

@@ -217,8 +217,8 @@ impl fmt::Debug for Smtp {
 
 /// What a refusal at each step means, for the promises about what comes from outside.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn judge_refusal(code: u16, words: &str) -> [(&'static str, Answer); 7] {
-    let refusal = session::refusal(code, words, "");
+pub(crate) fn judge_refusal(code: u16, words: &str, secret: &str) -> [(&'static str, Answer); 7] {
+    let refusal = session::refusal(code, words, secret);
     [
         ("queue", Step::Queue),
         ("connect", Step::Connect),
