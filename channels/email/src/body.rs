@@ -199,7 +199,10 @@ mod tests {
             format!("{}{}", "<blockquote>".repeat(50), "x<br>".repeat(190_000)),
             format!(
                 "<a {}>x</a>",
-                (0..100_000).map(|n| format!("a{n} ")).collect::<String>()
+                (0..100_000)
+                    .map(|n| n.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" a")
             ),
             "<table><tr><td colspan=18446744073709551615>x<td>y</table>".to_owned(),
             "<pre>\u{0}\u{fffd}</pre>".to_owned(),

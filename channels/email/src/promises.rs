@@ -67,7 +67,7 @@ pub fn html(html: &str) {
 #[cfg(feature = "resend")]
 pub fn retry_after(value: &str) {
     use std::time::{Duration, SystemTime};
-    const TEN_THOUSAND_YEARS: Duration = Duration::from_secs(10_000 * 366 * 24 * 60 * 60);
+    const TEN_THOUSAND_YEARS: Duration = Duration::from_hours(10_000 * 366 * 24);
     let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
     let wait = crate::resend::retry_after::retry_after(value, now);
     let digits = value.trim();
