@@ -143,7 +143,10 @@ impl Action {
             Self::Deliveries(action) => deliveries::perform(action, &dispatcher?).await?,
             Self::Dead(action) => dead::perform(action, &dispatcher?).await?,
             Self::Channels(action) => channels::perform(action, &dispatcher?).await?,
-            Self::Suppressions(action) => suppressions::perform(action, database).await?,
+            Self::Suppressions(action) => {
+                let key = suppressions::erasure_key(dispatcher.as_ref());
+                suppressions::perform(action, database, key.as_ref()).await?
+            }
             Self::Prune(arguments) => prune::prune(&arguments, &dispatcher?).await?,
             Self::Forget(arguments) => forget::forget(&arguments, &dispatcher?).await?,
         };

@@ -1,5 +1,7 @@
 //! **Forgets** a user, and says what stays.
 
+use std::fmt::Write as _;
+
 use campanile::{Dispatcher, Forgotten};
 
 use crate::error::CommandError;
@@ -34,11 +36,20 @@ fn told(user: &str, forgotten: &Forgotten) -> String {
         counted(forgotten.dispatches, "dispatch", "dispatches"),
         counted(forgotten.rows, "other row", "other rows"),
     );
-    if forgotten.shared_dispatches == 0 {
-        return erased;
+    let mut told = erased;
+    if forgotten.shared_dispatches > 0 {
+        let shared = counted(forgotten.shared_dispatches, "dispatch", "dispatches");
+        let _ = write!(
+            told,
+            "\nnot erased: the content of {shared} to others too; it goes when the others are forgotten, or with `prune`"
+        );
     }
-    let shared = counted(forgotten.shared_dispatches, "dispatch", "dispatches");
-    format!(
-        "{erased}\nnot erased: the content of {shared} to others too; it goes when the others are forgotten, or with `prune`"
-    )
+    if forgotten.kept_hashes > 0 {
+        let hashes = counted(forgotten.kept_hashes, "address", "addresses");
+        let _ = write!(
+            told,
+            "\nkept: a keyed hash of {hashes} that must not be mailed any more"
+        );
+    }
+    told
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use campanile::database::each_connection;
-use campanile::{Database, StoreError};
+use campanile::{Database, Dispatcher, ErasureKey, RegistryError, StoreError};
 use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub(crate) enum Action {
         #[arg(long, conflicts_with_all = ["kind", "after"])]
         suspects: bool,
         /// Those after this one, for the next page
-        #[arg(long, value_name = "ADDRESS", value_parser = input::address)]
+        #[arg(long, value_name = "ADDRESS", value_parser = place)]
         after: Option<String>,
         /// How many at the most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -52,7 +52,7 @@ pub(crate) enum Action {
         #[arg(long = "for", value_name = "TIME", value_parser = input::length_of_time)]
         lasting: Option<Duration>,
     },
-    /// Removes an address, and a suspicion against it
+    /// Removes an address, also one that was erased, and a suspicion against it
     Remove {
         /// The address
         #[arg(value_parser = input::address)]
@@ -65,10 +65,28 @@ pub(crate) enum Action {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     address: String,
+    /// Its user was forgotten: a hash stands in its place.
+    erased: bool,
     kind: String,
     reason: String,
     since: Timestamp,
     expires_at: Option<Timestamp>,
+}
+
+/// A place in the list: an address, or what stands for one that was erased.
+fn place(text: &str) -> Result<String, String> {
+    if ErasureKey::is_erased(text) {
+        return Ok(text.to_owned());
+    }
+    input::address(text)
+}
+
+/// The dispatcher's, or where none can be built that of the environment. A key that is wrong is the dispatcher's problem.
+pub(crate) fn erasure_key(dispatcher: Result<&Dispatcher, &RegistryError>) -> Option<ErasureKey> {
+    match dispatcher {
+        Ok(dispatcher) => dispatcher.erasure_key().cloned(),
+        Err(_) => ErasureKey::from_environment().ok().flatten(),
+    }
 }
 
 /// An older binary wrote no kind.
@@ -94,7 +112,11 @@ const ADD: &str = "\
     where listed.expires_at is not null \
     and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
 
-pub(crate) async fn perform(action: Action, database: &Database) -> Result<Answer, CommandError> {
+pub(crate) async fn perform(
+    action: Action,
+    database: &Database,
+    key: Option<&ErasureKey>,
+) -> Result<Answer, CommandError> {
     match action {
         Action::List {
             suspects: true,
@@ -122,7 +144,7 @@ pub(crate) async fn perform(action: Action, database: &Database) -> Result<Answe
             kind,
             lasting,
         } => add(database, &address, &reason, &kind, lasting).await,
-        Action::Remove { address } => remove(database, &address).await,
+        Action::Remove { address } => remove(database, key, &address).await,
     }
 }
 
@@ -150,8 +172,10 @@ async fn list(
         let rows = query.fetch_all(&mut *connection).await?;
         let rows = rows.iter().map(|row| {
             let expires_at: Option<i64> = row.try_get("expires_at")?;
+            let address: String = row.try_get("address")?;
             Ok(Entry {
-                address: row.try_get("address")?,
+                erased: ErasureKey::is_erased(&address),
+                address,
                 kind: row.try_get("kind")?,
                 reason: row.try_get("reason")?,
                 since: time(row.try_get("since")?),
@@ -170,7 +194,11 @@ fn table(entries: &[Entry], limit: u32, none: &str) -> String {
     let mut table = Table::new(["ADDRESS", "KIND", "SINCE", "UNTIL", "REASON"]);
     for entry in entries {
         table.row([
-            plain(&entry.address),
+            if entry.erased {
+                "(erased)".to_owned()
+            } else {
+                plain(&entry.address)
+            },
             plain(&entry.kind),
             format!("{:.0}", entry.since),
             or_dash(entry.expires_at.map(|at| format!("{at:.0}"))),
@@ -209,14 +237,21 @@ async fn add(
     Ok(Answer::new(text, &json))
 }
 
-async fn remove(database: &Database, address: &str) -> Result<Answer, CommandError> {
+async fn remove(
+    database: &Database,
+    key: Option<&ErasureKey>,
+    address: &str,
+) -> Result<Answer, CommandError> {
+    let erased = key.map(|key| key.erased(address));
+    let forms: Vec<_> = std::iter::once(address.to_owned()).chain(erased).collect();
+    let forms = json!(forms).to_string();
     let mut removed = 0;
     for table in ["email_suppressions", "email_suspects"] {
         let statement = database.sql(&format!(
-            "delete from {{campanile}}{table} where address = $1"
+            "delete from {{campanile}}{table} where address in (select {{texts($1)}})"
         ));
         let rows: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-            let query = sqlx::query(statement).bind(address);
+            let query = sqlx::query(statement).bind(&forms);
             Ok(query.execute(&mut *connection).await?.rows_affected())
         });
         removed += rows?;

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::channel::address::AddressBook;
+use crate::channel::erasure::ErasureKey;
 use crate::channel::policy::Policy;
 use crate::channel::setup::{Settings, Setup};
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
@@ -40,6 +41,7 @@ pub struct Builder {
     required: Vec<&'static ChannelDeclaration>,
     settings: Settings,
     address_book: Option<Arc<dyn AddressBook>>,
+    erasure_key: Option<ErasureKey>,
     tunings: Vec<(&'static ChannelDeclaration, Tuning)>,
     wake_up: WakeUp,
     limits: Limits,
@@ -64,6 +66,7 @@ impl Builder {
             required: Vec::new(),
             settings: Settings::default(),
             address_book: None,
+            erasure_key: None,
             tunings: Vec::new(),
             wake_up: WakeUp::default(),
             limits: Limits {
@@ -108,6 +111,14 @@ impl Builder {
     /// The host's own lookup of addresses, instead of the table `notification_addresses`.
     pub fn address_book(mut self, address_book: impl AddressBook) -> Self {
         self.address_book = Some(Arc::new(address_book));
+        self
+    }
+
+    /// Keeps a keyed hash of a forgotten user's suppressed address, so that whoever complained is not mailed again if the address
+    /// comes back. Without a key nothing is kept. Default: the environment variable `CAMPANILE_ERASURE_KEY`, if it is set. Give
+    /// the same key to every binary that forgets users or sends.
+    pub fn erasure_key(mut self, key: ErasureKey) -> Self {
+        self.erasure_key = Some(key);
         self
     }
 
@@ -205,10 +216,12 @@ impl Builder {
         let address_book = self
             .address_book
             .unwrap_or_else(|| Arc::new(AddressTable::new(database.clone())));
+        let erasure_key = erasure_key(self.erasure_key, &mut problems);
         let setup = Setup {
             settings: &self.settings,
             database: &database,
             address_book: &address_book,
+            erasure_key: erasure_key.as_ref(),
         };
         let (locals, mut channels) = build_channels(&linked, setup, &mut problems);
         problems.extend(tune(&mut channels, &self.tunings));
@@ -221,6 +234,7 @@ impl Builder {
             channels,
             database,
             address_book,
+            erasure_key,
             limits: self.limits,
             wake_up: self.wake_up,
         }))
@@ -234,6 +248,7 @@ struct Parts {
     channels: Remotes,
     database: Database,
     address_book: Arc<dyn AddressBook>,
+    erasure_key: Option<ErasureKey>,
     limits: Limits,
     wake_up: WakeUp,
 }
@@ -245,16 +260,11 @@ fn assemble(parts: Parts) -> Dispatcher {
         channels,
         database,
         address_book,
+        erasure_key,
         limits,
         wake_up,
     } = parts;
-    let erasing = channels.values().flat_map(|its| its.channel.forget());
-    let forget_statements = locals
-        .iter()
-        .flat_map(|local| local.statement.forget)
-        .chain(erasing)
-        .copied()
-        .collect();
+    let forget_statements = forgetting(&locals, &channels).into();
     let (registry, channels) = (Arc::new(registry), Arc::new(channels));
     let worker = Uuid::now_v7();
     let planner = Planner {
@@ -295,12 +305,31 @@ fn assemble(parts: Parts) -> Dispatcher {
         operations: Operations {
             deliverer,
             forget_statements,
+            erasure_key,
         },
     }
 }
 
 /// How many look-ups of one channel's addresses are under way at once in one process.
 const MAX_LOOK_UPS: usize = 8;
+
+/// The key that was given, or that of the environment.
+fn erasure_key(given: Option<ErasureKey>, problems: &mut Vec<String>) -> Option<ErasureKey> {
+    if given.is_some() {
+        return given;
+    }
+    ErasureKey::from_environment().unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    })
+}
+
+/// What erases a user from the channels' own tables.
+fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static str> {
+    let locals = locals.iter().flat_map(|local| local.statement.forget);
+    let remotes = channels.values().flat_map(|its| its.channel.forget());
+    locals.chain(remotes).copied().collect()
+}
 
 /// The statements of one kind of all local channels.
 fn of_each(

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::builder::Builder;
+use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::database::error::StoreError;
 use crate::database::transaction::InTransaction;
@@ -211,6 +212,13 @@ impl Dispatcher {
     #[must_use]
     pub fn addresses(&self) -> AddressTable {
         AddressTable::new(self.database().clone())
+    }
+
+    /// The key under which hashes of erased addresses are kept, if there is one; see
+    /// [`Builder::erasure_key`](crate::Builder::erasure_key).
+    #[must_use]
+    pub const fn erasure_key(&self) -> Option<&ErasureKey> {
+        self.operations.erasure_key.as_ref()
     }
 
     /// Every event and channel of this binary.

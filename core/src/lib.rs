@@ -37,6 +37,7 @@ pub use sqlx;
 pub use uuid;
 
 pub use crate::builder::Builder;
+pub use crate::channel::erasure::ErasureKey;
 pub use crate::channel::{delivery, policy, setup};
 pub use crate::commits::Commits;
 pub use crate::database::Database;

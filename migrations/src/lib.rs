@@ -13,7 +13,7 @@ mod erase;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-pub use crate::erase::ERASE;
+pub use crate::erase::{ADDRESSES, ERASE, KEEP};
 pub use crate::state::{MigrationError, is_missing_table, may_run_beside, needs};
 
 /// A migration: its version, its name, and the same step for each database.
@@ -65,6 +65,7 @@ const STEPS: &[Step] = &[
     step!(14, "variants", "0014_variants.sql"),
     step!(15, "dispatch_ids", "0015_dispatch_ids.sql"),
     step!(16, "secrets", "0016_secrets.sql"),
+    step!(17, "suppression_users", "0017_suppression_users.sql"),
 ];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.

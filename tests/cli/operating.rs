@@ -9,7 +9,7 @@ use campanile_tests::{App, TestDatabase, both_databases};
 use serde_json::json;
 
 use crate::doctor::unmigrated;
-use crate::{ids, run, run_on};
+use crate::{command, ended, ids, run, run_on};
 
 fn alone(subject: &str) -> campanile::Notice {
     PigeonAlone {
@@ -193,6 +193,30 @@ both_databases! {
         assert!(migrated.text().starts_with("applied "), "{migrated:?}");
     }
 
+    async fn an_erased_address_is_listed_as_such_and_removed_by_name(app: App) {
+        let list = Suppressions::new(app.database.database.clone());
+        list.add_as(SuppressionKind::Complaint, "u_ada@example.com", "spam, says Ada").await.unwrap();
+        let keyed = async |line: &str| {
+            let mut command = command(&app.database.url);
+            ended(command.args(line.split(' ')).env("CAMPANILE_ERASURE_KEY", "0123456789abcdef0123456789abcdef")).await
+        };
+        let forgotten = keyed("forget u_ada --yes").await;
+        assert!(forgotten.text().ends_with("kept: a keyed hash of 1 address that must not be mailed any more\n"), "{forgotten:?}");
+        let listed = keyed("suppressions list").await;
+        assert!(listed.text().contains("(erased)") && !listed.out.contains("ada"), "{listed:?}");
+        let json = keyed("suppressions list --json").await.json();
+        assert_eq!((&json[0]["erased"], &json[0]["reason"]), (&json!(true), &json!("erased")));
+        let after = format!("suppressions list --after {}", json[0]["address"].as_str().unwrap());
+        assert_eq!(keyed(&after).await.text(), "no address is suppressed\n");
+        // Nobody knows it by name without the key.
+        let unknown = run(&app.database, "suppressions remove u_ada@example.com").await;
+        assert_eq!(unknown.text(), "u_ada@example.com was not suppressed\n");
+        let removed = keyed("suppressions remove U_Ada@example.com").await;
+        assert_eq!(removed.text(), "u_ada@example.com is mailed again\n");
+        let refused = ended(command(&app.database.url).args(["deliveries", "list"]).env("CAMPANILE_ERASURE_KEY", "short")).await;
+        assert!(refused.refusal(1).contains("openssl rand"), "{refused:?}");
+    }
+
     async fn a_user_is_forgotten_if_one_says_yes(app: App) {
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
         let written = app.database.written().await;
@@ -205,7 +229,7 @@ both_databases! {
              not erased: the content of 1 dispatch to others too; it goes when the others are forgotten, or with `prune`\n"
         );
         let bob = run(&app.database, "forget u_bob --yes --json").await;
-        assert_eq!(bob.json(), json!({ "deliveries": 1, "dispatches": 1, "sharedDispatches": 0, "rows": 4 }));
+        assert_eq!(bob.json(), json!({ "deliveries": 1, "dispatches": 1, "sharedDispatches": 0, "rows": 4, "keptHashes": 0 }));
         assert_eq!(app.database.written().await, 0);
         let empty = run_on(&app.database.url, &["forget", "", "--yes"]).await;
         assert!(empty.refusal(1).contains("empty"), "{empty:?}");

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use campanile::delivery::DeliveryError;
 use campanile::preferences::Choice;
 use campanile::prune::Retention;
-use campanile::{ForgetError, NotifiableEvent as _, Registry};
+use campanile::{Dispatcher, ErasureKey, ForgetError, NotifiableEvent as _, Registry};
+use campanile_email::{
+    Answer, Capabilities, EmailSettings, Mail, Mailer, SuppressionFilter, SuppressionKind,
+    Suppressions,
+};
 use campanile_tests::app::{BrokenBook, HostBook};
 use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, both_databases};
@@ -12,6 +17,22 @@ use campanile_tests::{App, both_databases};
 /// What is left of dispatches: rows with content that nobody's delivery needs.
 const ORPHANS: &str = "select count(*) from {campanile}notification_dispatches as dispatch where not exists \
     (select 1 from {campanile}notification_deliveries as delivery where delivery.dispatch_id = dispatch.id)";
+
+/// Every address bounces; or is refused without a reason.
+struct Refusing(fn(DeliveryError) -> Answer);
+
+#[campanile::async_trait]
+impl Mailer for Refusing {
+    async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
+        let refusals = mails.iter();
+        let refuse = |_| (self.0)(DeliveryError::new("550 no such user"));
+        refusals.map(refuse).collect()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+}
 
 both_databases! {
     async fn a_forgotten_user_has_no_row_in_any_table(app: App) {
@@ -122,6 +143,67 @@ both_databases! {
             assert_eq!(app.database.count("email_suppressions").await, 1, "{written}");
             app.dispatcher.operations().forget_user(&user).await.unwrap();
             assert_eq!(app.database.count("email_suppressions").await, 0, "{written}");
+        }
+    }
+
+    async fn a_former_address_that_no_book_knows_any_more_is_erased_too(app: App) {
+        for (refuse, table) in [
+            (Answer::Bounced as fn(_) -> _, "email_suppressions"),
+            (Answer::Suspected, "email_suspects"),
+        ] {
+            let mailer = Refusing(refuse);
+            let settings = EmailSettings::new("Tower <bells@example.com>", mailer);
+            let refused = app.builder().with(settings).build().unwrap();
+            app.address("u_gus", "email", "former@example.com").await;
+            let _ = refused.dispatch(app.role_changed(Role::Admin).about(table).to(["u_gus"])).await.unwrap();
+            assert_eq!(app.database.count(table).await, 1);
+            app.dispatcher.addresses().set("u_gus", "email", "present@example.com").await.unwrap();
+            app.dispatcher.forget_user("u_gus").await.unwrap();
+            assert_eq!(app.database.count(table).await, 0, "{table}");
+        }
+    }
+
+    async fn with_a_key_whoever_complained_is_not_mailed_again_after_the_erasure(app: App) {
+        let key = ErasureKey::new("0123456789abcdef0123456789abcdef").unwrap();
+        let keyed = app.builder().erasure_key(key.clone()).build().unwrap();
+        let list = Suppressions::new(app.database.database.clone()).with_erasure_key(Some(key));
+        let told = async |dispatcher: &Dispatcher, subject: &str| {
+            app.address("u_gus", "email", "Gus <Gus@Example.com>").await;
+            dispatcher.dispatch(app.role_changed(Role::Admin).about(subject).to(["u_gus"])).await.unwrap()
+        };
+        let _ = told(&keyed, "a").await;
+        list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam, says Gus").await.unwrap();
+        let forgotten = keyed.forget_user("u_gus").await.unwrap();
+        assert_eq!(forgotten.kept_hashes, 1);
+        let text = "select count(*) from {campanile}email_suppressions where lower(address || reason) like '%gus%'";
+        assert_eq!(app.database.number(text).await, 0, "nobody can read it");
+        let listed = list.list(SuppressionFilter::default()).await.unwrap();
+        assert!(listed[0].is_erased() && listed[0].kind == SuppressionKind::Complaint);
+        let next = SuppressionFilter { after: Some(&listed[0].address), ..SuppressionFilter::default() };
+        assert_eq!(list.list(next).await.unwrap().len(), 0);
+        assert!(list.contains("GUS@example.com").await.unwrap());
+        assert_eq!(told(&keyed, "b").await.suppressed_addresses, 1);
+        // Once more, now that a hash is there already.
+        list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam").await.unwrap();
+        keyed.forget_user("u_gus").await.unwrap();
+        assert_eq!(app.database.count("email_suppressions").await, 1);
+        assert!(list.remove("gus@example.com").await.unwrap());
+        assert_eq!(told(&keyed, "c").await.suppressed_addresses, 0);
+    }
+
+    async fn without_a_key_nothing_is_kept_and_of_a_bounce_never(app: App) {
+        let key = ErasureKey::new("0123456789abcdef0123456789abcdef").unwrap();
+        let keyed = app.builder().erasure_key(key).build().unwrap();
+        let list = Suppressions::new(app.database.database.clone());
+        for (dispatcher, kind, kept) in [
+            (&app.dispatcher, SuppressionKind::Complaint, 0),
+            (&keyed, SuppressionKind::Bounce, 0),
+            (&keyed, SuppressionKind::Manual, 1),
+        ] {
+            app.address("u_gus", "email", "gus@example.com").await;
+            list.add_as(kind, "gus@example.com", "x").await.unwrap();
+            let forgotten = dispatcher.forget_user("u_gus").await.unwrap();
+            assert_eq!((forgotten.kept_hashes, app.database.count("email_suppressions").await), (kept, i64::try_from(kept).unwrap()));
         }
     }
 

@@ -32,7 +32,8 @@ pub(crate) fn build(setup: &Setup<'_>) -> Result<Arc<dyn Channel>, SetupError> {
     Ok(Arc::new(Email {
         composer: Composer { from, reply_to },
         mailer: settings.mailer,
-        suppressions: Suppressions::new(setup.database().clone()),
+        suppressions: Suppressions::new(setup.database().clone())
+            .with_erasure_key(setup.erasure_key().cloned()),
         bounces: Bounces::default(),
         warned: Warned::default(),
     }))
@@ -78,7 +79,7 @@ impl Channel for Email {
                 }
             }
         }
-        verdicts.extend(self.send(mails, &known.suspects).await);
+        verdicts.extend(self.send(batch, mails, &known.suspects).await);
         in_order(verdicts, batch.len())
     }
 
@@ -130,6 +131,7 @@ impl Email {
 
     async fn send(
         &self,
+        batch: &[Delivery],
         composed: Vec<Composed>,
         suspects: &HashSet<String>,
     ) -> Vec<(usize, Verdict)> {
@@ -144,7 +146,9 @@ impl Email {
         {
             let answers = self.mailer.send(mails).await;
             if answers.len() == mails.len() {
-                let (judged, lessons) = self.judge(mails, answers, suspects);
+                let users = indexes.iter().map(|index| batch[*index].user_id.as_str());
+                let asked: Vec<_> = users.zip(mails).collect();
+                let (judged, lessons) = self.judge(&asked, answers, suspects);
                 self.learn(lessons).await;
                 verdicts.extend(indexes.iter().copied().zip(judged));
             } else {
@@ -159,16 +163,16 @@ impl Email {
         verdicts
     }
 
-    /// The verdicts, and what the list has to learn. What refuses everybody is our own fault, and blames nobody.
+    /// The verdicts on mails to these users, and what the list has to learn. What refuses everybody is our own fault, and blames nobody.
     fn judge(
         &self,
-        mails: &[Mail],
+        asked: &[(&str, &Mail)],
         answers: Vec<Answer>,
         suspects: &HashSet<String>,
     ) -> (Vec<Verdict>, Lessons) {
         let mut lessons = Lessons::default();
-        let mut verdicts = Vec::with_capacity(mails.len());
-        for (mail, answer) in mails.iter().zip(answers) {
+        let mut verdicts = Vec::with_capacity(asked.len());
+        for ((user, mail), answer) in asked.iter().zip(answers) {
             let address = mail.to.comparable();
             let (error, blamed) = match answer {
                 Answer::Judged(verdict) => {
@@ -186,7 +190,11 @@ impl Email {
             };
             match self.bounces.bounced(&address) {
                 None => {
-                    blamed.push((address, format!("bounced: {error}")));
+                    blamed.push(Blamed {
+                        user: (*user).to_owned(),
+                        address,
+                        reason: format!("bounced: {error}"),
+                    });
                     verdicts.push(Verdict::permanent(error));
                 }
                 Some(row) => {
@@ -218,17 +226,15 @@ impl Email {
 
     async fn write_down(&self, lessons: Lessons) -> Result<(), SuppressionError> {
         let list = &self.suppressions;
-        let is_to_blame = |address: &String| !lessons.not_to_blame.contains(address);
-        for (address, reason) in lessons.bounced.iter().filter(|entry| is_to_blame(&entry.0)) {
-            list.add_as(SuppressionKind::Bounce, address, reason)
+        let is_to_blame = |entry: &&Blamed| !lessons.not_to_blame.contains(&entry.address);
+        for entry in lessons.bounced.iter().filter(is_to_blame) {
+            let (address, reason) = (&entry.address, &entry.reason);
+            list.add_of(&entry.user, SuppressionKind::Bounce, address, reason)
                 .await?;
         }
-        for (address, reason) in lessons
-            .suspected
-            .iter()
-            .filter(|entry| is_to_blame(&entry.0))
-        {
-            list.suspect(address, reason).await?;
+        for entry in lessons.suspected.iter().filter(is_to_blame) {
+            list.suspect(&entry.user, &entry.address, &entry.reason)
+                .await?;
         }
         if !lessons.acquitted.is_empty() {
             list.acquit(&lessons.acquitted).await?;
@@ -241,11 +247,19 @@ impl Email {
     }
 }
 
-/// What the suppression list has to learn of a call: addresses in their comparable form, and why.
+/// An address in its comparable form, whose it is, and what it is blamed for.
+#[derive(Debug)]
+struct Blamed {
+    user: String,
+    address: String,
+    reason: String,
+}
+
+/// What the suppression list has to learn of a call.
 #[derive(Debug, Default)]
 struct Lessons {
-    bounced: Vec<(String, String)>,
-    suspected: Vec<(String, String)>,
+    bounced: Vec<Blamed>,
+    suspected: Vec<Blamed>,
     /// A mail arrived at these, which were suspected.
     acquitted: Vec<String>,
     /// These bounced only because everybody did.

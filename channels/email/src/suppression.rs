@@ -2,12 +2,13 @@
 //!
 //! It is asked last, right before the wire. It knows addresses only: no user, no preference.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use campanile::StoreError;
 use campanile::database::{Database, each_connection};
+use campanile::recipient::InvalidInput;
 use campanile::sqlx::{self, Row};
+use campanile::{ErasureKey, StoreError};
 
 use crate::mailbox::{InvalidMailbox, Mailbox};
 
@@ -19,9 +20,10 @@ const ANOTHER_DAY: Duration = Duration::from_hours(24);
 
 /// A later end replaces an earlier one; an entry without an end stays as it is.
 const ADD: &str = "\
-    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
-    values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
-    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
+    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at, user_id) \
+    values ($1, $2, {now}, $3, {later($4)}, $5) on conflict (address) do update \
+    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at, \
+    user_id = coalesce(excluded.user_id, listed.user_id) \
     where listed.expires_at is not null \
     and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
 
@@ -55,13 +57,14 @@ const COUNTS: &str = "(expires_at is null or expires_at > {now})";
 #[derive(Debug, Clone)]
 pub struct Suppressions {
     database: Database,
+    key: Option<ErasureKey>,
 }
 
 /// An address on the list.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Suppression {
-    /// The address, in lower case, its domain in ASCII.
+    /// The address, in lower case, its domain in ASCII; or what stands for one that was [erased](Suppression::is_erased).
     pub address: String,
     /// How it came there.
     pub kind: SuppressionKind,
@@ -135,6 +138,9 @@ pub enum SuppressionError {
     /// It is not an address.
     #[error(transparent)]
     InvalidAddress(#[from] InvalidMailbox),
+    /// It is not a user id.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
     /// The database did not answer.
     #[error("the suppression list did not answer")]
     Store(#[from] StoreError),
@@ -161,7 +167,17 @@ impl Suppressions {
     /// The list in this database.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            key: None,
+        }
+    }
+
+    /// The same list, which knows the addresses of forgotten users by their hashes:
+    /// `.with_erasure_key(dispatcher.erasure_key().cloned())`. The channel's own list does.
+    #[must_use]
+    pub fn with_erasure_key(self, key: Option<ErasureKey>) -> Self {
+        Self { key, ..self }
     }
 
     /// Adds an address by hand, and why. An address that is listed already keeps its reason.
@@ -192,7 +208,28 @@ impl Suppressions {
         address: &str,
         reason: &str,
     ) -> Result<(), SuppressionError> {
-        self.insert(kind, address, reason, None).await
+        self.insert(kind, address, reason, None, None).await
+    }
+
+    /// Adds an address of a user's that bounced or complained, and why. The entry goes when the user is forgotten, also if no
+    /// address book knows the address any more then.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Suppressions::add), and when it is not a user id.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`add`](Suppressions::add).
+    pub async fn add_of(
+        &self,
+        user: &str,
+        kind: SuppressionKind,
+        address: &str,
+        reason: &str,
+    ) -> Result<(), SuppressionError> {
+        campanile::recipient::check("user_id", user)?;
+        self.insert(kind, address, reason, None, Some(user)).await
     }
 
     /// Adds an address for some time. It replaces an entry that ends earlier.
@@ -211,7 +248,8 @@ impl Suppressions {
         address: &str,
         reason: &str,
     ) -> Result<(), SuppressionError> {
-        self.insert(kind, address, reason, Some(micros(time))).await
+        self.insert(kind, address, reason, Some(micros(time)), None)
+            .await
     }
 
     async fn insert(
@@ -220,6 +258,7 @@ impl Suppressions {
         address: &str,
         reason: &str,
         micros: Option<i64>,
+        user: Option<&str>,
     ) -> Result<(), SuppressionError> {
         let address = comparable(address)?;
         let statement = self.database.sql(ADD);
@@ -229,6 +268,7 @@ impl Suppressions {
                 .bind(shortened(reason))
                 .bind(kind.as_str())
                 .bind(micros)
+                .bind(user)
                 .execute(&mut *connection)
                 .await?;
             Ok(())
@@ -236,7 +276,7 @@ impl Suppressions {
         Ok(written.map_err(StoreError::from)?)
     }
 
-    /// Removes an address; whether it was listed. A suspicion against it is dropped too.
+    /// Removes an address; whether it was listed, as it is or erased. A suspicion against it is dropped too.
     ///
     /// # Errors
     ///
@@ -247,8 +287,10 @@ impl Suppressions {
     /// It is removed or it is not; a suspicion may stay. Call it again if you cannot tell.
     pub async fn remove(&self, address: &str) -> Result<bool, SuppressionError> {
         let address = comparable(address)?;
-        let listed = "delete from {campanile}email_suppressions where address = $1";
-        let removed = self.delete(listed, &address).await?;
+        let listed =
+            "delete from {campanile}email_suppressions where address in (select {texts($1)})";
+        let forms = serde_json::Value::from(self.listed_forms(&address));
+        let removed = self.delete(listed, &forms.to_string()).await?;
         let suspected = "delete from {campanile}email_suspects where address = $1";
         self.delete(suspected, &address).await?;
         Ok(removed > 0)
@@ -263,7 +305,10 @@ impl Suppressions {
         &self,
         filter: SuppressionFilter<'_>,
     ) -> Result<Vec<Suppression>, SuppressionError> {
-        let after = filter.after.map(comparable).transpose()?;
+        let after = match filter.after {
+            Some(erased) if ErasureKey::is_erased(erased) => Some(erased.to_owned()),
+            after => after.map(comparable).transpose()?,
+        };
         let statement = self.database.sql(&format!(
             "select {COLUMNS} from {{campanile}}email_suppressions where {COUNTS} \
              and ({{text($1)}} is null or (created_at, address) < \
@@ -289,10 +334,12 @@ impl Suppressions {
     pub async fn get(&self, address: &str) -> Result<Option<Suppression>, SuppressionError> {
         let address = comparable(address)?;
         let statement = self.database.sql(&format!(
-            "select {COLUMNS} from {{campanile}}email_suppressions where address = $1 and {COUNTS}"
+            "select {COLUMNS} from {{campanile}}email_suppressions \
+             where address in (select {{texts($1)}}) and {COUNTS} order by address like 'erased:%' limit 1"
         ));
+        let forms = serde_json::Value::from(self.listed_forms(&address)).to_string();
         let found: Result<_, sqlx::Error> = each_connection!(&self.database, |connection| {
-            let row = sqlx::query(statement).bind(address);
+            let row = sqlx::query(statement).bind(forms);
             let row = row.fetch_optional(&mut *connection).await?;
             row.as_ref().map(Suppression::read).transpose()
         });
@@ -317,6 +364,12 @@ impl Suppressions {
         Ok(self.get(address).await?.is_some())
     }
 
+    /// The forms under which the list may have an address, given in its comparable form.
+    fn listed_forms(&self, address: &str) -> Vec<String> {
+        let erased = self.key.as_ref().map(|key| key.erased(address));
+        std::iter::once(address.to_owned()).chain(erased).collect()
+    }
+
     /// What is known of these addresses, given in their comparable form. One query for any number of them.
     pub(crate) async fn known(&self, addresses: &[String]) -> Result<Known, StoreError> {
         let statement = self.database.sql(&format!(
@@ -324,11 +377,19 @@ impl Suppressions {
              where address in (select {{texts($1)}}) and {COUNTS} union all \
              select address, 1 from {{campanile}}email_suspects where address in (select {{texts($1)}})"
         ));
-        let addresses = serde_json::Value::from(addresses).to_string();
+        let forms: HashMap<String, &String> = addresses
+            .iter()
+            .flat_map(|address| {
+                let forms = self.listed_forms(address).into_iter();
+                forms.map(move |form| (form, address))
+            })
+            .collect();
+        let listed: Vec<_> = forms.keys().cloned().collect();
+        let listed = serde_json::Value::from(listed).to_string();
         let rows: Result<Vec<(String, i32)>, sqlx::Error> =
             each_connection!(&self.database, |connection| {
                 let rows = sqlx::query(statement)
-                    .bind(addresses)
+                    .bind(listed)
                     .fetch_all(&mut *connection)
                     .await?;
                 let rows = rows.iter();
@@ -336,11 +397,14 @@ impl Suppressions {
                     .collect()
             });
         let mut known = Known::default();
-        for (address, suspected) in rows? {
+        for (form, suspected) in rows? {
+            let Some(&address) = forms.get(&form) else {
+                continue;
+            };
             if suspected == 0 {
-                known.suppressed.insert(address);
+                known.suppressed.insert(address.clone());
             } else {
-                known.suspects.insert(address);
+                known.suspects.insert(address.clone());
             }
         }
         Ok(known)
@@ -348,23 +412,30 @@ impl Suppressions {
 
     /// Notes that an address, given in its comparable form, was refused without a reason. If that happened on an earlier day
     /// too, it bounced.
-    pub(crate) async fn suspect(&self, address: &str, reason: &str) -> Result<(), StoreError> {
-        let note = "insert into {campanile}email_suspects (address, reason, created_at) \
-             values ($1, $2, {now}) on conflict (address) do nothing";
-        let listed = "insert into {campanile}email_suppressions as listed (address, reason, created_at, kind) \
-             select address, $2, {now}, 'bounce' from {campanile}email_suspects \
+    pub(crate) async fn suspect(
+        &self,
+        user: &str,
+        address: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let note = "insert into {campanile}email_suspects (address, reason, created_at, user_id) \
+             values ($1, $2, {now}, $3) on conflict (address) do nothing";
+        let listed = "insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, user_id) \
+             select address, $2, {now}, 'bounce', $4 from {campanile}email_suspects \
              where address = $1 and created_at <= {earlier($3)} on conflict (address) do update \
-             set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = null \
+             set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = null, \
+             user_id = excluded.user_id \
              where listed.expires_at is not null";
         let (note, listed) = (self.database.sql(note), self.database.sql(listed));
         let reason = shortened(reason);
         let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
-            let note = sqlx::query(note).bind(address).bind(&reason);
+            let note = sqlx::query(note).bind(address).bind(&reason).bind(user);
             note.execute(&mut *connection).await?;
             sqlx::query(listed)
                 .bind(address)
                 .bind(reason)
                 .bind(micros(ANOTHER_DAY))
+                .bind(user)
                 .execute(&mut *connection)
                 .await?;
             Ok(())
@@ -401,6 +472,12 @@ impl Suppressions {
 }
 
 impl Suppression {
+    /// Whether its user was forgotten and the address erased: the list knows it when it comes back, and nobody can read it.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        ErasureKey::is_erased(&self.address)
+    }
+
     fn read<R: Row>(row: &R) -> Result<Self, sqlx::Error>
     where
         for<'a> &'a str: sqlx::ColumnIndex<R>,

@@ -6,6 +6,7 @@
 //! This module knows the first-party channels as three words of vocabulary and nothing else about them.
 
 pub mod address;
+pub mod erasure;
 pub mod delivery;
 pub mod policy;
 pub mod setup;

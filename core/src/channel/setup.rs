@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::channel::address::AddressBook;
+use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 
 /// What a channel is built from, once, at start-up.
@@ -15,6 +16,7 @@ pub struct Setup<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) database: &'a Database,
     pub(crate) address_book: &'a Arc<dyn AddressBook>,
+    pub(crate) erasure_key: Option<&'a ErasureKey>,
 }
 
 impl<'a> Setup<'a> {
@@ -43,6 +45,12 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn address_book(&self) -> Arc<dyn AddressBook> {
         Arc::clone(self.address_book)
+    }
+
+    /// The key under which hashes of erased addresses are kept, if the host gave one.
+    #[must_use]
+    pub fn erasure_key(&self) -> Option<&'a ErasureKey> {
+        self.erasure_key
     }
 }
 

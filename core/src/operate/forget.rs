@@ -46,7 +46,8 @@ pub enum ForgetError {
 /// What was erased of a user, and what was not.
 ///
 /// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
-/// providers were given. Of what it does hold, the content of [shared dispatches](Forgotten::shared_dispatches) stays.
+/// providers were given. Of what it does hold, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
+/// the host has given a key, [hashes](Forgotten::kept_hashes) of addresses that must not be written to any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -61,6 +62,10 @@ pub struct Forgotten {
     /// Rows of other tables: inbox items, windows, preferences, addresses, suppressed addresses, and what the linked channels
     /// hold.
     pub rows: u64,
+    /// Suppressed addresses of which a keyed hash stays, so that they are suppressed when they come back: those that complained or
+    /// were entered by hand. Of bounces none stays, for such an address says so again. Always 0 without a
+    /// [key](crate::Builder::erasure_key).
+    pub kept_hashes: u64,
 }
 
 /// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
@@ -106,7 +111,8 @@ impl Operations {
     /// the linked channels hold. Forgetting somebody unknown changes nothing.
     ///
     /// The tables of campanile's own channels are erased in any binary. Where addresses are in a book of the host's, forget the
-    /// user here before removing him there: rows that are kept by address are found by what the book says. A dispatch to the user
+    /// user here before removing him there: rows that are kept by address are found by what the book says, and, where a delivery
+    /// to the user put them there, without it. A dispatch to the user
     /// that is made afterwards, or is under way meanwhile, leaves rows as any other.
     ///
     /// # Errors
@@ -205,13 +211,24 @@ impl Operations {
         if database.kind() == "Postgres" {
             transaction.rows(database, LOCK_WINDOWS, &[user]).await?;
         }
-        addresses.extend(transaction.texts(database, ADDRESSES, &[user]).await?);
+        for statement in campanile_migrations::ADDRESSES.iter().chain([&ADDRESSES]) {
+            addresses.extend(transaction.texts(database, statement, &[user]).await?);
+        }
         let forms: BTreeSet<_> = addresses
             .iter()
             .flat_map(|address| forms(address))
             .collect();
-        let forms = serde_json::json!(forms).to_string();
         let mut forgotten = Forgotten::default();
+        if let Some(key) = &self.erasure_key {
+            let hashed = forms
+                .iter()
+                .map(|form| serde_json::json!({ "address": form, "hash": key.erased(form) }));
+            let hashed = hashed.collect::<serde_json::Value>().to_string();
+            for statement in campanile_migrations::KEEP {
+                forgotten.kept_hashes += transaction.rows(database, statement, &[&hashed]).await?;
+            }
+        }
+        let forms = serde_json::json!(forms).to_string();
         for statement in self.erasing() {
             let arguments: &[&str] = if statement.contains("$2") {
                 &[user, &forms]

@@ -10,6 +10,7 @@ pub(crate) mod forget;
 
 use std::sync::Arc;
 
+use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::deliver::Deliverer;
 
@@ -20,6 +21,8 @@ pub struct Operations {
     pub(crate) deliverer: Arc<Deliverer>,
     /// What erases a user from the channels' own tables.
     pub(crate) forget_statements: Arc<[&'static str]>,
+    /// Under which hashes of erased addresses are kept.
+    pub(crate) erasure_key: Option<ErasureKey>,
 }
 
 impl std::fmt::Debug for Operations {

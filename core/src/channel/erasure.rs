@@ -1,0 +1,129 @@
+//! The **erasure key**: with it an address that must not be written to any more can be erased and still be known when it comes
+//! back.
+//!
+//! It keeps nothing itself. Which rows are kept under a hash is said by the tables that hold them.
+
+use std::fmt::{self, Write as _};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+use crate::channel::setup::SetupError;
+
+const VARIABLE: &str = "CAMPANILE_ERASURE_KEY";
+
+/// The shortest secret, in bytes: what `openssl rand -hex 16` prints.
+const MIN_SECRET: usize = 32;
+
+/// What an erased address begins with. No mail address does: it has no `@`.
+const ERASED: &str = "erased:";
+
+/// A secret of the host's under which a keyed hash of an erased address is kept, for
+/// [`Builder::erasure_key`](crate::Builder::erasure_key).
+///
+/// From the hash nobody gets the address back who does not have the secret: keep it outside the database. Whoever has both can only
+/// try addresses. With another secret the hashes that are there match nothing any more, and the addresses are forgotten for good.
+///
+/// ```
+/// use campanile::ErasureKey;
+///
+/// let key = ErasureKey::new("a secret of at least thirty-two bytes")?;
+/// assert_eq!(key.erased("ada@example.com"), key.erased("ada@example.com"));
+/// assert!(ErasureKey::is_erased(&key.erased("ada@example.com")));
+/// # Ok::<(), campanile::setup::SetupError>(())
+/// ```
+#[derive(Clone)]
+pub struct ErasureKey(SecretString);
+
+impl ErasureKey {
+    /// A key of this secret, of at least 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is shorter: short secrets can be guessed.
+    pub fn new(secret: impl Into<SecretString>) -> Result<Self, SetupError> {
+        let secret = secret.into();
+        let length = secret.expose_secret().len();
+        if length < MIN_SECRET {
+            return Err(SetupError::new(format!(
+                "the erasure key has {length} bytes and needs at least {MIN_SECRET}: make one with `openssl rand -hex 32`"
+            )));
+        }
+        Ok(Self(secret))
+    }
+
+    /// The key in the environment variable `CAMPANILE_ERASURE_KEY`, if it is set.
+    ///
+    /// # Errors
+    ///
+    /// As [`ErasureKey::new`].
+    pub fn from_environment() -> Result<Option<Self>, SetupError> {
+        let secret = std::env::var(VARIABLE).ok();
+        let secret = secret.filter(|secret| !secret.is_empty());
+        secret.map(Self::new).transpose()
+    }
+
+    /// What stands in a table for an address, given in the form in which the table holds it: HMAC-SHA256, in hexadecimal digits.
+    ///
+    /// # Panics
+    ///
+    /// Never: HMAC takes keys of any length.
+    #[must_use]
+    pub fn erased(&self, address: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+            .expect("HMAC takes keys of any length");
+        // So that the same secret may be used for something else.
+        mac.update(b"campanile: an erased address\0");
+        mac.update(address.as_bytes());
+        let mut text = String::from(ERASED);
+        for byte in mac.finalize().into_bytes() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    /// Whether this stands for an address that was erased.
+    #[must_use]
+    pub fn is_erased(address: &str) -> bool {
+        address.starts_with(ERASED) && !address.contains('@')
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for ErasureKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErasureKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_hash_depends_on_the_address_and_on_the_secret_and_shows_neither() {
+        let key = ErasureKey::new(SECRET).unwrap();
+        let hash = key.erased("ada@example.com");
+        assert_eq!(hash.len(), ERASED.len() + 64);
+        assert_ne!(hash, key.erased("bob@example.com"));
+        let other = ErasureKey::new(SECRET.replace('0', "1")).unwrap();
+        assert_ne!(hash, other.erased("ada@example.com"));
+        assert!(!hash.contains("ada"));
+        assert_eq!(format!("{key:?}"), "ErasureKey(..)");
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_and_not_shown() {
+        let error = ErasureKey::new("hunter2").unwrap_err().to_string();
+        assert!(error.contains("openssl rand"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn no_mail_address_is_taken_for_an_erased_one() {
+        assert!(!ErasureKey::is_erased("erased:x@example.com"));
+    }
+}
