@@ -176,6 +176,20 @@ both_databases! {
         assert_eq!(young.0, "ok", "{young:?}");
     }
 
+    async fn sessions_that_begin_at_another_level_are_a_warning(app: App) {
+        let usual = finding(&run(&app.database, "doctor --json").await, "isolation");
+        assert_eq!(usual.0, "ok", "{usual:?}");
+        if app.database.kind == Kind::Sqlite {
+            return;
+        }
+        let alter = "do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', \
+            current_database()); end $$";
+        app.database.execute(alter).await;
+        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "isolation");
+        assert_eq!(status, "warning", "{message}");
+        assert!(message.contains("`serializable`") && mend.contains("alter role"), "{message} {mend}");
+    }
+
     async fn paused_channels_and_what_is_parked_are_told(app: App) {
         app.dispatcher.operations().pause_channel("email", "the provider is down").await.unwrap();
         let pigeons = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")));

@@ -10,6 +10,7 @@ mod round_trips;
 mod transactions;
 mod repeats;
 mod half_open;
+mod isolation;
 mod cancellation;
 mod bad_input;
 mod untyped;

@@ -19,13 +19,43 @@ const NOTIFICATIONS: &str = "campanile_doctor";
 pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding> {
     let options = pool.connect_options();
     let mut checks = in_time("pooler", pooler(&options)).await;
+    let pooler = checks
+        .iter()
+        .map(|its| its.status)
+        .find(|its| *its != Status::Ok);
     // LISTEN would stay behind on a backend, and disturb whoever has a statement there next.
     if checks.iter().all(|its| its.status == Status::Ok) {
         checks.extend(in_time("listen", listen(&options)).await);
     }
     let longest = arguments.open_transaction;
     checks.extend(in_time("transactions", transactions(pool, longest)).await);
+    checks.extend(in_time("isolation", isolation(pool, pooler.unwrap_or(Status::Ok))).await);
     checks
+}
+
+/// At which isolation level sessions begin. At another than its own campanile works and takes longer; unless a pooler hands backends
+/// to statements, for there a level that was set stays with the backend.
+async fn isolation(pool: &PgPool, pooler: Status) -> Result<Vec<Finding>, StoreError> {
+    const CHECK: &str = "isolation";
+    const MEND: &str = "for the role of campanile's pool: `alter role .. set default_transaction_isolation = 'read committed'`";
+    let row = sqlx::raw_sql("select current_setting('default_transaction_isolation')")
+        .fetch_one(pool)
+        .await?;
+    let level: String = row.try_get(0)?;
+    Ok(vec![if level == "read committed" {
+        Finding::ok(CHECK, "sessions begin at `read committed`")
+    } else if pooler == Status::Ok {
+        let message = format!(
+            "sessions begin at `{level}`: campanile sets each to `read committed` and back, in two more round trips"
+        );
+        Finding::warning(CHECK, message, MEND)
+    } else {
+        let message = format!(
+            "sessions begin at `{level}`, behind a pooler where the level that campanile sets stays with a backend: calls are refused \
+             now and then, and the application's transactions may run at `read committed`"
+        );
+        Finding::problem(CHECK, message, MEND)
+    }])
 }
 
 /// Two sessions that are open at the same time have a backend each, for as long as they are open; unless a pooler hands a

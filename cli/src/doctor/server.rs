@@ -5,7 +5,7 @@ use campanile::Database;
 use super::{Arguments, Finding};
 
 /// The checks and why a file has no need of them.
-const OF_SERVERS: [(&str, &str); 3] = [
+const OF_SERVERS: [(&str, &str); 4] = [
     (
         "pooler",
         "not applicable to SQLite: nothing stands in between",
@@ -17,6 +17,10 @@ const OF_SERVERS: [(&str, &str); 3] = [
     (
         "transactions",
         "not applicable to SQLite: one writer at a time, and the others wait",
+    ),
+    (
+        "isolation",
+        "not applicable to SQLite: there are no levels to choose",
     ),
 ];
 

@@ -3,10 +3,13 @@
 //!
 //! A connection may be half-open: its other end has vanished without a word, and no answer will ever come. Nothing but a bound
 //! finds that out, so every statement of campanile's own has one, [`Database::statement_timeout`].
+//!
+//! Campanile's statements run at `READ COMMITTED`. Where sessions begin at another level, a connection is set to that one while
+//! campanile holds it, and set back before the pool gets it again.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
@@ -108,6 +111,57 @@ impl Drop for Counted {
     }
 }
 
+/// Whether the sessions of a database begin at another isolation level than `READ COMMITTED`; empty as long as nobody has asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Isolation(Arc<OnceLock<Begins>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    AtReadCommitted,
+    AtAnother,
+}
+
+/// Not public API: a session whose isolation level can be chosen for a while.
+#[doc(hidden)]
+pub trait Session: sqlx::Connection {
+    /// Sets it to `READ COMMITTED`; whether it was at another level.
+    fn set_level(&mut self) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Sets it back.
+    fn set_level_back(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// What the session had stays in a setting of campanile's own: `reset` would give up what the application has chosen.
+#[cfg(feature = "postgres")]
+impl Session for sqlx::PgConnection {
+    async fn set_level(&mut self) -> Result<bool, sqlx::Error> {
+        let level = "with session as materialized (select current_setting('default_transaction_isolation') as level) \
+             select set_config('campanile.level', level, false), \
+                 set_config('default_transaction_isolation', 'read committed', false) \
+             from session where level <> 'read committed'";
+        let changed = sqlx::query(level).fetch_optional(self).await?;
+        Ok(changed.is_some())
+    }
+
+    async fn set_level_back(&mut self) -> Result<(), sqlx::Error> {
+        let back = "select set_config('default_transaction_isolation', current_setting('campanile.level'), false)";
+        sqlx::query(back).execute(self).await?;
+        Ok(())
+    }
+}
+
+/// SQLite has one writer at a time, and no levels.
+#[cfg(feature = "sqlite")]
+impl Session for sqlx::SqliteConnection {
+    async fn set_level(&mut self) -> Result<bool, sqlx::Error> {
+        Ok(false)
+    }
+
+    async fn set_level_back(&mut self) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
+
 /// Not public API: a connection of [`each_connection!`]. Dropped in the middle of a statement it is closed; the pool would wait
 /// for its answer, and where none comes be smaller by one for good.
 #[doc(hidden)]
@@ -115,23 +169,41 @@ impl Drop for Counted {
 pub struct Held<DB: sqlx::Database> {
     connection: Option<sqlx::pool::PoolConnection<DB>>,
     counted: Option<Counted>,
+    /// It is at a level of campanile's, and to be set back.
+    is_changed: bool,
 }
 
-impl<DB: sqlx::Database> Held<DB> {
+impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
     /// Waits for a connection.
     ///
     /// # Errors
     ///
     /// When none comes free in the pool's own time, or sooner where the application itself holds them all.
     pub async fn of(database: &Database, pool: &sqlx::Pool<DB>) -> Result<Self, sqlx::Error> {
-        tokio::select! {
+        let mut held = tokio::select! {
             biased;
-            connection = pool.acquire() => Ok(Self::over(database, connection?)),
-            () = starved(database, pool) => Err(refusal(
+            connection = pool.acquire() => Self::over(database, connection?),
+            () = starved(database, pool) => return Err(refusal(
                 io::ErrorKind::WouldBlock,
                 "a handler that holds a connection while it dispatches waits for itself if it is the last one",
             )),
+        };
+        held.set_level(&database.isolation().0).await?;
+        Ok(held)
+    }
+
+    /// The first time says whether there is anything to do the next times.
+    async fn set_level(&mut self, begins: &OnceLock<Begins>) -> Result<(), sqlx::Error> {
+        if begins.get() == Some(&Begins::AtReadCommitted) {
+            return Ok(());
         }
+        self.is_changed = self.connection().set_level().await?;
+        let _ = begins.set(if self.is_changed {
+            Begins::AtAnother
+        } else {
+            Begins::AtReadCommitted
+        });
+        Ok(())
     }
 
     /// This process's turn to write, where the database has one writer at a time, and a connection. While it waits for the one
@@ -161,6 +233,7 @@ impl<DB: sqlx::Database> Held<DB> {
         Self {
             connection: Some(connection),
             counted: Some(database.in_use().one_more()),
+            is_changed: false,
         }
     }
 
@@ -186,9 +259,16 @@ impl<DB: sqlx::Database> Held<DB> {
     /// Nothing is under way on it any more.
     pub fn give_back(mut self) {
         if let Some(mut connection) = self.connection.take() {
-            let counted = self.counted.take();
+            let (counted, is_changed) = (self.counted.take(), self.is_changed);
             tokio::spawn(async move {
-                let _ = timeout(RETURN_TIMEOUT, connection.return_to_pool()).await;
+                let returned = async {
+                    if is_changed && connection.set_level_back().await.is_err() {
+                        connection.close_on_drop();
+                        return;
+                    }
+                    connection.return_to_pool().await;
+                };
+                let _ = timeout(RETURN_TIMEOUT, returned).await;
                 drop(counted);
             });
         }

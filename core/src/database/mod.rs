@@ -17,9 +17,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::database::connection::InUse;
 #[cfg(feature = "postgres")]
 use crate::database::connection::within;
+use crate::database::connection::{InUse, Isolation};
 #[cfg(feature = "postgres")]
 use crate::database::dialect::POSTGRES;
 #[cfg(feature = "sqlite")]
@@ -31,6 +31,19 @@ use crate::database::error::StoreError;
 /// The host's connection pool. Cheap to clone.
 ///
 /// Made from a pool with `.into()`, or by [`Database::connect`].
+///
+/// # Isolation
+///
+/// Campanile's own statements run at `READ COMMITTED`. Where a database, a role or a pool says otherwise
+/// (`default_transaction_isolation`), a connection is set to that level while campanile holds it, and set back before the
+/// application gets it again: two more round trips for each time. Better let the role begin at `read committed`; the doctor says so.
+/// Whether it does is asked once, so restart after you changed it.
+///
+/// Behind a pooler that hands backends to statements, as `PgBouncer` does in transaction mode, a session has no level of its own, and
+/// what campanile sets may stay on a backend that the application uses next. There the role has to begin at `read committed`; the
+/// doctor reports it as a problem.
+///
+/// Inside the host's transaction its own level counts; see [`enqueue_in`](crate::Dispatcher::enqueue_in).
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: Pool,
@@ -42,6 +55,7 @@ pub struct Database {
     writer: Arc<Mutex<()>>,
     timeout: Duration,
     in_use: InUse,
+    isolation: Isolation,
 }
 
 /// How long a statement may take: [`Database::statement_timeout`].
@@ -97,6 +111,7 @@ impl Database {
             writer: Arc::default(),
             timeout: STATEMENT_TIMEOUT,
             in_use: InUse::default(),
+            isolation: Isolation::default(),
         }
     }
 
@@ -264,6 +279,11 @@ impl Database {
         &self.in_use
     }
 
+    /// At which isolation level sessions begin.
+    pub(crate) const fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+
     /// The pool itself, for the statements of a channel's own; see [`each_database!`](crate::each_database).
     #[must_use]
     pub fn pool(&self) -> &Pool {
@@ -295,7 +315,7 @@ impl Database {
     pub(crate) fn begin(&self) -> &'static str {
         match &self.pool {
             #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => "begin",
+            Pool::Postgres(_) => "begin isolation level read committed",
             // Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => "begin immediate",
@@ -384,5 +404,5 @@ macro_rules! each_database {
     };
 }
 
-pub use crate::database::connection::{Held, in_time, outcome};
+pub use crate::database::connection::{Held, Session, in_time, outcome};
 pub use crate::{each_connection, each_database};

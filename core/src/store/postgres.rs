@@ -11,7 +11,7 @@ use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
 /// One chunk needs no transaction around it.
 pub(super) const ONE_STATEMENT: bool = true;
 
-pub(super) const BEGIN: &str = "BEGIN";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The parts of the statement, in the order in which data flows through it.
 ///
