@@ -158,7 +158,7 @@ both_databases! {
             let _ = refused.dispatch(app.role_changed(Role::Admin).about(table).to(["u_gus"])).await.unwrap();
             assert_eq!(app.database.count(table).await, 1);
             app.dispatcher.addresses().set("u_gus", "email", "present@example.com").await.unwrap();
-            app.dispatcher.forget_user("u_gus").await.unwrap();
+            app.dispatcher.operations().forget_user("u_gus").await.unwrap();
             assert_eq!(app.database.count(table).await, 0, "{table}");
         }
     }
@@ -173,7 +173,7 @@ both_databases! {
         };
         let _ = told(&keyed, "a").await;
         list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam, says Gus").await.unwrap();
-        let forgotten = keyed.forget_user("u_gus").await.unwrap();
+        let forgotten = keyed.operations().forget_user("u_gus").await.unwrap();
         assert_eq!(forgotten.kept_hashes, 1);
         let text = "select count(*) from {campanile}email_suppressions where lower(address || reason) like '%gus%'";
         assert_eq!(app.database.number(text).await, 0, "nobody can read it");
@@ -185,7 +185,7 @@ both_databases! {
         assert_eq!(told(&keyed, "b").await.suppressed_addresses, 1);
         // Once more, now that a hash is there already.
         list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam").await.unwrap();
-        keyed.forget_user("u_gus").await.unwrap();
+        keyed.operations().forget_user("u_gus").await.unwrap();
         assert_eq!(app.database.count("email_suppressions").await, 1);
         assert!(list.remove("gus@example.com").await.unwrap());
         assert_eq!(told(&keyed, "c").await.suppressed_addresses, 0);
@@ -202,7 +202,7 @@ both_databases! {
         ] {
             app.address("u_gus", "email", "gus@example.com").await;
             list.add_as(kind, "gus@example.com", "x").await.unwrap();
-            let forgotten = dispatcher.forget_user("u_gus").await.unwrap();
+            let forgotten = dispatcher.operations().forget_user("u_gus").await.unwrap();
             assert_eq!((forgotten.kept_hashes, app.database.count("email_suppressions").await), (kept, i64::try_from(kept).unwrap()));
         }
     }
