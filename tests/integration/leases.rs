@@ -68,6 +68,21 @@ async fn latest_lease(app: &App) -> i64 {
         .await
 }
 
+/// What another claim of the same process holds, for a minute.
+const CLAIMED_ANEW: &str =
+    "state = 'running' and claim = {uuid('00000000-0000-0000-0000-0000000000c1')}";
+
+/// As if all but the one that has set out had been given back, and claimed again by the same process. Gives that one.
+async fn claim_the_others_anew(app: &App, gated: &Gated) -> String {
+    let begun = gated.begun.lock().unwrap()[0].clone();
+    let claim =
+        "claim = {uuid('00000000-0000-0000-0000-0000000000c1')}, lease_until = {later(60000000)}";
+    app.database
+        .change_deliveries(&format!("{claim} where user_id <> '{begun}'"))
+        .await;
+    begun
+}
+
 async fn trace(app: &App) -> Trace {
     let notifications = "select {text(notification_id)} from {campanile}notification_deliveries";
     let notifications = app.database.texts(notifications).await;
@@ -134,6 +149,35 @@ both_databases! {
         gated.gate.add_permits(1);
         assert_eq!(second.await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'dead' and attempt = 1 and worker is null").await, 1);
+    }
+
+    async fn what_its_own_process_has_claimed_anew_is_not_sent_by_the_share_before(app: App) {
+        enqueue(&app, &["u_1", "u_2", "u_3"]).await;
+        let gated = Gated::over(&app, Duration::from_mins(1), Verdict::accepted());
+        let share = gated.take_off(&app).await;
+        let begun = claim_the_others_anew(&app, &gated).await;
+        // What was read at the claim is fresh for a tenth of a second.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        gated.gate.add_permits(10);
+        assert_eq!(share.await.unwrap().claimed, 3);
+        assert_eq!(*gated.begun.lock().unwrap(), [begun]);
+        assert_eq!(app.database.deliveries(CLAIMED_ANEW).await, 2);
+    }
+
+    async fn a_lease_is_not_renewed_by_a_claim_that_is_over(app: App) {
+        enqueue(&app, &["u_1", "u_2", "u_3"]).await;
+        let gated = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());
+        let share = gated.take_off(&app).await;
+        let begun = claim_the_others_anew(&app, &gated).await;
+        let own = format!("select {{micros(lease_until)}} from {{campanile}}notification_deliveries where user_id = '{begun}'");
+        for _ in 0..2 {
+            let before = app.database.number(&own).await;
+            app.eventually(async || app.database.number(&own).await > before).await;
+        }
+        let renewed = format!("{CLAIMED_ANEW} and lease_until < {{later(30000000)}}");
+        assert_eq!(app.database.deliveries(&renewed).await, 0);
+        gated.gate.add_permits(10);
+        assert_eq!(share.await.unwrap().claimed, 3);
     }
 
     async fn a_worker_of_the_last_version_takes_over_and_is_not_disturbed(app: App) {
