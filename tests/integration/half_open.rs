@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use campanile::address::AddressTable;
+use campanile::database::Pool;
 use campanile::deliveries::{DeadFilter, DeliveryFilter};
 use campanile::prune::Retention;
 use campanile::{Database, DispatchError, Dispatcher, NotifiableEvent as _};
@@ -21,13 +22,26 @@ use sqlx::postgres::PgPoolOptions;
 /// So long that only a call without any bound takes it.
 const FOR_EVER: Duration = Duration::from_mins(2);
 
-async fn far(proxy: &FaultProxy, connections: u32) -> Database {
+/// Whether the pool asks a connection whether it lives before it hands it out. Where it does, that is where callers wait; where it
+/// does not, they wait in the middle of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    Yes,
+    No,
+}
+
+async fn far(proxy: &FaultProxy, connections: u32, ping: Ping) -> Database {
     let pool = PgPoolOptions::new()
         .min_connections(connections)
         .max_connections(connections)
+        .test_before_acquire(ping == Ping::Yes)
         .connect(&proxy.url)
         .await
         .unwrap();
+    // They are opened one after the other, in the background.
+    while pool.num_idle() < connections as usize {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Database::from(pool).statement_timeout(Duration::from_secs(1))
 }
 
@@ -93,15 +107,21 @@ async fn calls(
 
 #[test]
 fn callers_on_half_open_connections_are_answered_and_the_next_ones_served() {
+    for ping in [Ping::Yes, Ping::No] {
+        answered(ping);
+    }
+}
+
+fn answered(ping: Ping) {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let proxy = FaultProxy::before(&app.database.url).await;
         let dispatcher = app
             .builder()
-            .database(far(&proxy, 8).await)
+            .database(far(&proxy, 8, ping).await)
             .build()
             .unwrap();
-        // Every connection is open and in the middle of a statement, for all that goes to the server stays on its way.
+        // Every connection is open and in the middle of something, for all that goes to the server stays on its way.
         proxy.slow(Duration::from_mins(1), Duration::ZERO);
         let calls = calls(&app, &dispatcher).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -307,6 +327,12 @@ fn behind_idle_connections_that_went_half_open_there_are_others() {
         let dispatcher = app.builder().database(database).build().unwrap();
         let notice = |n: u32| app.role_changed(Role::Admin).about(n).to(["u_ada"]);
         let _ = dispatcher.enqueue(notice(1)).await.unwrap();
+        let Pool::Postgres(pool) = dispatcher.database().pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        // A connection that is still on its way back would not be met.
+        app.eventually(async || pool.num_idle() == pool.size() as usize)
+            .await;
         proxy.strand();
         let next = tokio::time::timeout(FOR_EVER, dispatcher.enqueue(notice(2))).await;
         assert_eq!(next.unwrap().unwrap().admitted, 1);
@@ -319,7 +345,7 @@ fn a_dispatch_of_many_chunks_may_take_longer_than_one_statement() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let proxy = FaultProxy::before(&app.database.url).await;
-        let database = far(&proxy, 1).await;
+        let database = far(&proxy, 1, Ping::Yes).await;
         proxy.slow(Duration::from_millis(100), Duration::ZERO);
         let dispatcher = app.builder().database(database).chunk(1).build().unwrap();
         let people: Vec<_> = (0..8).map(|n| format!("u_{n}")).collect();
