@@ -10,6 +10,7 @@ use campanile_email::{
     Answer, Capabilities, EmailSettings, Mail, Mailer, SuppressionFilter, SuppressionKind,
     Suppressions,
 };
+use campanile_inbox::{Change, Inbox};
 use campanile_tests::app::{BrokenBook, HostBook};
 use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, both_databases};
@@ -42,6 +43,9 @@ both_databases! {
         let _ = app.dispatcher.dispatch(both).await.unwrap();
         let _ = app.dispatcher.dispatch(alone).await.unwrap();
         app.suppress("u_ada@example.com").await;
+        let archived = Change { archived: Some(true), ..Change::default() };
+        let item = app.inbox("u_ada").await[0].id;
+        Inbox::for_user(&app.database.database, "u_ada").unwrap().change(item, archived).await.unwrap();
         app.dispatcher.operations().forget_user("u_ada").await.unwrap();
         for (table, column, left) in [
             ("notifications", "user_id", 1),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use campanile::database::Pool;
 use campanile::prune::Retention;
 use campanile::{Database, Notice, NotifiableEvent as _, Worker};
 use campanile_tests::database::run;
 use campanile_tests::events::{PigeonAlone, PigeonExpected, Role};
 use campanile_tests::{App, Kind, Running, both_databases};
+use sqlx::{AssertSqlSafe, Executor as _};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -121,6 +123,59 @@ both_databases! {
     }
 }
 
+/// What is left: windows, deliveries, dispatches.
+async fn left(app: &App) -> [i64; 3] {
+    [
+        app.database.count("notification_dedup").await,
+        app.database.count("notification_deliveries").await,
+        app.database.count("notification_dispatches").await,
+    ]
+}
+
+/// Only on Postgres are there locks on rows.
+#[test]
+fn what_somebody_holds_is_passed_over_and_not_waited_for() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database).await;
+        let Pool::Postgres(pool) = app.database.database.pool() else {
+            panic!("it is Postgres");
+        };
+        let one_of = "where dispatch_id = (select id from campanile.notification_dispatches where subject_id = 'held')";
+        for (row, kept) in [
+            (
+                "notification_dedup where dedup_key = 'held'".to_owned(),
+                [1, 0, 0],
+            ),
+            (format!("notification_deliveries {one_of}"), [0, 1, 1]),
+            (
+                "notification_dispatches where subject_id = 'held'".to_owned(),
+                [0, 1, 1],
+            ),
+        ] {
+            for subject in ["first", "held", "last"] {
+                let _ = app.dispatcher.enqueue(alone(subject)).await.unwrap();
+            }
+            app.database
+                .change_deliveries("state = 'delivered', finished_at = {earlier(1000)}")
+                .await;
+            app.database.advance_windows(7_200).await;
+            assert_eq!(left(&app).await, [3; 3]);
+            let mut holder = pool.begin_with("begin").await.unwrap();
+            let hold = format!("select 1 from campanile.{row} for update");
+            holder.execute(AssertSqlSafe(hold)).await.unwrap();
+            let pruning = tokio::time::timeout(
+                Duration::from_secs(5),
+                app.dispatcher.operations().prune(all()),
+            );
+            pruning.await.expect("it waits for nobody").unwrap();
+            assert_eq!(left(&app).await, kept, "{row}");
+            holder.rollback().await.unwrap();
+            app.dispatcher.operations().prune(all()).await.unwrap();
+            assert_eq!(left(&app).await, [0; 3], "{row}");
+        }
+    });
+}
+
 #[test]
 fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
     run(Kind::Postgres, async |database| {
@@ -150,7 +205,7 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
             .unwrap();
         assert_eq!(pruned.windows, 10_000);
         // A backend says what it has read when it ends.
-        let campanile::database::Pool::Postgres(pool) = pool.pool() else {
+        let Pool::Postgres(pool) = pool.pool() else {
             panic!("it is Postgres");
         };
         pool.close().await;
