@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use campanile::{NotifiableEvent as _, Outcome};
-use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer, Resend, Suppressions};
+use campanile_email::{
+    Answer, Capabilities, EmailSettings, Mail, Mailer, Resend, SuppressionFilter, SuppressionKind,
+    Suppressions,
+};
 use campanile_tests::events::Role;
 use campanile_tests::provider::{Behaviour, Keys, Provider};
 use campanile_tests::{App, Kind, both_databases};
@@ -120,6 +124,37 @@ both_databases! {
         assert_eq!(app.mails().len(), 0);
     }
 
+    async fn a_suppression_has_a_kind_and_holds_until_its_end(app: App) {
+        use SuppressionKind::{Bounce, Complaint, Manual};
+        let list = Suppressions::new(app.database.database.clone());
+        let ada = "u_ada@example.com";
+        let hours = |hours| Duration::from_hours(hours);
+        let mails = async || {
+            let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            app.mails().len()
+        };
+        // A later end replaces an earlier one, with its kind and its reason, and no end replaces any.
+        for (time, kind, reason, listed) in [
+            (Some(hours(2)), Complaint, "spam", (Complaint, "spam", true)),
+            (Some(hours(1)), Bounce, "sooner", (Complaint, "spam", true)),
+            (Some(hours(3)), Bounce, "later", (Bounce, "later", true)),
+            (None, Manual, "asked", (Manual, "asked", false)),
+            (Some(hours(9)), Bounce, "for a while", (Manual, "asked", false)),
+        ] {
+            match time {
+                Some(time) => list.add_for(time, kind, ada, reason).await.unwrap(),
+                None => list.add_as(kind, ada, reason).await.unwrap(),
+            }
+            let found = list.get(ada).await.unwrap().unwrap();
+            assert_eq!((found.kind, found.reason.as_str(), found.expires_at.is_some()), listed, "{reason}");
+            assert_eq!(mails().await, 0, "{reason}");
+        }
+        app.database.execute("update {campanile}email_suppressions set expires_at = {earlier(1)}").await;
+        assert!(!list.contains(ada).await.unwrap());
+        assert!(list.list(SuppressionFilter::default()).await.unwrap().is_empty());
+        assert_eq!(mails().await, 1, "its time is over");
+    }
+
     async fn the_key_is_the_deliverys_and_not_the_events(app: App) {
         for _ in 0..2 {
             let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
@@ -153,6 +188,22 @@ both_databases! {
         let devices = "select count(*) from {campanile}notification_addresses where user_id = 'u_ada' and channel = 'push'";
         assert_eq!(app.database.number(devices).await, 1);
         assert!(book.set("u_ada", "email", "").await.is_err());
+    }
+
+    async fn what_is_added_is_the_newest_whatever_the_clock_said_before(app: App) {
+        let book = app.dispatcher.addresses();
+        for (address, set) in [("added@example.com", false), ("set@example.com", true)] {
+            // The clock was an hour ahead, and was set right since.
+            let ahead = "update {campanile}notification_addresses set created_at = {later(3600000000)} where user_id = 'u_ada'";
+            app.database.execute(ahead).await;
+            if set {
+                book.set("u_ada", "email", address).await.unwrap();
+            } else {
+                book.add("u_ada", "email", address).await.unwrap();
+            }
+            let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
+            assert_eq!(app.mails().pop().unwrap().to.to_string(), address);
+        }
     }
 
     async fn of_many_that_set_at_once_one_stays(app: App) {
