@@ -8,10 +8,8 @@ use sqlx::Executor as _;
 
 use crate::stage::{Stage, bell, letter};
 
-/// How many deliveries pass while the transaction stays open.
-const PASSED: i64 = 100_000;
-
-/// They were queued, claimed and delivered: each state has left its entry in the index of that state.
+/// 100,000 deliveries pass while the transaction stays open. They were queued, claimed and delivered: each state has left its
+/// entry in the index of that state.
 const PASS: [&str; 4] = [
     "insert into campanile.notification_deliveries (id, notification_id, dispatch_id, user_id, channel, has_local, state, \
         attempt, run_at, created_at) \
@@ -28,6 +26,9 @@ const PASS: [&str; 4] = [
 const PAGES: &str = "\
     select cast(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read as bigint) from pg_statio_user_tables \
     where relname = 'notification_deliveries'";
+
+/// How many pages the deliveries' table has.
+const TABLE: &str = "select pg_relation_size('campanile.notification_deliveries') / 8192";
 
 /// The connections of the application that claims: each reports what it looked at when it has ended, at the latest.
 const CLAIMING: &str = "select count(*) from pg_stat_activity where application_name = 'claims'";
@@ -107,11 +108,14 @@ fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_
         pages_of_a_claim(&stage).await;
         let _ = stage.enqueue(letter("long after it", 1)).await;
         let after = pages_of_a_claim(&stage).await;
-        eprintln!(
-            "pages of a claim: {fresh} at first, {beside} beside the transaction, {after} after it"
+        let table = stage.database.number(TABLE).await;
+        let pages = format!(
+            "pages of a claim: {fresh} at first, {beside} beside the transaction, {after} after it; the table has {table}"
         );
-        assert!(beside < 4 * PASSED, "{beside}");
-        assert!(after < PASSED / 10, "{after}");
+        eprintln!("{pages}");
+        // Whoever reads the table instead of its indexes reads it more than once for a claim.
+        assert!(beside < 2 * table, "{pages}");
+        assert!(after < table / 2, "{pages}");
         stage
             .database
             .execute("delete from campanile.notification_deliveries where user_id like 'passed_%'")
