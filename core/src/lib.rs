@@ -13,6 +13,7 @@
 extern crate self as campanile;
 
 mod location;
+mod state;
 pub mod event;
 pub mod channel;
 pub mod plan;

@@ -40,15 +40,20 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What a source takes from other rooms by `crate::room`, without its unit tests and what its documentation links to.
-fn imports(source: &Path) -> BTreeSet<String> {
+/// The lines of a source without its unit tests and its comments.
+fn code(source: &Path) -> String {
     let text = std::fs::read_to_string(source).unwrap();
     let text = text.split("#[cfg(test)]\nmod").next().unwrap();
     let code = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// What a source takes from other rooms by `crate::room`, without its unit tests and what its documentation links to.
+fn imports(source: &Path) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
-    for line in code {
+    for line in code(source).lines() {
         let line = line.replace("$crate::", "");
         for path in line.split("crate::").skip(1) {
             let end = path.find(|c: char| !c.is_ascii_lowercase() && c != '_');
@@ -109,4 +114,22 @@ fn the_rooms_of_the_map_only_look_down() {
             assert!(!reaches(room).contains(room), "`{room}` reaches itself");
         }
     }
+}
+
+#[test]
+fn sql_stands_in_the_store_and_the_dialects_alone() {
+    let core = root().join("core/src");
+    let mut found = Vec::new();
+    sources(&core, &mut found);
+    let mut elsewhere = Vec::new();
+    for source in &found {
+        let place = source.strip_prefix(&core).unwrap();
+        let code = code(source);
+        let has_sql = code.contains("sqlx::query") || code.contains("{campanile}");
+        assert!(has_sql || !place.ends_with("store/claim.rs"), "it is read");
+        if has_sql && !place.starts_with("store") && !place.starts_with("database") {
+            elsewhere.push(place.to_owned());
+        }
+    }
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }

@@ -66,11 +66,6 @@ pub struct Pruned {
     pub parked: u64,
 }
 
-/// Ids that callers gave to their dispatches.
-const DISPATCH_IDS: &str = "\
-    delete from {campanile}notification_dispatch_ids where id in \
-    (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)";
-
 impl Deliverer {
     pub(crate) async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
         let database = &self.database.for_chores();
@@ -87,7 +82,7 @@ impl Deliverer {
         }
         (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
         pruned.windows = prune_windows(database, retention.windows).await?;
-        prune_items(database, DISPATCH_IDS, retention.deliveries).await?;
+        prune_items(database, prune::DISPATCH_IDS, retention.deliveries).await?;
         for (statements, older_than, removed) in [
             (
                 &self.prune_statements.read,

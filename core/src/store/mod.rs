@@ -15,6 +15,11 @@ pub(crate) mod pauses;
 pub(crate) mod chores;
 pub(crate) mod prune;
 pub(crate) mod workers;
+pub(crate) mod deliveries;
+pub(crate) mod redrive;
+pub(crate) mod addresses;
+pub(crate) mod preferences;
+pub(crate) mod forget;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -10,6 +10,11 @@ use super::micros;
 use crate::database::error::StoreError;
 use crate::database::{Database, Pool, each_connection};
 
+/// Ids that callers gave to their dispatches.
+pub(crate) const DISPATCH_IDS: &str = "\
+    delete from {campanile}notification_dispatch_ids where id in \
+    (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)";
+
 /// How many rows one transaction deletes.
 pub(crate) const BATCH: usize = 1_000;
 

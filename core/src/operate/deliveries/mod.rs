@@ -2,136 +2,23 @@
 //!
 //! Every change is guarded by the state it starts from: what a worker has under way, or what was delivered, is not touched.
 
-use jiff::Timestamp;
-use serde::Serialize;
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use crate::database::error::StoreError;
-use crate::database::{Database, each_connection};
 use crate::operate::Operations;
-use crate::store::settle;
+use crate::store::{deliveries as store, settle};
+
+pub use crate::state::DeliveryState;
+pub use crate::store::deliveries::{Attempt, DeliveryCount, DeliverySummary};
 
 mod redrive;
 mod trace;
 
 pub use redrive::DeadFilter;
-pub use trace::{Attempt, Trace};
+pub use trace::Trace;
 
 /// The most deliveries one list holds.
 pub const LONGEST_LIST: usize = 1_000;
-
-/// The state of a delivery. In JSON a lower case word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum DeliveryState {
-    /// It waits for a worker, or for its next attempt.
-    Pending,
-    /// An attempt is under way.
-    Running,
-    /// It went out.
-    Delivered,
-    /// Its address is on the channel's suppression list, or the recipient has muted the channel since.
-    Suppressed,
-    /// The recipient has no address on the channel.
-    Unreachable,
-    /// It was no longer worth sending.
-    Expired,
-    /// An operator cancelled it.
-    Cancelled,
-    /// It will never work, or has used up its attempts.
-    Dead,
-    /// Nobody knows whether it went out.
-    Unknown,
-    /// Its event or its channel is not known to any running worker, until one knows it; or it cannot be read, or the database
-    /// refuses to record what came of it, and it waits for an operator.
-    Blocked,
-}
-
-impl DeliveryState {
-    /// Every state, in the order of a delivery's life.
-    pub const ALL: &'static [Self] = &[
-        Self::Pending,
-        Self::Running,
-        Self::Delivered,
-        Self::Suppressed,
-        Self::Unreachable,
-        Self::Expired,
-        Self::Cancelled,
-        Self::Dead,
-        Self::Unknown,
-        Self::Blocked,
-    ];
-
-    /// The state as the database has it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Delivered => "delivered",
-            Self::Suppressed => "suppressed",
-            Self::Unreachable => "unreachable",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-            Self::Unknown => "unknown",
-            Self::Blocked => "blocked",
-        }
-    }
-
-    fn read(text: &str) -> Result<Self, sqlx::Error> {
-        let known = Self::ALL.iter().find(|state| state.as_str() == text);
-        known
-            .copied()
-            .ok_or_else(|| sqlx::Error::Decode(format!("no state `{text}` is known").into()))
-    }
-}
-
-/// A delivery as an operator sees it: no address, no content. In JSON its keys are camelCase, its times RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct DeliverySummary {
-    /// The delivery.
-    pub id: Uuid,
-    /// The notification it belongs to.
-    pub notification_id: Uuid,
-    /// The recipient.
-    pub user_id: String,
-    /// The channel.
-    pub channel: String,
-    /// The event's type.
-    pub event_type: String,
-    /// Its state.
-    pub state: DeliveryState,
-    /// How many attempts were begun.
-    pub attempts: u32,
-    /// When the next attempt is due, while it is pending.
-    pub run_at: Timestamp,
-    /// What the last attempt said.
-    pub last_error: Option<String>,
-    /// When it was committed.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// Whether it had a secret in it, which was erased when it ended: it cannot be tried again.
-    pub erased: bool,
-}
-
-/// How many deliveries of a channel are in a state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct DeliveryCount {
-    /// The channel.
-    pub channel: String,
-    /// The state.
-    pub state: DeliveryState,
-    /// How many.
-    pub count: u64,
-}
 
 /// Which deliveries to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -177,30 +64,6 @@ pub enum DeliveryChangeError {
     Store(#[from] StoreError),
 }
 
-const SUMMARY: &str = "\
-    select {text(its.id)} as id, {text(its.notification_id)} as notification_id, its.user_id, its.channel, \
-        coalesce(dispatch.event_type, '') as event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
-        {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at, \
-        coalesce(its.secret = '', false) as erased \
-    from {campanile}notification_deliveries as its \
-    left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
-
-/// A fresh set of attempts: those so far no longer count.
-const RETRY: &str = "\
-    update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
-        lost_answers = 0, outage_since = null, outage_rounds = 0, \
-        first_attempt_at = null, batch_id = null, blocked_as = null, finished_at = null";
-
-const RETRIABLE: &str =
-    "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
-
-/// What there is to send is still there.
-const COMPLETE: &str = "coalesce(secret, '-') <> ''";
-
-/// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
-const NOW: &str = "\
-    update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = 'pending'";
-
 impl Operations {
     /// How many deliveries there are, by channel and state.
     ///
@@ -208,23 +71,7 @@ impl Operations {
     ///
     /// When the database does not answer.
     pub async fn delivery_counts(&self) -> Result<Vec<DeliveryCount>, StoreError> {
-        let statement = self.database().sql(
-            "select channel, state, count(*) as count from {campanile}notification_deliveries \
-             group by channel, state order by channel, state",
-        );
-        let counts: Result<Vec<_>, sqlx::Error> = each_connection!(self.database(), |connection| {
-            let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
-            let counts = rows.iter().map(|row| {
-                let count: i64 = row.try_get("count")?;
-                Ok(DeliveryCount {
-                    channel: row.try_get("channel")?,
-                    state: DeliveryState::read(row.try_get("state")?)?,
-                    count: u64::try_from(count).unwrap_or_default(),
-                })
-            });
-            counts.collect()
-        });
-        Ok(counts?)
+        Ok(store::counts(self.database()).await?)
     }
 
     /// Lists deliveries, newest first.
@@ -240,20 +87,14 @@ impl Operations {
             0 => 100,
             limit => limit.min(LONGEST_LIST),
         };
-        let before = match filter.before {
-            Some(_) => "and its.id < {uuid($3)}",
-            None => "and $3 is null",
-        };
-        let condition = format!(
-            "where ($1 is null or its.channel = $1) and ($2 is null or its.state = $2) {before} \
-             order by its.id desc limit {limit}"
+        let page = store::page(
+            self.database(),
+            filter.channel,
+            filter.state,
+            filter.before,
+            limit,
         );
-        let parameters = [
-            filter.channel.map(str::to_owned),
-            filter.state.map(|state| state.as_str().to_owned()),
-            filter.before.map(|id| id.to_string()),
-        ];
-        Ok(summaries(self.database(), &condition, parameters).await?)
+        Ok(page.await?)
     }
 
     /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered, also if it has expired. It opens no window: if
@@ -268,15 +109,8 @@ impl Operations {
     ///
     /// One statement: it is due or it is as before.
     pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
-        let statement = format!(
-            "{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {RETRIABLE} and {COMPLETE}"
-        );
-        let id_text = id.to_string();
-        let mut changed = write(self.database(), &statement, Some(&id_text)).await;
-        if let Ok(0) = changed {
-            changed = write(self.database(), NOW, Some(&id_text)).await;
-        }
-        if changed.map_err(StoreError::from)? == 1 {
+        let changed = store::retry(self.database(), id).await;
+        if changed.map_err(StoreError::from)? {
             self.deliverer.bell.ring(self.database());
             return Ok(());
         }
@@ -304,15 +138,12 @@ impl Operations {
 
     /// Why a delivery was not changed.
     async fn refusal(&self, id: Uuid, change: &'static str) -> DeliveryChangeError {
-        let condition = "where its.id = {uuid($1)} and $2 is null and $3 is null";
-        let found = summaries(
-            self.database(),
-            condition,
-            [Some(id.to_string()), None, None],
-        );
-        match found.await.map_err(StoreError::from) {
+        match store::by_id(self.database(), id)
+            .await
+            .map_err(StoreError::from)
+        {
             Err(error) => error.into(),
-            Ok(found) => match found.first() {
+            Ok(found) => match found {
                 None => DeliveryChangeError::NotFound(id),
                 Some(its) if its.erased && its.state != DeliveryState::Delivered => {
                     DeliveryChangeError::Erased(id)
@@ -325,66 +156,4 @@ impl Operations {
             },
         }
     }
-}
-
-async fn write(
-    database: &Database,
-    statement: &str,
-    parameter: Option<&str>,
-) -> Result<u64, sqlx::Error> {
-    let statement = database.sql(statement);
-    let _turn = database.turn_to_write().await;
-    each_connection!(database, |connection| {
-        let write = sqlx::query(statement).bind(parameter);
-        Ok(write.execute(&mut *connection).await?.rows_affected())
-    })
-}
-
-async fn summaries(
-    database: &Database,
-    condition: &str,
-    parameters: [Option<String>; 3],
-) -> Result<Vec<DeliverySummary>, sqlx::Error> {
-    let statement = database.sql(&format!("{SUMMARY} {condition}"));
-    let [first, second, third] = parameters;
-    each_connection!(database, |connection| {
-        let rows = sqlx::query(statement)
-            .bind(first)
-            .bind(second)
-            .bind(third)
-            .fetch_all(&mut *connection)
-            .await?;
-        let summaries = rows.iter().map(|row| {
-            Ok(DeliverySummary {
-                id: id(row.try_get("id")?)?,
-                notification_id: id(row.try_get("notification_id")?)?,
-                user_id: row.try_get("user_id")?,
-                channel: row.try_get("channel")?,
-                event_type: row.try_get("event_type")?,
-                state: DeliveryState::read(row.try_get("state")?)?,
-                attempts: number(row.try_get("attempt")?),
-                run_at: time(row.try_get("run_at")?)?,
-                last_error: row.try_get("last_error")?,
-                created_at: time(row.try_get("created_at")?)?,
-                finished_at: row
-                    .try_get::<Option<i64>, _>("finished_at")?
-                    .map(time)
-                    .transpose()?,
-                erased: row.try_get("erased")?,
-            })
-        });
-        summaries.collect()
-    })
-}
-
-fn id(text: &str) -> Result<Uuid, sqlx::Error> {
-    Uuid::parse_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn time(micros: i64) -> Result<Timestamp, sqlx::Error> {
-    Timestamp::from_microsecond(micros).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn number(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or_default()
 }

@@ -1,64 +1,12 @@
 //! **Redriving** the dead: a fixed set of them, counted first.
 
-use jiff::Timestamp;
-use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{COMPLETE, RETRY};
-use crate::channel::delivery::ErrorClass;
 use crate::database::error::StoreError;
-use crate::database::{Database, each_connection};
 use crate::operate::Operations;
+use crate::store::redrive;
 
-/// How many rows one statement changes.
-const BATCH: i64 = 1_000;
-
-/// Which dead deliveries are meant: those of which all of this is true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "made by callers with `..DeadFilter::default()`"
-)]
-pub struct DeadFilter<'a> {
-    /// They are of this channel.
-    pub channel: Option<&'a str>,
-    /// They are of this event.
-    pub event_type: Option<&'a str>,
-    /// They died at this time or later.
-    pub since: Option<Timestamp>,
-    /// They died before this time.
-    pub until: Option<Timestamp>,
-    /// Their last attempt failed so.
-    pub error_class: Option<ErrorClass>,
-}
-
-/// `$3` and `$4` are microseconds. What has expired since is no longer worth sending; of what had a secret in it nothing is left to
-/// send.
-const DEAD: &str = "\
-    from {campanile}notification_deliveries as delivery where state = 'dead' \
-        and ($1 is null or channel = $1) \
-        and ($2 is null or exists (select 1 from {campanile}notification_dispatches as dispatch \
-            where dispatch.id = delivery.dispatch_id and dispatch.event_type = $2)) \
-        and finished_at >= {moment($3)} and finished_at < {moment($4)} \
-        and (expires_at is null or expires_at > {now}) and {complete} \
-        and ($5 is null or $5 = (select error_class from {campanile}notification_attempts as log \
-            where log.delivery_id = delivery.id order by log.attempt desc limit 1))";
-
-fn dead() -> String {
-    DEAD.replace("{complete}", COMPLETE)
-}
-
-/// Binds what [`DEAD`] is asked with.
-macro_rules! bind {
-    ($query:expr, $filter:expr, $until:expr) => {
-        $query
-            .bind($filter.channel)
-            .bind($filter.event_type)
-            .bind($filter.since.map_or(0, Timestamp::as_microsecond))
-            .bind($until)
-            .bind($filter.error_class.map(ErrorClass::as_str))
-    };
-}
+pub use crate::store::redrive::DeadFilter;
 
 impl Operations {
     /// How many deliveries [`Operations::redrive_dead`] would make due.
@@ -67,13 +15,8 @@ impl Operations {
     ///
     /// When the database does not answer.
     pub async fn count_dead(&self, filter: DeadFilter<'_>) -> Result<u64, StoreError> {
-        let until = until(self.database(), filter).await?;
-        let statement = self.database().sql(&format!("select count(*) {}", dead()));
-        let count: Result<i64, _> = each_connection!(self.database(), |connection| {
-            let count = bind!(sqlx::query_scalar(statement), filter, until);
-            count.fetch_one(&mut *connection).await
-        });
-        Ok(u64::try_from(count?).unwrap_or_default())
+        let until = redrive::until(self.database(), filter).await?;
+        Ok(redrive::count(self.database(), filter, until).await?)
     }
 
     /// Makes dead deliveries due now, each with a fresh set of attempts, and says how many: those that are dead when it begins,
@@ -88,10 +31,10 @@ impl Operations {
     ///
     /// A thousand are changed in one statement. A future dropped in between leaves some of them dead; call it again.
     pub async fn redrive_dead(&self, filter: DeadFilter<'_>) -> Result<u64, StoreError> {
-        let until = until(self.database(), filter).await?;
+        let until = redrive::until(self.database(), filter).await?;
         let (mut redriven, mut after) = (0, Uuid::nil());
         loop {
-            let batch = redrive(self.database(), filter, until, after).await?;
+            let batch = redrive::redrive(self.database(), filter, until, after).await?;
             redriven += batch.len() as u64;
             match batch.into_iter().max() {
                 Some(last) => after = last,
@@ -103,40 +46,4 @@ impl Operations {
         }
         Ok(redriven)
     }
-}
-
-/// Before which time, by the database's clock, they must have died: now at the latest.
-async fn until(database: &Database, filter: DeadFilter<'_>) -> Result<i64, sqlx::Error> {
-    let statement = database.sql("select {now_micros}");
-    let now: Result<i64, _> = each_connection!(database, |connection| {
-        let now = sqlx::query_scalar(statement);
-        now.fetch_one(&mut *connection).await
-    });
-    let asked = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
-    Ok(asked.min(now?))
-}
-
-/// Those that come after this one, in the order of their ids, in which everybody locks them.
-async fn redrive(
-    database: &Database,
-    filter: DeadFilter<'_>,
-    until: i64,
-    after: Uuid,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let statement = database.sql(&format!(
-        "with chosen as materialized (select id {} and id > {{uuid($6)}} order by id limit $7 {{for_update}}) \
-         {RETRY} where id in (select id from chosen) returning {{text(id)}} as id",
-        dead()
-    ));
-    let _turn = database.turn_to_write().await;
-    each_connection!(database, |connection| {
-        let rows = bind!(sqlx::query(statement), filter, until)
-            .bind(after.to_string())
-            .bind(BATCH)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.iter()
-            .map(|row| super::id(row.try_get("id")?))
-            .collect()
-    })
 }

@@ -6,14 +6,14 @@ mod error;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sqlx::{ColumnIndex, Decode, Row, Type};
 
+use crate::database::Database;
 use crate::database::error::StoreError;
-use crate::database::{Database, each_connection};
 use crate::event::EventDeclaration;
 use crate::event::recipient::{self, InvalidInput};
 use crate::plan::preference::{Choice, Choices};
 use crate::plan::registry::Registry;
+use crate::store::preferences;
 
 pub use self::error::PreferenceError;
 
@@ -108,32 +108,15 @@ impl<'a> UserPreferences<'a> {
     ///
     /// When the database does not answer.
     pub async fn matrix(&self) -> Result<Matrix, PreferenceError> {
-        let matrix = each_connection!(self.database, |connection| {
-            let rows = sqlx::query(self.read()).bind(&self.user);
-            Ok(self.matrix_of(&rows.fetch_all(connection).await?))
-        });
-        Ok(matrix.map_err(StoreError::from)?)
+        let rows = preferences::read(self.database, &self.user).await;
+        Ok(self.matrix_of(rows.map_err(StoreError::from)?))
     }
 
-    pub(super) fn read(&self) -> sqlx::AssertSqlSafe<String> {
-        self.database.sql(
-            "select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1",
-        )
-    }
-
-    pub(super) fn matrix_of<R: Row>(&self, rows: &[R]) -> Matrix
-    where
-        for<'r> &'r str: Decode<'r, R::Database> + Type<R::Database> + ColumnIndex<R>,
-        for<'r> bool: Decode<'r, R::Database> + Type<R::Database>,
-    {
+    pub(super) fn matrix_of(&self, rows: Vec<preferences::Row>) -> Matrix {
         let mut choices = Choices::default();
-        for row in rows {
-            choices.insert(
-                &self.user,
-                row.get("category"),
-                row.get("channel"),
-                Choice::from_enabled(row.get("enabled")),
-            );
+        for (category, channel, enabled) in rows {
+            let choice = Choice::from_enabled(enabled);
+            choices.insert(&self.user, &category, &channel, choice);
         }
         Matrix {
             categories: self
@@ -178,15 +161,11 @@ impl<'a> UserPreferences<'a> {
     /// One statement: all are written or none.
     pub async fn set_many(&self, changes: &[CellChange]) -> Result<(), PreferenceError> {
         let cells = self.upsert(changes)?;
-        let set = each_connection!(self.database, |connection| {
-            let upsert = sqlx::query(self.database.sql(UPSERT));
-            let upsert = upsert.bind(&self.user).bind(cells);
-            upsert.execute(connection).await.map(drop)
-        });
+        let set = preferences::set(self.database, &self.user, &cells).await;
         Ok(set.map_err(StoreError::from)?)
     }
 
-    /// The cells as [`UPSERT`] takes them. One upsert may not touch a row twice, and sorted rows do not deadlock.
+    /// The cells as their statement takes them. One upsert may not touch a row twice, and sorted rows do not deadlock.
     pub(super) fn upsert(&self, changes: &[CellChange]) -> Result<String, PreferenceError> {
         let mut cells = BTreeMap::new();
         for change in changes {
@@ -288,10 +267,3 @@ fn channels_of(registry: &Registry, category: &str) -> BTreeSet<&'static str> {
         .map(|used| used.channel.name())
         .collect()
 }
-
-pub(super) const UPSERT: &str = "\
-    insert into {campanile}user_notification_preferences (user_id, category, channel, enabled, updated_at) \
-    select $1, cell.value ->> 0, cell.value ->> 1, {flag(cell.value ->> 2)}, {now} \
-    from {rows($2)} as cell where true \
-    on conflict (user_id, category, channel) \
-    do update set enabled = excluded.enabled, updated_at = excluded.updated_at";

@@ -1,16 +1,11 @@
 //! The **version** of a user's settings: a change that names the version it was made for is not made to another one.
 
 use sha2::{Digest as _, Sha256};
-use sqlx::Connection as _;
 
 use super::error::PreferenceError;
 use super::{Cell, CellChange, Matrix, UserPreferences};
-use crate::database::each_connection;
 use crate::database::error::StoreError;
-
-/// One change of a user's settings at a time, on Postgres; SQLite has one writer anyway. It ends with the transaction.
-const TURN: &str =
-    "select pg_advisory_xact_lock(hashtextextended('campanile.preferences ' || $1, 0))::text";
+use crate::store::preferences;
 
 impl Matrix {
     /// What tells it from another: the same as long as nothing it shows has changed. For an `ETag`.
@@ -56,37 +51,9 @@ impl UserPreferences<'_> {
         change: &CellChange,
     ) -> Result<Matrix, PreferenceError> {
         let cells = self.upsert(std::slice::from_ref(change))?;
-        let _turn = self.database.turn_to_write().await;
-        let switched = each_connection!(self.database, |connection| {
-            let mut transaction = connection.begin_with(self.database.begin()).await?;
-            if self.database.kind() == "Postgres" {
-                sqlx::query(TURN)
-                    .bind(&self.user)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-            let rows = sqlx::query(self.read())
-                .bind(&self.user)
-                .fetch_all(&mut *transaction)
-                .await?;
-            let before = self.matrix_of(&rows);
-            if let Err(refused) = may(&before, version, change) {
-                return Ok(Err(refused));
-            }
-            sqlx::query(self.database.sql(super::UPSERT))
-                .bind(&self.user)
-                .bind(cells)
-                .execute(&mut *transaction)
-                .await?;
-            let rows = sqlx::query(self.read())
-                .bind(&self.user)
-                .fetch_all(&mut *transaction)
-                .await?;
-            let after = self.matrix_of(&rows);
-            transaction.commit().await?;
-            Ok(Ok(after))
-        });
-        switched.map_err(StoreError::from)?
+        let may = |rows| may(&self.matrix_of(rows), version, change);
+        let switched = preferences::set_if(self.database, &self.user, &cells, may).await;
+        Ok(self.matrix_of(switched.map_err(StoreError::from)??))
     }
 }
 

@@ -1,0 +1,274 @@
+//! The erasure of a user: which rows go, in which order they are locked, and in which written forms rows may hold an address.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use sqlx::Connection as _;
+
+use crate::channel::erasure::ErasureKey;
+use crate::database::connection::within;
+use crate::database::error::StoreError;
+use crate::database::{Database, Held, each_database};
+
+/// What was erased of a user, and what was not.
+///
+/// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
+/// providers were given. Of what it does hold, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
+/// the host has given a key, [hashes](Forgotten::kept_hashes) of addresses that must not be written to any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Forgotten {
+    /// Remote deliveries, with their attempts.
+    pub deliveries: u64,
+    /// Dispatches that went to nobody else, with their content.
+    pub dispatches: u64,
+    /// Dispatches that went to others too. They stay, and their content may name the user: it is the others' as well, and goes
+    /// with them, or when it is pruned.
+    pub shared_dispatches: u64,
+    /// Rows of other tables: inbox items, windows, preferences, addresses, suppressed addresses, and what the linked channels
+    /// hold.
+    pub rows: u64,
+    /// Suppressed addresses of which a keyed hash stays, so that they are suppressed when they come back: those that complained or
+    /// were entered by hand. Of bounces none stays, for such an address says so again. Always 0 without a
+    /// [key](crate::Builder::erasure_key).
+    pub kept_hashes: u64,
+}
+
+/// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
+/// their ids, as everybody locks deliveries.
+const LOCK_DELIVERIES: &str = "\
+    select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
+    order by id {for_update}";
+
+/// Two users of one dispatch who are forgotten at the same time wait here for each other, and whoever prunes it passes over it;
+/// otherwise each would see the other's delivery, and nobody would remove the content.
+const LOCK_DISPATCHES: &str = "\
+    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}";
+
+/// In the order in which dispatches claim them. SQLite has no row locks, and no collation of this name.
+const LOCK_WINDOWS: &str = "\
+    select 1 as held from {campanile}notification_dedup where recipient_user_id = $1 \
+    order by event_type collate \"C\", dedup_key collate \"C\" {for_update}";
+
+const ATTEMPTS: &str = "\
+    delete from {campanile}notification_attempts where delivery_id in \
+    (select id from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)}))";
+
+/// Those of the dispatches that are locked. One that was made since stays whole.
+const DELIVERIES: &str = "\
+    delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})";
+
+const DISPATCHES: &str = "\
+    delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
+    (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
+
+/// Where the table of addresses reaches the user.
+const ADDRESSES: &str = "select address from {campanile}notification_addresses where user_id = $1";
+
+/// Core's other tables.
+const ROWS: [&str; 3] = [
+    "delete from {campanile}notification_dedup where recipient_user_id = $1",
+    "delete from {campanile}user_notification_preferences where user_id = $1",
+    "delete from {campanile}notification_addresses where user_id = $1",
+];
+
+/// What erases.
+pub(crate) struct Erasure<'a> {
+    pub(crate) database: &'a Database,
+    /// What erases a user from the channels' own tables.
+    pub(crate) statements: &'a [&'static str],
+    /// Under which hashes of erased addresses are kept.
+    pub(crate) key: Option<&'a ErasureKey>,
+}
+
+impl Erasure<'_> {
+    /// The statements about rows that stand for themselves.
+    fn erasing(&self) -> impl Iterator<Item = &'static str> {
+        let own = campanile_migrations::ERASE.iter().copied().chain(ROWS);
+        own.chain(self.statements.iter().copied())
+    }
+
+    pub(crate) async fn erase(
+        &self,
+        user: &str,
+        addresses: &mut BTreeSet<String>,
+    ) -> Result<Forgotten, StoreError> {
+        let database = self.database;
+        each_database!(database, |pool| {
+            let (_turn, mut held) = Held::to_write(database, pool).await?;
+            let connection = held.connection();
+            let erased = async {
+                let bound = database.bound();
+                let begun = connection.begin_with(database.begin());
+                let mut transaction = within(bound, begun).await?;
+                let forgotten = self.erase_in(&mut *transaction, user, addresses).await?;
+                within(bound, transaction.commit()).await?;
+                Ok::<_, sqlx::Error>(forgotten)
+            };
+            let erased = erased.await.map_err(StoreError::from);
+            held.end(&erased);
+            erased
+        })
+    }
+
+    async fn erase_in(
+        &self,
+        transaction: &mut impl Erasing,
+        user: &str,
+        addresses: &mut BTreeSet<String>,
+    ) -> Result<Forgotten, sqlx::Error> {
+        let database = self.database;
+        let locked = transaction
+            .texts(database, LOCK_DELIVERIES, &[user])
+            .await?;
+        let dispatches: BTreeSet<_> = locked.into_iter().collect();
+        let dispatches = serde_json::json!(dispatches).to_string();
+        let locked = transaction
+            .texts(database, LOCK_DISPATCHES, &[&dispatches])
+            .await?;
+        if database.kind() == "Postgres" {
+            transaction.rows(database, LOCK_WINDOWS, &[user]).await?;
+        }
+        for statement in campanile_migrations::ADDRESSES.iter().chain([&ADDRESSES]) {
+            addresses.extend(transaction.texts(database, statement, &[user]).await?);
+        }
+        let forms: BTreeSet<_> = addresses
+            .iter()
+            .flat_map(|address| forms(address))
+            .collect();
+        let mut forgotten = Forgotten::default();
+        if let Some(key) = self.key {
+            let hashed = forms
+                .iter()
+                .map(|form| serde_json::json!({ "address": form, "hash": key.erased(form) }));
+            let hashed = hashed.collect::<serde_json::Value>().to_string();
+            for statement in campanile_migrations::KEEP {
+                forgotten.kept_hashes += transaction.rows(database, statement, &[&hashed]).await?;
+            }
+        }
+        let forms = serde_json::json!(forms).to_string();
+        for statement in self.erasing() {
+            let arguments: &[&str] = if statement.contains("$2") {
+                &[user, &forms]
+            } else {
+                &[user]
+            };
+            forgotten.rows += transaction.rows(database, statement, arguments).await?;
+        }
+        let arguments: &[&str] = &[user, &dispatches];
+        transaction.rows(database, ATTEMPTS, arguments).await?;
+        forgotten.deliveries = transaction.rows(database, DELIVERIES, arguments).await?;
+        forgotten.dispatches = transaction
+            .rows(database, DISPATCHES, &[&dispatches])
+            .await?;
+        forgotten.shared_dispatches = (locked.len() as u64).saturating_sub(forgotten.dispatches);
+        Ok(forgotten)
+    }
+}
+
+/// The statements of an erasure, each bounded by itself, on either database. Their arguments are texts.
+trait Erasing {
+    /// The first column of each row.
+    async fn texts(
+        &mut self,
+        database: &Database,
+        statement: &str,
+        arguments: &[&str],
+    ) -> Result<Vec<String>, sqlx::Error>;
+
+    /// How many rows are touched.
+    async fn rows(
+        &mut self,
+        database: &Database,
+        statement: &str,
+        arguments: &[&str],
+    ) -> Result<u64, sqlx::Error>;
+}
+
+macro_rules! erasing {
+    ($connection:ty) => {
+        impl Erasing for $connection {
+            async fn texts(
+                &mut self,
+                database: &Database,
+                statement: &str,
+                arguments: &[&str],
+            ) -> Result<Vec<String>, sqlx::Error> {
+                let mut asked = sqlx::query_scalar(database.sql(statement));
+                for argument in arguments {
+                    asked = asked.bind(*argument);
+                }
+                within(database.bound(), asked.fetch_all(self)).await
+            }
+
+            async fn rows(
+                &mut self,
+                database: &Database,
+                statement: &str,
+                arguments: &[&str],
+            ) -> Result<u64, sqlx::Error> {
+                let mut erase = sqlx::query(database.sql(statement));
+                for argument in arguments {
+                    erase = erase.bind(*argument);
+                }
+                let erased = within(database.bound(), erase.execute(self)).await?;
+                Ok(erased.rows_affected())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+erasing!(sqlx::PgConnection);
+#[cfg(feature = "sqlite")]
+erasing!(sqlx::SqliteConnection);
+
+/// The forms under which a table may hold an address: as it is, and in small letters; without the name in `Name <address>`; its
+/// domain as it is and in ASCII. No channel's knowledge is needed for that, so that it holds for those that are not linked too.
+fn forms(address: &str) -> BTreeSet<String> {
+    let trimmed = address.trim();
+    let bare = trimmed
+        .strip_suffix('>')
+        .and_then(|text| text.rsplit_once('<'))
+        .map_or(trimmed, |(_, bare)| bare.trim());
+    let mut forms = BTreeSet::from([address, trimmed, bare].map(str::to_owned));
+    forms.extend([trimmed, bare].map(str::to_lowercase));
+    if let Some((local, domain)) = bare.rsplit_once('@')
+        && let Ok(domain) = url::Host::parse(domain)
+    {
+        forms.insert(format!("{local}@{domain}"));
+        forms.insert(format!("{local}@{domain}").to_lowercase());
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_written_form_of_a_mail_address_has_the_one_that_is_compared() {
+        for (written, compared) in [
+            ("ada@example.com", "ada@example.com"),
+            ("  Ada@Example.COM ", "ada@example.com"),
+            ("Ada Lovelace <Ada@example.com>", "ada@example.com"),
+            ("\"<Ada>\" < ada@example.com >", "ada@example.com"),
+            ("ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
+            ("Jörg <JÖRG@bücher.example>", "jörg@xn--bcher-kva.example"),
+        ] {
+            assert!(
+                forms(written).contains(compared),
+                "{written}: {:?}",
+                forms(written)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_mail_address_is_compared_as_it_is() {
+        assert!(forms("Token_7").contains("Token_7"));
+        assert!(forms("<").contains("<"));
+        assert!(forms("a@[").contains("a@["));
+    }
+}

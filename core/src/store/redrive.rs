@@ -1,0 +1,107 @@
+//! The dead that are made due again, a thousand in one statement.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::deliveries::{COMPLETE, RETRY, id};
+use crate::channel::delivery::ErrorClass;
+use crate::database::{Database, each_connection};
+
+/// How many rows one statement changes.
+const BATCH: i64 = 1_000;
+
+/// Which dead deliveries are meant: those of which all of this is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "made by callers with `..DeadFilter::default()`"
+)]
+pub struct DeadFilter<'a> {
+    /// They are of this channel.
+    pub channel: Option<&'a str>,
+    /// They are of this event.
+    pub event_type: Option<&'a str>,
+    /// They died at this time or later.
+    pub since: Option<Timestamp>,
+    /// They died before this time.
+    pub until: Option<Timestamp>,
+    /// Their last attempt failed so.
+    pub error_class: Option<ErrorClass>,
+}
+
+/// `$3` and `$4` are microseconds. What has expired since is no longer worth sending; of what had a secret in it nothing is left to
+/// send.
+const DEAD: &str = "\
+    from {campanile}notification_deliveries as delivery where state = 'dead' \
+        and ($1 is null or channel = $1) \
+        and ($2 is null or exists (select 1 from {campanile}notification_dispatches as dispatch \
+            where dispatch.id = delivery.dispatch_id and dispatch.event_type = $2)) \
+        and finished_at >= {moment($3)} and finished_at < {moment($4)} \
+        and (expires_at is null or expires_at > {now}) and {complete} \
+        and ($5 is null or $5 = (select error_class from {campanile}notification_attempts as log \
+            where log.delivery_id = delivery.id order by log.attempt desc limit 1))";
+
+fn dead() -> String {
+    DEAD.replace("{complete}", COMPLETE)
+}
+
+/// Binds what [`DEAD`] is asked with.
+macro_rules! bind {
+    ($query:expr, $filter:expr, $until:expr) => {
+        $query
+            .bind($filter.channel)
+            .bind($filter.event_type)
+            .bind($filter.since.map_or(0, Timestamp::as_microsecond))
+            .bind($until)
+            .bind($filter.error_class.map(ErrorClass::as_str))
+    };
+}
+
+/// How many there are.
+pub(crate) async fn count(
+    database: &Database,
+    filter: DeadFilter<'_>,
+    until: i64,
+) -> Result<u64, sqlx::Error> {
+    let statement = database.sql(&format!("select count(*) {}", dead()));
+    let count: Result<i64, _> = each_connection!(database, |connection| {
+        let count = bind!(sqlx::query_scalar(statement), filter, until);
+        count.fetch_one(&mut *connection).await
+    });
+    Ok(u64::try_from(count?).unwrap_or_default())
+}
+
+/// Before which time, by the database's clock, they must have died: now at the latest.
+pub(crate) async fn until(database: &Database, filter: DeadFilter<'_>) -> Result<i64, sqlx::Error> {
+    let statement = database.sql("select {now_micros}");
+    let now: Result<i64, _> = each_connection!(database, |connection| {
+        let now = sqlx::query_scalar(statement);
+        now.fetch_one(&mut *connection).await
+    });
+    let asked = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
+    Ok(asked.min(now?))
+}
+
+/// Those that come after this one, in the order of their ids, in which everybody locks them.
+pub(crate) async fn redrive(
+    database: &Database,
+    filter: DeadFilter<'_>,
+    until: i64,
+    after: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let statement = database.sql(&format!(
+        "with chosen as materialized (select id {} and id > {{uuid($6)}} order by id limit $7 {{for_update}}) \
+         {RETRY} where id in (select id from chosen) returning {{text(id)}} as id",
+        dead()
+    ));
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        let rows = bind!(sqlx::query(statement), filter, until)
+            .bind(after.to_string())
+            .bind(BATCH)
+            .fetch_all(&mut *connection)
+            .await?;
+        rows.iter().map(|row| id(row.try_get("id")?)).collect()
+    })
+}
