@@ -21,6 +21,10 @@ pub const KEEP: &[&str] = &["\
     set created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
     where kept.expires_at is not null and (excluded.expires_at is null or excluded.expires_at > kept.expires_at)"];
 
+/// Which of the hashes `$1`, a JSON array, are kept, from this erasure or from one before it.
+pub const KEPT: &[&str] =
+    &["select address from {campanile}email_suppressions where address in (select {texts($1)})"];
+
 /// Statements in the dialect of `campanile::Database::sql`: `$1` is the user, and where it occurs `$2` a JSON array of the
 /// addresses that are the user's, in every form in which a table may hold one.
 pub const ERASE: &[&str] = &[

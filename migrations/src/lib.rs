@@ -13,7 +13,7 @@ mod erase;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-pub use crate::erase::{ADDRESSES, ERASE, KEEP};
+pub use crate::erase::{ADDRESSES, ERASE, KEEP, KEPT};
 pub use crate::state::{MigrationError, is_missing_table, may_run_beside, needs};
 
 /// A migration: its version, its name, and the same step for each database.

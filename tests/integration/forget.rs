@@ -189,7 +189,10 @@ both_databases! {
         assert_eq!(told(&keyed, "b").await.suppressed_addresses, 1);
         // Once more, now that a hash is there already.
         list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam").await.unwrap();
-        keyed.operations().forget_user("u_gus").await.unwrap();
+        assert_eq!(keyed.operations().forget_user("u_gus").await.unwrap().kept_hashes, 1);
+        // And when nothing but the hash is left.
+        app.address("u_gus", "email", "gus@example.com").await;
+        assert_eq!(keyed.operations().forget_user("u_gus").await.unwrap().kept_hashes, 1);
         assert_eq!(app.database.count("email_suppressions").await, 1);
         assert!(list.remove("gus@example.com").await.unwrap());
         assert_eq!(told(&keyed, "c").await.suppressed_addresses, 0);

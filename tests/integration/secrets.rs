@@ -5,7 +5,7 @@ use campanile::database::each_database;
 use campanile::deliveries::{DeadFilter, DeliveryChangeError, DeliveryFilter, DeliverySummary};
 use campanile::delivery::Verdict;
 use campanile::{EventRequest, Notice, NotifiableEvent as _, notifiable_event};
-use campanile_email::EmailSettings;
+use campanile_email::{Answer, EmailSettings};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::provider::{Behaviour, Keys, Provider};
 use campanile_tests::{App, Kind, Running, both_databases};
@@ -229,11 +229,67 @@ both_databases! {
         assert_eq!(app.database.deliveries("secret = ''").await, 1);
     }
 
+    async fn what_an_older_process_could_not_read_goes_out_from_a_worker_that_runs(app: App) {
+        let worker = Running::start(&app.dispatcher);
+        // Its first look, which takes whatever is parked, is over.
+        let seen = "select count(*) from {campanile}notification_workers";
+        app.eventually(async || app.database.number(seen).await == 1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let paused = app.dispatcher.operations().pause_channel("pigeon", "a story");
+        paused.await.unwrap();
+        let _ = app.dispatcher.enqueue(sent("canary-older")).await.unwrap();
+        app.database.change_deliveries("state = 'blocked', blocked_as = 'content'").await;
+        app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
+        app.eventually(async || app.pigeons.arrived().len() == 1).await;
+        worker.stop().await;
+        assert_eq!(app.pigeons.arrived()[0].1, "canary-older");
+    }
+
+    async fn what_has_expired_is_erased_where_nobody_can_end_it(app: App) {
+        logging::collect();
+        let canary = "canary-expired";
+        let operations = app.dispatcher.operations();
+        for channel in ["email", "push"] {
+            operations.pause_channel(channel, "a story").await.unwrap();
+        }
+        let _ = app.dispatcher.enqueue(requested(canary)).await.unwrap();
+        app.database.change_deliveries("expires_at = {earlier(1)}").await;
+        let worker = Running::start(&app.dispatcher);
+        app.eventually(async || tables_with(&app, canary).await.is_empty()).await;
+        assert_eq!(app.database.deliveries("state = 'pending' and secret = ''").await, 2);
+        for channel in ["email", "push"] {
+            operations.resume_channel(channel).await.unwrap();
+        }
+        app.eventually(async || app.database.deliveries("state = 'expired'").await == 2).await;
+        worker.stop().await;
+        assert!(app.mails().is_empty());
+        assert_kept_nowhere(&app, canary).await;
+    }
+
+    async fn what_a_channel_writes_down_of_a_refusal_is_without_it(app: App) {
+        logging::collect();
+        let canary = "canary-written-down";
+        let said = format!("550 5.1.1 no {} here, nor in%3Ftoken%3D{canary}", link(canary));
+        let cut = format!("{} {}", "x".repeat(450), link(canary));
+        for (answer, said) in [
+            (Refusal::Bounced, &said), (Refusal::Suspected, &said), (Refusal::Accepted, &said), (Refusal::Permanent, &cut),
+        ] {
+            let settings = EmailSettings::new("Tower <bells@example.com>", Refusing(answer, said.clone()));
+            let dispatcher = app.builder().with(settings).build().unwrap();
+            let _ = dispatcher.dispatch(requested(canary)).await.unwrap();
+            assert_kept_nowhere(&app, canary).await;
+            app.database.execute("delete from {campanile}email_suppressions").await;
+        }
+        let texts = "select coalesce(error, provider_id) from {campanile}notification_attempts where status is null";
+        let texts = app.database.texts(texts).await;
+        assert!(texts.iter().flatten().any(|text| text.contains("[secret]")), "{texts:?}");
+    }
+
     async fn a_refusal_that_repeats_it_is_kept_without_it(app: App) {
         logging::collect();
         let canary = "canary-repeated";
         let quoting = format!("no such page: {} (code {CODE}), in%3Ftoken%3D{canary}", link(canary));
-        let mailer = Refusing(quoting);
+        let mailer = Refusing(Refusal::Permanent, quoting);
         let dispatcher = app.builder().with(EmailSettings::new("Tower <bells@example.com>", mailer)).build().unwrap();
         let _ = dispatcher.dispatch(requested(canary)).await.unwrap();
         assert_kept_nowhere(&app, canary).await;
@@ -311,15 +367,34 @@ both_databases! {
     }
 }
 
-/// Refuses every mail, and repeats what it was sent.
-struct Refusing(String);
+/// How a mail ends.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Permanent,
+    Bounced,
+    Suspected,
+    Accepted,
+}
+
+/// Ends every mail so, and repeats what it was sent.
+struct Refusing(Refusal, String);
 
 #[campanile::async_trait]
 impl campanile_email::Mailer for Refusing {
-    async fn send(&self, mails: &[campanile_email::Mail]) -> Vec<campanile_email::Answer> {
+    async fn send(&self, mails: &[campanile_email::Mail]) -> Vec<Answer> {
         mails
             .iter()
-            .map(|_| Verdict::permanent(self.0.as_str()).into())
+            .map(|_| {
+                let said = self.1.as_str();
+                match self.0 {
+                    Refusal::Permanent => Verdict::permanent(said).into(),
+                    Refusal::Bounced => Answer::Bounced(said.into()),
+                    Refusal::Suspected => Answer::Suspected(said.into()),
+                    Refusal::Accepted => Answer::Judged(Verdict::Accepted {
+                        provider_id: Some(said.to_owned()),
+                    }),
+                }
+            })
             .collect()
     }
 

@@ -146,8 +146,8 @@ impl Email {
         {
             let answers = self.mailer.send(mails).await;
             if answers.len() == mails.len() {
-                let users = indexes.iter().map(|index| batch[*index].user_id.as_str());
-                let asked: Vec<_> = users.zip(mails).collect();
+                let deliveries = indexes.iter().map(|index| &batch[*index]);
+                let asked: Vec<_> = deliveries.zip(mails).collect();
                 let (judged, lessons) = self.judge(&asked, answers, suspects);
                 self.learn(lessons).await;
                 verdicts.extend(indexes.iter().copied().zip(judged));
@@ -166,13 +166,13 @@ impl Email {
     /// The verdicts on mails to these users, and what the list has to learn. What refuses everybody is our own fault, and blames nobody.
     fn judge(
         &self,
-        asked: &[(&str, &Mail)],
+        asked: &[(&Delivery, &Mail)],
         answers: Vec<Answer>,
         suspects: &HashSet<String>,
     ) -> (Vec<Verdict>, Lessons) {
         let mut lessons = Lessons::default();
         let mut verdicts = Vec::with_capacity(asked.len());
-        for ((user, mail), answer) in asked.iter().zip(answers) {
+        for ((delivery, mail), answer) in asked.iter().zip(answers) {
             let address = mail.to.comparable();
             let (error, blamed) = match answer {
                 Answer::Judged(verdict) => {
@@ -191,9 +191,9 @@ impl Email {
             match self.bounces.bounced(&address) {
                 None => {
                     blamed.push(Blamed {
-                        user: (*user).to_owned(),
+                        user: delivery.user_id.clone(),
                         address,
-                        reason: format!("bounced: {error}"),
+                        reason: delivery.without_secrets(&format!("bounced: {error}")),
                     });
                     verdicts.push(Verdict::permanent(error));
                 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::channel::scrub::scrub;
+
 /// The rendered parts of one notification on one channel: part name to text.
 pub type Parts = BTreeMap<String, String>;
 
@@ -100,6 +102,13 @@ impl Delivery {
     #[must_use]
     pub fn part(&self, name: &str) -> &str {
         self.parts.get(name).map_or("", String::as_str)
+    }
+
+    /// A text without what the secret fields of its event hold, for whatever a channel logs or stores by itself. What it says in a
+    /// [`Verdict`] is stripped of that anyway.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        scrub(text, &self.past.hidden)
     }
 
     /// The key under which a provider recognizes a repeated attempt: `cmp_{delivery id}`.

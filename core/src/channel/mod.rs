@@ -10,6 +10,7 @@ pub mod erasure;
 pub mod delivery;
 pub mod policy;
 pub mod setup;
+pub(crate) mod scrub;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
+use crate::channel::scrub::scrub_verdicts;
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
 use crate::deliver::brake::{Answer, Ticket};
@@ -25,7 +26,6 @@ use crate::deliver::look::LastLook;
 use crate::deliver::probe::{Allowance, Here};
 use crate::deliver::settlement::{Judged, Ruling, past_says};
 use crate::deliver::worker::Stop;
-use crate::event::secret::scrub_verdicts;
 use crate::observe::telemetry;
 use crate::observe::trace_context;
 use crate::report::Outcome;

@@ -1,5 +1,5 @@
 //! The **sweep** of a worker: every five seconds it says that it is alive, parks what no running worker can deliver, releases
-//! the windows that somebody held when they were to be released, and measures what waits.
+//! the windows that somebody held when they were to be released, erases the secrets of what has expired, and measures what waits.
 //!
 //! Dead leases are not its business: whoever claims next takes them first.
 
@@ -88,6 +88,7 @@ impl Deliverer {
         let own: Vec<&'static str> = self.channels.keys().copied().collect();
         workers::beat(&self.database, self.worker, &own).await?;
         release::release_held(&self.database).await?;
+        claim::erase_expired(&self.database).await?;
         let fleet = workers::list(&self.database, ALIVE).await?;
         let linked: Vec<String> = fleet.into_iter().flat_map(|its| its.channels).collect();
         let parked = claim::park_strangers(&self.database, &linked, STRANGER_AFTER).await?;

@@ -138,8 +138,9 @@ const PARKED: &str = "\
         where id in (select id from fitting) and state = 'blocked' {skip_locked}), \
     {and_their_batches}";
 
+/// An older binary parks what has content of its own, which it does not know of, as unreadable. Such content begins so.
 const KNOWN: &str = "\
-    (blocked_as = 'channel' or ($5 = 'all' and blocked_as = 'content') \
+    (blocked_as = 'channel' or (blocked_as = 'content' and ($5 = 'all' or substr(secret, 2, 8) = '\"hidden\"')) \
         or (blocked_as = 'event' and exists (select 1 from {campanile}notification_dispatches as dispatch \
             where dispatch.id = its.dispatch_id and dispatch.event_type in (select {texts($6)})))) \
     and (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as member \
@@ -425,10 +426,14 @@ fn read_each(
                 Some((id(dispatch).ok()?, parts, payload))
             });
         let (delivery_id, attempt) = (id(&row.id)?, number(row.attempt));
-        let own = row.secret.as_deref().map(serde_json::from_str::<Kept>);
         let read = shared.clone().and_then(|(dispatch_id, parts, payload)| {
-            let (parts, hidden) = match own {
-                Some(own) => own.ok().map(|own| (own.parts, own.hidden))?,
+            let (parts, hidden) = match row.secret.as_deref() {
+                // Erased when it expired; all that is left is to say so.
+                Some("") if row.is_expired => Default::default(),
+                Some(own) => {
+                    let own: Kept = serde_json::from_str(own).ok()?;
+                    (own.parts, own.hidden)
+                }
                 None => (parts?, Hidden::default()),
             };
             Some((dispatch_id, parts, payload, hidden))
@@ -647,6 +652,23 @@ const PARK: &str = "\
     where id in (select id from {campanile}notification_deliveries \
         where channel = $1 and state = '{state}' and {due} <= (select {earlier($2)}) \
         order by {due} limit 1000 {skip_locked})";
+
+/// Of what has expired nothing is sent any more, so that its secret goes, although the delivery ends only when it is claimed: its
+/// channel may be paused, or nobody may link it.
+const ERASE_EXPIRED: &str = "\
+    update {campanile}notification_deliveries set secret = '' \
+    where id in (select id from {campanile}notification_deliveries \
+        where secret <> '' and expires_at <= {now} and state in ('pending', 'blocked') \
+        order by id limit 1000 {skip_locked})";
+
+/// Erases the secrets of what has expired.
+pub(crate) async fn erase_expired(database: &Database) -> Result<(), sqlx::Error> {
+    let _turn = database.turn_to_write().await;
+    each_connection!(database, |connection| {
+        let erased = sqlx::query(database.sql(ERASE_EXPIRED));
+        erased.execute(&mut *connection).await.map(drop)
+    })
+}
 
 /// The states that a delivery is parked from, and when it is due: it waits, or its worker was lost.
 const PARKED_FROM: [(&str, &str); 2] = [("pending", "run_at"), ("running", "lease_until")];

@@ -13,7 +13,8 @@ use crate::database::{Database, Held, each_database};
 /// What was erased of a user, and what was not.
 ///
 /// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
-/// providers were given. Of what it does hold, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
+/// providers were given. Nor is what names the user in rows of others: their inbox items, the dispatches that went to them, and the
+/// keys of their windows, by a payload or a subject. Of what it does hold of the user, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
 /// the host has given a key, [hashes](Forgotten::kept_hashes) of addresses that must not be written to any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,12 +140,18 @@ impl Erasure<'_> {
             .collect();
         let mut forgotten = Forgotten::default();
         if let Some(key) = self.key {
-            let hashed = forms
-                .iter()
-                .map(|form| serde_json::json!({ "address": form, "hash": key.erased(form) }));
-            let hashed = hashed.collect::<serde_json::Value>().to_string();
+            let hashes: Vec<_> = forms.iter().map(|form| key.erased(form)).collect();
+            let pairs = forms.iter().zip(&hashes);
+            let pairs =
+                pairs.map(|(form, hash)| serde_json::json!({ "address": form, "hash": hash }));
+            let pairs = pairs.collect::<serde_json::Value>().to_string();
             for statement in campanile_migrations::KEEP {
-                forgotten.kept_hashes += transaction.rows(database, statement, &[&hashed]).await?;
+                transaction.rows(database, statement, &[&pairs]).await?;
+            }
+            let hashes = serde_json::json!(hashes).to_string();
+            for statement in campanile_migrations::KEPT {
+                let kept = transaction.texts(database, statement, &[&hashes]).await?;
+                forgotten.kept_hashes += kept.len() as u64;
             }
         }
         let forms = serde_json::json!(forms).to_string();

@@ -266,7 +266,8 @@ pub(crate) async fn settle(
 /// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
 const PARK_REFUSED: &str = "\
     update {campanile}notification_deliveries set state = 'blocked', blocked_as = null, maybe_sent = {flag($4)}, \
-        batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5 \
+        batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5, \
+        secret = case when {flag($6)} then substr(secret, 1, 0) else secret end \
     where id = {uuid($1)} and state = 'running' and claim = {uuid($2)} and worker = {uuid($3)} \
     returning {text(id)} as id";
 
@@ -334,6 +335,7 @@ async fn park(
             .bind(worker.to_string())
             .bind(maybe_sent)
             .bind(&error)
+            .bind(settled.state.is_end())
             .fetch_all(&mut *connection)
             .await
     })

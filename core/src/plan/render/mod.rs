@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::Environment;
 
 use crate::channel::delivery::Parts;
+use crate::channel::scrub::scrub;
 use crate::channel::{Form, Need, Part};
 use crate::event::payload::Payload;
-use crate::event::secret::scrub;
 use crate::event::{ChannelUse, EventDeclaration};
 
 pub use self::link::HttpLinks;
