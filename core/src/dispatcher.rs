@@ -150,10 +150,10 @@ impl Dispatcher {
     /// # Isolation
     ///
     /// At `REPEATABLE READ` and `SERIALIZABLE` a window that another transaction took since this one's snapshot is a
-    /// serialization failure (40001), as for any row of the host's own. At `SERIALIZABLE` what is read here counts too: the
-    /// recipients' preferences and the windows that are claimed, each by its key. Postgres tracks that by row while the tables
-    /// are large enough for their indexes to be used; on tables of a few pages it reads them whole and refuses transactions
-    /// that have nothing in common. Retry as for any other statement at that level.
+    /// serialization failure (40001), as for any row of the host's own: retry the transaction. At `SERIALIZABLE` the windows are not
+    /// read before they are claimed, so that hosts are not refused because they notify beside each other. The recipients'
+    /// preferences are read, by their keys: a host that changes preferences in a serializable transaction may be refused beside one
+    /// that notifies, and on tables of a few pages, which Postgres reads whole, also for other people's.
     pub async fn enqueue_in<'c>(
         &self,
         transaction: impl Into<InTransaction<'c>>,
