@@ -11,7 +11,7 @@ use crate::output::Answer;
 use crate::table::{Table, counted, plain, short};
 
 /// The longest document that is read: far more than the largest payload and 100,000 recipients.
-const LONGEST_DOCUMENT: u64 = 64 * 1024 * 1024;
+const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -103,15 +103,13 @@ async fn request(arguments: Arguments) -> Result<EventRequest, CommandError> {
 fn standard_input() -> std::io::Result<Vec<u8>> {
     let mut document = Vec::new();
     let input = std::io::stdin().lock();
-    input
-        .take(LONGEST_DOCUMENT + 1)
-        .read_to_end(&mut document)?;
+    input.take(MAX_DOCUMENT + 1).read_to_end(&mut document)?;
     Ok(document)
 }
 
 /// Reads the bytes of a request.
 fn read(document: &[u8]) -> Result<EventRequest, CommandError> {
-    if document.len() as u64 > LONGEST_DOCUMENT {
+    if document.len() as u64 > MAX_DOCUMENT {
         return Err(CommandError::Request(
             "the document on standard input is longer than 64 MiB: split the audience".into(),
         ));

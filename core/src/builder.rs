@@ -122,20 +122,19 @@ impl Builder {
         self
     }
 
-    /// How many recipients one dispatch may have: 100,000 unless said otherwise.
+    /// The maximum number of recipients of one dispatch. Default: 100,000.
     pub fn max_recipients(mut self, most: usize) -> Self {
         self.limits.max_recipients = most;
         self
     }
 
-    /// How many recipients go into one statement: 10,000 unless said otherwise.
+    /// The maximum number of recipients in one statement. Default: 10,000.
     pub fn chunk(mut self, recipients: usize) -> Self {
         self.limits.chunk = recipients.max(1);
         self
     }
 
-    /// How many remote deliveries one `dispatch` tries itself before it leaves the rest to a worker: 100 unless said
-    /// otherwise.
+    /// How many remote deliveries one `dispatch` attempts itself before it leaves the rest to a worker. Default: 100.
     pub fn inline_deliveries(mut self, most: usize) -> Self {
         self.limits.inline_deliveries = most;
         self
@@ -150,8 +149,8 @@ impl Builder {
         self
     }
 
-    /// How long a process that works on a delivery may be silent before another takes over: 30 seconds unless said otherwise,
-    /// and renewed three times in that while it works.
+    /// How long a process that works on a delivery may be silent before another takes over. Default: 30 seconds. The lease is
+    /// renewed three times in that time while the process works.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.limits.lease = lease.clamp(Duration::from_millis(100), Duration::from_hours(1));
         self
@@ -168,22 +167,22 @@ impl Builder {
         self
     }
 
-    /// How workers in other processes hear of what is queued: by looking, unless said otherwise. A worker over this dispatcher or
-    /// a clone of it always hears.
+    /// How workers in other processes hear of what is queued. Default: by polling. A worker over this dispatcher or a clone of it
+    /// always hears.
     pub fn wake_up(mut self, how: WakeUp) -> Self {
         self.wake_up = how;
         self
     }
 
     /// How long a dispatch waits, on Postgres, for a window that somebody's open transaction holds, before it fails with an
-    /// error that says try again: 5 seconds unless said otherwise. Inside a transaction of the host's its own
+    /// error that says to try again. Default: 5 seconds. Inside a transaction of the host's its own
     /// `lock_timeout` counts. The wait is part of the window.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.limits.lock_wait = wait.max(Duration::from_millis(1));
         self
     }
 
-    /// Whether stored links may be `http`; only to this machine unless said otherwise.
+    /// Whether stored links may be `http`. Default: only to this machine.
     pub fn http_links(mut self, links: HttpLinks) -> Self {
         self.limits.http_links = links;
         self

@@ -19,7 +19,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::access::{Access, check_host, check_token, check_token_or_cookie};
 use crate::anybody::Anybody;
-use crate::body::LARGEST_BODY;
+use crate::body::MAX_BODY;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
 use crate::{api, page};
@@ -48,7 +48,7 @@ pub fn app(
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CsrfLayer::new().with_rejection_response(cross_origin))
         .layer(from_fn_with_state(access, check_host))
         .layer(CatchPanicLayer::custom(panicked))

@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use crate::problem::Problem;
 
 /// The largest body, in bytes.
-pub(crate) const LARGEST_BODY: usize = 256 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// A JSON body.
 pub(crate) struct Document<T>(pub(crate) T);
@@ -55,7 +55,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "BODY_TOO_LARGE",
-            format!("a body has at most {LARGEST_BODY} bytes"),
+            format!("a body has at most {MAX_BODY} bytes"),
         ),
         _ => Problem::new(
             StatusCode::BAD_REQUEST,

@@ -27,7 +27,7 @@ pub(crate) const EXPIRES_AFTER: Purpose = Purpose {
     zero: "would mean that nothing is ever sent",
 };
 
-/// The longest of either, as `campanile::event::LONGEST_WINDOW` has it; a UI test holds the two together.
+/// The longest of either, as `campanile::event::MAX_WINDOW` has it; a UI test holds the two together.
 const LONGEST: u64 = 366 * 24 * 60 * 60 * 1_000;
 
 const UNITS: [(&str, u64); 5] = [

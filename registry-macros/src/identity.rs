@@ -2,7 +2,7 @@
 
 use crate::suggest::list;
 
-const LONGEST_WORD: usize = 64;
+const MAX_WORD: usize = 64;
 
 /// What is wrong with an event type, or with an alias.
 pub(crate) fn refuse_event_type(text: &str) -> Option<String> {
@@ -46,7 +46,7 @@ const WORDS: &str =
     "a word is lower case letters, digits and `_`, begins with a letter and has at most 64 bytes";
 
 fn is_word(word: &str) -> bool {
-    word.len() <= LONGEST_WORD
+    word.len() <= MAX_WORD
         && word.starts_with(|c: char| c.is_ascii_lowercase())
         && word
             .bytes()

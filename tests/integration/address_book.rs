@@ -61,7 +61,7 @@ fn over(app: &App, fault: Fault) -> (Dispatcher, Arc<AtomicBool>) {
         repaired: Arc::clone(&repaired),
     };
     let builder = app.builder().address_book(book);
-    let builder = builder.tune(&PIGEON, |policy| policy.most_attempts(3));
+    let builder = builder.tune(&PIGEON, |policy| policy.max_attempts(3));
     let builder = builder.attempt_timeout(timeout);
     (builder.build().unwrap(), repaired)
 }

@@ -93,7 +93,7 @@ both_databases! {
 
     async fn a_policy_under_which_nothing_would_be_sent_is_refused_with_all_its_problems(app: App) {
         let tuned = app.builder().tune(&PIGEON, |its| {
-            let none = its.concurrency(0).batch(0).most_attempts(0).max_lost_answers(0).calls_per_second(0);
+            let none = its.concurrency(0).batch(0).max_attempts(0).max_lost_answers(0).calls_per_second(0);
             none.backoff(Duration::ZERO, A_DAY).attempt_timeout(Duration::ZERO)
         });
         let error = tuned.build().unwrap_err();

@@ -124,12 +124,63 @@ fn sql_stands_in_the_store_and_the_dialects_alone() {
     let mut elsewhere = Vec::new();
     for source in &found {
         let place = source.strip_prefix(&core).unwrap();
-        let code = code(source);
-        let has_sql = code.contains("sqlx::query") || code.contains("{campanile}");
+        let text = code(source);
+        let has_sql = text.contains("sqlx::query") || text.contains("{campanile}");
         assert!(has_sql || !place.ends_with("store/claim.rs"), "it is read");
         if has_sql && !place.starts_with("store") && !place.starts_with("database") {
             elsewhere.push(place.to_owned());
         }
     }
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+/// Words of size that the field says with `MAX_` and `MIN_`.
+const SUPERLATIVES: [&str; 7] = [
+    "LONGEST_",
+    "LARGEST_",
+    "MOST_",
+    "DEEPEST_",
+    "LEAST_",
+    "SHORTEST_",
+    "SMALLEST_",
+];
+
+#[test]
+fn limits_are_named_as_the_field_names_them() {
+    let mut found = Vec::new();
+    for folder in [
+        "core",
+        "channels",
+        "cli",
+        "web",
+        "inspector",
+        "registry-macros",
+        "migrations",
+        "tests",
+    ] {
+        sources(&root().join(folder), &mut found);
+    }
+    let is_code = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("rs" | "js" | "ts")) && !path.ends_with("integration/rooms.rs")
+    };
+    found.retain(is_code);
+    assert!(found.len() > 200, "{}", found.len());
+    for source in found {
+        let Ok(text) = std::fs::read_to_string(&source) else {
+            continue;
+        };
+        let starts_a_word = |at: usize| {
+            let before = text[..at].chars().next_back();
+            before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_')
+        };
+        for word in SUPERLATIVES {
+            let named = text.match_indices(word).any(|(at, _)| starts_a_word(at));
+            assert!(
+                !named,
+                "{}: `{word}`: write `MAX_` or `MIN_`",
+                source.display()
+            );
+        }
+    }
 }

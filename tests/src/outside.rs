@@ -161,7 +161,7 @@ impl Outside {
             if !self.unlinked.iter().any(|its| its == channel.name()) {
                 builder = builder.tune(channel, move |its| {
                     // A provider on this machine is not Resend, and has no default limit.
-                    let policy = its.batch(batch).concurrency(8).most_attempts(12);
+                    let policy = its.batch(batch).concurrency(8).max_attempts(12);
                     policy.calls_per_second(1_000_000)
                 });
             }

@@ -8,7 +8,7 @@
 import { Live, backOff } from "./live.js";
 
 const PAGE = 20;
-const LARGEST_PAGE = 100;
+const MAX_PAGE = 100;
 // What a list keeps that is read again, what may join it before that, and of how many ids it is known that they were told of: a page
 // may be open for weeks.
 const MAX_KEPT = 500;
@@ -242,7 +242,7 @@ export class Inbox extends EventTarget {
       const since = this.#now;
       // An older page may join the list meanwhile. What came one by one goes again when it is too much.
       const shown = () => Math.min(this.#isFull() ? this.#loadedItems : Math.max(this.state.items.length, PAGE), MAX_KEPT);
-      const limit = Math.min(shown(), LARGEST_PAGE);
+      const limit = Math.min(shown(), MAX_PAGE);
       try {
         let page = await call(this.#url("/inbox", { status: this.#view, limit }));
         while (turn === this.#turn && page.next && page.items.length < shown()) {

@@ -3,8 +3,8 @@
 // `BroadcastChannel`: whoever has a stream says so again and again, and who was first comes first. Where a browser has no such
 // channel, each visible page has its own stream.
 
-const LONGEST_WAIT = 60_000;
-const SHORTEST_WAIT = 250;
+const MAX_WAIT = 60_000;
+const MIN_WAIT = 250;
 // A stream begins with the counts; behind a proxy that holds it back they never come.
 const FIRST_WORD_WITHIN = 10_000;
 // A stream that ends sooner counts as a failure.
@@ -18,7 +18,7 @@ const SILENT_AFTER = 7_000;
 
 // How long to wait after so many failures: somewhere up to twice as long as before, so that tabs do not come back all at once.
 export function backOff(failures) {
-  return SHORTEST_WAIT + Math.random() * Math.min(LONGEST_WAIT, 1_000 * 2 ** failures);
+  return MIN_WAIT + Math.random() * Math.min(MAX_WAIT, 1_000 * 2 ** failures);
 }
 
 export class Live {

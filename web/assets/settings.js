@@ -1,6 +1,6 @@
 // The settings page with JavaScript: a switch is turned at once and saved behind it; what cannot be saved is turned back.
 
-const PATIENCE = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 const SEEN = 10_000;
 
 const table = document.getElementById("matrix");
@@ -114,7 +114,7 @@ async function ask(method, change) {
   let answer;
   try {
     answer = await fetch(new URL("preferences", import.meta.url), {
-      method, headers, body, redirect: "manual", signal: AbortSignal.timeout(PATIENCE),
+      method, headers, body, redirect: "manual", signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
     if (answer.ok) {
       // A proxy that compresses calls the version weak; it is the same.

@@ -14,7 +14,7 @@ use crate::problem::{
 };
 
 /// The largest body, in bytes. The ones there are have a few hundred.
-pub(crate) const LARGEST_BODY: usize = 16 * 1024;
+pub(crate) const MAX_BODY: usize = 16 * 1024;
 
 /// A JSON body.
 pub(crate) struct Document<T>(pub(crate) T);
@@ -46,7 +46,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 #[allow(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
 fn unreadable(rejection: BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("a body has at most {LARGEST_BODY} bytes");
+        let detail = format!("a body has at most {MAX_BODY} bytes");
         return Problem::new(BODY_TOO_LARGE, detail);
     }
     Problem::new(MALFORMED_BODY, "the body broke off before its end")

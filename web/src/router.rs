@@ -21,7 +21,7 @@ use utoipa::openapi::OpenApi;
 use crate::api;
 use crate::api::Web;
 use crate::assets;
-use crate::body::LARGEST_BODY;
+use crate::body::MAX_BODY;
 use crate::caller::Caller;
 use crate::docs;
 use crate::openapi::complete;
@@ -48,7 +48,7 @@ where
     let document = Arc::new(complete(document));
     let inner: Router = inner
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(web.clone());
     let mut outer = Router::new();
     for path in document.paths.paths.keys() {

@@ -8,7 +8,7 @@ use crate::live::Options;
 use crate::settings_page::SettingsPage;
 
 /// The shortest key, in bytes: as long as what it makes.
-const SHORTEST_KEY: usize = 32;
+const MIN_KEY: usize = 32;
 
 /// What a host may set of its [`router`](crate::router). [`Settings::default`] needs nothing, in one process.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Settings {
 pub enum SettingsError {
     /// A key that is too short to be one.
     #[error(
-        "the cursor key has {0} bytes and needs {SHORTEST_KEY}: give random ones, from `openssl rand` for example"
+        "the cursor key has {0} bytes and needs {MIN_KEY}: give random ones, from `openssl rand` for example"
     )]
     ShortKey(usize),
     /// Not an origin.
@@ -39,7 +39,7 @@ impl Default for Settings {
     /// A random cursor key; 10 requests a second for each user, 60 at once; no origin but the host's own.
     fn default() -> Self {
         Self {
-            cursor_key: rand::rng().random::<[u8; SHORTEST_KEY]>().to_vec().into(),
+            cursor_key: rand::rng().random::<[u8; MIN_KEY]>().to_vec().into(),
             requests_per_second: 10,
             burst: 60,
             trusted_origins: Vec::new(),
@@ -60,7 +60,7 @@ impl Settings {
     /// [`SettingsError::ShortKey`].
     pub fn cursor_key(mut self, key: impl Into<Vec<u8>>) -> Result<Self, SettingsError> {
         let key = key.into();
-        if key.len() < SHORTEST_KEY {
+        if key.len() < MIN_KEY {
             return Err(SettingsError::ShortKey(key.len()));
         }
         self.cursor_key = key.into();

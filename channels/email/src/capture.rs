@@ -17,10 +17,10 @@ use crate::mailer::{Answer, Capabilities, Mailer};
 use crate::mime;
 
 /// How many mails are kept in memory.
-const MOST_MAILS: usize = 1_000;
+const MAX_MAILS: usize = 1_000;
 
 /// How many bytes of content are kept in memory.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Keeps mails in memory, and if asked writes each one to a folder as an `.eml` file. Clones share their memory.
 ///
@@ -122,7 +122,7 @@ impl Kept {
     fn push(&mut self, mail: CapturedMail) {
         self.bytes += mail.mail.size();
         self.mails.push_back(mail);
-        while self.mails.len() > MOST_MAILS || (self.bytes > MOST_BYTES && self.mails.len() > 1) {
+        while self.mails.len() > MAX_MAILS || (self.bytes > MAX_BYTES && self.mails.len() > 1) {
             if let Some(oldest) = self.mails.pop_front() {
                 self.bytes -= oldest.mail.size();
             }

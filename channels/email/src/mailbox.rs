@@ -9,7 +9,7 @@ use lettre::Address;
 use url::Host;
 
 /// The longest address, in bytes (RFC 5321, errata 1690).
-const LONGEST_ADDRESS: usize = 254;
+const MAX_ADDRESS: usize = 254;
 
 /// An address and perhaps a name: `ada@example.com` or `Ada Lovelace <ada@example.com>`.
 ///
@@ -166,7 +166,7 @@ fn parse_address(text: &str) -> Result<Address, InvalidMailbox> {
         Err(_) => return Err(refuse("has a domain that is not valid")),
     };
     let address = Address::new(local, &domain).map_err(|_| refuse("is not valid"))?;
-    if local.len() + 1 + domain.len() > LONGEST_ADDRESS {
+    if local.len() + 1 + domain.len() > MAX_ADDRESS {
         return Err(refuse("is longer than 254 bytes"));
     }
     Ok(address)

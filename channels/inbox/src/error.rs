@@ -3,7 +3,7 @@
 use campanile::StoreError;
 use campanile::recipient::InvalidInput;
 
-use crate::feed::LARGEST_PAGE;
+use crate::feed::MAX_PAGE;
 
 /// Why the inbox was not read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum InboxError {
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
     /// The page's limit is not from 1 to 100.
-    #[error("a page has from 1 to {LARGEST_PAGE} items, not {0}")]
+    #[error("a page has from 1 to {MAX_PAGE} items, not {0}")]
     InvalidLimit(usize),
     /// The text is no cursor of this version.
     #[error("the cursor is not one of this feed; start again without one")]

@@ -12,7 +12,7 @@ use crate::moment::Moment;
 use crate::statement;
 
 /// The most items of one page.
-pub(crate) const LARGEST_PAGE: usize = 100;
+pub(crate) const MAX_PAGE: usize = 100;
 
 /// Which items of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -76,7 +76,7 @@ impl Inbox {
     ///
     /// [`InboxError::InvalidLimit`], [`InboxError::Store`].
     pub async fn feed(&self, page: Page) -> Result<Feed, InboxError> {
-        if !(1..=LARGEST_PAGE).contains(&page.limit) {
+        if !(1..=MAX_PAGE).contains(&page.limit) {
             return Err(InboxError::InvalidLimit(page.limit));
         }
         let statement = self.database.sql(&statement::feed(&self.database, &page));

@@ -22,7 +22,7 @@ pub use campanile::channel::PUSH;
 campanile::register_channel!(PUSH, Transport::Remote(build));
 
 /// How many messages a [`Recorder`] keeps.
-const MOST_RECORDED: usize = 1_000;
+const MAX_RECORDED: usize = 1_000;
 
 /// One push message for one device.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Recorder {
 impl Provider for Recorder {
     async fn push(&self, message: &Message) -> Answer {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        if messages.len() == MOST_RECORDED {
+        if messages.len() == MAX_RECORDED {
             messages.pop_front();
         }
         messages.push_back(message.clone());

@@ -12,7 +12,7 @@ use super::Finding;
 const CHECK: &str = "clock";
 
 /// More than this is worth a word, in seconds.
-const LARGEST_OFFSET: f64 = 2.0;
+const MAX_OFFSET: f64 = 2.0;
 
 pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
     let statement = database.sql("select {micros(now)} from (select {now} as now) as clock");
@@ -31,7 +31,7 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
 
 /// How far this host is ahead, give or take.
 fn judge(ahead: f64, give_or_take: f64) -> Finding {
-    if ahead.abs() - give_or_take <= LARGEST_OFFSET {
+    if ahead.abs() - give_or_take <= MAX_OFFSET {
         return Finding::ok(
             CHECK,
             format!("this host and the database differ by {:.3} s", ahead.abs()),

@@ -26,7 +26,7 @@ use crate::output::{Answer, Ended};
 use crate::table::{counted, plain};
 
 /// How long one check may take.
-const LONGEST_CHECK: Duration = Duration::from_secs(15);
+const MAX_CHECK_TIME: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -156,7 +156,7 @@ async fn in_time(
     const MEND: &str =
         "see that the database is up, that its URL is right, and that its user may read";
     const POOLER: &str = "a pooler does not keep prepared statements: see the check `pooler`";
-    match tokio::time::timeout(LONGEST_CHECK, check).await {
+    match tokio::time::timeout(MAX_CHECK_TIME, check).await {
         Ok(Ok(checks)) => checks,
         Ok(Err(error)) => {
             let message = plain(&with_causes(&error));
@@ -168,7 +168,7 @@ async fn in_time(
             vec![Finding::problem(name, message, mend)]
         }
         Err(_) => {
-            let seconds = LONGEST_CHECK.as_secs();
+            let seconds = MAX_CHECK_TIME.as_secs();
             let message = format!("no answer within {seconds} seconds");
             vec![Finding::problem(name, message, MEND)]
         }

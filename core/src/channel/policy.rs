@@ -24,7 +24,7 @@ pub struct Policy {
     pub(crate) backoff_base: Duration,
     pub(crate) backoff_cap: Duration,
     pub(crate) horizon: Duration,
-    pub(crate) most_attempts: u32,
+    pub(crate) max_attempts: u32,
     pub(crate) key_lifetime: Option<Duration>,
     pub(crate) max_lost_answers: u32,
     pub(crate) outage: Duration,
@@ -43,7 +43,7 @@ impl Policy {
             backoff_base: Duration::from_secs(10),
             backoff_cap: Duration::from_hours(2),
             horizon: Duration::from_hours(20),
-            most_attempts: 30,
+            max_attempts: 30,
             key_lifetime: None,
             max_lost_answers: 2,
             outage: Duration::from_hours(4 * 24),
@@ -71,10 +71,9 @@ impl Policy {
         self
     }
 
-    /// How many attempts a delivery gets at the most: 30 unless said otherwise. It bounds what one that takes its worker
-    /// down can do.
-    pub const fn most_attempts(mut self, attempts: u32) -> Self {
-        self.most_attempts = attempts;
+    /// The maximum number of attempts of a delivery. Default: 30. It bounds what a delivery that takes its worker down can do.
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
         self
     }
 
@@ -189,7 +188,7 @@ impl Policy {
             ));
         }
         for (name, value) in [
-            ("most_attempts", self.most_attempts as usize),
+            ("max_attempts", self.max_attempts as usize),
             ("max_lost_answers", self.max_lost_answers as usize),
             ("concurrency", self.concurrency),
             ("batch", self.batch),
@@ -250,7 +249,7 @@ mod tests {
             ),
             (Policy::new().concurrency(0), "`concurrency` is 0"),
             (Policy::new().batch(0), "`batch` is 0"),
-            (Policy::new().most_attempts(0), "`most_attempts` is 0"),
+            (Policy::new().max_attempts(0), "`max_attempts` is 0"),
             (Policy::new().max_lost_answers(0), "`max_lost_answers` is 0"),
             (Policy::new().outage(Duration::ZERO), "`outage` is 0"),
             (

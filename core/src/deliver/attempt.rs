@@ -36,8 +36,8 @@ use crate::store::settle::Settled;
 
 /// Verdicts are recorded when there are this many, when the first of them has waited this long, and at the end; where calls
 /// may take long, also when no other has come for a while.
-const MOST_UNRECORDED: usize = 500;
-const LONGEST_UNRECORDED: Duration = Duration::from_secs(2);
+const MAX_UNRECORDED: usize = 500;
+const MAX_UNRECORDED_TIME: Duration = Duration::from_secs(2);
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
 
 /// The deliveries of a claim, and what is to be recorded of those that cannot be read.
@@ -80,7 +80,7 @@ impl ProbeNote {
     }
 }
 
-/// What one call of [`Dispatcher::deliver_due`] did.
+/// What one call of [`Dispatcher::deliver_due`](crate::Dispatcher::deliver_due) did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempted {
@@ -470,8 +470,8 @@ impl Deliverer {
             judged.extend(more);
             if is_over
                 || is_idle
-                || judged.len() >= MOST_UNRECORDED
-                || recorded.elapsed() > LONGEST_UNRECORDED
+                || judged.len() >= MAX_UNRECORDED
+                || recorded.elapsed() > MAX_UNRECORDED_TIME
             {
                 let judged = std::mem::take(&mut judged);
                 if !judged.is_empty() {

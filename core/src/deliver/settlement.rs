@@ -154,7 +154,7 @@ impl Judged {
             .max(after.unwrap_or_default())
             .min(policy.backoff_cap);
         let then = self.age().saturating_add(pause);
-        if counted < policy.most_attempts && then < policy.horizon {
+        if counted < policy.max_attempts && then < policy.horizon {
             (State::Pending, pause)
         } else {
             (else_, Duration::ZERO)
@@ -280,7 +280,7 @@ pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> 
     let past = &delivery.past;
     if past.is_expired {
         Some(Ruling::Expired)
-    } else if delivery.counted() > policy.most_attempts
+    } else if delivery.counted() > policy.max_attempts
         || (delivery.maybe_sent && past.age > policy.horizon)
         || (delivery.maybe_sent && policy.gives_up_after(past.lost_answers))
     {
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn it_is_tried_until_its_attempts_or_its_time_are_used_up() {
-        let policy = Policy::new().most_attempts(3);
+        let policy = Policy::new().max_attempts(3);
         assert_eq!(state(delivery(2), retry(), &policy), State::Pending);
         assert_eq!(state(delivery(3), retry(), &policy), State::Dead);
         let mut late = delivery(2);
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_tried_waits_and_uses_neither_attempts_nor_the_horizon() {
-        let policy = Policy::new().most_attempts(3);
+        let policy = Policy::new().max_attempts(3);
         let connect = DeliveryError::new("refused").with_class(ErrorClass::Connect);
         let limited = DeliveryError::new("slow down").with_status(429);
         let book = DeliveryError::new("no answer").with_class(ErrorClass::Internal);

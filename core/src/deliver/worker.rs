@@ -24,7 +24,7 @@ use crate::deliver::upkeep::keep_pruned;
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The longest pause of a worker whose database does not answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Delivers what is due, each channel at its own pace.
 ///
@@ -65,14 +65,14 @@ impl Worker {
         }
     }
 
-    /// How long it waits before it looks again when nothing was due: about a second unless said otherwise. Each wait is
+    /// How long it waits before the next poll when nothing was due. Default: about a second. Each wait is
     /// between a half and one and a half of it, so that a fleet does not ask in step.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.clamp(Duration::from_millis(1), Duration::from_hours(1));
         self
     }
 
-    /// How many tasks work on each channel side by side: 2 unless said otherwise, so that one claims while the other records.
+    /// How many tasks work on each channel side by side. Default: 2, so that one claims while the other records.
     /// How many calls of a channel they make together is its [`Policy`](crate::channel::policy::Policy)'s.
     pub fn tasks(mut self, tasks: usize) -> Self {
         self.tasks = tasks.max(1);
@@ -206,7 +206,7 @@ impl Rounds {
                         "what is due was not delivered; the worker asks again"
                     );
                     let doubled = self.poll_interval.saturating_mul(1 << failures.min(16));
-                    doubled.min(LONGEST_PAUSE)
+                    doubled.min(MAX_PAUSE)
                 }
             };
             let wait = rand::rng().random_range(wait / 2..=wait + wait / 2);

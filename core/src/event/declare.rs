@@ -275,7 +275,7 @@ const fn nearest<'a>(parts: &'a [Part], name: &str) -> Option<&'a str> {
     best
 }
 
-const LONGEST_WORD: usize = 64;
+const MAX_WORD: usize = 64;
 
 const fn longer(left: &str, right: &str) -> usize {
     if left.len() > right.len() {
@@ -287,11 +287,11 @@ const fn longer(left: &str, right: &str) -> usize {
 
 /// How many letters to change, add or take away; all of them, if one is longer than any name can be.
 const fn distance(left: &str, right: &str) -> usize {
-    if longer(left, right) > LONGEST_WORD {
+    if longer(left, right) > MAX_WORD {
         return longer(left, right);
     }
     let (left, right) = (left.as_bytes(), right.as_bytes());
-    let mut row = [0; LONGEST_WORD + 1];
+    let mut row = [0; MAX_WORD + 1];
     let mut j = 0;
     while j <= right.len() {
         row[j] = j;

@@ -25,7 +25,7 @@ pub use crate::location::Location;
 pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
 
 /// The longest window an event may declare, and the longest time until it expires: a year.
-pub const LONGEST_WINDOW: Duration = Duration::from_hours(366 * 24);
+pub const MAX_WINDOW: Duration = Duration::from_hours(366 * 24);
 
 /// A declared type of thing worth telling a user.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 /// The longest id of a user, subject or organization, in bytes.
-pub const LONGEST_ID: usize = 255;
+pub const MAX_ID: usize = 255;
 
 /// An id or another short text that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,13 +42,13 @@ impl InvalidInput {
     }
 }
 
-/// Refuses an id that is empty, longer than [`LONGEST_ID`], or holds NUL or another control character.
+/// Refuses an id that is empty, longer than [`MAX_ID`], or holds NUL or another control character.
 ///
 /// # Errors
 ///
 /// Names `field` and the reason.
 pub fn check(field: &str, id: &str) -> Result<(), InvalidInput> {
-    check_text(field, id, LONGEST_ID)
+    check_text(field, id, MAX_ID)
 }
 
 pub(crate) fn check_text(field: &str, text: &str, longest: usize) -> Result<(), InvalidInput> {
@@ -116,7 +116,7 @@ mod tests {
                 format!("`recipient_user_ids`[1] {reason}")
             );
         }
-        assert!(distinct(vec!["x".repeat(LONGEST_ID)]).is_ok());
-        assert!(distinct(vec!["x".repeat(LONGEST_ID + 1)]).is_err());
+        assert!(distinct(vec!["x".repeat(MAX_ID)]).is_ok());
+        assert!(distinct(vec!["x".repeat(MAX_ID + 1)]).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! "Did you mean": the nearest name to one that is not known.
 
 /// A name that is longer resembles none of ours, and is not compared.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME: usize = 256;
 
 /// A name from outside, fit for a message: short, and without control characters.
 pub(crate) fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(LONGEST_NAME).collect();
+    let mut shown: String = name.chars().take(MAX_NAME).collect();
     if shown.len() < name.len() {
         shown.push('…');
     }
@@ -17,7 +17,7 @@ pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    if name.len() > LONGEST_NAME {
+    if name.len() > MAX_NAME {
         return None;
     }
     candidates

@@ -15,7 +15,7 @@ use crate::event::payload::Payload;
 use crate::event::{EventDeclaration, Until};
 
 /// The longest key that is stored as it is; a longer one is hashed.
-const LONGEST_KEY: usize = 200;
+const MAX_KEY: usize = 200;
 
 /// The key of one dispatch of an event: its parts joined by `:`.
 ///
@@ -105,7 +105,7 @@ fn of_field(value: Option<&serde_json::Value>) -> Part {
 
 fn join(parts: &[Part]) -> String {
     let key = parts.join(":");
-    if key.len() <= LONGEST_KEY {
+    if key.len() <= MAX_KEY {
         return key;
     }
     hash("%#", &key)
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn long_keys_are_hashed_and_stay_apart() {
-        let long = "x".repeat(LONGEST_KEY + 1);
+        let long = "x".repeat(MAX_KEY + 1);
         let hashed = joined(&[Some(&long)]);
         assert_eq!(hashed.len(), 2 + 64);
         assert_ne!(hashed, joined(&[Some(&(long + "y"))]));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::channel::{ChannelDeclaration, Need, Part, RegisteredChannel, Transport, is_word};
 use crate::event::suggest::{did_you_mean, nearest};
 use crate::event::{
-    CategoryDeclaration, ChannelUse, EventDeclaration, LONGEST_WINDOW, RegisteredEvent, Until,
+    CategoryDeclaration, ChannelUse, EventDeclaration, MAX_WINDOW, RegisteredEvent, Until,
 };
 use crate::plan::render::Renderer;
 
@@ -336,13 +336,13 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
             event.category
         ));
     }
-    if event.dedup.window > LONGEST_WINDOW {
+    if event.dedup.window > MAX_WINDOW {
         problem("its dedup window is longer than a year".into());
     }
     if event.expires_after.is_some_and(|after| after.is_zero()) {
         problem("it expires at once, so nothing would ever be sent; `None` means never".into());
     }
-    if event.expires_after > Some(LONGEST_WINDOW) {
+    if event.expires_after > Some(MAX_WINDOW) {
         problem("it expires after more than a year; `None` means never".into());
     }
     for name in event.dedup.by {

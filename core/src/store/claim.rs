@@ -426,16 +426,8 @@ fn read_each(
                 Some((id(dispatch).ok()?, parts, payload))
             });
         let (delivery_id, attempt) = (id(&row.id)?, number(row.attempt));
-        let read = shared.clone().and_then(|(dispatch_id, parts, payload)| {
-            let (parts, hidden) = match row.secret.as_deref() {
-                // Erased when it expired; all that is left is to say so.
-                Some("") if row.is_expired => Default::default(),
-                Some(own) => {
-                    let own: Kept = serde_json::from_str(own).ok()?;
-                    (own.parts, own.hidden)
-                }
-                None => (parts?, Hidden::default()),
-            };
+        let read = shared.clone().and_then(|(dispatch_id, shared, payload)| {
+            let (parts, hidden) = own_or_shared(&row, shared)?;
             Some((dispatch_id, parts, payload, hidden))
         });
         let Some((dispatch_id, parts, payload, hidden)) = read else {
@@ -480,6 +472,19 @@ fn read_each(
         Ok(Ok(delivery))
     });
     deliveries.collect()
+}
+
+/// The parts of a delivery, and what of them is hidden: its own, or those of its dispatch. `None` if there are none.
+fn own_or_shared(row: &Row, shared: Option<Arc<Parts>>) -> Option<(Arc<Parts>, Hidden)> {
+    match row.secret.as_deref() {
+        // Erased when it expired; all that is left is to say so.
+        Some("") if row.is_expired => Some((Arc::default(), Hidden::default())),
+        Some(own) => {
+            let own: Kept = serde_json::from_str(own).ok()?;
+            Some((own.parts, own.hidden))
+        }
+        None => Some((shared?, Hidden::default())),
+    }
 }
 
 /// The content is taken apart here and not by the database, where one row that is no JSON would fail the others.

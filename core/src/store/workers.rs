@@ -107,7 +107,7 @@ pub(crate) struct QueueRow {
 const STATES: [&str; 5] = ["pending", "running", "blocked", "dead", "unknown"];
 
 /// Counted to this much: more is as alarming, and costs more.
-const MOST_COUNTED: i64 = 100_000;
+const MAX_COUNTED: i64 = 100_000;
 
 const DEPTH: &str = "\
     select count(*) as depth, {now_micros} - min(due) as age from \
@@ -135,7 +135,7 @@ pub(crate) async fn queue(
             let (depth, age): (i64, Option<i64>) = each_connection!(database, |connection| {
                 sqlx::query_as(statement)
                     .bind(channel)
-                    .bind(MOST_COUNTED)
+                    .bind(MAX_COUNTED)
                     .fetch_one(&mut *connection)
                     .await
             })?;

@@ -34,10 +34,10 @@ const FLAGS: [&str; 9] = [
 ];
 
 /// How often a driver is started that does not say its port.
-const MOST_DRIVERS: usize = 5;
+const MAX_DRIVERS: usize = 5;
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(40);
+const START_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How often it is looked at.
 const GLANCE: Duration = Duration::from_millis(40);
@@ -126,7 +126,7 @@ impl Browser {
                 return;
             }
             assert!(
-                begin.elapsed() < PATIENCE,
+                begin.elapsed() < START_TIMEOUT,
                 "{expression} is {value}, not {expected}"
             );
             tokio::time::sleep(GLANCE).await;
@@ -277,7 +277,7 @@ fn program(name: &str) -> PathBuf {
 /// A driver, and the port that it chose. It takes a port that is free for one version of the protocol, and gives up when
 /// somebody has it for the other.
 async fn driver() -> (Child, u16) {
-    for _ in 0..MOST_DRIVERS {
+    for _ in 0..MAX_DRIVERS {
         let mut driver = Command::new(program("chromedriver"))
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -289,7 +289,7 @@ async fn driver() -> (Child, u16) {
             return (driver, port);
         }
     }
-    panic!("chromedriver ended {MOST_DRIVERS} times without saying its port");
+    panic!("chromedriver ended {MAX_DRIVERS} times without saying its port");
 }
 
 /// The port that it says on its output, unless it ends.

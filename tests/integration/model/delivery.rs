@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::event::{Channel, Event};
 
 /// How many attempts a delivery gets.
-pub(super) const MOST_ATTEMPTS: u32 = 3;
+pub(super) const MAX_ATTEMPTS: u32 = 3;
 
 /// How long a delivery is tried, in seconds.
 pub(super) const HORIZON: i64 = 3_600;
@@ -162,7 +162,7 @@ impl Delivery {
 
     /// Whether nothing more may be tried, now that it was claimed.
     pub(super) fn is_used_up(&self) -> bool {
-        self.attempts - self.uncounted > MOST_ATTEMPTS
+        self.attempts - self.uncounted > MAX_ATTEMPTS
             || (self.maybe_sent && self.age() > HORIZON)
             || (self.maybe_sent && self.gives_up())
     }
@@ -179,7 +179,7 @@ impl Delivery {
                 state
             }
         };
-        let again = self.attempts - self.uncounted < MOST_ATTEMPTS && self.age() + PAUSE < HORIZON;
+        let again = self.attempts - self.uncounted < MAX_ATTEMPTS && self.age() + PAUSE < HORIZON;
         let state = match word {
             Word::Accepted => State::Delivered,
             Word::Misconfigured => State::Pending,

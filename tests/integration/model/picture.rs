@@ -1,6 +1,6 @@
 //! A **picture**: all that the database and the providers show, in the words of the model, and what must hold of it alone.
 
-use super::delivery::{MOST_ATTEMPTS, PAUSE};
+use super::delivery::{MAX_ATTEMPTS, PAUSE};
 use super::stage::Stage;
 
 const NAMES: &str = "\
@@ -85,7 +85,7 @@ impl Stage {
     pub(super) async fn impossible(&self) -> Vec<String> {
         let questions = NEVER.map(|(what, of)| {
             let of = of
-                .replace("{most}", &MOST_ATTEMPTS.to_string())
+                .replace("{most}", &MAX_ATTEMPTS.to_string())
                 .replace("{pause}", &(PAUSE * 1_000_000).to_string());
             format!("select '{what}' where exists (select 1 from {{campanile}}{of})")
         });

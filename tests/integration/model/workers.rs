@@ -13,7 +13,7 @@ use campanile_tests::App;
 
 use super::carrier::{Carrier, Office};
 use super::command::BRISK;
-use super::delivery::{HORIZON, LEASE, MOST_ATTEMPTS, PAUSE};
+use super::delivery::{HORIZON, LEASE, MAX_ATTEMPTS, PAUSE};
 
 pub(super) fn build(app: &App, office: &Arc<Office>, worker: usize) -> Dispatcher {
     let carrier = Carrier {
@@ -45,7 +45,7 @@ fn short(policy: Policy) -> Policy {
     let pause = Duration::from_secs(PAUSE.unsigned_abs());
     policy
         .backoff(pause, pause)
-        .most_attempts(MOST_ATTEMPTS)
+        .max_attempts(MAX_ATTEMPTS)
         // No call waits for one that hangs.
         .concurrency(400)
         .horizon(Duration::from_secs(HORIZON.unsigned_abs()))

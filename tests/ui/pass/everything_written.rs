@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::channel::{EMAIL, INBOX};
-use campanile::event::{LONGEST_WINDOW, NotifiableEvent};
+use campanile::event::{MAX_WINDOW, NotifiableEvent};
 use campanile::notifiable_event;
 
 /// Your role in an organization
@@ -82,9 +82,9 @@ fn main() {
     assert_eq!(declared.location.line, 11, "the line of the attribute");
     assert_eq!(declared.location.krate, env!("CARGO_PKG_NAME"));
 
-    assert_eq!(Welcome::DECLARATION.dedup.window, LONGEST_WINDOW);
+    assert_eq!(Welcome::DECLARATION.dedup.window, MAX_WINDOW);
     assert_eq!(Welcome::DECLARATION.dedup.by, ["subject"]);
-    assert_eq!(Welcome::DECLARATION.expires_after, Some(LONGEST_WINDOW));
+    assert_eq!(Welcome::DECLARATION.expires_after, Some(MAX_WINDOW));
     assert!(Pinged::DECLARATION.dedup.window.is_zero());
     assert!(Pinged::DECLARATION.dedup.by.is_empty());
     assert_eq!(Pinged::DECLARATION.expires_after, None);

@@ -20,7 +20,7 @@ use crate::live::Message;
 use crate::problem::Problem;
 
 /// When a client whose connection ended comes back, in milliseconds: not all of them at once after a restart.
-const COME_BACK: std::ops::Range<u64> = 1_000..4_000;
+const RECONNECT_DELAY_MS: std::ops::Range<u64> = 1_000..4_000;
 
 /// Which part of the inbox.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -87,8 +87,8 @@ pub(crate) async fn listen(
     seat.begun().await?;
     // Read after the beginning, so that nothing falls between the two.
     let counts = Counts::of(&inbox).await?;
-    let come_back = Duration::from_millis(rand::rng().random_range(COME_BACK));
-    let first = Message::counts(&counts).event().retry(come_back);
+    let delay = Duration::from_millis(rand::rng().random_range(RECONNECT_DELAY_MS));
+    let first = Message::counts(&counts).event().retry(delay);
     let every = web.live.options().heartbeat;
     let heartbeat = Message::heartbeat(every);
     let events = stream::iter([first, heartbeat.event()])

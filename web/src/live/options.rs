@@ -50,8 +50,8 @@ impl Options {
 }
 
 impl Settings {
-    /// How often the database is asked for what other processes did, while anybody is connected: every two seconds unless said
-    /// otherwise, give or take a quarter. What this process does is told at once, and what others do too with
+    /// How often the database is asked for what other processes did, while anybody is connected. Default: every two seconds, give
+    /// or take a quarter. What this process does is told at once, and what others do too with
     /// [`WakeUp::Notify`](campanile::WakeUp); a transaction of the host's own
     /// [`when it says so`](campanile::Dispatcher::announce_commit).
     #[must_use]
@@ -68,7 +68,7 @@ impl Settings {
         self
     }
 
-    /// How long a connection lasts at the most: 15 minutes unless said otherwise. A session is looked at when a connection
+    /// How long a connection lasts at most. Default: 15 minutes. A session is looked at when a connection
     /// begins, and not again: whoever signs out, or is thrown out, may hear of their inbox for that long. Clients connect again
     /// by themselves.
     #[must_use]
@@ -77,7 +77,7 @@ impl Settings {
         self
     }
 
-    /// How many connections one user may have to one process: 8 unless said otherwise. Further ones are refused, with 429.
+    /// How many connections one user may have to one process. Default: 8. Further ones are refused, with 429.
     #[must_use]
     pub fn live_connections(mut self, most_of_one_user: usize) -> Self {
         self.live.most_of_one_user = most_of_one_user.max(1);

@@ -21,7 +21,7 @@ use crate::redact::redact;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The largest answer that is read, in bytes; a hundred ids take five thousand.
-const LARGEST_ANSWER: usize = 256 * 1024;
+const MAX_ANSWER: usize = 256 * 1024;
 
 pub(super) struct Client {
     http: reqwest::Client,
@@ -113,7 +113,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 async fn read(mut response: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+        if body.len() + chunk.len() > MAX_ANSWER {
             return None;
         }
         body.extend_from_slice(&chunk);

@@ -30,7 +30,7 @@ use campanile::setup::SetupError;
 use secrecy::SecretString;
 
 use self::client::Client;
-use self::request::{MOST_BYTES, MOST_MAILS, Members, Request, group};
+use self::request::{MAX_BYTES, MAX_MAILS, Members, Request, group};
 use self::verdict::{Outcome, judge};
 use crate::mail::Mail;
 use crate::mailer::{Answer, Capabilities, Mailer};
@@ -39,7 +39,7 @@ use crate::mailer::{Answer, Capabilities, Mailer};
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A request that has less time left is not begun.
-const LEAST_TIME: Duration = Duration::from_millis(500);
+const MIN_TIME: Duration = Duration::from_millis(500);
 
 /// How long the API remembers a key (<https://resend.com/docs/dashboard/emails/idempotency-keys>).
 const KEY_LIFETIME: Duration = Duration::from_hours(24);
@@ -95,7 +95,7 @@ impl Resend {
         })
     }
 
-    /// How long one call may take: 8 seconds unless said otherwise. The dispatcher's own limit on an attempt must be longer.
+    /// How long one call may take. Default: 8 seconds. The dispatcher's own limit on an attempt must be longer.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -132,7 +132,7 @@ impl Mailer for Resend {
         let mut verdicts = vec![Verdict::retry("not begun: the time was up"); mails.len()];
         let mut requests = group(mails);
         while let Some(members) = requests.pop_front() {
-            if left(deadline) < LEAST_TIME {
+            if left(deadline) < MIN_TIME {
                 break;
             }
             match self.ask(&members, mails, deadline).await {
@@ -162,8 +162,8 @@ impl Mailer for Resend {
         let policy = Policy::new()
             .key_lifetime(KEY_LIFETIME)
             .calls_per_second(CALLS_PER_SECOND)
-            .batch_bytes(MOST_BYTES);
-        Capabilities::new(policy).with_max_batch(MOST_MAILS)
+            .batch_bytes(MAX_BYTES);
+        Capabilities::new(policy).with_max_batch(MAX_MAILS)
     }
 }
 

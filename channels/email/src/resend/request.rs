@@ -10,10 +10,10 @@ use crate::mail::Mail;
 use crate::mime::AUTO_SUBMITTED;
 
 /// How many mails one request takes.
-pub(super) const MOST_MAILS: usize = 100;
+pub(super) const MAX_MAILS: usize = 100;
 
 /// How much content one request takes, in bytes. Ours, not the provider's: it keeps the request within its time.
-pub(super) const MOST_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// One request, frozen.
 #[derive(Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::mailer::{Answer, Capabilities, Mailer};
 use crate::mime;
 
 /// How many sessions are open at once.
-const MOST_SESSIONS: usize = 8;
+const MAX_SESSIONS: usize = 8;
 
 /// A session that was idle for longer is closed: servers hang up on idle clients.
 const IDLE: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ impl Smtp {
                 step: STEP_TIMEOUT,
                 reply: REPLY_TIMEOUT,
             },
-            places: Semaphore::new(MOST_SESSIONS),
+            places: Semaphore::new(MAX_SESSIONS),
             idle: Mutex::default(),
         })
     }
@@ -201,7 +201,7 @@ impl Mailer for Smtp {
     fn capabilities(&self) -> Capabilities {
         let timeout = self.timeouts.step * STEPS + self.timeouts.reply + SLACK;
         let policy = Policy::new()
-            .concurrency(MOST_SESSIONS)
+            .concurrency(MAX_SESSIONS)
             .attempt_timeout(timeout);
         Capabilities::new(policy)
     }

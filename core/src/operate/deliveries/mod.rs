@@ -18,7 +18,7 @@ pub use redrive::DeadFilter;
 pub use trace::Trace;
 
 /// The most deliveries one list holds.
-pub const LONGEST_LIST: usize = 1_000;
+pub const MAX_LIST: usize = 1_000;
 
 /// Which deliveries to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ pub struct DeliveryFilter<'a> {
     pub state: Option<DeliveryState>,
     /// Older than this one: the last of the page before.
     pub before: Option<Uuid>,
-    /// At most this many, and never more than [`LONGEST_LIST`]; 0 means 100.
+    /// At most this many, and never more than [`MAX_LIST`]; 0 means 100.
     pub limit: usize,
 }
 
@@ -85,7 +85,7 @@ impl Operations {
     ) -> Result<Vec<DeliverySummary>, StoreError> {
         let limit = match filter.limit {
             0 => 100,
-            limit => limit.min(LONGEST_LIST),
+            limit => limit.min(MAX_LIST),
         };
         let page = store::page(
             self.database(),

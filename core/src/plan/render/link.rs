@@ -4,7 +4,7 @@ use html5gum::{DefaultEmitter, StartTag, State, Token, Tokenizer};
 use url::Url;
 
 /// The longest link, in bytes.
-const LONGEST_URL: usize = 2_048;
+const MAX_URL: usize = 2_048;
 
 /// What a link may be, for every refusal.
 const KNOWN: &str = "a link is `https://..`, `mailto:..` or an absolute path `/..`";
@@ -25,8 +25,8 @@ pub(super) fn link(text: &str, links: HttpLinks) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if text.len() > LONGEST_URL {
-        return Err(format!("the link is longer than {LONGEST_URL} bytes"));
+    if text.len() > MAX_URL {
+        return Err(format!("the link is longer than {MAX_URL} bytes"));
     }
     if text.starts_with('/') {
         let odd = |character: char| character == '\\' || character.is_control();
@@ -38,8 +38,8 @@ pub(super) fn link(text: &str, links: HttpLinks) -> Result<String, String> {
     let url =
         Url::parse(text).map_err(|error| format!("the link is not valid ({error}); {KNOWN}"))?;
     // What is not ASCII is longer in its normal form.
-    if url.as_str().len() > LONGEST_URL {
-        return Err(format!("the link is longer than {LONGEST_URL} bytes"));
+    if url.as_str().len() > MAX_URL {
+        return Err(format!("the link is longer than {MAX_URL} bytes"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!("the link holds a user name or password; {KNOWN}"));

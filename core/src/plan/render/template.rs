@@ -15,7 +15,7 @@ use super::text::is_bidi_override;
 const FUEL: u64 = 200_000;
 
 /// The largest rendered part, in bytes.
-const LARGEST_PART: usize = 1024 * 1024;
+const MAX_PART: usize = 1024 * 1024;
 
 /// minijinja without the filter `safe`, as the attribute checks templates.
 pub(super) fn environment() -> Environment<'static> {
@@ -100,7 +100,7 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     }
 }
 
-/// What becomes of a text that is larger than [`LARGEST_PART`].
+/// What becomes of a text that is larger than [`MAX_PART`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overflow {
     Refuse,
@@ -108,7 +108,7 @@ pub(super) enum Overflow {
     Cut,
 }
 
-/// Renders one template, within [`FUEL`] and [`LARGEST_PART`].
+/// Renders one template, within [`FUEL`] and [`MAX_PART`].
 pub(super) fn render(
     templates: &Environment<'static>,
     name: &str,
@@ -125,7 +125,7 @@ pub(super) fn render(
             Ok(out.into_text())
         }
         Err(error) if error.kind() == ErrorKind::WriteFailure => {
-            Err(format!("it is larger than {LARGEST_PART} bytes"))
+            Err(format!("it is larger than {MAX_PART} bytes"))
         }
         Err(error) if error.kind() == ErrorKind::OutOfFuel => {
             Err(format!("it takes more than {FUEL} steps"))
@@ -145,7 +145,7 @@ fn describe(error: &Error) -> String {
         .map_or_else(|| detail.clone(), |line| format!("{detail} (line {line})"))
 }
 
-/// A writer that refuses to grow beyond [`LARGEST_PART`]: fuel counts instructions, not bytes.
+/// A writer that refuses to grow beyond [`MAX_PART`]: fuel counts instructions, not bytes.
 struct Capped(Vec<u8>);
 
 impl Capped {
@@ -162,7 +162,7 @@ impl Capped {
 
 impl io::Write for Capped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = LARGEST_PART - self.0.len();
+        let room = MAX_PART - self.0.len();
         if room == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -316,9 +316,9 @@ mod tests {
     fn the_beginning_of_a_text_that_is_too_large_is_enough_where_it_is_cut_anyway() {
         let mut templates = environment();
         add(&mut templates, "part.txt".into(), "{{ x }}{{ x }}").unwrap();
-        let context = Value::from(Serde(&json!({ "x": "é".repeat(LARGEST_PART / 3) })));
+        let context = Value::from(Serde(&json!({ "x": "é".repeat(MAX_PART / 3) })));
         let text = render(&templates, "part.txt", &context, Overflow::Cut).unwrap();
-        assert_eq!(text, "é".repeat(LARGEST_PART / 2));
+        assert_eq!(text, "é".repeat(MAX_PART / 2));
         let refusal = render(&templates, "part.txt", &context, Overflow::Refuse).unwrap_err();
         assert!(refusal.contains("larger than 1048576 bytes"), "{refusal}");
     }
@@ -327,7 +327,7 @@ mod tests {
     fn output_is_capped_in_bytes() {
         use std::io::Write as _;
         let mut out = Capped(Vec::new());
-        assert!(out.write_all(&vec![b'x'; LARGEST_PART]).is_ok());
+        assert!(out.write_all(&vec![b'x'; MAX_PART]).is_ok());
         assert!(out.write_all(b"x").is_err());
     }
 }
