@@ -1,8 +1,8 @@
 //! **Channels**: which are linked, which wait, and an operator's word to either.
 
 use campanile::channel::Transport;
-use campanile::deliveries::DeliveryFilter;
-use campanile::pauses::{ChannelStatus, PauseError};
+use campanile::operate::DeliveryFilter;
+use campanile::operate::{ChannelStatus, PauseError};
 use campanile::{Dispatcher, Registry};
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! The **dead**: deliveries that used up their attempts or will never work.
 
 use campanile::Dispatcher;
-use campanile::deliveries::{DeadFilter, DeliveryState};
-use campanile::delivery::ErrorClass;
+use campanile::channel::ErrorClass;
+use campanile::operate::{DeadFilter, DeliveryState};
 use jiff::Timestamp;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! **Deliveries** at hand: list them, show one, try it again, cancel it.
 
 use campanile::database::each_connection;
-use campanile::deliveries::{DeliveryFilter, DeliveryState, DeliverySummary};
+use campanile::operate::{DeliveryFilter, DeliveryState, DeliverySummary};
 use campanile::{Database, Dispatcher, StoreError};
 use serde_json::json;
 use uuid::Uuid;

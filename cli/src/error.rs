@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::io;
 
-use campanile::deliveries::DeliveryChangeError;
-use campanile::pauses::PauseError;
-use campanile::{DispatchError, ForgetError, RegistryError, StoreError};
+use campanile::operate::DeliveryChangeError;
+use campanile::operate::ForgetError;
+use campanile::operate::PauseError;
+use campanile::{DispatchError, RegistryError, StoreError};
 use uuid::Uuid;
 
 /// Why a command failed.

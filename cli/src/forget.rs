@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use campanile::{Dispatcher, Forgotten};
+use campanile::Dispatcher;
+use campanile::operate::Forgotten;
 
 use crate::error::CommandError;
 use crate::output::Answer;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use campanile::deliveries::DeliveryState;
-use campanile::delivery::ErrorClass;
+use campanile::channel::ErrorClass;
+use campanile::operate::DeliveryState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use url::Host;

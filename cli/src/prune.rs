@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::Dispatcher;
-use campanile::prune::Retention;
+use campanile::operate::Retention;
 
 use crate::error::CommandError;
 use crate::input;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::deliveries::{Attempt, DeliveryState, DeliverySummary, Trace};
+use campanile::operate::{Attempt, DeliveryState, DeliverySummary, Trace};
 use jiff::Timestamp;
 
 use crate::table::{Table, counted, or_dash, plain};

@@ -1,9 +1,17 @@
 //! One seam, many channels: notifications inside a Rust application.
 //!
 //! An [**event**](event) is declared. The [**registry**](Registry) knows it. [**Dispatch**](Dispatcher::dispatch) reads the
-//! [**recipients**](recipient)' [**preferences**](preferences) once, [**plans**](plan::plan) every delivery in pure code,
-//! claims the **dedup** windows and writes everything in one atomic statement, delivers over each
-//! [**channel**](channel::Channel), and returns a [**report**](DispatchReport).
+//! recipients' [**preferences**](preferences) once, [**plans**](plan::plan) every delivery in pure code, claims the **dedup**
+//! windows and writes everything in one atomic statement, delivers over each [**channel**](channel::Channel), and returns a
+//! [**report**](DispatchReport).
+//!
+//! | you | begin at |
+//! |---|---|
+//! | write an app: declare events and dispatch them | [`notifiable_event`](macro@notifiable_event), [`event`], [`Dispatcher`], [`Worker`] |
+//! | write a settings page | [`preferences`] |
+//! | write a channel | [`channel`] |
+//! | operate an app: deliveries, pauses, pruning, erasure | [`operate`] |
+//! | plug in a database or a transaction of your own | [`database`], [`InTransaction`] |
 
 #![cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
@@ -23,12 +31,12 @@ mod observe;
 mod deliver;
 mod dispatch;
 pub mod operate;
-pub mod report;
+mod report;
 mod limits;
 mod dispatcher;
-pub mod builder;
+mod builder;
 mod commits;
-pub mod error;
+mod error;
 
 pub use async_trait::async_trait;
 pub use campanile_registry_macros::notifiable_event;
@@ -39,39 +47,34 @@ pub use uuid;
 
 pub use crate::builder::Builder;
 pub use crate::channel::erasure::ErasureKey;
-pub use crate::channel::{delivery, policy, setup};
 pub use crate::commits::Commits;
 pub use crate::database::Database;
 pub use crate::database::error::StoreError;
 pub use crate::database::transaction::InTransaction;
 pub use crate::database::wake::WakeUp;
 pub use crate::deliver::attempt::Attempted;
-pub use crate::deliver::prune;
 pub use crate::deliver::worker::Worker;
 pub use crate::dispatch::Explanation;
 pub use crate::dispatcher::Dispatcher;
 pub use crate::error::DispatchError;
+pub use crate::event::NotifiableEvent;
 pub use crate::event::notice::{Draft, EventRequest, Notice};
-pub use crate::event::{NotifiableEvent, notice, payload, recipient};
-pub use crate::operate::forget::{ForgetError, Forgotten};
-pub use crate::operate::{Operations, deliveries, fleet, pauses};
-pub use crate::plan::registry::{self, Registry, RegistryError};
-pub use crate::plan::render;
-pub use crate::report::{DispatchReport, Outcome, RecipientOutcome};
+pub use crate::plan::registry::{Registry, RegistryError};
+pub use crate::report::{DispatchReport, Outcome, RecipientOutcome, Retry};
 
-/// Where users are reached.
-pub mod address {
-    pub use crate::channel::address::{AddressBook, AddressError};
-    pub use crate::operate::addresses::{AddressTable, AddressTableError};
-}
-
-/// What users choose.
+/// What users choose: the rule, and the settings of one user.
 pub mod preferences {
     pub use crate::event::Weight;
     pub use crate::operate::preferences::{
         CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError, UserPreferences,
     };
     pub use crate::plan::preference::{Choice, Choices, Rule, decide};
+}
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod render {
+    pub use crate::plan::render::promises;
 }
 
 /// Not public API: what the macros write.

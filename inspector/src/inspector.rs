@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use campanile::address::AddressTableError;
 use campanile::channel::PUSH;
+use campanile::channel::SetupError;
 use campanile::database::Pool;
-use campanile::setup::SetupError;
+use campanile::operate::AddressTableError;
 use campanile::{Database, Dispatcher, RegistryError, StoreError};
 use campanile_email::{Capture, CapturedMail};
 use campanile_push::{Message, PushSettings, Recorder};

@@ -1,6 +1,6 @@
 //! Which **mail** sender is used: captured here, or really sent over what the email channel's own variables describe.
 
-use campanile::setup::SetupError;
+use campanile::channel::SetupError;
 use campanile_email::{Capture, EmailSettings};
 
 use crate::outage::Outages;

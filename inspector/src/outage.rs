@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use campanile::async_trait;
+use campanile::channel::Verdict;
 use campanile::channel::{EMAIL, PUSH};
-use campanile::delivery::Verdict;
 use campanile_email::{Answer as MailAnswer, Capabilities, Mail, Mailer};
 use campanile_push::{Answer as PushAnswer, Message, Provider};
 

@@ -1,7 +1,7 @@
 //! The **people** of the tour and where they are reached. Other ids can be told things too; they just have no address.
 
-use campanile::address::{AddressTable, AddressTableError};
 use campanile::channel::{EMAIL, PUSH};
+use campanile::operate::{AddressTable, AddressTableError};
 use serde::Serialize;
 
 /// Somebody who can be told something.

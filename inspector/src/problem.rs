@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use campanile::recipient::InvalidInput;
+use campanile::event::recipient::InvalidInput;
 use campanile::{DispatchError, StoreError};
 use serde_json::{Map, Value, json};
 

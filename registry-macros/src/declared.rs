@@ -83,7 +83,7 @@ impl Declaration<'_> {
                 secrets: &[#(#secrets),*],
                 example: #example,
                 location: #campanile::here!(),
-                read: #campanile::payload::Payload::read::<Self>,
+                read: #campanile::event::Payload::read::<Self>,
             }
         }
     }
@@ -96,7 +96,7 @@ impl Declaration<'_> {
             |example| {
                 quote!(::core::option::Option::Some(|| {
                     let example: Self = #example;
-                    #campanile::payload::Payload::example(&example)
+                    #campanile::event::Payload::example(&example)
                 }))
             },
         )

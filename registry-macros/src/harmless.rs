@@ -46,7 +46,7 @@ impl Declaration<'_> {
                         secrets: &[],
                         example: ::core::option::Option::None,
                         location: #campanile::here!(),
-                        read: #campanile::payload::Payload::read::<Self>,
+                        read: #campanile::event::Payload::read::<Self>,
                     };
             }
             #(const _: &::core::primitive::str = #files;)*

@@ -1,7 +1,7 @@
 //! The doctor: healthy, unmigrated, without a worker, with a transaction that stays open.
 
 use campanile::NotifiableEvent as _;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::bouncer::{Bouncer, Keeps};
 use campanile_tests::database::run_on_own_server;

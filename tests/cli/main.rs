@@ -12,7 +12,7 @@ mod doctor;
 use std::ffi::OsStr;
 use std::process::Stdio;
 
-use campanile::deliveries::DeliveryFilter;
+use campanile::operate::DeliveryFilter;
 use campanile_tests::{App, TestDatabase};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;

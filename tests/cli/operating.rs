@@ -1,7 +1,7 @@
 //! What an operator sees and does: deliveries, the dead, channels, pruning, migrations.
 
 use campanile::NotifiableEvent as _;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_email::{SuppressionKind, Suppressions};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, Role};

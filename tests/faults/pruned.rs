@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use campanile::prune::{Pruned, Retention};
+use campanile::operate::{Pruned, Retention};
 use campanile_tests::both_databases;
 use tokio::task::JoinHandle;
 

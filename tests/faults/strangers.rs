@@ -30,8 +30,8 @@ both_databases! {
             "update {campanile}notification_dispatches set content = (select content from antidote where antidote.id = notification_dispatches.id) \
              where id in (select id from antidote)",
         ).await;
-        let blocked = campanile::deliveries::DeliveryFilter {
-            state: Some(campanile::deliveries::DeliveryState::Blocked),
+        let blocked = campanile::operate::DeliveryFilter {
+            state: Some(campanile::operate::DeliveryState::Blocked),
             ..Default::default()
         };
         for delivery in stage.dispatcher.operations().deliveries(blocked).await.unwrap() {

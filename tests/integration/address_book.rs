@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use campanile::address::{AddressBook, AddressError, AddressTable};
+use campanile::channel::{AddressBook, AddressError};
+use campanile::operate::AddressTable;
 use campanile::{Dispatcher, NotifiableEvent as _, Outcome, async_trait};
 use campanile_pigeon::PIGEON;
 use campanile_tests::events::{PigeonAlone, PigeonExpected};

@@ -1,7 +1,7 @@
 //! Mistakes of the program are refused before any database, by a typed error that names field and reason, and nothing is
 //! written. What a user typed keeps nobody from being told.
 
-use campanile::report::Retry;
+use campanile::Retry;
 use campanile::{DispatchError, EventRequest, Notice, NotifiableEvent as _, Outcome};
 use campanile_tests::events::{Measured, PastDue, PigeonExpected, ReportShared, Role, Unit};
 use campanile_tests::{App, both_databases};

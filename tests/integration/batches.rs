@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::deliveries::{DeliveryFilter, DeliveryState};
-use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
+use campanile::channel::{DeliveryError, ErrorClass, Verdict};
+use campanile::operate::{DeliveryFilter, DeliveryState};
 use campanile::preferences::Choice;
 use campanile::{Dispatcher, NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{NotifiableEvent as _, Outcome};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonAlone;

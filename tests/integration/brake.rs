@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use campanile::delivery::{DeliveryError, Verdict};
+use campanile::channel::{DeliveryError, Verdict};
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonAlone;

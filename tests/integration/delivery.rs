@@ -41,7 +41,7 @@ both_databases! {
                         .await;
                 });
             });
-            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::permanent("too late"))
+            campanile_pigeon::Flight::Ends(campanile::channel::Verdict::permanent("too late"))
         });
         let dispatcher = app.builder().with(slow).build().unwrap();
         let _ = dispatcher.dispatch(PigeonExpected::default().to(["u_ada"])).await.unwrap();
@@ -111,7 +111,7 @@ both_databases! {
 
     async fn what_a_provider_says_is_recorded_whatever_it_says(app: App) {
         let odd = campanile_pigeon::PigeonSettings::new(|_| {
-            campanile_pigeon::Flight::Ends(campanile::delivery::Verdict::Accepted {
+            campanile_pigeon::Flight::Ends(campanile::channel::Verdict::Accepted {
                 provider_id: Some(format!("id\0{}", "x".repeat(5_000))),
             })
         });

@@ -220,7 +220,7 @@ both_databases! {
     }
 
     async fn an_address_that_could_inject_a_header_is_refused(app: App) {
-        let book = campanile::address::AddressTable::new(app.database.database.clone());
+        let book = campanile::operate::AddressTable::new(app.database.database.clone());
         let error = book.add("u_x", "email", "a@example.com\r\nBcc: b@example.com").await.unwrap_err();
         assert!(error.to_string().contains("`address` holds the control character U+000D"), "{error}");
     }

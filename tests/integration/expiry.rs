@@ -1,7 +1,7 @@
 //! Expiry: what is no longer worth sending is not sent, and nobody says that it was.
 
-use campanile::deliveries::DeliveryFilter;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
+use campanile::operate::DeliveryFilter;
 use campanile::{Notice, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, SeedOffered};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{DispatchReport, NotifiableEvent as _, Outcome};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonExpected;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use campanile::delivery::DeliveryError;
+use campanile::channel::DeliveryError;
+use campanile::operate::ForgetError;
+use campanile::operate::Retention;
 use campanile::preferences::Choice;
-use campanile::prune::Retention;
-use campanile::{Dispatcher, ErasureKey, ForgetError, NotifiableEvent as _, Registry};
+use campanile::{Dispatcher, ErasureKey, NotifiableEvent as _, Registry};
 use campanile_email::{
     Answer, Capabilities, EmailSettings, Mail, Mailer, SuppressionFilter, SuppressionKind,
     Suppressions,

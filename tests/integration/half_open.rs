@@ -6,10 +6,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use campanile::address::AddressTable;
 use campanile::database::Pool;
-use campanile::deliveries::{DeadFilter, DeliveryFilter};
-use campanile::prune::Retention;
+use campanile::operate::AddressTable;
+use campanile::operate::Retention;
+use campanile::operate::{DeadFilter, DeliveryFilter};
 use campanile::{Database, DispatchError, Dispatcher, NotifiableEvent as _};
 use campanile_email::{SuppressionFilter, SuppressionKind, Suppressions};
 use campanile_inbox::{Inbox, Page};

@@ -1,6 +1,6 @@
 //! What is a repeat, and what is not: keys with and without a subject.
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::preferences::Choice;
 use campanile::{EventRequest, Notice, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};

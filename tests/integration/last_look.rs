@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::delivery::{Delivery, Verdict};
+use campanile::channel::{Delivery, Verdict};
 use campanile::preferences::Choice;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

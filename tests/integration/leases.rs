@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::deliveries::Trace;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
+use campanile::operate::Trace;
 use campanile::{Attempted, Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile::NotifiableEvent as _;
+use campanile::channel::Verdict;
 use campanile::database::Pool;
-use campanile::delivery::Verdict;
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::database::run;
 use campanile_tests::events::PigeonExpected;

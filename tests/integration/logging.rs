@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Mutex, OnceLock};
 
 use campanile::NotifiableEvent as _;
-use campanile::delivery::{DeliveryError, Verdict};
+use campanile::channel::{DeliveryError, Verdict};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, Running, both_databases};
@@ -90,7 +90,7 @@ both_databases! {
         for _ in 0..3 {
             let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         }
-        let filter = campanile::deliveries::DeliveryFilter { channel: Some("email"), ..Default::default() };
+        let filter = campanile::operate::DeliveryFilter { channel: Some("email"), ..Default::default() };
         let mails = app.dispatcher.operations().deliveries(filter).await.unwrap();
         let ids: Vec<String> = mails.iter().map(|mail| mail.id.to_string()).collect();
         assert_eq!(ids.len(), 3);

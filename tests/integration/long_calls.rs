@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::report::Retry;
+use campanile::Retry;
 use campanile::{DispatchReport, Dispatcher, NotifiableEvent as _, Outcome};
 use campanile_tests::smtp::{Script, SmtpServer};
 use campanile_tests::{App, both_databases};

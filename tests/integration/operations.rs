@@ -1,10 +1,10 @@
 //! What an operator sees and does of deliveries.
 
-use campanile::deliveries::{
+use campanile::channel::{ErrorClass, Verdict};
+use campanile::operate::Retention;
+use campanile::operate::{
     DeadFilter, DeliveryChangeError, DeliveryFilter, DeliveryState, DeliverySummary,
 };
-use campanile::delivery::{ErrorClass, Verdict};
-use campanile::prune::Retention;
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::{PigeonAlone, PigeonExpected};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
-use campanile::policy::Policy;
+use campanile::channel::Policy;
+use campanile::channel::{DeliveryError, ErrorClass, Verdict};
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_email::{EmailSettings, Smtp};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

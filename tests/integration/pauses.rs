@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use campanile::delivery::Verdict;
-use campanile::pauses::PauseError;
+use campanile::channel::Verdict;
+use campanile::operate::PauseError;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Outcome};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;

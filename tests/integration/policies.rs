@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use campanile::channel::Policy;
+use campanile::channel::Verdict;
 use campanile::channel::{ChannelDeclaration, INBOX};
-use campanile::delivery::Verdict;
-use campanile::policy::Policy;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonAlone;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::database::Pool;
-use campanile::prune::Retention;
+use campanile::operate::Retention;
 use campanile::{Database, Notice, NotifiableEvent as _, Worker};
 use campanile_tests::database::run;
 use campanile_tests::events::{PigeonAlone, PigeonExpected, Role};

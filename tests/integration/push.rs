@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use campanile::NotifiableEvent as _;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{Outcome, async_trait};
 use campanile_push::{Answer, Message, Provider, PushSettings};
 use campanile_tests::{App, both_databases};

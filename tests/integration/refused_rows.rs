@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonAlone;

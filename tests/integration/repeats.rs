@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::database::each_database;
-use campanile::prune::Retention;
+use campanile::operate::Retention;
 use campanile::{DispatchError, Notice, NotifiableEvent as _};
 use campanile_tests::database::run;
 use campanile_tests::events::{Measured, Role, Unit};

@@ -1,9 +1,9 @@
 //! Secret fields: they reach the person, and nothing that is kept.
 
+use campanile::channel::Verdict;
 use campanile::channel::{EMAIL, INBOX, PUSH};
 use campanile::database::each_database;
-use campanile::deliveries::{DeadFilter, DeliveryChangeError, DeliveryFilter, DeliverySummary};
-use campanile::delivery::Verdict;
+use campanile::operate::{DeadFilter, DeliveryChangeError, DeliveryFilter, DeliverySummary};
 use campanile::{EventRequest, Notice, NotifiableEvent as _, notifiable_event};
 use campanile_email::{Answer, EmailSettings};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

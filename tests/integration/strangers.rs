@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::event::EventDeclaration;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _, Registry};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

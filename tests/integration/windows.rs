@@ -1,9 +1,9 @@
 //! **Windows** after the commit: released where the system failed to tell anybody, kept where somebody was told or may be, and
 //! where the person cannot be reached.
 
+use campanile::channel::Verdict;
 use campanile::database::Pool;
-use campanile::deliveries::DeliveryFilter;
-use campanile::delivery::Verdict;
+use campanile::operate::DeliveryFilter;
 use campanile::preferences::Choice;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

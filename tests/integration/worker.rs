@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonExpected;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{Dispatcher, Notice, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonAlone;

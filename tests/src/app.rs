@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::address::{AddressBook, AddressError, AddressTable};
+use campanile::channel::{AddressBook, AddressError};
+use campanile::operate::AddressTable;
 use campanile::preferences::Choice;
 use campanile::{Builder, Dispatcher, async_trait};
 use campanile_email::{Capture, EmailSettings, Mail, Suppressions};

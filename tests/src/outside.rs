@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile::channel::{Delivery, Verdict};
 use campanile::channel::{EMAIL, INBOX};
-use campanile::delivery::{Delivery, Verdict};
 use campanile::{Builder, Database, Dispatcher, Registry, async_trait, notifiable_event};
 use campanile_email::{Answer, Capabilities, EmailSettings, Mail, Mailer, Resend};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};

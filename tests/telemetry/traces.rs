@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use campanile::deliveries::Trace;
+use campanile::operate::Trace;
 use campanile::{Notice, NotifiableEvent as _};
 use campanile_tests::App;
 use campanile_tests::events::PigeonAlone;

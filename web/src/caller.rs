@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use campanile::Database;
-use campanile::recipient::{self, InvalidInput};
+use campanile::event::recipient::{self, InvalidInput};
 use campanile_inbox::Inbox;
 
 use crate::problem::{OTHER_ORGANIZATION, Problem};

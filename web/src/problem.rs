@@ -4,8 +4,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use campanile::StoreError;
+use campanile::event::recipient::InvalidInput;
 use campanile::preferences::PreferenceError;
-use campanile::recipient::InvalidInput;
 use campanile_inbox::InboxError;
 use serde_json::{Map, Value, json};
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use campanile::delivery::Verdict;
-use campanile::setup::SetupError;
+use campanile::channel::SetupError;
+use campanile::channel::Verdict;
 
 use crate::mail::Mail;
 use crate::mailer::{Answer, Capabilities, Mailer};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use campanile::channel::Channel;
-use campanile::delivery::{Delivery, DeliveryError, Parts, Verdict};
-use campanile::policy::Policy;
-use campanile::setup::{Setup, SetupError};
+use campanile::channel::Policy;
+use campanile::channel::{Delivery, DeliveryError, Parts, Verdict};
+use campanile::channel::{Setup, SetupError};
 
 use crate::EMAIL;
 use crate::bounces::{Bounces, MAX_IN_A_ROW};

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use campanile::delivery::{Delivery, Parts, Verdict};
+use campanile::channel::{Delivery, Parts, Verdict};
 
 use crate::body;
 use crate::mail::Mail;

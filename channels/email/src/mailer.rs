@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use campanile::delivery::{DeliveryError, Verdict};
-use campanile::policy::Policy;
+use campanile::channel::Policy;
+use campanile::channel::{DeliveryError, Verdict};
 
 use crate::mail::Mail;
 
@@ -126,7 +126,7 @@ pub enum Answer {
     ///
     /// Say it only of what speaks of the address: a refusal of your sender, your network or your account is
     /// [`Verdict::Misconfigured`], a limit on how much you send is [`Verdict::Retry`] with
-    /// [`ErrorClass::RateLimited`](campanile::delivery::ErrorClass::RateLimited).
+    /// [`ErrorClass::RateLimited`](campanile::channel::ErrorClass::RateLimited).
     Bounced(DeliveryError),
     /// The recipient was refused, and nothing was said of why. The delivery fails for good, and the address goes on the
     /// suppression list if that happens again on another day, without an accepted mail in between.

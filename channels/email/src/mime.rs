@@ -2,7 +2,7 @@
 //!
 //! The same mail gives the same bytes: the date is the notification's, the boundary and the message id come from its key.
 
-use campanile::delivery::DeliveryError;
+use campanile::channel::DeliveryError;
 use lettre::Message;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{MultiPart, SinglePart};

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use campanile::setup::{Setup, SetupError};
+use campanile::channel::{Setup, SetupError};
 
 use crate::capture::Capture;
 use crate::mailbox::Mailbox;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use campanile::database::{Database, each_connection};
-use campanile::recipient::InvalidInput;
+use campanile::event::recipient::InvalidInput;
 use campanile::sqlx::{self, Row};
 use campanile::{ErasureKey, StoreError};
 
@@ -228,7 +228,7 @@ impl Suppressions {
         address: &str,
         reason: &str,
     ) -> Result<(), SuppressionError> {
-        campanile::recipient::check("user_id", user)?;
+        campanile::event::recipient::check("user_id", user)?;
         self.insert(kind, address, reason, None, Some(user)).await
     }
 

@@ -1,7 +1,7 @@
 //! Why an inbox was not read or changed.
 
 use campanile::StoreError;
-use campanile::recipient::InvalidInput;
+use campanile::event::recipient::InvalidInput;
 
 use crate::feed::MAX_PAGE;
 

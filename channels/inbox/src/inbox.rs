@@ -1,7 +1,7 @@
 //! One user's inbox, or a part of it. It knows one user's rows and no other's.
 
 use campanile::Database;
-use campanile::recipient;
+use campanile::event::recipient;
 
 use crate::error::InboxError;
 use crate::item::Item;

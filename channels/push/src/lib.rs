@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use campanile::address::AddressBook;
 use campanile::async_trait;
+use campanile::channel::AddressBook;
+use campanile::channel::Policy;
 use campanile::channel::{Channel, Transport};
-use campanile::delivery::{Delivery, DeliveryError, Verdict};
-use campanile::policy::Policy;
-use campanile::setup::{Setup, SetupError};
+use campanile::channel::{Delivery, DeliveryError, Verdict};
+use campanile::channel::{Setup, SetupError};
 use sha2::{Digest as _, Sha256};
 
 pub use campanile::channel::PUSH;

@@ -1,7 +1,7 @@
 //! What is **linked** into this binary, whether it fits together, and which channels are paused.
 
 use campanile::channel::Transport;
-use campanile::pauses::WorkerPause;
+use campanile::operate::WorkerPause;
 use campanile::{Dispatcher, Registry, RegistryError, StoreError};
 
 use super::Finding;

@@ -31,7 +31,7 @@ const ERASED: &str = "erased:";
 /// let key = ErasureKey::new("a secret of at least thirty-two bytes")?;
 /// assert_eq!(key.erased("ada@example.com"), key.erased("ada@example.com"));
 /// assert!(ErasureKey::is_erased(&key.erased("ada@example.com")));
-/// # Ok::<(), campanile::setup::SetupError>(())
+/// # Ok::<(), campanile::channel::SetupError>(())
 /// ```
 #[derive(Clone)]
 pub struct ErasureKey(SecretString);

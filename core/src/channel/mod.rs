@@ -5,21 +5,23 @@
 //! dispatch, and registers itself with [`register_channel!`](crate::register_channel).
 //! This module knows the first-party channels as three words of vocabulary and nothing else about them.
 
-pub mod address;
-pub mod erasure;
-pub mod delivery;
-pub mod policy;
-pub mod setup;
+pub(crate) mod address;
+pub(crate) mod erasure;
+pub(crate) mod delivery;
+pub(crate) mod policy;
+pub(crate) mod setup;
 pub(crate) mod scrub;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::channel::delivery::{Delivery, Parts, Verdict};
-use crate::channel::policy::Policy;
-use crate::channel::setup::{Setup, SetupError};
 use crate::location::Location;
+
+pub use self::address::{AddressBook, AddressError};
+pub use self::delivery::{Delivery, DeliveryError, ErrorClass, Parts, Verdict};
+pub use self::policy::Policy;
+pub use self::setup::{Setup, SetupError};
 
 /// Rows in the app's own database: a feed, an unread badge, mark as read. Registered by `campanile-inbox`.
 pub const INBOX: ChannelDeclaration = ChannelDeclaration::new(
@@ -318,7 +320,7 @@ pub trait Channel: Send + Sync + 'static {
     /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
     /// [`Database::sql`](crate::Database::sql). Where `$2` occurs it is a JSON array of the user's addresses, as they are and in
     /// the forms in which they may be compared: in small letters, without a name, the domain in ASCII. They run in the transaction of
-    /// [`Operations::forget_user`](crate::Operations::forget_user), in a binary that links the channel. Lock rows in a fixed order
+    /// [`Operations::forget_user`](crate::operate::Operations::forget_user), in a binary that links the channel. Lock rows in a fixed order
     /// where others lock them too.
     fn forget(&self) -> &'static [&'static str] {
         &[]
@@ -354,7 +356,7 @@ pub struct LocalChannel {
     pub forget: &'static [&'static str],
     /// The statements that remove rows the user has been done with for more than `$1` microseconds, at most `$2` of them,
     /// with the placeholders of [`Database::sql`](crate::Database::sql). Each is run by
-    /// [`Operations::prune`](crate::Operations::prune), by itself, until it removes nothing; so it finds its rows by an
+    /// [`Operations::prune`](crate::operate::Operations::prune), by itself, until it removes nothing; so it finds its rows by an
     /// index, and passes over those that somebody holds: `{skip_locked}`.
     pub prune: &'static [&'static str],
     /// The same for rows that the user never was done with, written more than `$1` microseconds ago.
@@ -398,8 +400,8 @@ inventory::collect!(RegisteredChannel);
 /// ```
 /// # use std::sync::Arc;
 /// # use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
-/// # use campanile::delivery::{Delivery, Verdict};
-/// # use campanile::setup::{Setup, SetupError};
+/// # use campanile::channel::{Delivery, Verdict};
+/// # use campanile::channel::{Setup, SetupError};
 /// pub const PIGEON: ChannelDeclaration =
 ///     ChannelDeclaration::new("pigeon", env!("CARGO_CRATE_NAME"), &[Part::text("scroll", 140)]);
 ///

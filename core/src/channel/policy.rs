@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use campanile::policy::Policy;
+/// use campanile::channel::Policy;
 ///
 /// // A provider that recognizes a repeated key for a day and takes two calls a second.
 /// const POLICY: Policy = Policy::new()

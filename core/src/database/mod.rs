@@ -230,7 +230,7 @@ impl Database {
     /// dispatches, inboxes, preferences, workers, and what operators ask. It bounds the wait for a connection too. Default:
     /// 10 seconds. Say it before the database is cloned or given to a builder.
     ///
-    /// [`prune`](crate::Operations::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
+    /// [`prune`](crate::operate::Operations::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
     /// bound: a step may rightly take long on a large table.
     ///
     /// It is what ends the wait on a half-open connection, whose other end has vanished without a word. A dispatch whose write

@@ -15,7 +15,7 @@ pub(crate) mod left_alone;
 pub(crate) mod sweep;
 pub(crate) mod upkeep;
 pub(crate) mod remote;
-pub mod prune;
+pub(crate) mod prune;
 pub(crate) mod probe;
 
 use std::sync::Arc;

@@ -81,7 +81,7 @@ impl Worker {
 
     /// What it deletes about once an hour; of the workers of one database one does so at a time. Default: what
     /// [`Retention::default`] says. `None` leaves it to other workers, or to calls of
-    /// [`Operations::prune`](crate::Operations::prune).
+    /// [`Operations::prune`](crate::operate::Operations::prune).
     pub fn prune(mut self, retention: Option<Retention>) -> Self {
         self.prune = retention;
         self

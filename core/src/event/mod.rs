@@ -3,11 +3,12 @@
 //! Everything here is const data, written by [`notifiable_event`](crate::notifiable_event) and read by everybody else.
 //! A declaration knows nothing of databases, and no channel by name.
 
-pub mod payload;
+pub(crate) mod payload;
 pub(crate) mod secret;
 pub(crate) mod stored;
-pub mod notice;
+pub(crate) mod notice;
 pub mod recipient;
+#[doc(hidden)]
 pub mod declare;
 pub(crate) mod suggest;
 
@@ -17,8 +18,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::channel::ChannelDeclaration;
 use crate::event::notice::{Draft, Notice};
-use crate::event::payload::{Payload, PayloadError};
 
+pub use self::payload::{
+    MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, MAX_STORED_PAYLOAD, Payload, PayloadError,
+};
 pub use crate::location::Location;
 
 /// The window of an event that declares none.

@@ -13,7 +13,7 @@ use crate::store::addresses;
 /// The default address book: the table `notification_addresses`, the newest address first.
 ///
 /// ```
-/// # async fn example(addresses: campanile::address::AddressTable) -> Result<(), campanile::address::AddressTableError> {
+/// # async fn example(addresses: campanile::operate::AddressTable) -> Result<(), campanile::operate::AddressTableError> {
 /// // Whoever has one address, as a mailbox, gets another: the old one is gone.
 /// addresses.set("u_ada", "email", "ada@example.com").await?;
 /// // Whoever has several devices gets one more.

@@ -1,10 +1,10 @@
 //! **Operate**: what an operator sees and changes. No other room imports it.
 
-pub mod deliveries;
-pub mod pauses;
-pub mod fleet;
-pub mod addresses;
-pub mod preferences;
+pub(crate) mod deliveries;
+pub(crate) mod pauses;
+pub(crate) mod fleet;
+pub(crate) mod addresses;
+pub(crate) mod preferences;
 mod prune;
 pub(crate) mod forget;
 
@@ -13,6 +13,16 @@ use std::sync::Arc;
 use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::deliver::Deliverer;
+
+pub use self::addresses::{AddressTable, AddressTableError};
+pub use self::deliveries::{
+    Attempt, DeadFilter, DeliveryChangeError, DeliveryCount, DeliveryFilter, DeliveryState,
+    DeliverySummary, MAX_LIST, Trace,
+};
+pub use self::fleet::WorkerStatus;
+pub use self::forget::{ForgetError, Forgotten};
+pub use self::pauses::{ChannelStatus, Pause, PauseError, WorkerPause};
+pub use crate::deliver::prune::{Pruned, Retention};
 
 /// What an operator sees and changes: deliveries and their history, channels, workers, what is pruned and who is forgotten. Got
 /// from [`Dispatcher::operations`](crate::Dispatcher::operations). Cheap to clone.

@@ -2,17 +2,19 @@
 //!
 //! Pure: no database, no clock, no channel. `dispatch` carries it out, `explain` prints it.
 
-pub mod registry;
+pub(crate) mod registry;
 pub(crate) mod check;
 pub(crate) mod planner;
-pub mod preference;
+pub(crate) mod preference;
 pub(crate) mod dedup;
-pub mod render;
+pub(crate) mod render;
 
 use serde::Serialize;
 
 use crate::event::EventDeclaration;
 use crate::plan::preference::{Choices, Rule, decide};
+
+pub use self::render::{Content, Failures, HttpLinks};
 
 /// Every recipient of one dispatch, with a decision for every declared channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -58,7 +58,7 @@ async fn a_worker_does_not_take_the_deliveries_of_another_app() {
     let file = file(&folder);
     let database = campanile::Database::connect(&file).await.unwrap();
     database.migrate().await.unwrap();
-    let book = campanile::address::AddressTable::new(database.clone());
+    let book = campanile::operate::AddressTable::new(database.clone());
     book.add("customer_1", "email", "somebody@example.com")
         .await
         .unwrap();

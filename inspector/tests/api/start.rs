@@ -25,7 +25,7 @@ async fn a_second_start_finds_what_the_first_left() {
         let book = inspector.dispatcher().addresses();
         let users = ["u_ada".to_owned()];
         for (channel, addresses) in [("email", 1), ("push", 2)] {
-            let found = campanile::address::AddressBook::addresses(&book, channel, &users)
+            let found = campanile::channel::AddressBook::addresses(&book, channel, &users)
                 .await
                 .unwrap();
             assert_eq!(found["u_ada"].len(), addresses);
@@ -38,7 +38,7 @@ async fn a_database_of_another_app_is_refused_unless_told() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::connect(&file(&folder)).await.unwrap();
     database.migrate().await.unwrap();
-    let book = campanile::address::AddressTable::new(database.clone());
+    let book = campanile::operate::AddressTable::new(database.clone());
     book.add("customer_1", "email", "somebody@example.com")
         .await
         .unwrap();
@@ -58,7 +58,7 @@ async fn an_app_that_has_an_ada_too_is_another_app() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::connect(&file(&folder)).await.unwrap();
     database.migrate().await.unwrap();
-    let book = campanile::address::AddressTable::new(database.clone());
+    let book = campanile::operate::AddressTable::new(database.clone());
     book.add("u_ada", "email", "ada@example.com").await.unwrap();
     let settings = Settings::default();
     let refused = Inspector::start(database.clone(), settings)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use campanile::async_trait;
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_email::{Answer, Capabilities, Mail, Mailer};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_push::{Message, Provider};

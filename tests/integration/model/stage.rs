@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use campanile::deliveries::{DeadFilter, DeliveryChangeError};
+use campanile::operate::{DeadFilter, DeliveryChangeError};
 use campanile::{Attempted, DispatchReport, Dispatcher, Notice, Outcome};
 use campanile_email::Suppressions;
 use campanile_tests::{App, Kind, TestDatabase};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile::Dispatcher;
+use campanile::channel::Policy;
 use campanile::channel::{EMAIL, PUSH};
-use campanile::policy::Policy;
 use campanile_email::EmailSettings;
 use campanile_pigeon::PIGEON;
 use campanile_push::PushSettings;

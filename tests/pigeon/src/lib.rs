@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use campanile::async_trait;
 use campanile::channel::{Channel, ChannelDeclaration, Part, Transport};
-use campanile::delivery::{Delivery, Verdict};
-use campanile::setup::{Setup, SetupError};
+use campanile::channel::{Delivery, Verdict};
+use campanile::channel::{Setup, SetupError};
 use tokio::sync::Semaphore;
 
 /// The channel's name and parts.

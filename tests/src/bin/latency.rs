@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use campanile::delivery::{Delivery, Verdict};
+use campanile::channel::{Delivery, Verdict};
 use campanile::{Database, Dispatcher, NotifiableEvent as _, Worker};
 use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::app::capture;

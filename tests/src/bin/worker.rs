@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile::{Database, Dispatcher, Worker};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::app::capture;

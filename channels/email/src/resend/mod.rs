@@ -24,9 +24,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use campanile::delivery::Verdict;
-use campanile::policy::Policy;
-use campanile::setup::SetupError;
+use campanile::channel::Policy;
+use campanile::channel::SetupError;
+use campanile::channel::Verdict;
 use secrecy::SecretString;
 
 use self::client::Client;
@@ -62,7 +62,7 @@ const API_URL: &str = "CAMPANILE_RESEND_URL";
 /// ```
 /// use campanile_email::{EmailSettings, Resend};
 ///
-/// # fn main() -> Result<(), campanile::setup::SetupError> {
+/// # fn main() -> Result<(), campanile::channel::SetupError> {
 /// let settings = EmailSettings::new("Acme <no-reply@acme.example>", Resend::new("re_..")?);
 /// # let _ = settings;
 /// # Ok(())

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
+use campanile::channel::{DeliveryError, ErrorClass, Verdict};
 use serde::Deserialize;
 
 use super::request::Form;

@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use campanile::delivery::Verdict;
-use campanile::policy::Policy;
-use campanile::setup::SetupError;
+use campanile::channel::Policy;
+use campanile::channel::SetupError;
+use campanile::channel::Verdict;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
@@ -65,7 +65,7 @@ const URL: &str = "CAMPANILE_SMTP_URL";
 /// ```
 /// use campanile_email::{EmailSettings, Smtp};
 ///
-/// # fn main() -> Result<(), campanile::setup::SetupError> {
+/// # fn main() -> Result<(), campanile::channel::SetupError> {
 /// let settings = EmailSettings::new("no-reply@acme.example", Smtp::new("smtp://localhost:1025")?);
 /// # let _ = settings;
 /// # Ok(())

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use campanile::setup::SetupError;
+use campanile::channel::SetupError;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::TlsParameters;
 use percent_encoding::percent_decode_str;

@@ -4,7 +4,7 @@
 //! `MAIL FROM` a sender that it does not accept, after the message a refused content. Only a reply that speaks of the address
 //! is a bounce; one that says nothing is a suspicion.
 
-use campanile::delivery::{DeliveryError, ErrorClass, Verdict};
+use campanile::channel::{DeliveryError, ErrorClass, Verdict};
 
 use super::reply::Subject;
 use crate::mailer::Answer;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use campanile::address::{AddressBook, AddressError, AddressTable};
 use campanile::channel::EMAIL;
+use campanile::channel::{AddressBook, AddressError};
 use campanile::database::each_database;
+use campanile::operate::AddressTable;
 use campanile::{
     Database, DispatchReport, Dispatcher, NotifiableEvent as _, Outcome, async_trait,
     notifiable_event, sqlx,

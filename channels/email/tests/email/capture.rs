@@ -1,6 +1,6 @@
 //! Mails in memory and in a folder.
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_email::{Answer, Capture, Mail, Mailer as _};
 
 fn mail(key: &str, html: &str) -> Mail {

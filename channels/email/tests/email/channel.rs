@@ -1,7 +1,7 @@
 //! A dispatch over the channel.
 
-use campanile::delivery::Verdict;
-use campanile::report::Retry;
+use campanile::Retry;
+use campanile::channel::Verdict;
 use campanile::{NotifiableEvent as _, Outcome};
 use campanile_email::{Answer, Capture, EmailSettings, Suppressions};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_email::{Answer, Mail, Mailer as _, Resend};
 use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::delivery::{ErrorClass, Verdict};
+use campanile::channel::{ErrorClass, Verdict};
 use campanile_email::{Mail, Mailer as _};
 use serde_json::{Value, json};
 use wiremock::{Request, ResponseTemplate};

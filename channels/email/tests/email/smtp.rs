@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::delivery::Verdict;
+use campanile::channel::Verdict;
 use campanile_email::{Answer, Mail, Mailer as _, Smtp};
 
 use crate::smtp_server::SmtpServer;
