@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use campanile::database::{Pool, each_database};
+use campanile::{DispatchReport, Dispatcher, Notice};
 use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::{Kind, both_databases};
 use sqlx::Executor as _;
+use sqlx::postgres::PgPool;
+use tokio::sync::Barrier;
 
 use crate::rounds::rounds;
-use crate::stage::{Stage, bell, sign};
+use crate::stage::{Stage, bell, sign, users};
 
 both_databases! {
     /// F20.
@@ -20,7 +23,7 @@ both_databases! {
             let calls = (0..20).map(|n| {
                 let text = round.text(&format!("crosswise {}", n / 2));
                 let dispatcher = stage.dispatcher.clone();
-                let mut people = crate::stage::users(50);
+                let mut people = users(50);
                 if n % 2 == 0 {
                     people.reverse();
                 }
@@ -160,5 +163,116 @@ fn callers_at_repeatable_read_are_admitted_once_or_told_to_try_again() {
         late.commit().await.unwrap();
         assert_eq!(stage.keep(report).deduped, 2);
         stage.ends_well().await;
+    });
+}
+
+/// How often a transaction is begun again before its notice counts as lost.
+const MAX_TRIES: u32 = 20;
+
+/// A host that dispatches inside its own serializable transactions, over a pool of its own.
+struct Host {
+    dispatcher: Dispatcher,
+    pool: PgPool,
+}
+
+impl Host {
+    async fn over(stage: &Stage) -> Self {
+        let own = stage.database.with_connections(1).await;
+        let Pool::Postgres(pool) = own.pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        Self {
+            pool: pool.clone(),
+            dispatcher: stage.outside.builder(own.clone()).build().unwrap(),
+        }
+    }
+
+    /// Dispatches each notice in a transaction, which is begun again until it is committed. All hosts have their snapshots
+    /// before any of them writes. Says how often a transaction was refused.
+    async fn enqueue_each(
+        self,
+        notices: Vec<Notice>,
+        start: &Barrier,
+    ) -> (Vec<DispatchReport>, u32) {
+        let (mut reports, mut refused) = (Vec::new(), 0);
+        for notice in notices {
+            for tries in 1.. {
+                let begin = "begin isolation level serializable";
+                let mut transaction = self.pool.begin_with(begin).await.unwrap();
+                transaction.execute("select 1").await.unwrap();
+                if tries == 1 {
+                    start.wait().await;
+                }
+                let enqueued = self.dispatcher.enqueue_in(&mut transaction, notice.clone());
+                let refusal = match enqueued.await {
+                    Ok(report) => match transaction.commit().await {
+                        Ok(()) => {
+                            reports.push(report);
+                            break;
+                        }
+                        Err(error) => sqlstate(&error),
+                    },
+                    Err(error) => {
+                        assert!(error.is_transient(), "{error:?}");
+                        transaction.rollback().await.unwrap();
+                        sqlstate(&error)
+                    }
+                };
+                // A deadlock would be transient as well; but nobody waits crosswise.
+                assert_eq!(refusal.as_deref(), Some("40001"));
+                assert!(tries < MAX_TRIES, "a retry succeeds");
+                refused += 1;
+            }
+        }
+        (reports, refused)
+    }
+}
+
+/// What Postgres answered, somewhere in the chain of an error.
+fn sqlstate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut answers = chain.filter_map(|error| error.downcast_ref::<sqlx::Error>());
+    let code = answers.next()?.as_database_error()?.code()?;
+    Some(code.into_owned())
+}
+
+/// F20.
+#[test]
+fn serializable_hosts_with_the_same_people_in_opposite_order_are_admitted_once_or_told_to_try_again()
+ {
+    run(Kind::Postgres, async |database| {
+        let stage = Stage::over(database).await;
+        stage.people(10).await;
+        for round in rounds("F20 at SERIALIZABLE", &stage) {
+            let start = Arc::new(Barrier::new(2));
+            let mut hosts = Vec::new();
+            for reversed in [false, true] {
+                let mut people = users(10);
+                if reversed {
+                    people.reverse();
+                }
+                let notices = (0..20).map(|n| bell(&round.text(&format!("serializable {n}")), 0));
+                let notices = notices.map(|notice| notice.to(people.clone())).collect();
+                let (host, start) = (Host::over(&stage).await, Arc::clone(&start));
+                hosts.push(tokio::spawn(async move {
+                    host.enqueue_each(notices, &start).await
+                }));
+            }
+            let (mut admitted, mut deduped, mut refused) = (0, 0, 0);
+            for host in hosts {
+                let (reports, own) = host.await.unwrap();
+                assert_eq!(reports.len(), 20);
+                refused += own;
+                for report in reports {
+                    let report = stage.keep(report);
+                    admitted += report.admitted;
+                    deduped += report.deduped;
+                }
+            }
+            assert_eq!((admitted, deduped), (20 * 10, 20 * 10));
+            // Of each two one did not see the windows that the other one opened.
+            assert!(refused >= 20, "{refused}");
+            stage.ends_well().await;
+        }
     });
 }
