@@ -1,15 +1,18 @@
 //! F27: tables with many rows are migrated while others read and write them. On SQLite, which has one writer at a time,
 //! everybody who writes waits until the tables are migrated, so that there is nothing to tell.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use campanile::Database;
 use campanile::database::each_database;
 use campanile_inbox::{Inbox, Page};
 use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::{Kind, TestDatabase};
+use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 
 use crate::rounds::rows;
@@ -18,32 +21,89 @@ use crate::stage::{Stage, bell};
 /// The tables were there, and most of their columns and indexes were not.
 const BEGINS_AT: i64 = 4;
 
-/// What others do to the tables meanwhile, as an older version does it: what is written and what is read.
-const WRITES: [(&str, &str); 3] = [
+/// Who uses the tables meanwhile, as an older version does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Only reads.
+    Reader,
+    /// Inserts and updates rows.
+    Writer,
+    /// Claims deliveries.
+    Worker,
+}
+
+/// Who uses which table, and how.
+const CALLS: [(Who, &str, &str); 7] = [
     (
+        Who::Writer,
         "notification_dedup",
         "insert into {campanile}notification_dedup (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, \
             notification_id) values ('meanwhile', {text({id})}, 'u_1', {now}, {now}, {id})",
     ),
     (
+        Who::Writer,
         "notifications",
         "insert into {campanile}notifications (id, user_id, event_type, category, title, body, payload, created_at) \
          values ({id}, 'meanwhile', 'a.b.c', 'a', 't', 'b', {json('[]')}, {now})",
     ),
     (
+        Who::Writer,
         "notification_deliveries",
         "insert into {campanile}notification_deliveries (id, notification_id, dispatch_id, user_id, channel, has_local, state, \
             attempt, run_at, created_at, finished_at) \
          values ({id}, {id}, {id}, 'meanwhile', 'email', false, 'delivered', 1, {now}, {now}, {now})",
     ),
+    (
+        Who::Writer,
+        "notifications",
+        "update {campanile}notifications set read_at = {now} where user_id = 'user_7' and read_at is null",
+    ),
+    (
+        Who::Reader,
+        "notifications",
+        "select id, title from {campanile}notifications where user_id = 'user_8' order by id desc limit 20",
+    ),
+    (
+        Who::Reader,
+        "notification_deliveries",
+        "select id, state from {campanile}notification_deliveries where user_id = 'user_8' order by id desc limit 20",
+    ),
+    (
+        Who::Worker,
+        "notification_deliveries",
+        "update {campanile}notification_deliveries set attempt = attempt + 1 where id in \
+         (select id from {campanile}notification_deliveries where channel = 'email' and state = 'pending' \
+         and run_at <= (select {now}) order by run_at limit 10 {skip_locked})",
+    ),
 ];
 
-const READS: [&str; 3] = [
-    "update {campanile}notifications set read_at = {now} where user_id = 'user_7' and read_at is null",
-    "select id, title from {campanile}notifications where user_id = 'user_8' order by id desc limit 20",
-    "select id, attempt from {campanile}notification_deliveries where channel = 'email' and state = 'pending' \
-     and run_at <= (select {now}) order by run_at limit 10 {skip_locked}",
+/// Whom a migration keeps waiting until it is committed, of those who use the table that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// It builds an index.
+    WhoWrites,
+    /// It adds columns or drops an index.
+    Everybody,
+}
+
+/// The migrations that keep callers waiting, and where. Any other one keeps nobody waiting.
+const LOCKS: [(i64, &str, Waits); 9] = [
+    (5, "notification_deliveries", Waits::WhoWrites),
+    (6, "notification_deliveries", Waits::Everybody),
+    (7, "notifications", Waits::WhoWrites),
+    (8, "notifications", Waits::Everybody),
+    (9, "notifications", Waits::Everybody),
+    (11, "notification_deliveries", Waits::Everybody),
+    (12, "notification_deliveries", Waits::Everybody),
+    (14, "notification_dedup", Waits::Everybody),
+    (16, "notification_deliveries", Waits::Everybody),
 ];
+
+fn may_wait(version: i64, who: Who, table: &str) -> bool {
+    LOCKS.iter().any(|(of, locked, waits)| {
+        (*of, *locked) == (version, table) && (*waits == Waits::Everybody || who != Who::Reader)
+    })
+}
 
 /// As many rows in each of the large tables as [`rows`] says.
 async fn fill(database: &TestDatabase, rows: u64) {
@@ -70,91 +130,208 @@ async fn fill(database: &TestDatabase, rows: u64) {
 
 /// Somebody who runs one statement again and again over a connection of his own.
 struct Caller {
+    who: Who,
+    table: &'static str,
+    statement: String,
     times: Arc<AtomicI64>,
     task: JoinHandle<()>,
 }
 
 impl Caller {
-    fn start(database: Database, statement: String, ended: &Arc<AtomicBool>) -> Self {
+    fn start(
+        database: Database,
+        (who, table, statement): (Who, &'static str, &str),
+        ended: &Arc<AtomicBool>,
+    ) -> Self {
+        let statement = statement.replace("{id}", "gen_random_uuid()");
         let times = Arc::new(AtomicI64::new(0));
-        let (counted, ended) = (Arc::clone(&times), Arc::clone(ended));
+        let (counted, ended, runs) = (Arc::clone(&times), Arc::clone(ended), statement.clone());
         let task = tokio::spawn(async move {
             while !ended.load(Ordering::SeqCst) {
                 each_database!(&database, |pool| {
-                    let done = sqlx::query(database.sql(&statement)).execute(pool).await;
-                    done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+                    let done = sqlx::query(database.sql(&runs)).execute(pool).await;
+                    done.unwrap_or_else(|error| panic!("{runs}: {error}"));
                 });
                 counted.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { times, task }
+        Self {
+            who,
+            table,
+            statement,
+            times,
+            task,
+        }
     }
 
-    /// Waits until it has done what it does once more.
-    async fn goes_on(&self) {
-        let before = self.times.load(Ordering::SeqCst);
-        while self.times.load(Ordering::SeqCst) == before {
-            assert!(!self.task.is_finished(), "it goes on");
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    fn times(&self) -> i64 {
+        self.times.load(Ordering::SeqCst)
+    }
+
+    /// Waits until a call that was begun since has ended.
+    async fn goes_on(&self, when: &str) {
+        let before = self.times();
+        let ended = async {
+            // The first of them may have been begun before.
+            while self.times() < before + 2 {
+                assert!(
+                    !self.task.is_finished(),
+                    "{when} it failed: {}",
+                    self.statement
+                );
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        let (who, statement) = (self.who, &self.statement);
+        assert!(ended.is_ok(), "{when} a {who:?} waits: {statement}");
+    }
+}
+
+/// Holds each migration when everything is done and nothing is committed: all its locks are held, as they are while it changes a
+/// table that is larger.
+struct Gate(PgConnection);
+
+impl Gate {
+    async fn before(database: &TestDatabase) -> Self {
+        database
+            .execute(
+                "create function hold_migration() returns trigger language plpgsql as $$ begin \
+                    perform pg_advisory_xact_lock(27, new.version::int); return new; end $$; \
+                 create trigger hold_migration before insert on {campanile}_campanile_migrations \
+                    for each row execute function public.hold_migration()",
+            )
+            .await;
+        let mut connection = PgConnection::connect(&database.url).await.unwrap();
+        for (version, _) in missing() {
+            let lock = sqlx::query("select pg_advisory_lock(27, $1::bigint::int)").bind(version);
+            lock.execute(&mut connection).await.unwrap();
+        }
+        Self(connection)
+    }
+
+    /// Whether this migration is held.
+    async fn holds(&mut self, version: i64) -> bool {
+        let waits = "select exists (select 1 from pg_locks where locktype = 'advisory' and not granted and classid = 27 \
+            and objid::bigint = $1 and database = (select oid from pg_database where datname = current_database()))";
+        let waits = sqlx::query_scalar(waits).bind(version);
+        waits.fetch_one(&mut self.0).await.unwrap()
+    }
+
+    async fn release(&mut self, version: i64) {
+        let unlock = sqlx::query("select pg_advisory_unlock(27, $1::bigint::int)").bind(version);
+        unlock.execute(&mut self.0).await.unwrap();
+    }
+
+    /// Migrates, twice at once. Each migration is held until those have gone on whom it may not keep waiting.
+    async fn migrate(mut self, database: &TestDatabase, callers: &[Caller]) {
+        let migrators = [(); 2].map(|()| {
+            let url = database.url.clone();
+            tokio::spawn(async move { Database::connect(&url).await.unwrap().migrate().await })
+        });
+        for (version, name) in missing() {
+            while !self.holds(version).await {
+                let failed = migrators.iter().any(JoinHandle::is_finished);
+                assert!(!failed, "migration {version} `{name}` is applied");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            for caller in callers {
+                if !may_wait(version, caller.who, caller.table) {
+                    let when = format!("during migration {version} `{name}`");
+                    caller.goes_on(&when).await;
+                }
+            }
+            self.release(version).await;
+        }
+        for migrator in migrators {
+            migrator.await.unwrap().unwrap();
         }
     }
 }
 
-/// F27, and two migrators at once.
+/// The version and the name of each migration that is to be applied.
+fn missing() -> impl Iterator<Item = (i64, &'static str)> {
+    campanile_migrations::known().skip_while(|(version, _)| *version <= BEGINS_AT)
+}
+
+/// Where the rows of the large tables lie.
+async fn places(database: &TestDatabase) -> Vec<i64> {
+    let mut places = Vec::new();
+    for table in [
+        "notification_dedup",
+        "notifications",
+        "notification_deliveries",
+    ] {
+        let place = format!("select pg_relation_filenode('{{campanile}}{table}')::bigint");
+        places.push(database.number(&place).await);
+    }
+    places
+}
+
+/// F27, and two migrators at once. While a migration is held, those go on who do not use what it changes.
 #[test]
 fn tables_with_many_rows_are_migrated_while_others_read_and_write() {
     run(Kind::Postgres, async |database| {
         let rows = rows();
         database.go_back_to(BEGINS_AT).await;
         fill(&database, rows).await;
+        let gate = Gate::before(&database).await;
+        let before = places(&database).await;
         let ended = Arc::new(AtomicBool::new(false));
         let mut callers = Vec::new();
-        for statement in WRITES.iter().map(|(_, statement)| statement).chain(&READS) {
+        for call in CALLS {
             let own = database.with_connections(1).await;
-            callers.push(Caller::start(
-                own,
-                statement.replace("{id}", "gen_random_uuid()"),
-                &ended,
-            ));
+            callers.push(Caller::start(own, call, &ended));
         }
         for caller in &callers {
-            caller.goes_on().await;
+            caller.goes_on("before the migrations").await;
         }
-        let migrators = [(); 2].map(|()| {
-            let url = database.url.clone();
-            tokio::spawn(async move { Database::connect(&url).await.unwrap().migrate().await })
-        });
-        for migrator in migrators {
-            migrator.await.unwrap().unwrap();
+        let begun: Vec<_> = callers.iter().map(Caller::times).collect();
+        gate.migrate(&database, &callers).await;
+        for (caller, begun) in callers.iter().zip(begun) {
+            let times = caller.times() - begun;
+            assert!(
+                times > 0,
+                "a {:?} completed no call: {}",
+                caller.who,
+                caller.statement
+            );
+            eprintln!("{times} calls of a {:?} of {}", caller.who, caller.table);
+            caller.goes_on("after the migrations").await;
         }
-        for caller in &callers {
-            caller.goes_on().await;
-        }
+        // No column was added in a way that writes every row there is.
+        assert_eq!(places(&database).await, before);
         ended.store(true, Ordering::SeqCst);
-        let mut written = Vec::new();
+        let mut inserted = HashMap::new();
         for caller in callers {
             caller.task.await.unwrap();
-            written.push(caller.times.load(Ordering::SeqCst));
+            if caller.statement.starts_with("insert") {
+                inserted.insert(caller.table, caller.times.load(Ordering::SeqCst));
+            }
         }
         let steps = i64::try_from(campanile_migrations::known().count()).unwrap();
         assert_eq!(database.count("_campanile_migrations").await, steps);
-        for ((table, _), written) in WRITES.iter().zip(written) {
+        for (table, inserted) in inserted {
             assert_eq!(
                 database.count(table).await,
-                i64::try_from(rows).unwrap() + written,
+                i64::try_from(rows).unwrap() + inserted,
                 "{table}"
             );
         }
-        // And they serve.
-        let stage = Stage::over(database).await;
-        stage.people(2).await;
-        let report = stage
-            .dispatcher
-            .dispatch(bell("after it", 2))
-            .await
-            .unwrap();
-        assert_eq!((report.sent, report.failed), (6, 0));
-        let inbox = Inbox::for_user(&stage.database.database, "user_8").unwrap();
-        assert_eq!(inbox.feed(Page::default()).await.unwrap().items.len(), 20);
+        serve(database).await;
     });
+}
+
+/// The tables serve, with what they held before.
+async fn serve(database: TestDatabase) {
+    let stage = Stage::over(database).await;
+    stage.people(2).await;
+    let report = stage
+        .dispatcher
+        .dispatch(bell("after it", 2))
+        .await
+        .unwrap();
+    assert_eq!((report.sent, report.failed), (6, 0));
+    let inbox = Inbox::for_user(&stage.database.database, "user_8").unwrap();
+    assert_eq!(inbox.feed(Page::default()).await.unwrap().items.len(), 20);
 }
