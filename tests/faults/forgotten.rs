@@ -1,9 +1,57 @@
-//! F34: a user who is forgotten while deliveries are in flight.
+//! F34: users who are forgotten while deliveries are in flight.
 
-use campanile_tests::both_databases;
 use campanile_tests::provider::Behaviour;
+use campanile_tests::{Kind, both_databases};
 
+use crate::pruned::Pruning;
 use crate::stage::{Stage, bell};
+
+/// The tables, each with what makes a text of one of its rows.
+async fn tables(stage: &Stage) -> Vec<(String, String)> {
+    let tables = match stage.database.kind {
+        Kind::Postgres => {
+            "select 'campanile.' || table_name || ' line::text' from information_schema.tables where table_schema = 'campanile'"
+        }
+        // The log of windows is a test's own.
+        Kind::Sqlite => {
+            "select name || ' ' || (select group_concat('coalesce(cast(' || field.name || ' as text), '''')', ' || '' '' || ') \
+             from pragma_table_info(sqlite_master.name) as field) from sqlite_master \
+             where type = 'table' and name not like 'sqlite%' and name <> 'window_log'"
+        }
+    };
+    let lines = stage.database.lines(tables).await;
+    let split = |line: &String| {
+        let (table, text) = line.split_once(' ').unwrap();
+        (table.to_owned(), text.to_owned())
+    };
+    lines.iter().map(split).collect()
+}
+
+/// The tables in which a user occurs, in any column.
+async fn tables_with(stage: &Stage, user: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, text) in tables(stage).await {
+        let rows = format!(
+            "select count(*) from {table} as line where replace({text}, '{user}', '') <> {text}"
+        );
+        if stage.database.number(&rows).await > 0 {
+            found.push(table);
+        }
+    }
+    found
+}
+
+/// Rows that hang on others which are gone.
+const ORPHANS: [&str; 4] = [
+    "select count(*) from {campanile}notification_attempts as line where not exists \
+        (select 1 from {campanile}notification_deliveries as delivery where delivery.id = line.delivery_id)",
+    "select count(*) from {campanile}notification_held_windows as held where not exists \
+        (select 1 from {campanile}notification_deliveries as delivery where delivery.id = held.delivery_id)",
+    "select count(*) from {campanile}notification_deliveries as delivery where not exists \
+        (select 1 from {campanile}notification_dispatches as dispatch where dispatch.id = delivery.dispatch_id)",
+    "select count(*) from {campanile}notification_dispatches as dispatch where not exists \
+        (select 1 from {campanile}notification_deliveries as delivery where delivery.dispatch_id = dispatch.id)",
+];
 
 both_databases! {
     /// F34.
@@ -34,5 +82,49 @@ both_databases! {
             (select 1 from {campanile}notification_deliveries as its where its.id = line.delivery_id)";
         assert_eq!(stage.database.number(orphans).await, 0);
         assert_eq!(stage.in_state("delivered").await, 2 * 2 * 3);
+    }
+    /// F34. Of a dispatch to the two alone nothing stays, whichever of them goes first.
+    async fn two_users_of_one_dispatch_forgotten_at_once_beside_a_prune_leave_nothing_behind(stage: Stage) {
+        stage.people(4).await;
+        let worker = stage.worker();
+        for n in 0..20 {
+            let _ = stage.enqueue(bell(&format!("long ago {n}"), 4)).await;
+        }
+        stage.all_ended().await;
+        stage.pass_time(2 * 24 * 3_600).await;
+        let seen = stage.provider.ledger().entries.len();
+        stage.provider.always(Behaviour::AcceptThenHold);
+        let _ = stage.enqueue(bell("in flight", 4)).await;
+        stage.provider.asked(seen, 4).await;
+        let _ = stage.enqueue(bell("waiting", 4)).await;
+        for n in 0..20 {
+            let _ = stage.enqueue(bell(&format!("to the two {n}"), 0).to(["u_1", "u_2"])).await;
+        }
+        for user in ["u_1", "u_2"] {
+            assert!(tables_with(&stage, user).await.len() >= 4);
+            stage.told().forgotten.push(user.into());
+        }
+        let pruning = Pruning::start(&stage);
+        let operations = stage.dispatcher.operations();
+        let (one, other) = tokio::join!(operations.forget_user("u_1"), operations.forget_user("u_2"));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        // By one of them or by the other.
+        assert_eq!(one.dispatches + other.dispatches, 20, "{one:?} {other:?}");
+        stage.provider.always(Behaviour::Accept);
+        stage.provider.release();
+        stage.all_ended().await;
+        worker.terminate().await;
+        let pruned = pruning.end().await;
+        assert!(pruned.deliveries > 0, "{pruned:?}");
+        stage.ends_well().await;
+        for user in ["u_1", "u_2"] {
+            assert_eq!(tables_with(&stage, user).await, Vec::<String>::new(), "{user}");
+        }
+        for orphans in ORPHANS {
+            assert_eq!(stage.database.number(orphans).await, 0, "{orphans}");
+        }
+        // To the two others, in flight and waiting.
+        assert_eq!(stage.database.count("notification_dispatches").await, 2);
+        assert_eq!(stage.in_state("delivered").await, 2 * 2 * 2);
     }
 }

@@ -18,13 +18,13 @@ const OF_ONE: &str =
     "select count(*) from {campanile}notification_deliveries where user_id = 'u_4'";
 
 /// Prunes what ended a day ago, again and again.
-struct Pruning {
+pub(crate) struct Pruning {
     ended: Arc<AtomicBool>,
     task: JoinHandle<Pruned>,
 }
 
 impl Pruning {
-    fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(stage: &Stage) -> Self {
         stage.told().pruned = true;
         let ended = Arc::new(AtomicBool::new(false));
         let (dispatcher, told) = (stage.dispatcher.clone(), Arc::clone(&ended));
@@ -49,7 +49,7 @@ impl Pruning {
         Self { ended, task }
     }
 
-    async fn end(self) -> Pruned {
+    pub(crate) async fn end(self) -> Pruned {
         self.ended.store(true, Ordering::SeqCst);
         self.task.await.unwrap()
     }
