@@ -34,8 +34,8 @@ use crate::store::log::{self, Lost};
 use crate::store::release;
 use crate::store::settle::Settled;
 
-/// Verdicts are recorded when there are this many, when the first of them has waited this long, and at the end; where calls
-/// may take long, also when no other has come for a while.
+/// Verdicts are recorded when there are this many, when a call ends this long after the last record, and at the end; where calls
+/// may take long, also when none has ended for a while.
 const MAX_UNRECORDED: usize = 500;
 const MAX_UNRECORDED_TIME: Duration = Duration::from_secs(2);
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
@@ -485,8 +485,8 @@ impl Deliverer {
         }
     }
 
-    /// One call of the channel, as soon as its bulkhead gives leave, without those who must not be sent to any more, and unless it
-    /// must not begin any more.
+    /// Waits for the bulkhead, looks once more for opt-outs, then makes one call. Gives the batch back as not begun if the time to
+    /// start is over, the leases are no longer surely held, or a stop was asked for.
     async fn begin(
         self: &Arc<Self>,
         channel: &'static str,

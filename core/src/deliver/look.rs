@@ -32,7 +32,7 @@ struct Seen {
 }
 
 impl LastLook {
-    /// Nothing of this share has begun; its preferences were read at a time when it was surely this worker's.
+    /// Nothing of this share has begun. The time at which its preferences were read counts as the first look.
     pub(crate) fn new<'d>(
         inner: &Deliverer,
         channel: &str,

@@ -100,8 +100,9 @@ impl Judged {
 
     /// Where the delivery goes, and after which pause: the table of what follows from what.
     ///
-    /// What may have gone out and ended in any other way ends as unknown, except where the provider recognizes keys and has
-    /// refused this one for good: then it never went out.
+    /// If it may have gone out, every end but `Delivered` becomes `Unknown`. The exception: a provider that recognizes keys and
+    /// refuses this one for good proves that it never went out (`Dead`), unless it knows the key with another content, which proves
+    /// the opposite.
     fn fate(&self, policy: &Policy) -> (State, Duration) {
         let maybe_sent = self.maybe_sent();
         let or_unknown = |state| if maybe_sent { State::Unknown } else { state };
@@ -117,9 +118,7 @@ impl Judged {
         match verdict {
             Verdict::Accepted { .. } => (State::Delivered, Duration::ZERO),
             Verdict::Misconfigured { .. } => (State::Waiting, jitter(policy, 1)),
-            Verdict::Permanent { error } if error.class() == Some(ErrorClass::Conflict) => {
-                (State::Unknown, Duration::ZERO)
-            }
+            Verdict::Permanent { .. } if self.is_conflict() => (State::Unknown, Duration::ZERO),
             Verdict::Permanent { .. } if policy.honours_keys() => (State::Dead, Duration::ZERO),
             Verdict::Permanent { .. } => ended(State::Dead),
             Verdict::SuppressedAddress => ended(State::Suppressed),
@@ -135,7 +134,14 @@ impl Judged {
 
     /// Whether it may have gone out by now.
     fn maybe_sent(&self) -> bool {
-        self.delivery.maybe_sent || matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }))
+        let is_lost = matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }));
+        self.delivery.maybe_sent || is_lost || self.is_conflict()
+    }
+
+    /// Whether the provider knows the key with another content: an earlier attempt was taken.
+    fn is_conflict(&self) -> bool {
+        let is_permanent = matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
+        is_permanent && self.error_class() == Some(ErrorClass::Conflict)
     }
 
     /// How many of its attempts have lost their answer by now.
@@ -199,8 +205,8 @@ impl Judged {
             Ruling::Verdict(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
             _ => None,
         };
-        let never_sent = policy.honours_keys()
-            && matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
+        let is_refused = matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
+        let never_sent = policy.honours_keys() && is_refused && !self.is_conflict();
         let error = match &self.ruling {
             Ruling::Stranger => Some("this worker does not know its event".to_owned()),
             Ruling::UsedUp => Some("it has used up its attempts or its time".to_owned()),
@@ -425,6 +431,22 @@ mod tests {
             let pause = Judged::new(delivery, ruling).settled(&policy).delay;
             assert!(pause > last && pause <= MAX_OUTAGE_PAUSE, "{pause:?}");
             last = pause;
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_provider_knows_with_another_content_may_have_gone_out() {
+        let policy = Policy::new().key_lifetime(A_DAY);
+        let conflict = DeliveryError::new("other content").with_class(ErrorClass::Conflict);
+        for (error, state, maybe_sent) in [
+            (conflict, State::Unknown, true),
+            (DeliveryError::new("refused"), State::Dead, false),
+        ] {
+            let mut delivery = delivery(2);
+            delivery.maybe_sent = true;
+            let judged = Judged::new(delivery, Ruling::Verdict(Verdict::permanent(error)));
+            let settled = judged.settled(&policy);
+            assert_eq!((settled.state, settled.maybe_sent), (state, maybe_sent));
         }
     }
 

@@ -1,5 +1,5 @@
-//! A channel **completes** what was rendered for it, before it is frozen: what it would else make of the parts at each attempt,
-//! a deploy in between could change.
+//! A channel **completes** what was rendered for it, before it is frozen. Otherwise it would derive it anew at each attempt, and a
+//! deploy between two attempts could change what is sent.
 //!
 //! It keeps to the parts that the channel declares. A channel that panics here completes nothing, and the dispatch goes on.
 

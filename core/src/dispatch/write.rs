@@ -29,7 +29,7 @@ pub(crate) struct Written {
     pub(crate) planned: Vec<Planned>,
     pub(crate) chunks: Vec<Batch>,
     pub(crate) admission: Admission,
-    /// Preferences are read later than this, and the leases begin later still.
+    /// Taken before preferences are read and before the leases begin: a lower bound of both.
     pub(crate) leased_at: Instant,
     /// The claim that the leased deliveries are under.
     pub(crate) claim: Uuid,
@@ -55,7 +55,7 @@ impl Writer {
             worker: self.worker,
             claim: Uuid::now_v7(),
             lock_wait: Some(self.limits.lock_wait),
-            // What waits for a lock is being answered.
+            // To wait for a lock does not mean that the database is silent: the bound is that much longer.
             answer_within: self
                 .database
                 .bound()

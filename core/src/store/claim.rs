@@ -605,8 +605,8 @@ pub(crate) async fn look(
 
 /// `$1` is `[delivery, claim, batch]` rows, `$2` the worker, `$3` the lease.
 ///
-/// The leases begin anew: a claim that has begun before, when they had just run out, would take those of the batch that it
-/// meets unlocked and leave the others.
+/// Freezing also renews the leases. Otherwise another worker's claim that began just when they ran out could take some members of
+/// the batch and leave the others.
 const FREEZE: &str = "\
     with {locked} update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
     from {rows($1)} as mine \

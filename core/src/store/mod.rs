@@ -54,9 +54,10 @@ pub(crate) struct DispatchRow {
     pub(crate) content: String,
     /// The content of the channels that show secrets, if the event has any: an object of texts.
     pub(crate) secrets: Option<String>,
-    /// By what its window is found.
+    /// The key of its window's row.
     pub(crate) dedup_key: String,
-    /// For what its window is open, where the keys of one subject share one.
+    /// Set for [`Until::Changed`](crate::event::Until::Changed) only: the whole key. All keys of a subject then share one window row,
+    /// which is open only for the key that was admitted last.
     pub(crate) variant: Option<String>,
     /// Zero: nothing is a repeat, and no window is opened.
     pub(crate) window: Duration,
@@ -81,7 +82,7 @@ pub(crate) struct Candidate {
     /// Index into [`Batch::dispatches`].
     pub(crate) dispatch: usize,
     pub(crate) notification_id: Uuid,
-    /// How many of the batch claim the same window before it, for another key each.
+    /// How many candidates of the batch claim the same window before this one, each for another key.
     pub(crate) turn: usize,
     pub(crate) user_id: String,
     /// The channels that get it, each with an id for its delivery.
@@ -185,9 +186,9 @@ impl Batch {
             .collect()
     }
 
-    /// Of two candidates for one window and key in a row the first stays: one statement cannot claim a row twice. One for
-    /// another key of the same window has its turn afterwards. What stays is sorted, also across chunks: two writers that
-    /// lock the same rows in different orders deadlock. A later turn locks no row that its first did not lock.
+    /// Drops consecutive repeats of one window and key: one statement cannot claim a row twice. The same window under another key
+    /// gets a higher turn, and is written by a later statement. What stays is sorted by turn, then key, then user, also across
+    /// chunks, so that all writers lock in one order; a later turn locks no new row.
     pub(crate) fn settle_repeats(&mut self) {
         let dispatches = &self.dispatches;
         let mut last = HashMap::new();

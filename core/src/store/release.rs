@@ -16,8 +16,8 @@ pub(super) const LOCK_SIBLINGS: &str = "\
 /// Releases the windows of notifications of which every delivery has ended, none has reached anybody, and one failed. `$1` is the
 /// deliveries that have just ended.
 ///
-/// It waits for nobody: whoever holds a window is renewing, pruning or forgetting it, or has just been told that it is a repeat.
-/// The last may stay open for long; such a window is [noted](NOTE_HELD), and [released later](release_held).
+/// Locked windows are passed over. Whoever holds one renews, prunes or forgets it, or is a dispatch that found a repeat. Such a
+/// dispatch may be in a host's long transaction, so the window is [noted](NOTE_HELD), and [released later](release_held).
 const RELEASE: &str = "\
     delete from {campanile}notification_dedup \
     where (event_type, dedup_key, recipient_user_id, notification_id) in (\

@@ -175,9 +175,11 @@ pub(super) const ITS: &str = "\
             {flag(value ->> 21)} \
         from {rows($1)} as given)";
 
-/// `$2` is the worker. A delivery no attempt of which counts begins its time anew; an outage that is over is no part of its
-/// time, unless it may have gone out before. What was not begun keeps its place in the queue. An end leaves nothing of a secret but
-/// that there was one.
+/// `$2` is the worker.
+///
+/// * `first_attempt_at` is null if no attempt counts. An outage that is over moves it forward, unless the delivery may have gone out.
+/// * `run_at` stays as it is if the delivery was not begun, so that it keeps its place in the queue.
+/// * `secret` becomes empty at an end, if there was one; null stays null.
 const SETTLE: &str = "\
     update {campanile}notification_deliveries as delivery set \
         state = its.state, attempt = delivery.attempt - its.unused, \
