@@ -1,5 +1,6 @@
-//! What is **left alone**: deliveries whose row the database refuses to change, by a trigger of the host's for example. This
-//! process does not claim them for a while: it could not record what comes of them, and would send them again and again.
+//! **Claims** the deliveries of a share, without those that are left alone: deliveries whose row the database refuses to change,
+//! by a trigger of the host's for example. This process does not claim them for a while: it could not record what comes of them,
+//! and would send them again and again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
