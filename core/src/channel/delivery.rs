@@ -88,6 +88,71 @@ pub(crate) struct Past {
 }
 
 impl Delivery {
+    /// A delivery made by hand, to test a channel without a database: the first attempt, with ids of its own. Its public fields can
+    /// be changed.
+    ///
+    /// ```
+    /// use campanile::channel::{Channel, Delivery, Verdict};
+    ///
+    /// struct Loft;
+    ///
+    /// #[campanile::async_trait]
+    /// impl Channel for Loft {
+    ///     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
+    ///         batch
+    ///             .iter()
+    ///             .map(|delivery| match delivery.part("scroll") {
+    ///                 "" => Verdict::permanent("an empty scroll"),
+    ///                 _ => Verdict::accepted(),
+    ///             })
+    ///             .collect()
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let full = Delivery::new("loft.scroll.sent", "u_ada").to("the tower").with_part("scroll", "Noon.");
+    /// let empty = Delivery::new("loft.scroll.sent", "u_bob").to("the tower");
+    /// let verdicts = Loft.deliver(&[full, empty]).await;
+    /// assert!(matches!(verdicts[0], Verdict::Accepted { .. }));
+    /// assert!(matches!(verdicts[1], Verdict::Permanent { .. }));
+    /// # });
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new(event_type: impl Into<String>, user_id: impl Into<String>) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            notification_id: Uuid::now_v7(),
+            dispatch_id: Uuid::now_v7(),
+            user_id: user_id.into(),
+            org_id: None,
+            event_type: event_type.into(),
+            subject_id: None,
+            category: String::new(),
+            attempt: 1,
+            maybe_sent: false,
+            batch_id: None,
+            past: Past::default(),
+            addresses: Vec::new(),
+            parts: Arc::default(),
+            payload: Arc::new(serde_json::json!({})),
+        }
+    }
+
+    /// The same with one more address.
+    #[must_use]
+    pub fn to(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// The same with this text in a part.
+    #[must_use]
+    pub fn with_part(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.parts).insert(name.into(), text.into());
+        self
+    }
+
     /// How many attempts count against it, with the present one.
     pub(crate) fn counted(&self) -> u32 {
         self.attempt - self.past.uncounted.min(self.attempt)

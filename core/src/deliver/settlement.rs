@@ -313,7 +313,6 @@ fn jitter(policy: &Policy, attempts: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
 
@@ -321,21 +320,8 @@ mod tests {
 
     fn delivery(attempt: u32) -> Delivery {
         Delivery {
-            id: Uuid::nil(),
-            notification_id: Uuid::nil(),
-            dispatch_id: Uuid::nil(),
-            user_id: "u".into(),
-            org_id: None,
-            event_type: "a.b.c".into(),
-            subject_id: None,
-            category: "a".into(),
             attempt,
-            maybe_sent: false,
-            batch_id: None,
-            past: crate::channel::delivery::Past::default(),
-            addresses: Vec::new(),
-            parts: Arc::default(),
-            payload: Arc::default(),
+            ..Delivery::new("a.b.c", "u")
         }
     }
 
