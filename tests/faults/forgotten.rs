@@ -86,11 +86,11 @@ async fn forget_at_once(stage: &Stage, users: [&'static str; 2]) -> u64 {
     let met = async || stage.database.number(MET).await == 2;
     stage.eventually("two are forgotten at once", met).await;
     gate.close().await.unwrap();
-    let mut dispatches = 0;
+    let mut erased = 0;
     for erasure in erasures {
-        dispatches += erasure.await.unwrap().dispatches;
+        erased += erasure.await.unwrap().dispatches;
     }
-    dispatches
+    erased
 }
 
 /// Rows that hang on others which are gone.
@@ -135,6 +135,7 @@ both_databases! {
         assert_eq!(stage.database.number(orphans).await, 0);
         assert_eq!(stage.in_state("delivered").await, 2 * 2 * 3);
     }
+
     /// F34. Of a dispatch to the two alone nothing stays, whichever of them goes first.
     async fn two_users_of_one_dispatch_forgotten_at_once_beside_a_prune_leave_nothing_behind(stage: Stage) {
         stage.people(4).await;
