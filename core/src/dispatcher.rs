@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::builder::Builder;
 use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
@@ -219,6 +221,12 @@ impl Dispatcher {
     #[must_use]
     pub const fn erasure_key(&self) -> Option<&ErasureKey> {
         self.operations.erasure_key.as_ref()
+    }
+
+    /// This process, as the delivery log, leases and [`Operations::workers`] name it. Clones of a dispatcher share it.
+    #[must_use]
+    pub fn worker_id(&self) -> Uuid {
+        self.steps.deliverer.worker
     }
 
     /// Every event and channel of this binary.

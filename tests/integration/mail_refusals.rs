@@ -120,7 +120,7 @@ both_databases! {
             let report = post.mail(&post.people).await;
             assert_eq!(given_up(&report), 0, "{words}: {report:?}");
             assert_eq!(post.listed().await, 0, "{words}");
-            let paused = post.app.database.count("notification_channel_pauses").await;
+            let paused = post.app.database.count("notification_worker_pauses").await;
             assert_eq!(paused, 1, "{words}");
             post.repair().await;
             let _ = post.mail(&post.people).await;

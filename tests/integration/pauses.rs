@@ -49,7 +49,7 @@ fn notice(subject: &str) -> Notice {
 /// As if the time until the next probe had gone by.
 async fn advance_probe(app: &App) {
     app.database
-        .execute("update {campanile}notification_channel_pauses set probe_at = {earlier(1)}")
+        .execute("update {campanile}notification_worker_pauses set probe_at = {earlier(1)}")
         .await;
     app.database.advance_deliveries().await;
 }
@@ -61,10 +61,11 @@ both_databases! {
         assert_eq!((report.sent, report.failed), (1, 1));
         let status = loft.dispatcher.operations().channels().await.unwrap();
         let pigeon = status.iter().find(|status| status.channel == "pigeon").unwrap();
-        let pause = pigeon.pause.as_ref().unwrap();
-        assert_eq!(pause.reason, "no licence");
-        assert!(pause.probe_at.unwrap() > pause.paused_at);
-        assert_eq!(status.iter().filter(|status| status.pause.is_some()).count(), 1);
+        let pause = &pigeon.worker_pauses[0];
+        assert_eq!((pause.reason.as_str(), pause.worker), ("no licence", loft.dispatcher.worker_id()));
+        assert!(pause.probe_at > pause.paused_at);
+        assert_eq!(status.iter().filter(|status| !status.worker_pauses.is_empty()).count(), 1);
+        assert!(status.iter().all(|status| status.pause.is_none()), "who runs no worker pauses nobody else");
 
         // While it is paused nothing is tried, inside a dispatch or after it.
         for subject in ["b", "c", "d"] {
@@ -87,7 +88,7 @@ both_databases! {
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
         app.database.advance_deliveries().await;
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 3);
-        assert_eq!(app.database.count("notification_channel_pauses").await, 0);
+        assert_eq!(app.database.count("notification_worker_pauses").await, 0);
     }
 
     async fn a_long_list_is_given_back_as_soon_as_the_channel_says_so(app: App) {
@@ -172,13 +173,13 @@ both_databases! {
             let _ = loft.dispatcher.enqueue(nobody).await.unwrap();
         }
         app.database.execute("update {campanile}notification_deliveries set run_at = {later(1000000)} where user_id = 'u_ada'").await;
-        app.database.execute("update {campanile}notification_channel_pauses set probe_at = {earlier(1)}").await;
+        app.database.execute("update {campanile}notification_worker_pauses set probe_at = {earlier(1)}").await;
         for _ in 0..3 {
             assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         }
         app.database.advance_deliveries().await;
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
-        assert_eq!(app.database.count("notification_channel_pauses").await, 0);
+        assert_eq!(app.database.count("notification_worker_pauses").await, 0);
     }
 
     async fn a_channel_that_is_not_there_cannot_be_paused(app: App) {

@@ -195,7 +195,7 @@ both_databases! {
     async fn an_operators_resume_ends_the_pauses_of_single_processes_too(app: App) {
         let bad = Process::bad(&app);
         let _ = bad.dispatcher.dispatch(ada("a")).await.unwrap();
-        assert_eq!(paused(&app.dispatcher).await, (1, true));
+        assert_eq!(paused(&app.dispatcher).await, (1, false), "it speaks for itself alone");
         bad.say(Verdict::accepted());
         // From another process, as the command line is.
         app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
@@ -218,6 +218,6 @@ both_databases! {
         advance_probes(&app).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'unknown'").await, 1);
-        assert_eq!(paused(&dispatcher).await, (1, true));
+        assert_eq!(paused(&dispatcher).await, (1, false));
     }
 }

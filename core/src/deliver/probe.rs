@@ -134,7 +134,8 @@ impl Deliverer {
         }
     }
 
-    /// Whether every other worker that is alive and links a channel has paused it for itself.
+    /// Whether every other worker that is alive and links a channel has paused it for itself. A process that runs no worker speaks for
+    /// itself alone: who else delivers beside it, it does not know.
     async fn is_paused_by_all_others(&self, channel: &str) -> Result<bool, sqlx::Error> {
         let workers = workers::list(&self.database, ALIVE).await?;
         let pauses = pauses::by_workers(&self.database, PROBE_EVERY * 2).await?;
@@ -142,6 +143,9 @@ impl Deliverer {
             let mut pauses = pauses.iter();
             pauses.any(|pause| pause.worker == worker && pause.channel == channel)
         };
+        if workers.iter().all(|worker| worker.id != self.worker) {
+            return Ok(false);
+        }
         let mut others = workers.iter().filter(|worker| {
             worker.id != self.worker && worker.channels.iter().any(|linked| linked == channel)
         });

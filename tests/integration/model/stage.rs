@@ -72,6 +72,17 @@ impl Stage {
         self.still_since = Instant::now();
     }
 
+    /// The brisk worker is alive, and the only one that says so: what is misconfigured there pauses a channel for all.
+    async fn register(&self) {
+        let brisk = self.workers[BRISK].worker_id();
+        let linked = serde_json::json!(REMOTE.map(Channel::name));
+        let statement = format!(
+            "insert into {{campanile}}notification_workers (id, started_at, seen_at, channels) \
+             values ('{brisk}', {{now}}, {{now}}, '{linked}') on conflict (id) do update set seen_at = excluded.seen_at"
+        );
+        self.app.database.execute(&statement).await;
+    }
+
     async fn sweep(&self) {
         for table in [
             "notification_attempts",
@@ -92,6 +103,7 @@ impl Stage {
 
     /// Carries out a command that the model has taken in already, and gives its answer.
     pub(super) async fn perform(&mut self, command: &Command, model: &Model) -> Vec<String> {
+        self.register().await;
         let operations = self.workers[BRISK].operations().clone();
         let app = &self.app;
         let mut answer = Vec::new();
