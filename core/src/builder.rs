@@ -326,7 +326,7 @@ fn erasure_key(given: Option<ErasureKey>, problems: &mut Vec<String>) -> Option<
 /// What erases a user from the channels' own tables.
 fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static str> {
     let locals = locals.iter().flat_map(|local| local.statement.forget);
-    let remotes = channels.values().flat_map(|its| its.channel.forget());
+    let remotes = channels.values().flat_map(|remote| remote.channel.forget());
     locals.chain(remotes).copied().collect()
 }
 

@@ -40,9 +40,15 @@ impl Deliverer {
 
     /// The present preferences of these deliveries' recipients, in one query.
     async fn choices_of(&self, deliveries: &[Delivery]) -> Result<Choices, StoreError> {
-        let categories: BTreeSet<_> = deliveries.iter().map(|its| its.category.as_str()).collect();
+        let categories: BTreeSet<_> = deliveries
+            .iter()
+            .map(|delivery| delivery.category.as_str())
+            .collect();
         let categories: Vec<_> = categories.into_iter().collect();
-        let users: BTreeSet<_> = deliveries.iter().map(|its| its.user_id.clone()).collect();
+        let users: BTreeSet<_> = deliveries
+            .iter()
+            .map(|delivery| delivery.user_id.clone())
+            .collect();
         let users: Vec<_> = users.into_iter().collect();
         let read = each_connection!(&self.database, |connection| {
             let read = connection.read_choices(&self.database, &categories, &users);

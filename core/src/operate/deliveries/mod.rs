@@ -145,12 +145,12 @@ impl Operations {
             Err(error) => error.into(),
             Ok(found) => match found {
                 None => DeliveryChangeError::NotFound(id),
-                Some(its) if its.erased && its.state != DeliveryState::Delivered => {
+                Some(found) if found.erased && found.state != DeliveryState::Delivered => {
                     DeliveryChangeError::Erased(id)
                 }
-                Some(its) => DeliveryChangeError::WrongState {
+                Some(found) => DeliveryChangeError::WrongState {
                     id,
-                    state: its.state,
+                    state: found.state,
                     change,
                 },
             },
