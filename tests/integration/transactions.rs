@@ -328,6 +328,41 @@ both_databases! {
     }
 }
 
+/// The only connection is campanile's own, and its statement waits for a lock of somebody else.
+#[test]
+fn who_waits_for_a_connection_and_who_waits_for_an_answer_are_told_apart() {
+    run(Kind::Postgres, async |database| {
+        let app = App::over_database(database.clone()).await;
+        let Pool::Postgres(pool) = database.database.pool() else {
+            unreachable!("the story is told on Postgres")
+        };
+        let one = database.with_connections(1).await;
+        let one = one.statement_timeout(std::time::Duration::from_secs(2));
+        let dispatcher = app.builder().database(one).build().unwrap();
+        let mut locked = pool.begin_with("begin").await.unwrap();
+        sqlx::query("lock table campanile.user_notification_preferences in access exclusive mode")
+            .execute(&mut *locked)
+            .await
+            .unwrap();
+        let notice = |subject: u32| app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
+        let (first, second) =
+            tokio::join!(dispatcher.enqueue(notice(1)), dispatcher.enqueue(notice(2)));
+        let mut reasons = [first, second].map(|answer| {
+            let error = answer.unwrap_err();
+            assert!(error.is_transient(), "{error:?}");
+            std::error::Error::source(&error).unwrap().to_string()
+        });
+        reasons.sort();
+        assert!(
+            reasons[0].starts_with("no connection became free in time"),
+            "{reasons:?}"
+        );
+        assert_eq!(reasons[1], "the database did not answer in time");
+        locked.rollback().await.unwrap();
+        assert_eq!(dispatcher.enqueue(notice(3)).await.unwrap().admitted, 1);
+    });
+}
+
 #[test]
 fn several_notices_in_one_call_are_locked_in_one_order_whatever_theirs() {
     run(Kind::Postgres, async |database| {

@@ -178,7 +178,8 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
     ///
     /// # Errors
     ///
-    /// When none comes free in the pool's own time, or sooner where the application itself holds them all.
+    /// When none comes free in the pool's own time, or shortly before the bound of the statement, so that the caller hears what it
+    /// waited for; sooner where the application itself holds them all.
     pub async fn of(database: &Database, pool: &sqlx::Pool<DB>) -> Result<Self, sqlx::Error> {
         let mut held = tokio::select! {
             biased;
@@ -187,6 +188,7 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
                 io::ErrorKind::WouldBlock,
                 "a handler that holds a connection while it dispatches waits for itself if it is the last one",
             )),
+            () = sleep(database.timeout() * 9 / 10) => return Err(sqlx::Error::PoolTimedOut),
         };
         held.set_level(&database.isolation().0).await?;
         Ok(held)

@@ -89,7 +89,7 @@ impl From<sqlx::Error> for StoreError {
                 (advice(&code), kind_of(&code))
             }
             sqlx::Error::PoolTimedOut => (
-                "no connection became free in time: the pool is too small for what is asked of it, or handlers hold connections while they dispatch, for which there is `enqueue_in`",
+                "no connection became free in time: the pool is too small for what is asked of it, or handlers hold connections while they dispatch, for which there is `enqueue_in`, or the database no longer answers",
                 Kind::Transient,
             ),
             sqlx::Error::PoolClosed => ("the connection pool is closed", Kind::Lasting),

@@ -38,9 +38,12 @@ struct Book {
 }
 
 impl Office {
-    /// Lets everybody go.
+    /// Lets everybody go, with a friendly word.
     pub(super) fn close(&self) {
-        self.book().is_over = true;
+        let mut book = self.book();
+        book.is_over = true;
+        book.says.clear();
+        drop(book);
         self.changed.notify_all();
     }
 

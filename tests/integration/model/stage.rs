@@ -57,7 +57,7 @@ impl Stage {
     /// Empties the stage, as it was before the first command.
     pub(super) async fn empty(&mut self) {
         self.sweep().await;
-        // Whoever hangs goes on now, and finds nothing.
+        // Whoever hangs goes on now, finds nothing, and is told nothing that would pause a channel.
         self.office.close();
         for worker in 0..WORKERS {
             while self.join(worker).await {}
@@ -72,13 +72,14 @@ impl Stage {
         self.still_since = Instant::now();
     }
 
-    /// The brisk worker is alive, and the only one that says so: what is misconfigured there pauses a channel for all.
-    async fn register(&self) {
-        let brisk = self.workers[BRISK].worker_id();
+    /// The worker that acts is the only one that is alive: what is misconfigured there pauses a channel for all.
+    async fn register(&self, worker: usize) {
+        let id = self.workers[worker].worker_id();
         let linked = serde_json::json!(REMOTE.map(Channel::name));
         let statement = format!(
-            "insert into {{campanile}}notification_workers (id, started_at, seen_at, channels) \
-             values ('{brisk}', {{now}}, {{now}}, '{linked}') on conflict (id) do update set seen_at = excluded.seen_at"
+            "delete from {{campanile}}notification_workers where id <> '{id}'; \
+             insert into {{campanile}}notification_workers (id, started_at, seen_at, channels) \
+             values ('{id}', {{now}}, {{now}}, '{linked}') on conflict (id) do update set seen_at = excluded.seen_at"
         );
         self.app.database.execute(&statement).await;
     }
@@ -90,6 +91,7 @@ impl Stage {
             "notification_dispatches",
             "notification_dedup",
             "notification_channel_pauses",
+            "notification_worker_pauses",
             "notifications",
             "user_notification_preferences",
             "notification_addresses",
@@ -103,7 +105,11 @@ impl Stage {
 
     /// Carries out a command that the model has taken in already, and gives its answer.
     pub(super) async fn perform(&mut self, command: &Command, model: &Model) -> Vec<String> {
-        self.register().await;
+        let worker = match command {
+            Command::Hang(worker) | Command::LetGo(worker) => *worker,
+            _ => BRISK,
+        };
+        self.register(worker).await;
         let operations = self.workers[BRISK].operations().clone();
         let app = &self.app;
         let mut answer = Vec::new();
