@@ -143,10 +143,6 @@ fn say() -> impl Strategy<Value = Command> {
     (select(REMOTE.to_vec()), select(words)).prop_map(|(channel, word)| match (channel, word) {
         // A mailer that panics takes the whole batch along, also the suppressed ones: `faults_of_channels` tells that.
         (Channel::Email, Word::Panic) => Command::Say(channel, Word::Retry),
-        // Which of several calls are begun before the first says so is a matter of luck. Mails go in one call.
-        (Channel::Pigeon | Channel::Push, Word::Misconfigured) => {
-            Command::Say(channel, Word::Unknown)
-        }
         _ => Command::Say(channel, word),
     })
 }

@@ -134,6 +134,7 @@ impl Model {
     /// The channel answers and the worker records it, as far as it still holds what it took. Gives what each came to in the
     /// worker's eyes.
     pub(super) fn conclude(&mut self, share: &Share) -> Vec<(Name, &'static str)> {
+        self.speak_of_one(share);
         let says = self.says.get(&share.channel).copied();
         let mut outcomes = Vec::new();
         for its in &share.tries {
@@ -172,6 +173,18 @@ impl Model {
             );
         }
         outcomes
+    }
+
+    /// Which of several calls are begun before the first one says that the channel is misconfigured is a matter of luck: to several
+    /// the provider says something else from now on. Those that hang have all begun.
+    fn speak_of_one(&mut self, share: &Share) {
+        let says = self.says.get_mut(&share.channel);
+        if let Some(word @ Word::Misconfigured) = says
+            && share.worker == BRISK
+            && share.calls() > 1
+        {
+            *word = Word::Unknown;
+        }
     }
 
     /// A channel that took the probe, or refused it for good, works again; one that was not asked is probed again at once.

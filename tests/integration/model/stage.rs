@@ -110,6 +110,9 @@ impl Stage {
             _ => BRISK,
         };
         self.register(worker).await;
+        for (channel, word) in &model.says {
+            self.office.say(*channel, *word);
+        }
         let operations = self.workers[BRISK].operations().clone();
         let app = &self.app;
         let mut answer = Vec::new();
@@ -140,7 +143,8 @@ impl Stage {
             Command::Forget(user) => {
                 operations.forget_user(USERS[*user]).await.unwrap();
             }
-            Command::Say(channel, word) => self.office.say(*channel, *word),
+            // The model knows what is said.
+            Command::Say(..) => {}
             Command::Deliver(at_most) => {
                 let (claimed, sent) = self.deliver(*at_most).await;
                 answer.push(format!("claimed {claimed} sent {sent}"));
