@@ -2,9 +2,22 @@
 //!
 //! Every promise is tested on SQLite and on Postgres by the same story: see [`both_databases!`].
 
+/// The code of the README and of the pages in `docs`.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/events.md")]
+    struct Events;
+    #[doc = include_str!("../../docs/dispatch.md")]
+    struct Dispatch;
+    #[doc = include_str!("../../docs/preferences.md")]
+    struct Preferences;
+    #[doc = include_str!("../../docs/channels.md")]
+    struct Channels;
+    #[doc = include_str!("../../docs/operate.md")]
+    struct Operate;
+}
 
 pub mod app;
 pub mod cluster;
