@@ -1,4 +1,4 @@
-//! `GET /inbox`: pages, views, and cursors that fit one view of one user.
+//! `GET /inbox`: pages, views, and cursors that fit one view of one user, in every process.
 
 use campanile_tests::both_databases;
 use campanile_web::Settings;
@@ -65,35 +65,30 @@ both_databases! {
         }
     }
 
-    async fn a_cursor_fits_its_own_view_its_own_user_and_its_own_key(site: Site) {
+    async fn a_cursor_fits_its_own_view_and_its_own_user(site: Site) {
         site.tell_many("u_ada", 0..3).await;
         let page = site.get("u_ada", "/inbox?limit=1&category=loft").await;
         let cursor = cursor(&page, "next");
         site.get("u_ada", &format!("/inbox?category=loft&cursor={cursor}")).await.expect(200);
-        let mut turned: Vec<char> = cursor.chars().collect();
-        turned[5] = if turned[5] == 'A' { 'B' } else { 'A' };
-        let turned: String = turned.into_iter().collect();
         for (user, query) in [
             ("u_bob", format!("category=loft&cursor={cursor}")),
             ("u_ada", format!("cursor={cursor}")),
             ("u_ada", format!("category=team&cursor={cursor}")),
             ("u_ada", format!("category=loft&status=unread&cursor={cursor}")),
             ("u_ada", format!("category=loft&org=org_1&cursor={cursor}")),
-            ("u_ada", format!("category=loft&cursor={turned}")),
             ("u_ada", format!("category=loft&cursor={}", &cursor[1..])),
         ] {
             site.get(user, &format!("/inbox?{query}")).await.expect_problem(400, "invalid-cursor");
         }
-        let restarted = site.another(Settings::default());
-        restarted.get("u_ada", &format!("/inbox?category=loft&cursor={cursor}")).await.expect_problem(400, "invalid-cursor");
     }
 
-    async fn processes_with_one_key_read_each_others_cursors(site: Site) {
-        site.tell_many("u_ada", 0..2).await;
-        let keyed = || Settings::default().cursor_key([9; 32]).unwrap();
-        let page = site.another(keyed()).get("u_ada", "/inbox?limit=1").await;
-        let cursor = cursor(&page, "next");
-        let next = site.another(keyed()).get("u_ada", &format!("/inbox?cursor={cursor}")).await;
-        assert_eq!(next.titles(), ["0"]);
+    async fn two_replicas_read_each_others_cursors(site: Site) {
+        site.tell_many("u_ada", 0..3).await;
+        let [one, other] = [site.another(Settings::default()), site.another(Settings::default())];
+        let first = one.get("u_ada", "/inbox?limit=1").await;
+        let second = other.get("u_ada", &format!("/inbox?limit=1&cursor={}", cursor(&first, "next"))).await;
+        assert_eq!(second.titles(), ["1"]);
+        let back = one.get("u_ada", &format!("/inbox?limit=1&cursor={}", cursor(&second, "previous"))).await;
+        assert_eq!(back.titles(), ["2"]);
     }
 }

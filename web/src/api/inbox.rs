@@ -96,17 +96,17 @@ pub(crate) async fn list(
         category: query.category.as_deref(),
         filter: query.status.into(),
     };
-    let page = query.page(&web, view)?;
+    let page = query.page(view)?;
     let counts = Counts::of(&inbox).await?;
     let inbox = match view.category {
         Some(category) => inbox.of_category(category)?,
         None => inbox,
     };
     let feed = inbox.feed(page).await?;
-    let close = |direction| move |place| web.seal.close(view, direction, place);
+    let cursor = |direction| move |place| view.cursor(direction, place);
     Ok(Json(InboxPage {
-        next: feed.next.map(close.clone()(Direction::Older)),
-        previous: feed.previous.map(close(Direction::Newer)),
+        next: feed.next.map(cursor(Direction::Older)),
+        previous: feed.previous.map(cursor(Direction::Newer)),
         as_of: feed.as_of.to_string(),
         items: feed.items.into_iter().map(Notification::from).collect(),
         counts,
@@ -114,7 +114,7 @@ pub(crate) async fn list(
 }
 
 impl InboxQuery {
-    fn page(&self, web: &Web, view: View<'_>) -> Result<Page, Problem> {
+    fn page(&self, view: View<'_>) -> Result<Page, Problem> {
         let limit = match &self.limit {
             None => LIMIT,
             Some(text) => text.parse().map_err(|_| {
@@ -129,10 +129,8 @@ impl InboxQuery {
         let Some(text) = &self.cursor else {
             return Ok(page);
         };
-        let (direction, place) = web
-            .seal
-            .open(view, text)
-            .map_err(|_| InboxError::InvalidCursor)?;
+        let place = view.place(text);
+        let (direction, place) = place.map_err(|_| InboxError::InvalidCursor)?;
         Ok(match direction {
             Direction::Older => Page {
                 after: Some(place),

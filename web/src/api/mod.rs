@@ -16,7 +16,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::Caller;
-use crate::cursor::Seal;
 use crate::live::Live;
 use crate::problem::Problem;
 use crate::rate::Rate;
@@ -30,7 +29,6 @@ pub(crate) struct Web(Arc<Parts>);
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) seal: Seal,
     pub(crate) rate: Rate,
     pub(crate) page: settings_page::Page,
     pub(crate) live: Live,
@@ -41,7 +39,6 @@ impl Web {
         Self(Arc::new(Parts {
             rate: Rate::new(settings.requests_per_second, settings.burst),
             page: settings_page::Page::new(settings.page),
-            seal: Seal::new(settings.cursor_key),
             live: Live::new(dispatcher.clone(), settings.live),
             dispatcher,
         }))
