@@ -24,7 +24,7 @@ const ASSETS: [(&str, &str); 10] = [
 /// What is for everybody: the assets, and the description of the API.
 pub(crate) fn public() -> impl Iterator<Item = &'static str> {
     let assets = ASSETS.iter().map(|(path, _)| *path);
-    assets.chain(["/openapi.json", "/docs"])
+    assets.chain(["/openapi.json"])
 }
 
 #[test]

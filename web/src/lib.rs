@@ -51,7 +51,7 @@
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
 //! | `GET /settings`, `POST /settings` | the same matrix as a page for people, also without JavaScript |
 //! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
-//! | `GET /openapi.json`, `GET /docs` | all of this for machines, and for people |
+//! | `GET /openapi.json` | all of this in OpenAPI 3.1, for programs and for [viewers](https://redocly.github.io/redoc/) |
 //!
 //! The stream of events ends with the router, after [a while](Settings::live_lifetime), and when the app
 //! [says that it stops](Settings::shutdown).
@@ -74,7 +74,6 @@ mod body;
 mod etag;
 mod problem;
 mod openapi;
-mod docs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod promises;

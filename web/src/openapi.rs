@@ -1,5 +1,6 @@
 //! The **document**: the routes' own descriptions, completed with what is true of all of them.
 
+use axum::http::{HeaderName, header};
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{
@@ -38,6 +39,16 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             .build(),
     );
     document
+}
+
+/// The document, to be answered as it is.
+pub(crate) fn json(document: &OpenApi) -> ([(HeaderName, &'static str); 2], String) {
+    let text = document.to_json().expect("a document can be written");
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text)
 }
 
 fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation)> {

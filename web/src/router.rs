@@ -4,7 +4,6 @@
 //! the caller and the bare request to the inner one, which knows nothing of the host: no extension, no path parameter of the
 //! host's reaches a handler.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -23,8 +22,7 @@ use crate::api::Web;
 use crate::assets;
 use crate::body::MAX_BODY;
 use crate::caller::Caller;
-use crate::docs;
-use crate::openapi::complete;
+use crate::openapi::{self, complete};
 use crate::problem::{CROSS_ORIGIN, METHOD_NOT_ALLOWED, Problem, TOO_MANY_REQUESTS};
 use crate::settings::Settings;
 use crate::viewer::Viewer;
@@ -45,7 +43,7 @@ where
     let csrf = csrf(&settings);
     let web = Web::new(dispatcher, settings);
     let (inner, document) = api::routes().split_for_parts();
-    let document = Arc::new(complete(document));
+    let document = complete(document);
     let inner: Router = inner
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -56,11 +54,9 @@ where
         let pass = move |viewer: V, request: Request| pass(web, inner, viewer, request);
         outer = outer.route(path, any(pass));
     }
-    let page = docs::page(&document);
-    let json = docs::json(&document);
+    let json = openapi::json(&document);
     outer
         .route("/openapi.json", get(move || async move { json }))
-        .route("/docs", get(move || async move { page }))
         .merge(assets::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .layer(csrf)
