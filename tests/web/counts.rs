@@ -21,6 +21,16 @@ both_databases! {
         assert_eq!(first.headers["cache-control"], "private, no-cache");
         let known = ask(&site, first.etag()).await;
         assert_eq!((known.status.as_u16(), known.text.as_str(), known.etag()), (304, "", first.etag()));
+        for (said, status) in [
+            (format!("\"0\", {}", first.etag()), 304),
+            (format!("W/{}", first.etag()), 304),
+            ("*".to_owned(), 304),
+            (first.etag().trim_matches('"').to_owned(), 200),
+            ("\"0\"".to_owned(), 200),
+            (String::new(), 200),
+        ] {
+            assert_eq!(ask(&site, &said).await.status.as_u16(), status, "{said}");
+        }
         site.tell("u_bob", "his").await;
         ask(&site, first.etag()).await.expect(304);
         site.tell("u_ada", "hers").await;

@@ -57,6 +57,11 @@ both_databases! {
         assert_eq!((&read.json, read.etag()), (&second.json, second.etag()));
         switch(&site, Some(first.etag()), "team", "inbox", false).await.expect_problem(412, "preferences-changed");
         switch(&site, None, "team", "inbox", false).await.expect_problem(428, "version-required");
+        for other in [format!("W/{}", read.etag()), read.etag().trim_matches('"').to_owned(), String::new()] {
+            switch(&site, Some(&other), "team", "inbox", false).await.expect_problem(412, "preferences-changed");
+        }
+        let either = format!("{}, {}", first.etag(), read.etag());
+        switch(&site, Some(&either), "team", "email", false).await.expect(200);
         switch(&site, Some("*"), "team", "email", true).await.expect(200);
         let other = site.get("u_bob", "/preferences").await;
         assert_eq!(row(&other, "team")["channels"][0]["enabled"], true);

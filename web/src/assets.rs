@@ -2,12 +2,14 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum_extra::TypedHeader;
+use axum_extra::headers::ETag;
 use sha2::{Digest as _, Sha256};
 
-use crate::etag::Etag;
+use crate::etag::{Known, etag, is_known};
 
 /// A file with its media type.
 struct Asset {
@@ -76,9 +78,9 @@ const ASSETS: &[Asset] = &[
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ASSETS.iter().fold(Router::new(), |router, asset| {
         let text = Bytes::from(asset.served());
-        let etag = Etag::new(&version(&text));
+        let etag = etag(&version(&text));
         let kind = HeaderValue::from_static(asset.kind);
-        let answer = move |asked: HeaderMap| async move { answer(&etag, kind, text, &asked) };
+        let answer = move |known: Known| async move { answer(etag, kind, text, known) };
         router.route(asset.path, get(answer))
     })
 }
@@ -97,19 +99,20 @@ impl Asset {
 }
 
 /// Kept by a browser and asked about each time: a new release is seen at once.
-fn answer(etag: &Etag, kind: HeaderValue, text: Bytes, asked: &HeaderMap) -> Response {
-    let said = [
-        etag.header(),
+fn answer(etag: ETag, kind: HeaderValue, text: Bytes, known: Known) -> Response {
+    let headers = [
         (
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, no-cache"),
         ),
         (header::CONTENT_TYPE, kind),
     ];
-    if etag.is_known(asked) {
-        return (StatusCode::NOT_MODIFIED, said).into_response();
+    let is_known = is_known(&etag, known);
+    let headers = (TypedHeader(etag), headers);
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (said, text).into_response()
+    (headers, text).into_response()
 }
 
 fn version(text: &[u8]) -> String {

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum_extra::TypedHeader;
+use axum_extra::headers::ETag;
 use campanile_inbox::Inbox;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::{Web, revalidate};
 use crate::body::Search;
 use crate::caller::Caller;
-use crate::etag::Etag;
+use crate::etag::{Known, etag, is_known};
 use crate::problem::Problem;
 
 /// Counting ends here, so that what it costs does not grow with the inbox; of one organization or category it walks past the
@@ -53,8 +55,8 @@ impl Counts {
         Ok(inbox.counts_up_to(CAP).await?.into())
     }
 
-    fn etag(&self) -> Etag {
-        Etag::new(&format!("{}.{}.{}", self.unread, self.unseen, self.total))
+    fn etag(&self) -> ETag {
+        etag(&format!("{}.{}.{}", self.unread, self.unseen, self.total))
     }
 }
 
@@ -91,14 +93,15 @@ pub(crate) async fn read(
     State(web): State<Web>,
     caller: Caller,
     Search(query): Search<CountsQuery>,
-    headers: HeaderMap,
+    known: Known,
 ) -> Result<Response, Problem> {
     let inbox = caller.inbox(web.database(), query.org.as_deref())?;
     let counts = Counts::of(&inbox).await?;
     let etag = counts.etag();
-    let said = [etag.header(), revalidate()];
-    if etag.is_known(&headers) {
-        return Ok((StatusCode::NOT_MODIFIED, said).into_response());
+    let is_known = is_known(&etag, known);
+    let headers = (TypedHeader(etag), [revalidate()]);
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    Ok((said, Json(counts)).into_response())
+    Ok((headers, Json(counts)).into_response())
 }

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum_extra::TypedHeader;
+use axum_extra::headers::IfMatch;
 use campanile::preferences::{CategoryRow, Cell, CellChange, EventRow, Matrix, PreferenceError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,7 +13,7 @@ use utoipa::ToSchema;
 use crate::api::{Web, revalidate};
 use crate::body::Document;
 use crate::caller::Caller;
-use crate::etag::Etag;
+use crate::etag::{Known, etag, is_known};
 use crate::problem::{Problem, VERSION_REQUIRED};
 
 /// What a settings page shows: the categories, in alphabetical order.
@@ -84,13 +86,13 @@ pub(crate) struct SwitchChange {
 pub(crate) async fn read(
     State(web): State<Web>,
     caller: Caller,
-    headers: HeaderMap,
+    known: Known,
 ) -> Result<Response, Problem> {
     let matrix = web.preferences_of(&caller)?.matrix().await?;
-    let etag = Etag::new(&matrix.version());
-    if etag.is_known(&headers) {
-        let said = [etag.header(), revalidate()];
-        return Ok((StatusCode::NOT_MODIFIED, said).into_response());
+    let etag = etag(&matrix.version());
+    if is_known(&etag, known) {
+        let headers = (TypedHeader(etag), [revalidate()]);
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     Ok(answer(matrix))
 }
@@ -115,7 +117,7 @@ pub(crate) async fn read(
 pub(crate) async fn switch(
     State(web): State<Web>,
     caller: Caller,
-    headers: HeaderMap,
+    meant: Option<TypedHeader<IfMatch>>,
     Document(change): Document<SwitchChange>,
 ) -> Result<Response, Problem> {
     let settings = web.preferences_of(&caller)?;
@@ -124,11 +126,15 @@ pub(crate) async fn switch(
         channel: change.channel,
         enabled: change.enabled,
     };
-    let version = meant(&settings.matrix().await?, &headers)?;
+    let TypedHeader(meant) = meant.ok_or_else(|| {
+        let detail = "send the `ETag` of the preferences as `If-Match`";
+        Problem::new(VERSION_REQUIRED, detail)
+    })?;
+    let version = meant_version(&settings.matrix().await?, &meant)?;
     match settings.set_at(&version, &change).await {
         // Somebody else was faster. `*` means what they made of it as well.
         Err(PreferenceError::Changed) => {
-            let version = meant(&settings.matrix().await?, &headers)?;
+            let version = meant_version(&settings.matrix().await?, &meant)?;
             Ok(answer(settings.set_at(&version, &change).await?))
         }
         turned => Ok(answer(turned?)),
@@ -136,22 +142,19 @@ pub(crate) async fn switch(
 }
 
 /// The version that there is, if it is the one that is to be changed.
-fn meant(matrix: &Matrix, headers: &HeaderMap) -> Result<String, Problem> {
+fn meant_version(matrix: &Matrix, meant: &IfMatch) -> Result<String, PreferenceError> {
     let version = matrix.version();
-    match Etag::new(&version).is_meant(headers) {
-        None => {
-            let detail = "send the `ETag` of the preferences as `If-Match`";
-            Err(Problem::new(VERSION_REQUIRED, detail))
-        }
-        Some(false) => Err(PreferenceError::Changed.into()),
-        Some(true) => Ok(version),
+    if meant.precondition_passes(&etag(&version)) {
+        Ok(version)
+    } else {
+        Err(PreferenceError::Changed)
     }
 }
 
 fn answer(matrix: Matrix) -> Response {
-    let said = [Etag::new(&matrix.version()).header(), revalidate()];
+    let etag = TypedHeader(etag(&matrix.version()));
     let categories = matrix.categories.into_iter().map(Category::from).collect();
-    (said, Json(Preferences { categories })).into_response()
+    (etag, [revalidate()], Json(Preferences { categories })).into_response()
 }
 
 impl From<CategoryRow> for Category {
