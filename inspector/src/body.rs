@@ -1,90 +1,78 @@
 //! The **body** of a request: JSON, or a problem that says what is wrong with it.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
+use axum::Json;
+use axum::body::HttpBody as _;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::problem::Problem;
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
 
-/// A JSON body.
+/// A JSON body. A form of another origin can post text without asking; JSON it cannot.
 pub(crate) struct Document<T>(pub(crate) T);
-
-/// A JSON body, or none, which is the default.
-pub(crate) struct OptionalDocument<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let bytes = read(request, state).await?;
-        parse(is_json, &bytes).map(Self)
+        // Its syntax to the end first: else a field that is missing would hide a brace that is.
+        let body = <Json<Value> as FromRequest<S>>::from_request(request, state);
+        let Json(body) = body.await?;
+        serde_json::from_value(body).map(Self).map_err(|error| {
+            let detail = format!("the body does not have the expected shape: {error}");
+            Problem::unprocessable("INVALID_BODY", detail)
+        })
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalDocument<T> {
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Document<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let bytes = read(request, state).await?;
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
         }
-        parse(is_json, &bytes).map(Self)
+        let document = <Self as FromRequest<S>>::from_request(request, state);
+        document.await.map(Some)
     }
 }
 
-/// A form of another origin can post text without asking; JSON it cannot.
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let refused = |rejection: BytesRejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "BODY_TOO_LARGE",
-            format!("a body has at most {MAX_BODY} bytes"),
-        ),
-        _ => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "INCOMPLETE_BODY",
-            "the body broke off before its end",
-        ),
-    };
-    Bytes::from_request(request, state).await.map_err(refused)
-}
-
-fn parse<T: DeserializeOwned>(is_json: bool, bytes: &[u8]) -> Result<T, Problem> {
-    if !is_json {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "JSON_REQUIRED",
-            "send the header `Content-Type: application/json`",
-        ));
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "JSON_REQUIRED",
+                "send the header `Content-Type: application/json`",
+            ),
+            JsonRejection::BytesRejection(rejection) => rejection.into(),
+            rejection => Self::new(
+                StatusCode::BAD_REQUEST,
+                "MALFORMED_JSON",
+                rejection.body_text(),
+            ),
+        }
     }
-    let malformed = |code, detail| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| malformed("INVALID_UTF8", format!("the body is not UTF-8: {error}")))?;
-    let not_json = |error| malformed("MALFORMED_JSON", format!("the body is not JSON: {error}"));
-    // Its syntax to the end first: else a field that is missing would hide a brace that is.
-    serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
-    serde_json::from_str(text).map_err(|error| match error.classify() {
-        Category::Data => Problem::unprocessable(
-            "INVALID_BODY",
-            format!("the body does not have the expected shape: {error}"),
-        ),
-        _ => not_json(error),
-    })
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "BODY_TOO_LARGE",
+                format!("a body has at most {MAX_BODY} bytes"),
+            ),
+            _ => Self::new(
+                StatusCode::BAD_REQUEST,
+                "INCOMPLETE_BODY",
+                "the body broke off before its end",
+            ),
+        }
+    }
 }

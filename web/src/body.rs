@@ -1,12 +1,12 @@
 //! What a request **says**: a JSON body, a form, a query. What cannot be read is a problem that says why.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FormRejection};
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, FormRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::problem::{
     BODY_TOO_LARGE, FORM_REQUIRED, INVALID_BODY, INVALID_QUERY, JSON_REQUIRED, MALFORMED_BODY,
@@ -16,56 +16,22 @@ use crate::problem::{
 /// The largest body, in bytes. The ones there are have a few hundred.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
-/// A JSON body.
+/// A JSON body. A form of another origin can post text without asking; JSON it cannot.
 pub(crate) struct Document<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                JSON_REQUIRED,
-                "send the header `Content-Type: application/json`",
-            ));
+        // Its syntax to the end first: else a field that is missing would hide a brace that is.
+        let Json(body) = Json::<Value>::from_request(request, state).await?;
+        // serde would take a list for the members of a struct in their order.
+        if !body.is_object() {
+            return Err(Problem::new(INVALID_BODY, "the body is not a JSON object"));
         }
-        let bytes = Bytes::from_request(request, state).await;
-        parse(&bytes.map_err(unreadable)?).map(Self)
+        let document = serde_json::from_value(body).map(Self);
+        document.map_err(|error| Problem::new(INVALID_BODY, error.to_string()))
     }
-}
-
-/// A form of another origin can post text without asking; JSON it cannot.
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
-fn unreadable(rejection: BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("a body has at most {MAX_BODY} bytes");
-        return Problem::new(BODY_TOO_LARGE, detail);
-    }
-    Problem::new(MALFORMED_BODY, "the body broke off before its end")
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let malformed = |error| Problem::new(MALFORMED_BODY, format!("the body is not JSON: {error}"));
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Problem::new(MALFORMED_BODY, format!("the body is not UTF-8: {error}")))?;
-    // Its syntax to the end first: else a field that is missing would hide a brace that is.
-    serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
-    // serde would take a list for the members of a struct in their order.
-    if !text.trim_start().starts_with('{') {
-        return Err(Problem::new(INVALID_BODY, "the body is no JSON object"));
-    }
-    serde_json::from_str(text).map_err(|error| match error.classify() {
-        Category::Data => Problem::new(INVALID_BODY, error.to_string()),
-        _ => malformed(error),
-    })
 }
 
 /// A form, as a page without JavaScript sends it. What another origin may send too is kept out by the router.
@@ -75,15 +41,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Form::from_request(request, state).await {
-            Ok(axum::extract::Form(form)) => Ok(Self(form)),
-            Err(FormRejection::BytesRejection(rejection)) => Err(unreadable(rejection)),
-            Err(FormRejection::InvalidFormContentType(_)) => Err(Problem::new(
-                FORM_REQUIRED,
-                "send the header `Content-Type: application/x-www-form-urlencoded`",
-            )),
-            Err(rejection) => Err(Problem::new(INVALID_BODY, rejection.body_text())),
-        }
+        let form = axum::extract::Form::from_request(request, state).await?;
+        Ok(Self(form.0))
     }
 }
 
@@ -94,9 +53,49 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Search<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::new(INVALID_QUERY, rejection.body_text())),
+        let Query(query) = Query::from_request_parts(parts, state).await?;
+        Ok(Self(query))
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => Self::new(
+                JSON_REQUIRED,
+                "send the header `Content-Type: application/json`",
+            ),
+            JsonRejection::BytesRejection(rejection) => rejection.into(),
+            rejection => Self::new(MALFORMED_BODY, rejection.body_text()),
         }
+    }
+}
+
+impl From<FormRejection> for Problem {
+    fn from(rejection: FormRejection) -> Self {
+        match rejection {
+            FormRejection::InvalidFormContentType(_) => Self::new(
+                FORM_REQUIRED,
+                "send the header `Content-Type: application/x-www-form-urlencoded`",
+            ),
+            FormRejection::BytesRejection(rejection) => rejection.into(),
+            rejection => Self::new(INVALID_BODY, rejection.body_text()),
+        }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(INVALID_QUERY, rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("a body has at most {MAX_BODY} bytes");
+            return Self::new(BODY_TOO_LARGE, detail);
+        }
+        Self::new(MALFORMED_BODY, "the body broke off before its end")
     }
 }

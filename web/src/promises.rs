@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::api::counts::CountsQuery;
 use crate::api::inbox::InboxQuery;
 use crate::api::marks::{Marks, Shown};
-use crate::body::{self, Form, Search};
+use crate::body::{Document, Form, Search};
 use crate::cursor::View;
 use crate::settings_page::{SwitchForm, Turned};
 
@@ -44,8 +44,9 @@ pub fn cursor(text: &str) {
 /// A body is read or refused as the client's mistake.
 pub fn body(bytes: &[u8]) {
     fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-        match body::parse(bytes) {
-            Ok(read) => {
+        let document = Document::<T>::from_request(request("application/json", bytes), &());
+        match document.now_or_never().expect("the body is there") {
+            Ok(Document(read)) => {
                 assert!(
                     std::str::from_utf8(bytes).is_ok_and(|text| text.trim_start().starts_with('{'))
                 );
@@ -68,10 +69,7 @@ pub fn body(bytes: &[u8]) {
 
 /// A form and a query are read or refused as the client's mistake.
 pub fn form(bytes: &[u8]) {
-    let request = Request::post("/")
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(bytes.to_vec()))
-        .expect("it is a request");
+    let request = request("application/x-www-form-urlencoded", bytes);
     let form = Form::<SwitchForm>::from_request(request, &()).now_or_never();
     if let Err(problem) = form.expect("the body is there") {
         assert!(problem.kind().status.is_client_error());
@@ -82,6 +80,13 @@ pub fn form(bytes: &[u8]) {
     search::<InboxQuery>(&uri);
     search::<CountsQuery>(&uri);
     search::<Turned>(&uri);
+}
+
+fn request(kind: &str, bytes: &[u8]) -> Request {
+    Request::post("/")
+        .header(CONTENT_TYPE, kind)
+        .body(Body::from(bytes.to_vec()))
+        .expect("it is a request")
 }
 
 fn search<T: DeserializeOwned>(uri: &Uri) {

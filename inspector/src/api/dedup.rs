@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::timestamp;
-use crate::body::OptionalDocument;
+use crate::body::Document;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
 
@@ -71,8 +71,9 @@ pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<
 
 pub(crate) async fn release(
     State(inspector): State<Inspector>,
-    OptionalDocument(which): OptionalDocument<Which>,
+    which: Option<Document<Which>>,
 ) -> Result<Json<Value>, Problem> {
+    let which = which.map_or_else(Which::default, |Document(which)| which);
     let named = [
         &which.event_type,
         &which.dedup_key,

@@ -29,15 +29,12 @@ async fn what_is_not_json_is_refused() {
             b"{}{}".to_vec(),
             b"nul".to_vec(),
             vec![b'['; 500],
+            b"{\"type\":\"\xff\"}".to_vec(),
         ] {
             tour.send(raw(json, broken))
                 .await
                 .expect_problem(400, "MALFORMED_JSON");
         }
-        let invalid = b"{\"type\":\"\xff\"}".to_vec();
-        tour.send(raw(json, invalid))
-            .await
-            .expect_problem(400, "INVALID_UTF8");
         let form = raw("application/x-www-form-urlencoded", b"a=b".to_vec());
         tour.send(form).await.expect_problem(415, "JSON_REQUIRED");
         let large = raw(json, vec![b' '; 256 * 1024 + 1]);
