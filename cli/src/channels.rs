@@ -60,8 +60,8 @@ pub(crate) async fn perform(
 pub(crate) fn remote(registry: &Registry) -> Vec<&'static str> {
     let remote = registry
         .channels()
-        .filter(|its| matches!(its.transport, Transport::Remote(_)));
-    remote.map(|its| its.declaration.name()).collect()
+        .filter(|channel| matches!(channel.transport, Transport::Remote(_)));
+    remote.map(|channel| channel.declaration.name()).collect()
 }
 
 /// Whether a list is empty because of a slip of the pen: no such channel is linked, and no delivery of it is there.
@@ -83,8 +83,8 @@ pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), 
 }
 
 /// Whether it is paused: for all, or by single processes for themselves.
-fn state(channel: &ChannelStatus) -> String {
-    match (&channel.pause, channel.worker_pauses.len()) {
+fn state(status: &ChannelStatus) -> String {
+    match (&status.pause, status.worker_pauses.len()) {
         (Some(_), _) => "paused".to_owned(),
         (None, 0) => "open".to_owned(),
         (None, processes) => format!(
@@ -99,12 +99,12 @@ fn table(channels: &[ChannelStatus]) -> String {
         return "no remote channel is linked".to_owned();
     }
     let mut table = Table::new(["CHANNEL", "STATE", "SINCE", "NEXT TRY", "REASON"]);
-    for its in channels {
-        let pause = its.pause.as_ref();
-        let in_worker = its.worker_pauses.first().filter(|_| pause.is_none());
+    for status in channels {
+        let pause = status.pause.as_ref();
+        let in_worker = status.worker_pauses.first().filter(|_| pause.is_none());
         table.row([
-            its.channel.to_owned(),
-            state(its),
+            status.channel.to_owned(),
+            state(status),
             or_dash(
                 pause
                     .map(|pause| pause.paused_at)

@@ -114,18 +114,18 @@ fn table(deliveries: &[DeliverySummary]) -> String {
     let mut table = Table::new([
         "DELIVERY", "CHANNEL", "STATE", "ATTEMPTS", "USER", "EVENT", "CREATED", "DUE", "ERROR",
     ]);
-    for its in deliveries {
-        let waits = its.state == DeliveryState::Pending;
+    for delivery in deliveries {
+        let waits = delivery.state == DeliveryState::Pending;
         table.row([
-            its.id.to_string(),
-            short(&its.channel),
-            its.state.as_str().to_owned(),
-            its.attempts.to_string(),
-            short(&its.user_id),
-            short(&its.event_type),
-            format!("{:.0}", its.created_at),
-            or_dash(waits.then(|| format!("{:.0}", its.run_at))),
-            or_dash(its.last_error.as_deref().map(short)),
+            delivery.id.to_string(),
+            short(&delivery.channel),
+            delivery.state.as_str().to_owned(),
+            delivery.attempts.to_string(),
+            short(&delivery.user_id),
+            short(&delivery.event_type),
+            format!("{:.0}", delivery.created_at),
+            or_dash(waits.then(|| format!("{:.0}", delivery.run_at))),
+            or_dash(delivery.last_error.as_deref().map(short)),
         ]);
     }
     table.to_string()

@@ -143,7 +143,7 @@ pub(crate) fn versions(versions: &[i64]) -> String {
 pub(crate) fn names(migrations: &[Migration]) -> String {
     let texts: Vec<_> = migrations
         .iter()
-        .map(|its| format!("{} {}", its.version, its.name))
+        .map(|migration| format!("{} {}", migration.version, migration.name))
         .collect();
     texts.join(", ")
 }

@@ -28,13 +28,13 @@ pub(crate) fn of(trace: &Trace) -> String {
             plain(&first.user_id)
         );
     }
-    for its in &trace.deliveries {
-        let attempts = counted(its.attempts.into(), "attempt", "attempts");
+    for delivery in &trace.deliveries {
+        let attempts = counted(delivery.attempts.into(), "attempt", "attempts");
         let line = format!(
             "delivery {} over {}: {} after {attempts}\n",
-            its.id,
-            plain(&its.channel),
-            its.state.as_str()
+            delivery.id,
+            plain(&delivery.channel),
+            delivery.state.as_str()
         );
         text.push_str(&line);
     }
@@ -54,14 +54,21 @@ pub(crate) fn of(trace: &Trace) -> String {
 
 fn moments(trace: &Trace) -> Vec<Moment<'_>> {
     let mut moments = Vec::new();
-    for its in &trace.deliveries {
-        moments.push(moment(its, its.created_at, "committed".to_owned()));
-        let attempts = trace.attempts.iter().filter(|at| at.delivery_id == its.id);
-        moments.extend(attempts.map(|attempt| tried(its, attempt)));
-        if let Some(at) = its.finished_at {
-            moments.push(moment(its, at, its.state.as_str().to_owned()));
-        } else if its.state == DeliveryState::Pending {
-            moments.push(moment(its, its.run_at, "due".to_owned()));
+    for delivery in &trace.deliveries {
+        moments.push(moment(
+            delivery,
+            delivery.created_at,
+            "committed".to_owned(),
+        ));
+        let attempts = trace
+            .attempts
+            .iter()
+            .filter(|at| at.delivery_id == delivery.id);
+        moments.extend(attempts.map(|attempt| tried(delivery, attempt)));
+        if let Some(at) = delivery.finished_at {
+            moments.push(moment(delivery, at, delivery.state.as_str().to_owned()));
+        } else if delivery.state == DeliveryState::Pending {
+            moments.push(moment(delivery, delivery.run_at, "due".to_owned()));
         }
     }
     // Stable: what is told of one delivery stays in its order.
@@ -69,10 +76,10 @@ fn moments(trace: &Trace) -> Vec<Moment<'_>> {
     moments
 }
 
-fn moment(its: &DeliverySummary, at: Timestamp, what: String) -> Moment<'_> {
+fn moment(delivery: &DeliverySummary, at: Timestamp, what: String) -> Moment<'_> {
     Moment {
         at,
-        channel: &its.channel,
+        channel: &delivery.channel,
         what,
         took: None,
         status: None,
@@ -80,10 +87,10 @@ fn moment(its: &DeliverySummary, at: Timestamp, what: String) -> Moment<'_> {
     }
 }
 
-fn tried<'a>(its: &'a DeliverySummary, attempt: &'a Attempt) -> Moment<'a> {
+fn tried<'a>(delivery: &'a DeliverySummary, attempt: &'a Attempt) -> Moment<'a> {
     Moment {
         at: attempt.started_at,
-        channel: &its.channel,
+        channel: &delivery.channel,
         what: format!("attempt {}: {}", attempt.attempt, plain(&attempt.outcome)),
         took: Some(attempt.took),
         status: attempt.status,

@@ -47,7 +47,7 @@ pub struct Builder {
     limits: Limits,
 }
 
-/// What a host makes of a channel's policy.
+/// How a host tunes a channel's policy.
 type Tuning = Box<dyn Fn(Policy) -> Policy + Send + Sync>;
 
 impl std::fmt::Debug for Builder {
@@ -87,13 +87,13 @@ impl Builder {
         self
     }
 
-    /// A registry made by hand, for a test; by default everything linked into the binary is collected.
+    /// A registry made by hand, for a test. Default: every event and channel that is linked into the binary.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// Channels that must be linked, even if no event goes there yet.
+    /// Channels that must be linked, even if no event names them yet.
     pub fn require(
         mut self,
         channels: impl IntoIterator<Item = &'static ChannelDeclaration>,
@@ -102,20 +102,20 @@ impl Builder {
         self
     }
 
-    /// Settings of a channel, `EmailSettings { .. }` for example. Settings of one type replace each other.
+    /// Settings of a channel, `EmailSettings { .. }` for example. Later settings of the same type replace earlier ones.
     pub fn with<T: Any + Send + Sync>(mut self, settings: T) -> Self {
         self.settings.insert(settings);
         self
     }
 
-    /// The host's own lookup of addresses, instead of the table `notification_addresses`.
+    /// The host's own address lookup, instead of the table `notification_addresses`.
     pub fn address_book(mut self, address_book: impl AddressBook) -> Self {
         self.address_book = Some(Arc::new(address_book));
         self
     }
 
     /// Keeps a keyed hash of a forgotten user's suppressed address, so that whoever complained is not mailed again if the address
-    /// comes back. Without a key nothing is kept. Default: the environment variable `CAMPANILE_ERASURE_KEY`, if it is set. Give
+    /// comes back. Without a key no hash is kept. Default: the environment variable `CAMPANILE_ERASURE_KEY`, if it is set. Give
     /// the same key to every binary that forgets users or sends.
     pub fn erasure_key(mut self, key: ErasureKey) -> Self {
         self.erasure_key = Some(key);
@@ -140,24 +140,24 @@ impl Builder {
         self
     }
 
-    /// How long one attempt may take, up to an hour, on a channel whose policy does not
-    /// [say otherwise](crate::channel::policy::Policy::attempt_timeout); and how long a dispatch and `deliver_due` wait for a channel whose
-    /// attempts may take longer. Default: 10 seconds.
+    /// How long one attempt may take, at most an hour, unless the channel's policy sets its own
+    /// [`attempt_timeout`](crate::channel::policy::Policy::attempt_timeout). A dispatch and `deliver_due` never wait longer than this
+    /// for one channel. Default: 10 seconds.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.limits.attempt_timeout =
             timeout.clamp(Duration::from_millis(1), Duration::from_hours(1));
         self
     }
 
-    /// How long a process that works on a delivery may be silent before another takes over. Default: 30 seconds. The lease is
-    /// renewed three times in that time while the process works.
+    /// How long a worker may be silent before another takes over its deliveries. Default: 30 seconds. A worker renews its leases
+    /// three times in that time.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.limits.lease = lease.clamp(Duration::from_millis(100), Duration::from_hours(1));
         self
     }
 
-    /// Changes how a channel's deliveries are retried, and how much of the process they may take:
-    /// `.tune(&EMAIL, |its| its.calls_per_second(2))`. It begins with the channel's own policy; several are applied in order.
+    /// Changes a channel's policy: how its deliveries are retried, and how much of the process they may use:
+    /// `.tune(&EMAIL, |policy| policy.calls_per_second(2))`. Several calls are applied in order to the channel's own policy.
     pub fn tune(
         mut self,
         channel: &'static ChannelDeclaration,
@@ -167,22 +167,22 @@ impl Builder {
         self
     }
 
-    /// How workers in other processes hear of what is queued. Default: by polling. A worker over this dispatcher or a clone of it
-    /// always hears.
+    /// How workers in other processes learn of queued deliveries. Default: by polling. A worker on this dispatcher or a clone of
+    /// it always learns of them at once.
     pub fn wake_up(mut self, how: WakeUp) -> Self {
         self.wake_up = how;
         self
     }
 
-    /// How long a dispatch waits, on Postgres, for a window that somebody's open transaction holds, before it fails with an
-    /// error that says to try again. Default: 5 seconds. Inside a transaction of the host's its own
-    /// `lock_timeout` counts. The wait is part of the window.
+    /// How long a dispatch on Postgres waits for a window that another open transaction has locked, before it fails with a
+    /// transient error. Default: 5 seconds. Inside the host's transaction the host's `lock_timeout` applies. The wait counts
+    /// towards the window.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.limits.lock_wait = wait.max(Duration::from_millis(1));
         self
     }
 
-    /// Whether stored links may be `http`. Default: only to this machine.
+    /// Whether links in notifications may be `http`. Default: only to this machine.
     pub fn http_links(mut self, links: HttpLinks) -> Self {
         self.limits.http_links = links;
         self
@@ -192,8 +192,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// All problems at once: whatever [`Registry::new`] refuses, a required channel that is not linked, channel settings
-    /// that are missing or wrong; or that there is no database, without which the settings are not looked at.
+    /// All problems at once: whatever [`Registry::new`] refuses, a required channel that is not linked, channel settings that are
+    /// missing or wrong. Without a database that alone is reported.
     pub fn build(self) -> Result<Dispatcher, RegistryError> {
         let mut problems = Vec::new();
         let (registry, linked) = match self.registry.map_or_else(Registry::collect, Ok) {
@@ -240,7 +240,7 @@ impl Builder {
     }
 }
 
-/// What was checked, and what a dispatcher is made of.
+/// The checked parts of a dispatcher.
 struct Parts {
     locals: Vec<LocalInsert>,
     registry: Registry,
@@ -309,7 +309,7 @@ fn assemble(parts: Parts) -> Dispatcher {
     }
 }
 
-/// How many look-ups of one channel's addresses are under way at once in one process.
+/// How many address look-ups of one channel run at once in one process.
 const MAX_LOOK_UPS: usize = 8;
 
 /// The key that was given, or that of the environment.
@@ -323,7 +323,7 @@ fn erasure_key(given: Option<ErasureKey>, problems: &mut Vec<String>) -> Option<
     })
 }
 
-/// What erases a user from the channels' own tables.
+/// The statements that erase a user from the channels' own tables.
 fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static str> {
     let locals = locals.iter().flat_map(|local| local.statement.forget);
     let remotes = channels.values().flat_map(|remote| remote.channel.forget());
@@ -343,7 +343,11 @@ const NO_DATABASE: &str =
     "no database is set: give a pool or `Database::connect(url).await?` to `.database(..)`";
 
 fn unlinked(required: &[&'static ChannelDeclaration], linked: &[RegisteredChannel]) -> Vec<String> {
-    let is_linked = |name| linked.iter().any(|its| its.declaration.name() == name);
+    let is_linked = |name| {
+        linked
+            .iter()
+            .any(|channel| channel.declaration.name() == name)
+    };
     required
         .iter()
         .filter(|channel| !is_linked(channel.name()))
@@ -391,7 +395,7 @@ fn build_channels(
     (locals, remotes)
 }
 
-/// Applies what the host says to the channels' policies, and gives what is wrong with them.
+/// Tunes the channels' policies, and returns what is wrong with them.
 fn tune(channels: &mut Remotes, tunings: &[(&ChannelDeclaration, Tuning)]) -> Vec<String> {
     let mut problems = Vec::new();
     for (channel, tuning) in tunings {

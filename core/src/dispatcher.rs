@@ -1,4 +1,4 @@
-//! The **dispatcher**: the one seam between call sites and channels. Its methods are doors; what is behind them is in
+//! The **dispatcher**: the one seam between call sites and channels. Its methods only delegate; the logic is in
 //! [`dispatch`](crate::dispatch).
 
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::operate::preferences::UserPreferences;
 use crate::plan::registry::Registry;
 use crate::report::DispatchReport;
 
-/// Decides who hears of an event, where, and whether it is a repeat. Cheap to clone.
+/// Decides who is notified of an event, on which channels, and whether it is a repeat. Cheap to clone.
 ///
-/// Three ways in, one planner: [`dispatch`](Dispatcher::dispatch) commits and makes the first attempt of every remote
+/// Three ways in: [`dispatch`](Dispatcher::dispatch) commits and makes the first attempt of every remote
 /// delivery itself, [`enqueue`](Dispatcher::enqueue) commits and leaves remote deliveries to a worker,
 /// [`enqueue_in`](Dispatcher::enqueue_in) writes inside the host's own transaction. All three are durable, and none fails
 /// because a channel failed.
@@ -44,31 +44,29 @@ impl std::fmt::Debug for Dispatcher {
 }
 
 impl Dispatcher {
-    /// Starts to build a dispatcher.
+    /// Begins a dispatcher.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// Tells the recipients: commits, then makes the first attempt of every remote delivery and waits for it.
+    /// Writes the notification and commits, then makes the first attempt of every remote delivery and waits for it.
     ///
-    /// A channel whose policy lets a call take longer than the builder's time-out is waited for no longer than that; what is
-    /// still under way then is reported as queued and recorded when it ends.
+    /// It waits for a channel no longer than the builder's [`attempt_timeout`](Builder::attempt_timeout), even if the channel's
+    /// policy lets a call take longer. A call that is still under way then is reported as queued, and recorded when it ends.
     ///
-    /// Beyond a limit (100 remote deliveries, see [`Builder::inline_deliveries`]) deliveries are left to a worker and
-    /// reported as queued.
+    /// Deliveries beyond [`Builder::inline_deliveries`] (default: 100) are left to a worker and reported as queued.
     ///
     /// # Errors
     ///
     /// When nothing could be tried: an unknown event, an id that cannot be stored, a payload that does not fit the event, is
     /// larger than 1 MiB or nested deeper than 32 levels, a database that does not answer. Nothing was written then, with one
-    /// exception: when the answer to the commit is lost nobody can know, and that is [`DispatchError::CommitUnknown`]. A
-    /// channel that fails is an outcome in the report, also one whose templates fail on this payload; a link that cannot be
-    /// used is left out.
+    /// exception: after [`DispatchError::CommitUnknown`] nobody can know. A channel that fails is an outcome in the report, and
+    /// so is one whose templates fail on this payload. An unusable link is left out.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the dispatch goes on in a task of its own: a dropped future loses the report and nothing else. Either
-    /// everything is written or nothing.
+    /// Once polled, the dispatch runs in a task of its own: dropping the future loses the report and nothing else. Everything
+    /// is written, or nothing.
     pub async fn dispatch(
         &self,
         notice: impl Into<Notice>,
@@ -102,7 +100,7 @@ impl Dispatcher {
 
     /// Commits several notices in one write, all or none, and leaves remote deliveries to a worker.
     ///
-    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    /// The reports are in the order of the notices. If two fall into one window, the first is admitted and the second is a repeat.
     ///
     /// # Errors
     ///
@@ -121,16 +119,16 @@ impl Dispatcher {
 
     /// Writes inside the host's own transaction, so that an action that is rolled back cannot notify.
     ///
-    /// Remote deliveries are left to a worker; nothing talks to the network. The report tells what is written once the
-    /// host commits.
+    /// Remote deliveries are left to a worker; nothing talks to the network. The report says what is written once the host
+    /// commits.
     ///
     /// # Errors
     ///
     /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
     /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
     /// after any failed statement of its own: roll it back, and where the error is
-    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) begin the whole of it again. Whoever goes on
-    /// and commits all the same has rolled back, and sqlx says `Ok` to that. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
+    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) begin the whole of it again. A `commit()` of
+    /// an aborted transaction rolls it back, and sqlx returns `Ok` for that. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
     /// transaction that has only just begun waits for its turn here.
     ///
     /// # Cancel safety
@@ -140,8 +138,8 @@ impl Dispatcher {
     ///
     /// # Time
     ///
-    /// [`Database::statement_timeout`](crate::Database::statement_timeout) does not count on a connection of the host's: it says
-    /// what the host should set.
+    /// [`Database::statement_timeout`](crate::Database::statement_timeout) does not apply to the host's connection; its
+    /// documentation says what the host should set.
     ///
     /// # Several in one transaction
     ///
@@ -171,7 +169,7 @@ impl Dispatcher {
     /// Writes several notices inside the host's own transaction, in one step that locks their windows in one order: two
     /// transactions that name the same windows, in whichever order, wait for each other and do not deadlock.
     ///
-    /// The reports are in the order of the notices. Of two that fall into one window the first counts.
+    /// The reports are in the order of the notices. If two fall into one window, the first is admitted and the second is a repeat.
     ///
     /// # Errors
     ///
@@ -192,7 +190,7 @@ impl Dispatcher {
         self.steps.write_in(transaction.into(), checked).await
     }
 
-    /// The plan of a notice, with the rule that decided about each channel, and the content. Nothing is written.
+    /// The plan of a notice: for each recipient and channel the rule that decided, and the rendered content. Writes nothing.
     ///
     /// # Errors
     ///
@@ -210,7 +208,7 @@ impl Dispatcher {
         UserPreferences::new(self.database(), self.registry(), user)
     }
 
-    /// The table `notification_addresses`, the address book unless the host plugged its own.
+    /// The table `notification_addresses`, which is the address book unless the host gave one of its own.
     #[must_use]
     pub fn addresses(&self) -> AddressTable {
         AddressTable::new(self.database().clone())
@@ -241,18 +239,17 @@ impl Dispatcher {
         &self.steps.writer.database
     }
 
-    /// Tries up to `at_most` due deliveries of each channel: queued ones, failed ones whose pause is over, and those of a
-    /// process that died. Preferences are looked at again. Releases the windows that somebody held when they were to be released.
-    /// A call that may take longer than the builder's time-out is left to end by itself. Call it in a loop, in as many
-    /// processes as you like.
+    /// Makes one round: tries up to `at_most` due deliveries of each channel, whether queued, waiting for a retry, or left by a
+    /// process that died. Reads preferences again before each call. Also releases windows whose release had to wait for a
+    /// lock. A call that takes longer than the builder's time-out ends by itself. Any number of processes may call it in a loop.
     ///
     /// # Errors
     ///
-    /// When the database does not answer. A channel that fails is recorded with its delivery.
+    /// When the database does not answer. A channel's failure is recorded with its delivery and is not an error.
     ///
     /// # Cancel safety
     ///
-    /// Once polled it goes on in a task of its own.
+    /// Once polled, it runs in a task of its own.
     ///
     /// # Panics
     ///

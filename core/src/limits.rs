@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::plan::render::HttpLinks;
 
-/// A share that may begin calls for longer would hold what others could deliver.
+/// A longer one would hold deliveries that other workers could send.
 const MAX_TIME_TO_START: Duration = Duration::from_secs(15);
 
 /// The numbers a host may set on the [`Builder`].

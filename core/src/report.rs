@@ -1,4 +1,4 @@
-//! The **report** is what the caller gets: counts, and the exact account behind them.
+//! The **report** is what the caller gets: counts, and one line for each recipient and channel behind them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,17 +14,17 @@ use uuid::Uuid;
 #[non_exhaustive]
 #[must_use = "it says who was told: a repeat or a channel that failed is no error"]
 pub struct DispatchReport {
-    /// Deliveries that went out: rows written, mails and pushes taken by their provider.
+    /// Deliveries that were sent: rows written, mails and pushes accepted by their provider.
     pub sent: usize,
     /// Deliveries that are committed and left to a worker.
     pub queued: usize,
-    /// Deliveries that could not be rendered, or whose first attempt failed. Those worth it are tried again.
+    /// Deliveries that could not be rendered, or whose first attempt failed. Those that may still succeed are retried.
     pub failed: usize,
     /// Recipients for whom this was a repeat inside the window.
     pub deduped: usize,
     /// Deliveries that a preference removed.
     pub suppressed_by_prefs: usize,
-    /// Deliveries that have nowhere to go: the recipient has no address on the channel.
+    /// Deliveries whose recipient has no address on the channel.
     pub unreachable: usize,
     /// Deliveries whose address is on the channel's suppression list.
     pub suppressed_addresses: usize,
@@ -36,9 +36,9 @@ pub struct DispatchReport {
     pub fully_suppressed: usize,
     /// Recipients for whom no channel could be rendered. No window was opened for them.
     pub fully_failed: usize,
-    /// Ids that were named more than once, beyond the first time.
+    /// Repeated recipient ids in the call, not counting the first of each.
     pub repeated_ids: usize,
-    /// Whether the payload was larger than 64 KiB, so that what is stored of it is cut. What was rendered is not.
+    /// Whether the payload was larger than 64 KiB, so that only a part of it is stored. The rendered content is complete.
     pub payload_cut: bool,
     /// The dispatch, if anybody was admitted.
     pub dispatch_id: Option<Uuid>,
@@ -60,11 +60,11 @@ pub struct RecipientOutcome {
     pub outcome: Outcome,
 }
 
-/// The end of one delivery, as far as the caller's call could see it.
+/// What became of one delivery during the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It went out.
+    /// It was sent.
     Sent,
     /// It is committed and left to a worker; or its call is still under way, on a channel whose calls may take long.
     Queued,
@@ -72,7 +72,7 @@ pub enum Outcome {
     Failed {
         /// What happened.
         reason: String,
-        /// Whether it will be tried again.
+        /// Whether it will be retried.
         retry: Retry,
     },
     /// It was a repeat inside the window.
@@ -85,13 +85,13 @@ pub enum Outcome {
     Unreachable,
 }
 
-/// Whether a failed delivery is tried again.
+/// Whether a failed delivery is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Retry {
-    /// A worker tries it again.
+    /// A worker retries it.
     Scheduled,
-    /// It will never work. What was attempted is kept as dead; of what could not be rendered nothing is kept.
+    /// It is not retried. A delivery that was attempted is stored as dead; one that could not be rendered is not stored.
     Never,
 }
 
@@ -125,7 +125,7 @@ impl Serialize for Outcome {
 }
 
 impl DispatchReport {
-    /// Adds up the account. The only place where totals are made.
+    /// Adds up the outcomes. The only place where totals are computed.
     pub(crate) fn from_outcomes(
         recipients: usize,
         repeated_ids: usize,

@@ -19,9 +19,9 @@ pub(super) fn events_and_channels(
     };
     let names: Vec<_> = registry
         .channels()
-        .map(|its| match its.transport {
-            Transport::Local(_) => format!("{} (local)", its.declaration.name()),
-            Transport::Remote(_) => its.declaration.name().to_owned(),
+        .map(|channel| match channel.transport {
+            Transport::Local(_) => format!("{} (local)", channel.declaration.name()),
+            Transport::Remote(_) => channel.declaration.name().to_owned(),
         })
         .collect();
     let events = registry.events().count() as u64;
@@ -68,15 +68,16 @@ fn problem(text: &str) -> Vec<Finding> {
 pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, StoreError> {
     let channels = dispatcher.operations().channels().await?;
     let mut checks = Vec::new();
-    for its in &channels {
-        if its.pause.is_none() {
+    for status in &channels {
+        if status.pause.is_none() {
             checks.extend(
-                its.worker_pauses
+                status
+                    .worker_pauses
                     .iter()
-                    .map(|pause| paused_by_one(its.channel, pause)),
+                    .map(|pause| paused_by_one(status.channel, pause)),
             );
         }
-        let (Some(pause), channel) = (&its.pause, its.channel) else {
+        let (Some(pause), channel) = (&status.pause, status.channel) else {
             continue;
         };
         let (reason, since) = (plain(&pause.reason), pause.paused_at);

@@ -98,12 +98,12 @@ pub(crate) async fn examine(
     };
     let mut checks = links::events_and_channels(registry, dispatcher.err());
     let answered = in_time("database", answers(database)).await;
-    let is_there = answered.iter().all(|check| check.status == Status::Ok);
+    let is_there = answered.iter().all(|finding| finding.status == Status::Ok);
     checks.extend(answered);
     if is_there {
         checks.extend(in_time("migrations", tables::check(database)).await);
         // What else there is to say about tables that are missing follows from that.
-        if checks.iter().all(|check| !tables::are_missing(check)) {
+        if checks.iter().all(|finding| !tables::are_missing(finding)) {
             checks.extend(of_the_tables(arguments, database, dispatcher.ok(), registry).await);
         }
         checks.extend(in_time("clock", clock::check(database)).await);
@@ -176,18 +176,27 @@ async fn in_time(
 }
 
 fn answer(checks: &[Finding]) -> Answer {
-    let count = |status| checks.iter().filter(|its| its.status == status).count() as u64;
+    let count = |status| {
+        checks
+            .iter()
+            .filter(|finding| finding.status == status)
+            .count() as u64
+    };
     let (problems, warnings) = (count(Status::Problem), count(Status::Warning));
     let mut text = String::new();
-    for its in checks {
-        let status = match its.status {
+    for finding in checks {
+        let status = match finding.status {
             Status::Ok => "ok",
             Status::Warning => "warning",
             Status::Problem => "problem",
         };
-        writeln!(text, "{status:<8} {:<12}  {}", its.check, its.message)
-            .expect("a string takes every line");
-        if let Some(mend) = &its.mend {
+        writeln!(
+            text,
+            "{status:<8} {:<12}  {}",
+            finding.check, finding.message
+        )
+        .expect("a string takes every line");
+        if let Some(mend) = &finding.mend {
             writeln!(text, "{:<23}-> {mend}", "").expect("a string takes every line");
         }
     }

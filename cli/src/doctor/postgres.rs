@@ -21,10 +21,10 @@ pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding>
     let mut checks = in_time("pooler", pooler(&options)).await;
     let pooler = checks
         .iter()
-        .map(|its| its.status)
-        .find(|its| *its != Status::Ok);
+        .map(|check| check.status)
+        .find(|check| *check != Status::Ok);
     // LISTEN would stay behind on a backend, and disturb whoever has a statement there next.
-    if checks.iter().all(|its| its.status == Status::Ok) {
+    if checks.iter().all(|check| check.status == Status::Ok) {
         checks.extend(in_time("listen", listen(&options)).await);
     }
     let longest = arguments.open_transaction;

@@ -18,8 +18,8 @@ pub(super) async fn check(dispatcher: &Dispatcher) -> Result<Vec<Finding>, Store
     let remote = channels::remote(dispatcher.registry());
     let workers = dispatcher.operations().workers().await?.into_iter();
     let seen: Vec<_> = workers
-        .map(|its| Seen {
-            channels: its.channels,
+        .map(|worker| Seen {
+            channels: worker.channels,
         })
         .collect();
     Ok(vec![judge(&remote, &seen)])
@@ -38,13 +38,13 @@ fn judge(remote: &[&str], seen: &[Seen]) -> Finding {
         );
     }
     let is_served = |channel: &str| {
-        let mut all = seen.iter().flat_map(|its| &its.channels);
-        all.any(|its| its == channel)
+        let mut all = seen.iter().flat_map(|worker| &worker.channels);
+        all.any(|linked| linked == channel)
     };
     let unserved: Vec<_> = remote
         .iter()
         .copied()
-        .filter(|its| !is_served(its))
+        .filter(|channel| !is_served(channel))
         .collect();
     if unserved.is_empty() {
         let alive = crate::table::counted(seen.len() as u64, "worker is", "workers are");
@@ -64,7 +64,7 @@ mod tests {
 
     fn worker(channels: &[&str]) -> Seen {
         Seen {
-            channels: channels.iter().map(|&its| its.to_owned()).collect(),
+            channels: channels.iter().map(|&channel| channel.to_owned()).collect(),
         }
     }
 

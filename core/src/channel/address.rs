@@ -1,6 +1,6 @@
 //! The **address book** says where a user is reached on a channel.
 //!
-//! By default that is the table `notification_addresses`; a host that keeps addresses elsewhere plugs its own lookup.
+//! By default that is the table `notification_addresses`; a host that keeps addresses elsewhere implements its own lookup.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use async_trait::async_trait;
 /// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
 ///
 /// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
-/// and at most eight of a channel are under way at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
-/// deliveries wait and are tried again, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says, and no other channel
-/// is held up.
+/// and at most eight of a channel run at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
+/// deliveries wait and are retried, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says. Other channels are
+/// not delayed.
 #[async_trait]
 pub trait AddressBook: Send + Sync + 'static {
-    /// The addresses of each of these users on a channel, the one to be preferred first. A user without any may be left out.
+    /// The addresses of each of these users on a channel, the preferred one first. Users without an address may be left out.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the book from answering; the deliveries are tried again later.
+    /// Any failure of the lookup; the deliveries are retried later.
     async fn addresses(
         &self,
         channel: &str,
@@ -29,7 +29,7 @@ pub trait AddressBook: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the book from being written; it is logged.
+    /// Any failure of the change; it is logged.
     async fn forget(&self, channel: &str, user: &str, address: &str) -> Result<(), AddressError> {
         let _ = (channel, user, address);
         Ok(())

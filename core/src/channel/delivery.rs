@@ -1,6 +1,6 @@
 //! A **delivery** is a notification on one remote channel: the unit of retry.
 //!
-//! This file is what a channel sees of it. It knows nothing of rows, leases and retries.
+//! This file is what a channel sees of it, without rows and leases.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,14 +38,14 @@ pub struct Delivery {
     pub category: String,
     /// The first attempt is 1. It rises with every attempt in which the channel was called.
     pub attempt: u32,
-    /// Whether an earlier attempt may have gone out: its answer was lost, or the process that made it. Where the provider
-    /// recognizes [`idempotency_key`](Delivery::idempotency_key), trying again is safe all the same.
+    /// Whether an earlier attempt may have been sent, because its answer or its process was lost. Where the provider
+    /// recognizes [`idempotency_key`](Delivery::idempotency_key), a retry is safe all the same.
     pub maybe_sent: bool,
-    /// The batch in which it goes out, if its channel takes batches and its provider recognizes keys.
+    /// The batch in which it is sent, if its channel takes batches and its provider recognizes keys.
     pub(crate) batch_id: Option<Uuid>,
-    /// What of its past decides about its future.
+    /// Its past, as far as it decides what happens next.
     pub(crate) past: Past,
-    /// Where to, from the address book: never empty. Push tokens may be several.
+    /// The recipient's addresses from the address book; never empty. There may be several push tokens.
     pub addresses: Vec<String>,
     /// The rendered parts.
     pub parts: Arc<Parts>,
@@ -56,26 +56,26 @@ pub struct Delivery {
 /// The texts of a payload's secret fields: none of them may be in what is kept.
 pub(crate) type Hidden = Arc<[String]>;
 
-/// What of a delivery's past decides about its future.
+/// A delivery's past, as far as it decides what happens next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
-    /// The claim that it is under: what is recorded of it under another changes nothing.
+    /// Its claim. A result that is recorded under another claim changes nothing.
     pub(crate) claim: Uuid,
-    /// How many attempts do not count against it, because the channel was set up wrongly.
+    /// How many attempts do not count, because the channel was misconfigured.
     pub(crate) uncounted: u32,
-    /// How many of its attempts have lost their answer, or their worker.
+    /// How many attempts lost their answer or their worker.
     pub(crate) lost_answers: u32,
-    /// How long ago nothing could be tried for the first time since its last attempt.
+    /// How long ago the present outage was first met, since its last attempt.
     pub(crate) outage: Duration,
-    /// How often that was so.
+    /// How often an outage was met since.
     pub(crate) outage_rounds: u32,
-    /// How long ago its first attempt that counts was begun.
+    /// How long ago its first attempt that counts began.
     pub(crate) age: Duration,
     /// Whether it is no longer worth sending.
     pub(crate) is_expired: bool,
-    /// Whether its notification has a row of a local channel, and so has reached its recipient anyway.
+    /// Whether its notification has a row of a local channel, so that it reached its recipient anyway.
     pub(crate) has_local: bool,
-    /// What may not be in anything that is kept of it.
+    /// The secrets that must not be in anything that is stored about it.
     pub(crate) hidden: Hidden,
     /// The worker whose lease has just run out over it.
     pub(crate) lost_worker: Option<Uuid>,
@@ -88,8 +88,7 @@ pub(crate) struct Past {
 }
 
 impl Delivery {
-    /// A delivery made by hand, to test a channel without a database: the first attempt, with ids of its own. Its public fields can
-    /// be changed.
+    /// A delivery for a test of a channel, without a database: a first attempt with new ids. Its public fields can be changed.
     ///
     /// ```
     /// use campanile::channel::{Channel, Delivery, Verdict};
@@ -153,12 +152,12 @@ impl Delivery {
         self
     }
 
-    /// How many attempts count against it, with the present one.
+    /// How many attempts count, including the present one.
     pub(crate) fn counted(&self) -> u32 {
         self.attempt - self.past.uncounted.min(self.attempt)
     }
 
-    /// Whether it is in no batch any more: then it is its own.
+    /// Whether it was taken out of its batch and is sent alone.
     pub(crate) fn is_alone(&self) -> bool {
         self.batch_id == Some(self.id)
     }
@@ -169,8 +168,8 @@ impl Delivery {
         self.parts.get(name).map_or("", String::as_str)
     }
 
-    /// A text without what the secret fields of its event hold, for whatever a channel logs or stores by itself. What it says in a
-    /// [`Verdict`] is stripped of that anyway.
+    /// The text without the values of its event's secret fields, for a channel's own logs and tables. Verdicts are scrubbed
+    /// anyway.
     #[must_use]
     pub fn without_secrets(&self, text: &str) -> String {
         scrub(text, &self.past.hidden)
@@ -178,15 +177,15 @@ impl Delivery {
 
     /// The key under which a provider recognizes a repeated attempt: `cmp_{delivery id}`.
     ///
-    /// It is made of the delivery and not of the event, so that the next legitimate message is not swallowed.
+    /// It identifies the delivery and not the event, so that the next legitimate message is not suppressed.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         format!("cmp_{}", self.id)
     }
 
-    /// The key of the batch it goes out in, `cmp_batch_{batch id}`: the same for all deliveries of one call. A batch of which
-    /// nobody knows whether it arrived comes again under the same key, with the same deliveries in the same order but for
-    /// those that must not be sent any more. `None`: it goes out under its own key.
+    /// The key of the batch it is sent in, `cmp_batch_{batch id}`: the same for all deliveries of one call. A batch that may have
+    /// arrived is retried under the same key with the same deliveries in the same order, except for those that must not be
+    /// sent any more. `None`: it is sent under its own key.
     #[must_use]
     pub fn batch_key(&self) -> Option<String> {
         let batch = self.batch_id.filter(|_| !self.is_alone());
@@ -204,33 +203,33 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// What a channel says of one attempt.
+/// What a channel reports of one attempt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The provider took it.
+    /// The provider accepted it.
     Accepted {
         /// The provider's own id, for the delivery log.
         provider_id: Option<String>,
     },
-    /// It did not work this time: busy, unreachable, 5xx, 429.
+    /// It failed this time: busy, unreachable, 5xx, 429.
     Retry {
-        /// When the provider asked to be tried again.
+        /// When the provider asked for a retry.
         after: Option<Duration>,
         /// What happened.
         error: DeliveryError,
     },
-    /// It will never work: refused content, a bounced address.
+    /// It will never succeed: refused content, a bounced address.
     Permanent {
         /// What happened.
         error: DeliveryError,
     },
-    /// The channel itself is set up wrongly: a bad key, a sender that is not verified. No fault of the delivery.
+    /// The channel itself is misconfigured: a bad key, an unverified sender. It is not the delivery's fault.
     Misconfigured {
         /// What happened.
         error: DeliveryError,
     },
-    /// Nobody knows whether the provider took it: the answer was lost after the request was written.
+    /// It is not known whether the provider accepted it: the answer was lost after the request was written.
     Unknown {
         /// What happened.
         error: DeliveryError,
@@ -242,13 +241,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The provider took it and gave no id.
+    /// The provider accepted it and returned no id.
     #[must_use]
     pub const fn accepted() -> Self {
         Self::Accepted { provider_id: None }
     }
 
-    /// It did not work this time, and the provider did not say when to come again.
+    /// It failed this time, and the provider did not say when to retry.
     #[must_use]
     pub fn retry(error: impl Into<DeliveryError>) -> Self {
         Self::Retry {
@@ -257,7 +256,7 @@ impl Verdict {
         }
     }
 
-    /// It will never work.
+    /// It will never succeed.
     #[must_use]
     pub fn permanent(error: impl Into<DeliveryError>) -> Self {
         Self::Permanent {
@@ -265,7 +264,7 @@ impl Verdict {
         }
     }
 
-    /// The channel is set up wrongly.
+    /// The channel is misconfigured.
     #[must_use]
     pub fn misconfigured(error: impl Into<DeliveryError>) -> Self {
         Self::Misconfigured {
@@ -273,7 +272,7 @@ impl Verdict {
         }
     }
 
-    /// Nobody knows whether the provider took it.
+    /// It is not known whether the provider accepted it.
     #[must_use]
     pub fn unknown(error: impl Into<DeliveryError>) -> Self {
         Self::Unknown {
@@ -281,7 +280,7 @@ impl Verdict {
         }
     }
 
-    /// The class of what went wrong: the channel's word, else what follows from the verdict and a status of 429.
+    /// The class of the error: the channel's own, else the one that follows from the verdict and a status of 429.
     #[must_use]
     pub fn error_class(&self) -> Option<ErrorClass> {
         let error = self.error()?;
@@ -295,8 +294,8 @@ impl Verdict {
         Some(error.class().unwrap_or(by_verdict))
     }
 
-    /// Whether the provider was not reached, or took no more calls, or something of the app's own did not work, its address
-    /// book for example: then nothing was tried.
+    /// Whether nothing was tried: the provider was not reached or limited the rate, or the app's own address book or database
+    /// failed.
     pub(crate) fn tried_nothing(&self) -> bool {
         let class = self.error_class();
         matches!(self, Self::Retry { .. })
@@ -337,22 +336,22 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// No connection, no name, no TLS: the request was not written. With [`Verdict::Retry`] nothing was tried: it uses no
-    /// attempt, and the delivery waits for as long as its [policy](crate::channel::policy::Policy::outage) says.
+    /// No connection, name resolution or TLS: the request was not written. With [`Verdict::Retry`] it uses no attempt, and the
+    /// delivery waits for as long as its [policy](crate::channel::policy::Policy::outage) says.
     Connect,
     /// No answer in time.
     Timeout,
-    /// The provider asked for fewer calls, or a quota is used up (429). With [`Verdict::Retry`] nothing was tried, as above.
+    /// The provider limited the rate, or a quota is exhausted (429). With [`Verdict::Retry`] it uses no attempt, as above.
     RateLimited,
-    /// The provider is in trouble (5xx, 4xx in SMTP).
+    /// The provider is unavailable (5xx, 4xx in SMTP).
     Unavailable,
-    /// The channel is set up wrongly (401, 403, a bad sender).
+    /// The channel is misconfigured (401, 403, a bad sender).
     Misconfigured,
     /// The provider refused this message for good.
     Rejected,
-    /// The provider refused a batch as a whole. With [`Verdict::Retry`] its deliveries come again one by one.
+    /// The provider refused a batch as a whole. With [`Verdict::Retry`] its deliveries are retried one by one.
     Refused,
-    /// The provider knows the key with another content: an earlier attempt was taken. With [`Verdict::Permanent`] the
+    /// The provider knows the key with other content: an earlier attempt was accepted. With [`Verdict::Permanent`] the
     /// delivery ends as unknown.
     Conflict,
     /// The receiving side says that there is no such address.
@@ -361,7 +360,7 @@ pub enum ErrorClass {
     Protocol,
     /// The channel panicked.
     Panic,
-    /// Something of the app's own did not work: its database, its address book.
+    /// Something of the app's own failed: its database, its address book.
     Internal,
 }
 
@@ -382,7 +381,7 @@ impl ErrorClass {
         Self::Internal,
     ];
 
-    /// The class in one word.
+    /// The class as one word, as metrics and the delivery log show it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -413,7 +412,7 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// An error in words. They reach logs, the database and the report: no secret, no address, no payload.
+    /// An error with this message. It reaches logs, the database and the report: no secret, address or payload in it.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         let message: String = message.into();

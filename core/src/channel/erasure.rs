@@ -1,7 +1,4 @@
-//! The **erasure key**: with it an address that must not be written to any more can be erased and still be known when it comes
-//! back.
-//!
-//! It keeps nothing itself. Which rows are kept under a hash is said by the tables that hold them.
+//! The **erasure key**: with it a suppressed address can be erased and is still recognized when it comes back.
 
 use std::fmt::{self, Write as _};
 
@@ -13,7 +10,7 @@ use crate::channel::setup::SetupError;
 
 const VARIABLE: &str = "CAMPANILE_ERASURE_KEY";
 
-/// The shortest secret, in bytes: what `openssl rand -hex 16` prints.
+/// The minimum length of the secret in bytes: what `openssl rand -hex 16` prints.
 const MIN_SECRET: usize = 32;
 
 /// What an erased address begins with. No mail address does: it has no `@`.
@@ -22,8 +19,9 @@ const ERASED: &str = "erased:";
 /// A secret of the host's under which a keyed hash of an erased address is kept, for
 /// [`Builder::erasure_key`](crate::Builder::erasure_key).
 ///
-/// From the hash nobody gets the address back who does not have the secret: keep it outside the database. Whoever has both can only
-/// try addresses. With another secret the hashes that are there match nothing any more, and the addresses are forgotten for good.
+/// Without the secret nobody can recover the address from the hash, so keep the secret outside the database. With both, addresses
+/// can only be guessed and compared. After a change of the secret the existing hashes match nothing, and the addresses are forgotten
+/// for good.
 ///
 /// ```
 /// use campanile::ErasureKey;
@@ -37,7 +35,7 @@ const ERASED: &str = "erased:";
 pub struct ErasureKey(SecretString);
 
 impl ErasureKey {
-    /// A key of this secret, of at least 32 bytes.
+    /// A key from a secret of at least 32 bytes.
     ///
     /// # Errors
     ///
@@ -64,7 +62,8 @@ impl ErasureKey {
         secret.map(Self::new).transpose()
     }
 
-    /// What stands in a table for an address, given in the form in which the table holds it: HMAC-SHA256, in hexadecimal digits.
+    /// What replaces an address in a table: its HMAC-SHA256 in hexadecimal digits. Give the address in the form in which the table
+    /// holds it.
     ///
     /// # Panics
     ///

@@ -3,7 +3,7 @@
 //! A channel exports a const [`ChannelDeclaration`] (its name and its parts), implements [`Channel`] if it talks to the
 //! outside world, or contributes one `INSERT .. SELECT` for each database ([`LocalChannel`]) if it writes rows with the
 //! dispatch, and registers itself with [`register_channel!`](crate::register_channel).
-//! This module knows the first-party channels as three words of vocabulary and nothing else about them.
+//! Of the first-party channels this module knows the names and parts, and nothing else.
 
 pub(crate) mod address;
 pub(crate) mod erasure;
@@ -117,9 +117,9 @@ impl ChannelDeclaration {
         }
     }
 
-    /// The same channel, whose templates may use [secret fields](crate::notifiable_event): it hands them to their recipient and
-    /// keeps nothing of what it was given. What was rendered for it of an event with such a field is erased when the delivery
-    /// ends. A channel that writes rows with the dispatch cannot do so.
+    /// The same channel, with templates that may use [secret fields](crate::notifiable_event). Such a channel passes secrets to
+    /// the recipient and stores nothing of them. Rendered content of an event with secret fields is erased when the delivery
+    /// ends. A channel that writes rows with the dispatch cannot show secrets.
     #[must_use]
     pub const fn showing_secrets(self) -> Self {
         Self {
@@ -174,15 +174,15 @@ pub enum Form {
     /// One line of plain text: line breaks become spaces, and it is cut at a grapheme, also where a few of them have many
     /// code points.
     Line {
-        /// The longest it may be, in graphemes.
+        /// The maximum length in graphemes.
         max: usize,
     },
     /// Plain text, cut at a grapheme.
     Text {
-        /// The longest it may be, in graphemes.
+        /// The maximum length in graphemes.
         max: usize,
     },
-    /// HTML: what the payload brings is escaped, and a link to a script is an error.
+    /// HTML: values of the payload are escaped, and a link to a script is an error.
     Html,
     /// A link: `https`, `mailto`, an absolute path of the same origin, and `http` in development.
     Url,
@@ -210,7 +210,7 @@ impl Part {
         Self::required(name, Form::Text { max })
     }
 
-    /// HTML; what the payload brings is escaped.
+    /// HTML; values of the payload are escaped.
     #[must_use]
     pub const fn html(name: &'static str) -> Self {
         Self::required(name, Form::Html)
@@ -265,28 +265,28 @@ impl Part {
 /// * A batch holds between one and [`max_batch`](Channel::max_batch) deliveries, each admitted, not muted, with rendered
 ///   and frozen parts, and with at least one address.
 /// * A call runs on a thread of its own under a time-out, and no more calls at once than your policy says. A panic or a hang
-///   of yours is a failed attempt of your deliveries and of no other channel's. A process that ends does not wait for the thread.
-/// * A delivery may come again (with the same id, the same parts and a higher attempt) when your verdict asked for it,
+///   in it is a failed attempt of your deliveries and does not affect other channels. A process that ends does not wait for the thread.
+/// * A delivery may be retried (with the same id, the same parts and a higher attempt) when your verdict asked for it,
 ///   or when the process died before the verdict was recorded.
-/// * If your [`policy`](Channel::policy) says that keys are honoured, a batch of several has a
-///   [key of its own](Delivery::batch_key), and what may have gone out together comes again together, under that key.
+/// * If your [`policy`](Channel::policy) says that keys are supported, a batch of several has a
+///   [key of its own](Delivery::batch_key). A batch that may have been sent is retried with the same members under that key.
 ///
 /// # What you promise
 ///
-/// * One [`Verdict`] for each delivery, in the order of the batch. The provider's answer decides, not your hope:
-///   `Accepted` means that the provider took it.
-/// * You hand [`Delivery::idempotency_key`] to a provider that honours such keys.
-/// * You do not block the thread, and you do not retry by yourself: say [`Verdict::Retry`].
+/// * One [`Verdict`] for each delivery, in the order of the batch. The provider's answer decides:
+///   `Accepted` means that the provider accepted it.
+/// * You pass [`Delivery::idempotency_key`] to a provider that supports such keys.
+/// * You do not block the thread, and you do not retry yourself: return [`Verdict::Retry`].
 /// * You log no address and no payload.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when the time-out passes. What the provider had accepted by then is sent again under the same key.
+/// The future is dropped at the time-out. What the provider had accepted by then is sent again under the same key.
 ///
 /// # Example of what not to do
 ///
 /// ```text
-/// // Wrong: an error of one delivery throws away the verdicts of the others, and the caller learns nothing.
+/// // Wrong: an error of one delivery loses the verdicts of the others.
 /// async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict> {
 ///     batch.iter().map(|delivery| self.send(delivery).unwrap()).collect()
 /// }
@@ -296,30 +296,30 @@ pub trait Channel: Send + Sync + 'static {
     /// Tries each delivery once and gives one verdict for each, in order.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict>;
 
-    /// How many deliveries one call takes at the most. Channels whose provider takes batches say more than one.
+    /// The maximum number of deliveries in one call. More than one where the provider accepts batches.
     fn max_batch(&self) -> usize {
         1
     }
 
-    /// How deliveries are retried, and how much of a process they may take. A host may [tune](crate::Builder::tune) it.
+    /// How deliveries are retried, and how much of a process they may use. A host may [tune](crate::Builder::tune) it.
     fn policy(&self) -> Policy {
         Policy::new()
     }
 
-    /// Parts to add to what was rendered, or to replace in it, before it is frozen: the text of a mail whose event has only
-    /// HTML. Asked once for each dispatch, and not again by a retry, so that a deploy in between does not change what goes out
-    /// under a key. It is pure, asks nobody anything, and is quick: a dispatch waits for it.
+    /// Parts to add to the rendered ones, or to replace, before the content is frozen: the text of a mail whose event has only
+    /// HTML, for example. Called once for each dispatch and not by retries, so that a deploy in between does not change what is
+    /// sent under a key. It must be pure and fast: a dispatch waits for it.
     ///
-    /// A part that the channel does not declare is dropped, and the others are brought into their form as rendered ones are.
-    /// What an older version of the channel has frozen may lack these parts.
+    /// Parts that the channel does not declare are dropped; the others are cut and checked like rendered ones. Deliveries that
+    /// an older version of the channel has frozen may lack these parts.
     fn complete(&self, parts: &Parts) -> Parts {
         let _ = parts;
         Parts::new()
     }
 
     /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
-    /// [`Database::sql`](crate::Database::sql). Where `$2` occurs it is a JSON array of the user's addresses, as they are and in
-    /// the forms in which they may be compared: in small letters, without a name, the domain in ASCII. They run in the transaction of
+    /// [`Database::sql`](crate::Database::sql). `$2`, where it occurs, is a JSON array of the user's addresses, as stored and in
+    /// the forms in which they may be compared: in lower case, without a display name, with an ASCII domain. They run in the transaction of
     /// [`Operations::forget_user`](crate::operate::Operations::forget_user), in a binary that links the channel. Lock rows in a fixed order
     /// where others lock them too.
     fn forget(&self) -> &'static [&'static str] {
@@ -354,12 +354,12 @@ pub struct LocalChannel {
     pub sqlite: &'static str,
     /// The statements that erase the user `$1` from the channel's tables, as [`Channel::forget`].
     pub forget: &'static [&'static str],
-    /// The statements that remove rows the user has been done with for more than `$1` microseconds, at most `$2` of them,
-    /// with the placeholders of [`Database::sql`](crate::Database::sql). Each is run by
-    /// [`Operations::prune`](crate::operate::Operations::prune), by itself, until it removes nothing; so it finds its rows by an
-    /// index, and passes over those that somebody holds: `{skip_locked}`.
+    /// The statements that delete rows that the user read or archived more than `$1` microseconds ago, at most `$2` of them, with
+    /// the placeholders of [`Database::sql`](crate::Database::sql). [`Operations::prune`](crate::operate::Operations::prune) runs
+    /// each of them on its own until it deletes nothing. It must find its rows by an index, and skip locked ones:
+    /// `{skip_locked}`.
     pub prune: &'static [&'static str],
-    /// The same for rows that the user never was done with, written more than `$1` microseconds ago.
+    /// The same for unread rows that were written more than `$1` microseconds ago.
     pub prune_unread: &'static [&'static str],
 }
 

@@ -36,8 +36,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What a channel has that says nothing: pauses of 10 seconds to 2 hours for 20 hours, keys not honoured and two
-    /// attempts at most whose answer is lost, 32 calls at once, 100 deliveries claimed at a time.
+    /// The defaults: pauses of 10 seconds to 2 hours for 20 hours, no support for idempotency keys and at most two attempts whose
+    /// answer is lost, 32 calls at once, 100 deliveries claimed at a time.
     pub const fn new() -> Self {
         Self {
             backoff_base: Duration::from_secs(10),
@@ -63,54 +63,53 @@ impl Policy {
         self
     }
 
-    /// How long after its first attempt a delivery is still tried. It must be below the provider's
-    /// [`key_lifetime`](Policy::key_lifetime), if it has one. The time in which [nothing could be tried](Policy::outage) is
-    /// none of it, unless an earlier attempt may have gone out.
+    /// How long after its first attempt a delivery is still retried. It must be shorter than the provider's
+    /// [`key_lifetime`](Policy::key_lifetime), if it has one. An [outage](Policy::outage) does not count, unless an earlier
+    /// attempt may have been sent.
     pub const fn horizon(mut self, horizon: Duration) -> Self {
         self.horizon = horizon;
         self
     }
 
-    /// The maximum number of attempts of a delivery. Default: 30. It bounds what a delivery that takes its worker down can do.
+    /// The maximum number of attempts of a delivery. Default: 30. It limits a delivery that crashes its worker.
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// How long the provider recognizes a repeated idempotency key. Without it keys are not honoured.
+    /// How long the provider recognizes a repeated idempotency key. Default: it does not support keys.
     pub const fn key_lifetime(mut self, lifetime: Duration) -> Self {
         self.key_lifetime = Some(lifetime);
         self
     }
 
-    /// How many attempts of a delivery may lose their answer where keys are not honoured: after the last of them it ends as
-    /// unknown, for an operator to decide. Default: 2, so that a recipient gets two copies at the most. With 1 he gets one
-    /// at the most. A worker that is lost during a call loses its answer too.
+    /// How many attempts of a delivery may lose their answer where the provider supports no keys. After the last of them it ends
+    /// as unknown, for an operator to decide. Default: 2, so that a recipient gets at most two copies; with 1 at most one. A
+    /// worker that dies during a call loses the answer too.
     pub const fn max_lost_answers(mut self, attempts: u32) -> Self {
         self.max_lost_answers = attempts;
         self
     }
 
-    /// How long a delivery waits while nothing can be tried: the provider cannot be reached
-    /// ([`ErrorClass::Connect`](crate::channel::delivery::ErrorClass::Connect)) or takes no more calls
+    /// How long a delivery waits through an outage: the provider cannot be reached
+    /// ([`ErrorClass::Connect`](crate::channel::delivery::ErrorClass::Connect)) or limits the rate
     /// ([`ErrorClass::RateLimited`](crate::channel::delivery::ErrorClass::RateLimited)), or the app's own address book does not answer
-    /// ([`ErrorClass::Internal`](crate::channel::delivery::ErrorClass::Internal)). Such a round uses no attempt. The time begins with
-    /// the first of them in a row; after it the delivery is dead, and its error says so. Default: 4 days.
+    /// ([`ErrorClass::Internal`](crate::channel::delivery::ErrorClass::Internal)). Such a try uses no attempt. The time begins with
+    /// the first such try in a row; after it the delivery is dead, and its error says so. Default: 4 days.
     pub const fn outage(mut self, outage: Duration) -> Self {
         self.outage = outage;
         self
     }
 
     /// How long one call of the channel may take. Default: the builder's
-    /// [`attempt_timeout`](crate::Builder::attempt_timeout). A call is kept alive by the heartbeat of its lease, so it may be
-    /// longer than that. Whoever waits for it, a dispatch or `deliver_due`, waits no longer than the builder's time-out and
-    /// leaves it to end by itself.
+    /// [`attempt_timeout`](crate::Builder::attempt_timeout). It may be longer than the lease, which is renewed during the call.
+    /// A dispatch and `deliver_due` wait no longer than the builder's time-out; the call then ends by itself.
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
-    /// How many calls of the channel are under way at once in one process.
+    /// The maximum number of concurrent calls of the channel in one process.
     pub const fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls;
         self
@@ -122,14 +121,14 @@ impl Policy {
         self
     }
 
-    /// How much rendered content goes into one call of a channel whose provider recognizes batches by their key. One delivery
-    /// goes out whatever its size.
+    /// The maximum size of rendered content in one call, in bytes, where the provider recognizes batches by their key. A single
+    /// delivery is sent whatever its size.
     pub const fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = bytes;
         self
     }
 
-    /// How many calls of the channel one process begins in a second, evenly spaced. Without it there is no limit.
+    /// The maximum number of calls that one process begins in a second, evenly spaced. Default: no limit.
     pub const fn calls_per_second(mut self, calls: u32) -> Self {
         self.calls_per_second = Some(calls);
         self

@@ -1,6 +1,6 @@
-//! An **event** is declared: its type, its words for every channel, its category, its window.
+//! An **event** declaration: its type, its templates for each channel, its category, its dedup window.
 //!
-//! Everything here is const data, written by [`notifiable_event`](crate::notifiable_event) and read by everybody else.
+//! Everything here is const data, written by [`notifiable_event`](crate::notifiable_event) and read by all other modules.
 //! A declaration knows nothing of databases, and no channel by name.
 
 pub(crate) mod payload;
@@ -30,10 +30,10 @@ pub const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
 /// The longest window an event may declare, and the longest time until it expires: a year.
 pub const MAX_WINDOW: Duration = Duration::from_hours(366 * 24);
 
-/// A declared type of thing worth telling a user.
+/// A type of event that users are notified of.
 ///
 /// Implemented by [`#[notifiable_event]`](macro@crate::notifiable_event); the struct's fields are the payload.
-/// The methods start a [`Notice`], the sentence that a call site hands to
+/// The methods start a [`Notice`], which a call site gives to
 /// [`Dispatcher::dispatch`](crate::Dispatcher::dispatch). Until it names recipients it is a [`Draft`], which no dispatcher takes.
 ///
 /// # Examples
@@ -79,7 +79,7 @@ pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static 
         Draft::of(&self).in_org(org_id)
     }
 
-    /// Names the users to tell. Repeated ids count once; nobody is a legal audience.
+    /// Names the recipients. Repeated ids count once; an empty list is allowed.
     fn to<I>(self, recipients: I) -> Notice
     where
         I: IntoIterator,
@@ -96,13 +96,13 @@ pub struct EventDeclaration {
     pub event_type: &'static str,
     /// The doc comment: what a user reads on the preferences page.
     pub description: &'static str,
-    /// What a user mutes as a bundle.
+    /// What a user mutes as one.
     pub category: &'static str,
     /// Former event types that the untyped door still accepts.
     pub aliases: &'static [&'static str],
-    /// In which time, and by what, two dispatches are one notification.
+    /// The window within which two dispatches with the same key are one notification.
     pub dedup: Dedup,
-    /// How long after its dispatch a remote delivery is still worth sending; `None` means however late it is.
+    /// How long after its dispatch a remote delivery is still worth sending; `None` means that it never expires.
     pub expires_after: Option<Duration>,
     /// The channels it goes to, each with its templates.
     pub channels: &'static [ChannelUse],
@@ -110,7 +110,7 @@ pub struct EventDeclaration {
     pub critical: Option<&'static ChannelDeclaration>,
     /// The struct's fields: the keys of the payload, the variables of the templates.
     pub fields: &'static [&'static str],
-    /// The fields that only [channels which show secrets](ChannelDeclaration::showing_secrets) may use, and that are kept nowhere.
+    /// The fields that only [channels which show secrets](ChannelDeclaration::showing_secrets) may use, and that are stored only with their deliveries.
     pub secrets: &'static [&'static str],
     /// One such event, with which the templates are rendered once at start-up.
     pub example: Option<fn() -> Result<Payload, PayloadError>>,
@@ -159,7 +159,7 @@ pub enum Weight {
     Critical,
 }
 
-/// The time in which the same (event type, key, recipient) is one notification.
+/// The window within which the same (event type, key, recipient) is one notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dedup {
     /// How long; zero means that nothing is ever a repeat.
@@ -171,14 +171,14 @@ pub struct Dedup {
     pub until: Until,
 }
 
-/// What ends a window: until then a dispatch of its key is a repeat.
+/// What ends a window. Until then a dispatch with its key is a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Until {
     /// Its time.
     Elapsed,
-    /// Its time, or another key of the same event, subject and recipient that was admitted: what changed and changed back is
-    /// told both times.
+    /// Its time, or the admission of another key of the same event, subject and recipient: a value that changes and changes
+    /// back is notified both times.
     Changed,
 }
 
@@ -207,7 +207,7 @@ pub struct Template {
 pub struct CategoryDeclaration {
     /// The category, as events name it.
     pub name: &'static str,
-    /// What it holds, in the user's words.
+    /// What it is about, in the user's words.
     pub description: &'static str,
     /// Where it is described.
     pub location: Location,

@@ -1,6 +1,6 @@
-//! A **notice** is the sentence of a call site: this event, about that, to those.
+//! A **notice** is what a call site dispatches: an event, its subject and its recipients.
 //!
-//! It is only data. Whoever hears of it, and where, is the dispatcher's decision.
+//! It is only data. Who is notified, and on which channels, is the dispatcher's decision.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct Notice {
     pub(crate) dispatch_id: Option<Uuid>,
 }
 
-/// What a notice is of: a typed event, or a name and JSON that still have to be looked up.
+/// What a notice is about: a typed event, or an event type and JSON that have yet to be checked.
 #[derive(Clone)]
 pub(crate) enum Content {
     Typed {
@@ -48,7 +48,7 @@ impl fmt::Debug for Content {
 
 /// A notice that names no recipients yet. [`to`](Draft::to) makes a [`Notice`] of it, and only a notice can be dispatched.
 ///
-/// Made by [`NotifiableEvent::about`] and [`NotifiableEvent::in_org`]. This does not compile, for it would tell nobody:
+/// Made by [`NotifiableEvent::about`] and [`NotifiableEvent::in_org`]. This does not compile, because it would notify nobody:
 ///
 /// ```compile_fail,E0277
 /// async fn tell(dispatcher: &campanile::Dispatcher, draft: campanile::Draft) {
@@ -91,7 +91,7 @@ impl Draft {
         Self(self.0.in_org(org_id))
     }
 
-    /// Names the users to tell. Repeated ids count once; nobody, `[]`, is a legal audience.
+    /// Names the recipients. Repeated ids count once; an empty list is allowed.
     pub fn to<I>(self, recipients: I) -> Notice
     where
         I: IntoIterator,
@@ -122,19 +122,18 @@ impl Notice {
         self
     }
 
-    /// Gives the dispatch an id of the caller's, so that it can be repeated safely: what was written under an id is not written
-    /// again, whichever call wrote it and whenever, windows or not. The repeat is reported as deduped. A later call under the
-    /// same id is taken for the same one, whatever it says.
+    /// Gives the dispatch an id of the caller's, so that it can be repeated safely: one id is written once, whatever windows say.
+    /// A repeat is reported as deduped. A later call with the same id counts as a repeat even if its content differs.
     ///
-    /// For whoever retries: after [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown), from a queue, a webhook
-    /// or a script that may run twice. An id that names the cause will do, `Uuid::new_v5` of a request's id for example. Ids are
+    /// Use it where a call may run twice: after [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown), from a queue, a webhook
+    /// or a script. An id derived from the cause is enough, `Uuid::new_v5` of a request's id for example. Ids are
     /// kept as long as finished deliveries are; see [`Retention`](crate::deliver::prune::Retention).
     pub const fn dispatch_id(mut self, id: Uuid) -> Self {
         self.dispatch_id = Some(id);
         self
     }
 
-    /// Names the users to tell, in addition to those named before. Repeated ids count once.
+    /// Adds recipients. Repeated ids count once.
     pub fn to<I>(mut self, recipients: I) -> Self
     where
         I: IntoIterator,
@@ -161,14 +160,14 @@ impl Notice {
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 ///
-/// Its `Debug` shows no payload: which of its fields are secret is not known before the event is looked up.
+/// Its `Debug` shows no payload: which fields are secret is known only once the event is looked up.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventRequest {
     /// The event's type, or one of its aliases.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The users to tell. It must be there; nobody, `[]`, is a legal audience.
+    /// The recipients. Required; an empty list is allowed.
     pub recipient_user_ids: Vec<String>,
     /// What the event is about.
     #[serde(default)]
@@ -179,7 +178,7 @@ pub struct EventRequest {
     /// The event's fields.
     #[serde(default)]
     pub payload: serde_json::Value,
-    /// An id of the caller's: what was written under it is not written again. See [`Notice::dispatch_id`].
+    /// An id of the caller's, under which the dispatch is written once. See [`Notice::dispatch_id`].
     #[serde(default)]
     pub dispatch_id: Option<Uuid>,
 }

@@ -1,11 +1,11 @@
-//! **Recipients** are user ids, the host's own, as text. Resolving an audience to ids is the caller's job.
+//! **Recipients** are user ids, the host's own, as text. The caller resolves an audience to ids.
 
 use std::collections::HashSet;
 
-/// The longest id of a user, subject or organization, in bytes.
+/// The maximum length of an id of a user, subject or organization, in bytes.
 pub const MAX_ID: usize = 255;
 
-/// An id or another short text that cannot be stored.
+/// An id or another short text that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}`{} {reason}", index.map(|index| format!("[{index}]")).unwrap_or_default())]
 pub struct InvalidInput {

@@ -50,7 +50,7 @@ pub(crate) fn link(span: &tracing::Span, deliveries: &[Delivery]) {
         use tracing_opentelemetry::OpenTelemetrySpanExt as _;
         let contexts = deliveries
             .iter()
-            .filter_map(|its| its.past.trace_context.as_deref());
+            .filter_map(|delivery| delivery.past.trace_context.as_deref());
         let contexts: std::collections::BTreeSet<&str> = contexts.collect();
         for context in contexts.into_iter().filter_map(parse) {
             span.add_link(context);

@@ -1,4 +1,4 @@
-//! The **address table**, `notification_addresses`: the address book of a host that brings none of its own.
+//! The **address table**, `notification_addresses`: the default address book.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use crate::store::addresses;
 ///
 /// ```
 /// # async fn example(addresses: campanile::operate::AddressTable) -> Result<(), campanile::operate::AddressTableError> {
-/// // Whoever has one address, as a mailbox, gets another: the old one is gone.
+/// // One address, a mailbox for example: replaces the old one.
 /// addresses.set("u_ada", "email", "ada@example.com").await?;
-/// // Whoever has several devices gets one more.
+/// // Several devices: adds one.
 /// addresses.add("u_ada", "push", "token_of_a_phone").await?;
 /// # Ok(())
 /// # }
@@ -39,7 +39,7 @@ pub enum AddressTableError {
 }
 
 impl AddressTable {
-    /// The book in this database.
+    /// The table in this database.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
@@ -53,7 +53,7 @@ impl AddressTable {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it goes on in a task of its own: all of it happens or nothing.
+    /// Once polled, it runs in a task of its own: all of it happens or nothing.
     pub async fn set(
         &self,
         user: &str,
@@ -70,8 +70,7 @@ impl AddressTable {
         Ok(())
     }
 
-    /// Adds an address beside those that are there, for somebody with several devices. It is the newest now, also if it was
-    /// there already.
+    /// Adds an address, for somebody with several devices. It becomes the newest, even if it was there already.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The **fleet**: the workers that are alive, each with the channels it links, as their heartbeats tell.
+//! The **fleet**: the workers that are alive, each with the channels it links, by their heartbeats.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::store::workers::{self, ALIVE};
 pub struct WorkerStatus {
     /// The worker's id, as the delivery log names it.
     pub id: Uuid,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
     /// When it was last seen.
     pub seen_at: Timestamp,

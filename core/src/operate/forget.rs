@@ -1,7 +1,7 @@
 //! **Forgets** a user: every row that campanile and its channels hold of a person, in one transaction.
 //!
-//! The tables that campanile's migrations make are erased whether or not their channels are linked; what else a channel keeps
-//! it erases itself, by [`Channel::forget`](crate::channel::Channel::forget).
+//! The tables of campanile's migrations are erased whether or not their channels are linked; a channel erases tables of its own
+//! by [`Channel::forget`](crate::channel::Channel::forget).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::store::forget::Erasure;
 
 pub use crate::store::forget::Forgotten;
 
-/// How often the erasure is begun again when a concurrent transaction was in its way.
+/// How often the erasure is retried after a conflict with another transaction.
 const MAX_TRIES: u32 = 5;
 
-/// How long it waits in between, times the number of tries.
+/// The pause between tries, times the number of tries.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// Why a user was not forgotten. Nothing was erased.
@@ -26,7 +26,7 @@ pub enum ForgetError {
     /// The user id is empty, too long or holds a control character.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
-    /// The host's address book did not say where the user is reached, and under those addresses channels may hold rows.
+    /// The host's address book failed. Channels may hold rows under the user's addresses, so nothing was erased.
     #[error(
         "the user was not forgotten: the address book did not answer for the channel `{channel}`"
     )]
@@ -45,20 +45,19 @@ impl Operations {
     /// Erases a user everywhere: inbox, preferences, addresses, suppressed addresses, windows, deliveries and their log, and what
     /// the linked channels hold. Forgetting somebody unknown changes nothing.
     ///
-    /// The tables of campanile's own channels are erased in any binary. Where addresses are in a book of the host's, forget the
-    /// user here before removing him there: rows that are kept by address are found by what the book says, and, where a delivery
-    /// to the user put them there, without it. A dispatch to the user
-    /// that is made afterwards, or is under way meanwhile, leaves rows as any other.
+    /// The tables of campanile's own channels are erased in any binary. If the host has an address book of its own, forget the user
+    /// here before you remove the addresses there: rows that are stored by address are found by the book's addresses, unless a
+    /// delivery to the user put them there. A dispatch to the user that runs meanwhile or afterwards leaves rows as any other.
     ///
     /// # Errors
     ///
     /// [`ForgetError::InvalidInput`], [`ForgetError::AddressBook`], or [`ForgetError::Store`] when the database does not answer.
-    /// Nothing was erased then, unless the answer to the commit was lost; to forget somebody again does no harm. Each statement is
-    /// bounded by [`Database::statement_timeout`](crate::Database::statement_timeout), and what failed is tried five times.
+    /// Nothing was erased then, unless the answer to the commit was lost; forgetting a user again is harmless. Each statement is
+    /// bounded by [`Database::statement_timeout`](crate::Database::statement_timeout), and a conflict is retried five times.
     ///
     /// # Cancel safety
     ///
-    /// Once polled it goes on in a task of its own: everything is erased or nothing.
+    /// Once polled, it runs in a task of its own: everything is erased or nothing.
     pub async fn forget_user(&self, user: &str) -> Result<Forgotten, ForgetError> {
         recipient::check("user_id", user)?;
         let (dispatcher, user) = (self.clone(), user.to_owned());
@@ -88,7 +87,7 @@ impl Operations {
         }
     }
 
-    /// Where the address book, which may be the host's, reaches the user now.
+    /// The user's present addresses in the address book, which may be the host's.
     async fn addresses_in_book(&self, user: &str) -> Result<BTreeSet<String>, ForgetError> {
         let users = [user.to_owned()];
         let mut all = BTreeSet::new();

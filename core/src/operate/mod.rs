@@ -24,14 +24,14 @@ pub use self::forget::{ForgetError, Forgotten};
 pub use self::pauses::{ChannelStatus, Pause, PauseError, WorkerPause};
 pub use crate::deliver::prune::{Pruned, Retention};
 
-/// What an operator sees and changes: deliveries and their history, channels, workers, what is pruned and who is forgotten. Got
-/// from [`Dispatcher::operations`](crate::Dispatcher::operations). Cheap to clone.
+/// What an operator sees and changes: deliveries and their history, channels, workers, pruning and erasure. See
+/// [`Dispatcher::operations`](crate::Dispatcher::operations). Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
     pub(crate) deliverer: Arc<Deliverer>,
-    /// What erases a user from the channels' own tables.
+    /// The statements that erase a user from the channels' own tables.
     pub(crate) forget_statements: Arc<[&'static str]>,
-    /// Under which hashes of erased addresses are kept.
+    /// The key for hashes of erased addresses.
     pub(crate) erasure_key: Option<ErasureKey>,
 }
 

@@ -1,8 +1,8 @@
-//! A **pause** keeps a channel's deliveries waiting: by an operator, or because the channel is misconfigured. The others go on,
-//! no attempt is used, and everybody can see it.
+//! A **pause** keeps a channel's deliveries waiting: because an operator said so, or because the channel is misconfigured. Other
+//! channels go on, and no attempt is used.
 //!
 //! A process in which a channel is misconfigured pauses it for itself, so that other processes deliver. The channel is paused
-//! for all when every worker that is alive and links it says the same, or when an operator says so.
+//! for all when every live worker that links it finds the same, or when an operator pauses it.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,9 +36,9 @@ pub struct WorkerPause {
     pub worker: Uuid,
     /// What the channel said.
     pub reason: String,
-    /// Since when.
+    /// When it was paused.
     pub paused_at: Timestamp,
-    /// When that process tries one delivery to see whether it works again.
+    /// When that process next tries one delivery to see whether the channel works again.
     pub probe_at: Timestamp,
 }
 
@@ -49,9 +49,9 @@ pub struct WorkerPause {
 pub struct Pause {
     /// What the operator or the channel said.
     pub reason: String,
-    /// Since when.
+    /// When it was paused.
     pub paused_at: Timestamp,
-    /// When one delivery is tried to see whether it works again; never, if an operator paused it.
+    /// When one delivery is next tried to see whether the channel works again; `None` if an operator paused it.
     pub probe_at: Option<Timestamp>,
 }
 
@@ -62,12 +62,12 @@ pub enum PauseError {
     /// No remote channel of this name is linked. A local channel writes with the dispatch and cannot wait.
     #[error("no remote channel `{channel}` is linked; there are {}{}", known.join(", "), did_you_mean(channel, known.iter().copied()))]
     UnknownChannel {
-        /// What was asked for.
+        /// The unknown name.
         channel: String,
-        /// The remote channels there are.
+        /// The linked remote channels.
         known: Vec<&'static str>,
     },
-    /// The reason cannot be stored.
+    /// The reason is empty, too long or holds a control character.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
     /// The database refused or did not answer.
@@ -131,7 +131,7 @@ impl Operations {
         Ok(())
     }
 
-    /// Resumes a channel, also where processes have paused it for themselves. Resuming one that is not paused changes nothing.
+    /// Resumes a channel, including in processes that paused it for themselves. Resuming one that is not paused changes nothing.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! **Prunes** when an operator says so.
+//! **Prunes** on an operator's call.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use crate::deliver::prune::{Pruned, Retention};
 use crate::operate::Operations;
 
 impl Operations {
-    /// Deletes what is older than the retention, in batches of a thousand, and says how much. A running
+    /// Deletes what is past its retention, in batches of a thousand, and returns how much. A running
     /// [`Worker`](crate::Worker) does so every hour by itself; several may prune at once.
     ///
-    /// Nobody waits for a chore, and one of its statements reads a whole table, so that each may take thirty times
-    /// [`Database::statement_timeout`](crate::Database::statement_timeout): five minutes.
+    /// One of its statements reads a whole table, and nobody waits for it, so each may take thirty times
+    /// [`Database::statement_timeout`](crate::Database::statement_timeout): five minutes by default.
     ///
     /// # Errors
     ///
@@ -19,7 +19,7 @@ impl Operations {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it goes on in a task of its own; each batch is deleted whole or not at all.
+    /// Once polled, it runs in a task of its own; each batch is deleted whole or not at all.
     pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
         let inner = Arc::clone(&self.deliverer);
         let pruning = tokio::spawn(async move { inner.prune(retention).await });

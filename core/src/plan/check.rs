@@ -1,4 +1,4 @@
-//! **Checks** a notice: its event is looked up, and everything in it is validated before any database sees it.
+//! **Checks** a notice: its event is looked up, and everything in it is validated, before any I/O.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

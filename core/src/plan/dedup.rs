@@ -2,9 +2,9 @@
 //!
 //! This file makes the key; the store claims the window with it. The clock is the database's.
 //!
-//! A **repeat** is a dispatch whose key, event type and recipient have an open window: it is not told again. A notice that
-//! names no subject has its payload in the subject's place, so that only the very same notice is its repeat; with secret fields
-//! it has no repeat.
+//! A **repeat** is a dispatch whose key, event type and recipient have an open window: nobody is notified again. A notice that
+//! names no subject has its payload in the subject's place, so that only an identical notice is a repeat; with secret fields it
+//! has no repeat.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::event::payload::Payload;
 use crate::event::{EventDeclaration, Until};
 
-/// The longest key that is stored as it is; a longer one is hashed.
+/// The maximum length of a key that is stored as it is; a longer one is hashed.
 const MAX_KEY: usize = 200;
 
 /// The key of one dispatch of an event: its parts joined by `:`.
@@ -50,7 +50,7 @@ pub(crate) fn key(event: &EventDeclaration, subject_id: Option<&str>, payload: &
     }
 }
 
-/// By what a window is found, and for what it is open.
+/// How a window is found, and which key it is open for.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     /// The key of its row.

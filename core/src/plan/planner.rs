@@ -1,4 +1,4 @@
-//! The **planner** knows every event and channel, and turns a checked notice into a plan with its content. It asks nobody.
+//! The **planner** knows every event and channel, and turns a checked notice into a plan with its content. It does no I/O.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::plan::registry::Registry;
 use crate::plan::render::{Content, Failures, HttpLinks};
 use crate::plan::{Plan, PlannedRecipient, plan};
 
-/// Knows every event and channel, and decides from that and from the recipients' choices alone.
+/// Knows every event and channel, and decides from these and the recipients' choices alone.
 pub(crate) struct Planner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) max_recipients: usize,

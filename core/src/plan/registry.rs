@@ -1,7 +1,7 @@
 //! The **registry** knows every event the app can send and every channel it links.
 //!
-//! It is collected once, sorted once, and checked as a whole: all problems at once, each with the place and the line that
-//! mends it. Tests build one by hand.
+//! It is collected once, sorted once, and checked as a whole: all problems at once, each with its place and how to fix
+//! it. Tests build one by hand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,7 +24,7 @@ pub struct Registry {
     renderer: Renderer,
 }
 
-/// All that is wrong with the events and channels of this binary.
+/// Every problem with the events and channels of this binary.
 #[derive(Clone)]
 pub struct RegistryError {
     problems: Vec<String>,
@@ -52,7 +52,7 @@ impl RegistryError {
         }
     }
 
-    /// The channels that are linked all the same.
+    /// The channels that are linked.
     pub(crate) fn channels(&self) -> &[RegisteredChannel] {
         &self.channels
     }
@@ -168,7 +168,7 @@ impl Registry {
             .collect()
     }
 
-    /// The event type most like one that is not registered.
+    /// The registered event type most similar to an unknown one.
     #[must_use]
     pub fn suggest(&self, event_type: &str) -> Option<&'static str> {
         nearest(event_type, self.events.keys().copied())
@@ -184,7 +184,7 @@ impl Registry {
         self.categories.keys().copied()
     }
 
-    /// What a category holds, if [`describe_category!`](crate::describe_category) says so.
+    /// The description of a category, if [`describe_category!`](crate::describe_category) gives one.
     #[must_use]
     pub fn category_description(&self, category: &str) -> Option<&'static str> {
         self.categories.get(category).copied().flatten()

@@ -36,7 +36,7 @@ async fn five_at_once_are_one_delivery_and_four_repeats() {
     let sum = |name: &str| -> u64 {
         [&first, &second, &third, &fourth, &fifth]
             .iter()
-            .map(|its| its[name].as_u64().unwrap())
+            .map(|answer| answer[name].as_u64().unwrap())
             .sum()
     };
     assert_eq!((sum("sent"), sum("deduped")), (2, 4));

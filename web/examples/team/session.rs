@@ -41,7 +41,8 @@ impl FromRequestParts<App> for User {
     type Rejection = (StatusCode, Html<String>);
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let name = session(parts).and_then(|id| app.sessions.with(|its| its.get(id).cloned()));
+        let name =
+            session(parts).and_then(|id| app.sessions.with(|sessions| sessions.get(id).cloned()));
         name.map(|name| Self { name })
             .ok_or_else(|| (StatusCode::UNAUTHORIZED, page::sign_in()))
     }

@@ -63,7 +63,9 @@ pub(crate) async fn show(
     Search(turned): Search<Turned>,
 ) -> Result<Response, Problem> {
     let matrix = web.preferences_of(&caller)?.matrix().await?;
-    let is_now = turned.version.is_some_and(|its| its == matrix.version());
+    let is_now = turned
+        .version
+        .is_some_and(|version| version == matrix.version());
     let note = match (&turned.category, &turned.channel) {
         (Some(category), Some(channel)) if is_now => Some(Note::Saved { category, channel }),
         _ => None,

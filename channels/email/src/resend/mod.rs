@@ -143,7 +143,7 @@ impl Mailer for Resend {
                 }
                 // What one request learned, a rate limit or a bad key, the next ones need not ask again.
                 Outcome::NoneTaken(verdict) => {
-                    let rest = requests.drain(..).flat_map(|its| its.mails);
+                    let rest = requests.drain(..).flat_map(|request| request.mails);
                     for index in members.mails.into_iter().chain(rest) {
                         verdicts[index] = verdict.clone();
                     }

@@ -130,7 +130,8 @@ impl App {
 #[track_caller]
 pub(crate) fn outcome(report: &DispatchReport, user: &str) -> Outcome {
     let mut outcomes = report.outcomes.iter();
-    let found = outcomes.find(|its| its.recipient_user_id == user && its.channel == EMAIL.name());
+    let found =
+        outcomes.find(|line| line.recipient_user_id == user && line.channel == EMAIL.name());
     found.unwrap().outcome.clone()
 }
 

@@ -24,7 +24,7 @@ async fn captured_mails_are_read_back_in_order() {
     let keys: Vec<String> = capture
         .mails()
         .into_iter()
-        .map(|its| its.mail.idempotency_key)
+        .map(|captured| captured.mail.idempotency_key)
         .collect();
     assert_eq!(keys, ["cmp_1", "cmp_2", "cmp_3"]);
     capture.clear();
