@@ -1,13 +1,12 @@
-//! The inspector's page in a real browser: the whole story, from the keyboard alone, on a narrow screen, with a token,
-//! and with more than a page of notifications.
+//! Everything that a browser shows: the inspector's page, `<campanile-bell>` on a page of a host's, the settings page, the example.
 //!
-//! Needs Chromium and its driver: `apt-get install -y chromium chromium-driver`.
+//! Needs Chromium and its driver (`apt-get install -y chromium chromium-driver`), and axe-core from npm: `test.sh` fetches it.
 
 #![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
 
-mod stage;
-mod story;
-mod keyboard;
-mod narrow;
-mod token;
-mod many;
+mod host;
+mod weather;
+mod axe;
+mod tour;
+mod bell;
+mod settings;

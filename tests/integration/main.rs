@@ -54,3 +54,4 @@ mod forget;
 mod model;
 mod commits;
 mod changes;
+mod cli;

@@ -32,6 +32,7 @@ pub mod provider;
 pub mod outside;
 pub mod smtp;
 pub mod older;
+pub mod tour;
 
 use campanile_inbox as _;
 

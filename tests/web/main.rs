@@ -1,4 +1,4 @@
-//! The end user's side over HTTP, on both databases.
+//! What is served over HTTP, on both databases: the end user's side, its description, and the inspector's JSON.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,3 +19,5 @@ mod assets;
 mod hostile;
 mod origins;
 mod document;
+mod schema;
+mod inspector;

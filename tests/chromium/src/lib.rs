@@ -1,6 +1,6 @@
 //! A headless Chromium behind its driver, each with a profile of its own, both gone when the test ends.
 //!
-//! A crate of its own, because it links no event and no channel: a test's own are all there are.
+//! A crate of its own, so that what changes among the tests does not build it again.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,0 +1,44 @@
+//! How the commands stand in a host's own command line.
+
+use campanile_tests::{TestDatabase, both_databases};
+
+use super::{run, run_on};
+
+#[tokio::test]
+async fn the_hosts_commands_stand_beside_ours() {
+    let memory = "sqlite::memory:";
+    assert_eq!(run_on(memory, &["hello"]).await.text(), "hello\n");
+    let help = run_on(memory, &["--help"]).await;
+    for command in [
+        "hello",
+        "events",
+        "migrate",
+        "worker",
+        "dispatch",
+        "deliveries",
+        "dead",
+        "channels",
+        "prune",
+        "doctor",
+    ] {
+        assert!(help.text().contains(&format!("\n  {command} ")), "{help:?}");
+    }
+}
+
+both_databases! {
+    async fn every_event_of_the_binary_is_listed(database: TestDatabase) {
+        let table = run(&database, "events").await;
+        let line = table.text().lines().find(|line| line.starts_with("org.billing.past_due"));
+        assert!(line.unwrap().contains("inbox, email!"), "{table:?}");
+        let json = run(&database, "events --json").await.json();
+        let known = campanile::Registry::collect().unwrap().to_json();
+        assert_eq!(json, known);
+    }
+
+    async fn events_are_listed_also_where_a_channel_is_not_set_up(database: TestDatabase) {
+        let listed = run(&database, "--without-mail events").await;
+        assert!(listed.text().contains("org.member.role_changed"));
+        let refused = run(&database, "--without-mail channels list").await;
+        assert!(refused.refusal(1).contains("`CAMPANILE_EMAIL_FROM`"), "{refused:?}");
+    }
+}
