@@ -5,14 +5,17 @@ use serde::Serialize;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use uuid::Uuid;
 
-/// An item as it was frozen at dispatch. In JSON its keys are camelCase, its times RFC 3339.
+/// An item of the inbox, as it was frozen when it was sent, and what its user has done with it since.
+///
+/// In JSON its keys are camelCase, its times RFC 3339.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = Notification))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Item {
     /// The notification.
     pub id: Uuid,
-    /// The event's type.
+    /// The type of the event, `org.member.role_changed`.
     pub event_type: String,
     /// The category that the user may mute.
     pub category: String,
@@ -20,21 +23,25 @@ pub struct Item {
     pub subject_id: Option<String>,
     /// The organization it happened in.
     pub org_id: Option<String>,
-    /// The title: one line of plain text.
+    /// One line of plain text.
     pub title: String,
-    /// The body: plain text.
+    /// Plain text.
     pub body: String,
     /// The event's fields.
     pub payload: serde_json::Value,
     /// Where a click leads: `https`, `mailto` or an absolute path.
     pub action_url: Option<String>,
     /// When the user saw it in a list.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub seen_at: Option<Timestamp>,
     /// When the user read it.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub read_at: Option<Timestamp>,
     /// When the user put it away.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub archived_at: Option<Timestamp>,
-    /// When it was written.
+    /// When it was sent.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
 }
 

@@ -2,13 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use campanile_inbox::{Filter, InboxError, Page};
+use campanile_inbox::{Filter, InboxError, Item, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Web;
 use crate::api::counts::Counts;
-use crate::api::notification::Notification;
 use crate::body::Search;
 use crate::caller::Caller;
 use crate::cursor::{Direction, View};
@@ -60,7 +59,7 @@ enum Status {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InboxPage {
-    items: Vec<Notification>,
+    items: Vec<Item>,
     /// The cursor of the page with older items; null at the end.
     next: Option<String>,
     /// The cursor of the page with newer items; null at the head.
@@ -108,7 +107,7 @@ pub(crate) async fn list(
         next: feed.next.map(cursor(Direction::Older)),
         previous: feed.previous.map(cursor(Direction::Newer)),
         as_of: feed.as_of.to_string(),
-        items: feed.items.into_iter().map(Notification::from).collect(),
+        items: feed.items,
         counts,
     }))
 }

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use campanile_inbox::{Change, Inbox, InboxError, Moment};
+use campanile_inbox::{Change, Inbox, InboxError, Item, Moment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::api::Web;
 use crate::api::counts::{Counts, CountsQuery};
-use crate::api::notification::Notification;
 use crate::body::{Document, Search};
 use crate::caller::Caller;
 use crate::problem::{INVALID_BODY, Problem};
@@ -29,7 +28,7 @@ pub(crate) struct Marks {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Marked {
-    item: Notification,
+    item: Item,
     counts: Counts,
 }
 
@@ -102,7 +101,7 @@ pub(crate) async fn change(
         read: marks.read,
         archived: marks.archived,
     };
-    let item = inbox.change(id, change).await?.into();
+    let item = inbox.change(id, change).await?;
     web.dispatcher.announce_commit();
     let counts = Counts::of(&inbox).await?;
     Ok(Json(Marked { item, counts }))

@@ -1,6 +1,5 @@
 //! The **API**: what its handlers share, and the table of its routes. Keys are camelCase, times RFC 3339.
 
-pub(crate) mod notification;
 pub(crate) mod counts;
 pub(crate) mod inbox;
 pub(crate) mod marks;

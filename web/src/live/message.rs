@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::Event;
+use campanile_inbox::Item;
 use serde::Serialize;
 
 use crate::api::counts::Counts;
-use crate::api::notification::Notification;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
@@ -22,12 +22,12 @@ impl Message {
     }
 
     /// An item that was not there before.
-    pub(super) fn created(item: &Notification) -> Self {
+    pub(super) fn created(item: &Item) -> Self {
         Self::of("created", item)
     }
 
     /// An item as it is after a change.
-    pub(super) fn updated(item: &Notification) -> Self {
+    pub(super) fn updated(item: &Item) -> Self {
         Self::of("updated", item)
     }
 

@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::hub::{Hub, View};
 use super::message::Message;
 use crate::api::counts::{CAP, Counts};
-use crate::api::notification::Notification;
 
 /// The least time between two looks: however much is committed, there are at most twenty a second.
 const BREATH: Duration = Duration::from_millis(50);
@@ -132,10 +131,10 @@ fn tell(view: &View, news: News) {
         view.tell(Message::reset());
     }
     for item in news.created {
-        view.tell(Message::created(&Notification::from(item)));
+        view.tell(Message::created(&item));
     }
     for item in news.updated {
-        view.tell(Message::updated(&Notification::from(item)));
+        view.tell(Message::updated(&item));
     }
 }
 
