@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::TypedHeader;
 use axum_extra::headers::IfMatch;
@@ -117,7 +117,8 @@ pub(crate) async fn read(
 pub(crate) async fn switch(
     State(web): State<Web>,
     caller: Caller,
-    meant: Option<TypedHeader<IfMatch>>,
+    headers: HeaderMap,
+    TypedHeader(meant): TypedHeader<IfMatch>,
     Document(change): Document<SwitchChange>,
 ) -> Result<Response, Problem> {
     let settings = web.preferences_of(&caller)?;
@@ -126,10 +127,11 @@ pub(crate) async fn switch(
         channel: change.channel,
         enabled: change.enabled,
     };
-    let TypedHeader(meant) = meant.ok_or_else(|| {
+    // A header that is missing reads as one that names no version.
+    if !headers.contains_key(header::IF_MATCH) {
         let detail = "send the `ETag` of the preferences as `If-Match`";
-        Problem::new(VERSION_REQUIRED, detail)
-    })?;
+        return Err(Problem::new(VERSION_REQUIRED, detail));
+    }
     let version = meant_version(&settings.matrix().await?, &meant)?;
     match settings.set_at(&version, &change).await {
         // Somebody else was faster. `*` means what they made of it as well.
