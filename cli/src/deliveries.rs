@@ -134,8 +134,8 @@ fn table(deliveries: &[DeliverySummary]) -> String {
 async fn show(dispatcher: &Dispatcher, id: Uuid) -> Result<Answer, CommandError> {
     let found = notification_of(dispatcher.database(), id).await?;
     let notification = found.ok_or(CommandError::NoDelivery(id))?;
-    let trace = dispatcher.operations().trace(notification).await?;
-    Ok(Answer::new(timeline::of(&trace), &trace))
+    let history = dispatcher.operations().history(notification).await?;
+    Ok(Answer::new(timeline::of(&history), &history))
 }
 
 async fn notification_of(database: &Database, id: Uuid) -> Result<Option<Uuid>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::operate::{Attempt, DeliveryState, DeliverySummary, Trace};
+use campanile::operate::{Attempt, DeliveryState, DeliverySummary, DeliveryHistory};
 use jiff::Timestamp;
 
 use crate::table::{Table, counted, or_dash, plain};
@@ -18,9 +18,9 @@ struct Moment<'a> {
 }
 
 /// The time line, under a line for each delivery.
-pub(crate) fn of(trace: &Trace) -> String {
+pub(crate) fn of(history: &DeliveryHistory) -> String {
     let mut text = String::new();
-    if let Some(first) = trace.deliveries.first() {
+    if let Some(first) = history.deliveries.first() {
         text = format!(
             "notification {} of {} to {}\n",
             first.notification_id,
@@ -28,7 +28,7 @@ pub(crate) fn of(trace: &Trace) -> String {
             plain(&first.user_id)
         );
     }
-    for delivery in &trace.deliveries {
+    for delivery in &history.deliveries {
         let attempts = counted(delivery.attempts.into(), "attempt", "attempts");
         let line = format!(
             "delivery {} over {}: {} after {attempts}\n",
@@ -39,7 +39,7 @@ pub(crate) fn of(trace: &Trace) -> String {
         text.push_str(&line);
     }
     let mut table = Table::new(["WHEN", "CHANNEL", "WHAT", "TOOK", "STATUS", "ERROR"]);
-    for moment in moments(trace) {
+    for moment in moments(history) {
         table.row([
             format!("{:.3}", moment.at),
             plain(moment.channel),
@@ -52,15 +52,15 @@ pub(crate) fn of(trace: &Trace) -> String {
     format!("{text}\n{table}")
 }
 
-fn moments(trace: &Trace) -> Vec<Moment<'_>> {
+fn moments(history: &DeliveryHistory) -> Vec<Moment<'_>> {
     let mut moments = Vec::new();
-    for delivery in &trace.deliveries {
+    for delivery in &history.deliveries {
         moments.push(moment(
             delivery,
             delivery.created_at,
             "committed".to_owned(),
         ));
-        let attempts = trace
+        let attempts = history
             .attempts
             .iter()
             .filter(|at| at.delivery_id == delivery.id);

@@ -192,7 +192,7 @@ async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static st
     let mut calls = vec![
         call!(d => d.operations().delivery_counts()),
         call!(d => d.operations().deliveries(DeliveryFilter::default())),
-        call!(d => d.operations().trace(notification)),
+        call!(d => d.operations().history(notification)),
         call!(d => d.operations().retry_delivery(id)),
         call!(d => d.operations().count_dead(DeadFilter::default())),
         call!(d => d.operations().redrive_dead(DeadFilter::default())),

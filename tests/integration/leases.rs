@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::channel::Verdict;
-use campanile::operate::Trace;
+use campanile::operate::DeliveryHistory;
 use campanile::{Attempted, Dispatcher, NotifiableEvent as _};
 use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
@@ -83,7 +83,7 @@ async fn claim_the_others_anew(app: &App, gated: &Gated) -> String {
     begun
 }
 
-async fn trace(app: &App) -> Trace {
+async fn history(app: &App) -> DeliveryHistory {
     let notifications = "select {text(notification_id)} from {campanile}notification_deliveries";
     let notifications = app.database.texts(notifications).await;
     let [Some(notification)] = &notifications[..] else {
@@ -92,7 +92,7 @@ async fn trace(app: &App) -> Trace {
     let notification = Uuid::parse_str(notification).unwrap();
     app.dispatcher
         .operations()
-        .trace(notification)
+        .history(notification)
         .await
         .unwrap()
 }
@@ -225,7 +225,7 @@ both_databases! {
         app.database.change_deliveries("lease_until = {earlier(1)}").await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
 
-        let log = trace(&app).await.attempts;
+        let log = history(&app).await.attempts;
         let [first, second] = &log[..] else { panic!("{log:?}") };
         assert_eq!((first.attempt, first.outcome.as_str()), (1, "lost"));
         assert_eq!(Some(first.worker.to_string()), workers[0]);
@@ -234,7 +234,7 @@ both_databases! {
 
         lost.gate.add_permits(1);
         assert_eq!(share.await.unwrap().claimed, 1);
-        let log = trace(&app).await.attempts;
+        let log = history(&app).await.attempts;
         let outcomes: Vec<_> = log.iter().map(|its| (its.attempt, its.outcome.as_str(), its.worker)).collect();
         assert_eq!(outcomes, [(1, "permanent", first.worker), (2, "accepted", second.worker)]);
         assert_eq!(log[0].error.as_deref(), Some("no such tower"));

@@ -57,22 +57,22 @@ both_databases! {
         assert_eq!(list(&app, pending).await.len(), 1);
     }
 
-    async fn a_trace_tells_what_happened_and_why(app: App) {
+    async fn the_history_of_a_delivery_says_what_happened_and_why(app: App) {
         let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
         let stormy = app.builder().with(storm).build().unwrap();
         let _ = stormy.dispatch(alone("a")).await.unwrap();
         app.database.advance_deliveries().await;
         app.dispatcher.deliver_due(10).await.unwrap();
-        let trace = app.dispatcher.operations().trace(only(&app).await.notification_id).await.unwrap();
-        let told: Vec<_> = trace
+        let history = app.dispatcher.operations().history(only(&app).await.notification_id).await.unwrap();
+        let told: Vec<_> = history
             .attempts
             .iter()
             .map(|its| (its.attempt, its.outcome.as_str(), its.error.as_deref()))
             .collect();
         assert_eq!(told, [(1, "retry", Some("storm")), (2, "accepted", None)]);
-        assert_ne!(trace.attempts[0].worker, trace.attempts[1].worker);
-        assert!(trace.deliveries[0].finished_at.unwrap() >= trace.deliveries[0].created_at);
-        let nothing = app.dispatcher.operations().trace(Uuid::nil()).await.unwrap();
+        assert_ne!(history.attempts[0].worker, history.attempts[1].worker);
+        assert!(history.deliveries[0].finished_at.unwrap() >= history.deliveries[0].created_at);
+        let nothing = app.dispatcher.operations().history(Uuid::nil()).await.unwrap();
         assert!(nothing.deliveries.is_empty() && nothing.attempts.is_empty());
     }
 

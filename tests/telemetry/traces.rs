@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use campanile::operate::Trace;
+use campanile::operate::DeliveryHistory;
 use campanile::{Notice, NotifiableEvent as _};
 use campanile_tests::App;
 use campanile_tests::events::PigeonAlone;
@@ -58,14 +58,14 @@ fn request() -> (tracing::Span, SpanContext) {
     (request, context)
 }
 
-async fn trace(app: &App) -> Trace {
+async fn history(app: &App) -> DeliveryHistory {
     let notification =
         "select {text(notification_id)} from {campanile}notification_deliveries".to_owned();
     let notification = app.database.texts(&notification).await.remove(0).unwrap();
     let notification = Uuid::parse_str(&notification).unwrap();
     app.dispatcher
         .operations()
-        .trace(notification)
+        .history(notification)
         .await
         .unwrap()
 }
@@ -99,7 +99,7 @@ fn an_attempt_that_is_made_later_is_linked_to_the_dispatch_it_comes_from() {
         let its_own = attempt.span_context.trace_id();
         assert_ne!(its_own, context.trace_id());
         // From the delivery log one finds the trace.
-        let log = trace(&app).await.attempts;
+        let log = history(&app).await.attempts;
         assert_eq!(log[0].trace_id, Some(its_own.to_string()));
         let everything = format!("{:?}", spans().get_finished_spans().unwrap());
         assert!(!everything.contains("canary"), "{everything}");
@@ -116,7 +116,7 @@ fn an_attempt_inside_the_dispatch_is_in_its_trace() {
         assert_eq!(dispatched.await.unwrap().sent, 1);
         let attempt = attempt(&app).await;
         assert_eq!(attempt.span_context.trace_id(), context.trace_id());
-        let log = trace(&app).await.attempts;
+        let log = history(&app).await.attempts;
         assert_eq!(log[0].trace_id, Some(context.trace_id().to_string()));
     });
 }

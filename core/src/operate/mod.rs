@@ -17,7 +17,7 @@ use crate::deliver::Deliverer;
 pub use self::addresses::{AddressTable, AddressTableError};
 pub use self::deliveries::{
     Attempt, DeadFilter, DeliveryChangeError, DeliveryCount, DeliveryFilter, DeliveryState,
-    DeliverySummary, MAX_LIST, Trace,
+    DeliverySummary, MAX_LIST, DeliveryHistory,
 };
 pub use self::fleet::WorkerStatus;
 pub use self::forget::{ForgetError, Forgotten};

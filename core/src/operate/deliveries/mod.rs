@@ -1,4 +1,4 @@
-//! What an operator sees and does of **deliveries**: count, list, trace; try again, cancel, redrive the dead.
+//! What an operator sees and does of **deliveries**: count, list, history; retry, cancel, redrive the dead.
 //!
 //! Every change is guarded by the state it starts from: what a worker has under way, or what was delivered, is not touched.
 
@@ -12,10 +12,10 @@ pub use crate::state::DeliveryState;
 pub use crate::store::deliveries::{Attempt, DeliveryCount, DeliverySummary};
 
 mod redrive;
-mod trace;
+mod history;
 
 pub use redrive::DeadFilter;
-pub use trace::Trace;
+pub use history::DeliveryHistory;
 
 /// The most deliveries one list holds.
 pub const MAX_LIST: usize = 1_000;

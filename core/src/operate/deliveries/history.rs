@@ -1,4 +1,4 @@
-//! The **trace** of a notification: its deliveries, and the log of their attempts.
+//! The **history** of a notification: its deliveries, and the log of their attempts.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::store::deliveries::{self as store, Attempt, DeliverySummary};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct Trace {
+pub struct DeliveryHistory {
     /// Its deliveries, by channel.
     pub deliveries: Vec<DeliverySummary>,
     /// Their attempts, oldest first.
@@ -25,8 +25,8 @@ impl Operations {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn trace(&self, notification: Uuid) -> Result<Trace, StoreError> {
-        Ok(Trace {
+    pub async fn history(&self, notification: Uuid) -> Result<DeliveryHistory, StoreError> {
+        Ok(DeliveryHistory {
             deliveries: store::of_notification(self.database(), notification).await?,
             attempts: store::attempts(self.database(), notification).await?,
         })
