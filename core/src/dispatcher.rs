@@ -10,7 +10,7 @@ use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::database::error::StoreError;
 use crate::database::transaction::InTransaction;
-use crate::deliver::attempt::Attempted;
+use crate::deliver::round::Attempted;
 use crate::deliver::worker::Worker;
 use crate::dispatch::{Explanation, FirstAttempt, Steps, only};
 use crate::error::DispatchError;

@@ -52,7 +52,7 @@ pub use crate::database::Database;
 pub use crate::database::error::StoreError;
 pub use crate::database::transaction::InTransaction;
 pub use crate::database::wake::WakeUp;
-pub use crate::deliver::attempt::Attempted;
+pub use crate::deliver::round::Attempted;
 pub use crate::deliver::worker::Worker;
 pub use crate::dispatch::Explanation;
 pub use crate::dispatcher::Dispatcher;

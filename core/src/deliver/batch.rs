@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::database::error::StoreError;
-use crate::deliver::settlement::Judged;
+use crate::deliver::transition::Judged;
 use crate::deliver::{Deliverer, remote::Remote};
 use crate::store::claim;
 

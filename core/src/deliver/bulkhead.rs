@@ -26,8 +26,8 @@ pub(crate) struct Bulkhead {
     pace: Option<(Duration, Mutex<Option<Interval>>)>,
 }
 
-/// Leave to make one call; given back when the call is really over.
-pub(crate) struct Leave(#[expect(dead_code, reason = "held, and dropped")] OwnedSemaphorePermit);
+/// The permit to make one call; given back when the call is really over.
+pub(crate) struct Permit(#[expect(dead_code, reason = "held, and dropped")] OwnedSemaphorePermit);
 
 /// The shares of deliveries whose caller waits for them no longer.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Bulkhead {
     }
 
     /// Waits for leave to make a call. Those who wait are served in order. `None` if the brake is on.
-    pub(crate) async fn enter(&self) -> Option<(Leave, Ticket)> {
+    pub(crate) async fn enter(&self) -> Option<(Permit, Ticket)> {
         let calls = Arc::clone(&self.calls);
         let permit = calls
             .acquire_owned()
@@ -100,7 +100,7 @@ impl Bulkhead {
             pace.tick().await;
         }
         // It may have been put on meanwhile.
-        (!ticket.is_void()).then(|| (Leave(permit), ticket))
+        (!ticket.is_void()).then(|| (Permit(permit), ticket))
     }
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn call(
     channel: Arc<dyn Channel>,
     batch: Vec<Delivery>,
     timeout: Duration,
-    leave: Leave,
+    leave: Permit,
 ) -> (Vec<Verdict>, Duration) {
     let started = Instant::now();
     let deliveries = batch.len();

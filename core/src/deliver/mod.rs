@@ -1,22 +1,22 @@
 //! **Deliver**: one delivery from its claim to its record. The only room that calls a channel.
 
 pub(crate) mod worker;
-pub(crate) mod attempt;
-pub(crate) mod reach;
+pub(crate) mod round;
+pub(crate) mod recipients;
 pub(crate) mod batch;
-pub(crate) mod look;
+pub(crate) mod last_look;
 pub(crate) mod bulkhead;
 pub(crate) mod brake;
 pub(crate) mod thread;
 pub(crate) mod lease;
-pub(crate) mod settlement;
+pub(crate) mod transition;
 pub(crate) mod record;
 pub(crate) mod claim;
-pub(crate) mod sweep;
+pub(crate) mod maintenance;
 pub(crate) mod upkeep;
 pub(crate) mod remote;
 pub(crate) mod prune;
-pub(crate) mod probe;
+pub(crate) mod pause;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::deliver::Deliverer;
 use crate::deliver::lease::Hold;
-use crate::deliver::settlement::Judged;
+use crate::deliver::transition::Judged;
 use crate::observe::telemetry;
 use crate::report::Outcome;
 use crate::store::settle::{self, Recorded, Settled};

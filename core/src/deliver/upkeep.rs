@@ -6,8 +6,8 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use crate::deliver::Deliverer;
+use crate::deliver::maintenance::SWEEP_EVERY;
 use crate::deliver::prune::Retention;
-use crate::deliver::sweep::SWEEP_EVERY;
 use crate::store::chores;
 
 /// How often the fleet prunes.

@@ -15,9 +15,9 @@ use tracing::Instrument as _;
 
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
-use crate::deliver::attempt::{Attempted, Parked, Pass};
+use crate::deliver::maintenance::{SWEEP_EVERY, Sweep};
 use crate::deliver::prune::Retention;
-use crate::deliver::sweep::{SWEEP_EVERY, Sweep};
+use crate::deliver::round::{Attempted, Parked, Pass};
 use crate::deliver::upkeep::keep_pruned;
 
 /// How long running attempts may take to end after a worker was told to stop.

@@ -85,7 +85,7 @@ impl Operations {
         let rows = pauses::list(&self.deliverer.database).await?;
         let by_workers = pauses::by_workers(
             &self.deliverer.database,
-            crate::deliver::probe::PROBE_EVERY * 2,
+            crate::deliver::pause::PROBE_EVERY * 2,
         )
         .await?;
         let status = |channel: &&'static str| {

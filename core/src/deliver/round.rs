@@ -20,11 +20,11 @@ use crate::channel::scrub::scrub_verdicts;
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
 use crate::deliver::brake::{Answer, Ticket};
-use crate::deliver::bulkhead::{Leave, call};
+use crate::deliver::bulkhead::{Permit, call};
+use crate::deliver::last_look::LastLook;
 use crate::deliver::lease::Hold;
-use crate::deliver::look::LastLook;
-use crate::deliver::probe::{Allowance, Here};
-use crate::deliver::settlement::{Judged, Ruling, past_says};
+use crate::deliver::pause::{Allowance, Here};
+use crate::deliver::transition::{Judged, Ruling, past_says};
 use crate::deliver::worker::Stop;
 use crate::observe::telemetry;
 use crate::observe::trace_context;
@@ -528,7 +528,7 @@ impl Deliverer {
         self: &Arc<Self>,
         channel: &'static str,
         batch: Vec<Delivery>,
-        (leave, ticket): (Leave, Ticket),
+        (leave, ticket): (Permit, Ticket),
         terms: &Terms,
     ) -> Vec<Judged> {
         let remote = &self.channels[channel];

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
 use crate::deliver::Deliverer;
-use crate::deliver::settlement::{Judged, Ruling};
+use crate::deliver::transition::{Judged, Ruling};
 use crate::event::Weight;
 use crate::plan::preference::{Choice, decide};
 use crate::store::claim;
