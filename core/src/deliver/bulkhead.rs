@@ -89,7 +89,7 @@ impl Bulkhead {
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
-        let ticket = self.brake.leave().await?;
+        let ticket = self.brake.admit().await?;
         if let Some((period, pace)) = &self.pace {
             let mut pace = pace.lock().await;
             let pace = pace.get_or_insert_with(|| {
