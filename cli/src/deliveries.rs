@@ -67,14 +67,17 @@ pub(crate) async fn perform(
         Action::Retry { id } => {
             dispatcher.operations().retry_delivery(id).await?;
             let text = format!("the delivery {id} is due now; a worker tries it");
-            Ok(Answer::new(text, &json!({ "id": id, "state": "pending" })))
+            Ok(Answer::new(
+                text,
+                &json!({ "id": id, "state": DeliveryState::Pending }),
+            ))
         }
         Action::Cancel { id } => {
             dispatcher.operations().cancel_delivery(id).await?;
             let text = format!("the delivery {id} is cancelled");
             Ok(Answer::new(
                 text,
-                &json!({ "id": id, "state": "cancelled" }),
+                &json!({ "id": id, "state": DeliveryState::Cancelled }),
             ))
         }
     }

@@ -62,10 +62,90 @@ impl DeliveryState {
         }
     }
 
+    /// Whether a delivery ends with it: nobody tries it again but an operator.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running | Self::Blocked)
+    }
+
+    /// Whether a delivery ended without having reached anybody.
+    pub(crate) const fn reached_nobody(self) -> bool {
+        self.is_final() && !matches!(self, Self::Delivered | Self::Unknown)
+    }
+
+    /// Whether the system failed to deliver, and not the person to be reachable. A cancel is a failure of the system's: the person
+    /// could have been reached.
+    const fn is_failure(self) -> bool {
+        matches!(self, Self::Dead | Self::Expired | Self::Cancelled)
+    }
+
     pub(crate) fn read(text: &str) -> Result<Self, sqlx::Error> {
         let known = Self::ALL.iter().find(|state| state.as_str() == text);
         known
             .copied()
             .ok_or_else(|| sqlx::Error::Decode(format!("no state `{text}` is known").into()))
+    }
+}
+
+/// The sets of states that statements ask for, by their names.
+const SETS: [(&str, fn(DeliveryState) -> bool); 6] = [
+    ("final", DeliveryState::is_final),
+    ("open", |state| !state.is_final()),
+    // No worker holds it, and it has not ended.
+    ("waiting", |state| {
+        !state.is_final() && state != DeliveryState::Running
+    }),
+    ("unreached", DeliveryState::reached_nobody),
+    ("failed", DeliveryState::is_failure),
+    // An operator can make it due again.
+    ("retriable", |state| {
+        state == DeliveryState::Blocked || state.is_final() && state != DeliveryState::Delivered
+    }),
+];
+
+/// What the placeholders `{state.dead}` and `{states.final}` of a statement stand for; `None` if no state and no set is so called.
+/// Literals and not parameters: a partial index serves only what the planner can see.
+pub(crate) fn placeholder(name: &str) -> Option<String> {
+    let quoted = |state: &DeliveryState| format!("'{}'", state.as_str());
+    if let Some(word) = name.strip_prefix("state.") {
+        let mut states = DeliveryState::ALL.iter();
+        return states.find(|state| state.as_str() == word).map(quoted);
+    }
+    let name = name.strip_prefix("states.")?;
+    let (_, is_in) = SETS.iter().find(|(set, _)| *set == name)?;
+    let states = DeliveryState::ALL.iter().filter(|state| is_in(**state));
+    let words: Vec<_> = states.map(quoted).collect();
+    Some(format!("({})", words.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_states_is_written_out() {
+        for (name, expected) in [
+            ("state.dead", "'dead'"),
+            ("states.open", "('pending', 'running', 'blocked')"),
+            ("states.waiting", "('pending', 'blocked')"),
+            ("states.failed", "('expired', 'cancelled', 'dead')"),
+            (
+                "states.final",
+                "('delivered', 'suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown')",
+            ),
+            (
+                "states.unreached",
+                "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead')",
+            ),
+            (
+                "states.retriable",
+                "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')",
+            ),
+        ] {
+            assert_eq!(placeholder(name).as_deref(), Some(expected));
+        }
+        for unknown in ["state.gone", "states.gone", "dead"] {
+            assert_eq!(placeholder(unknown), None);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use campanile::operate::DeliveryState;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -132,6 +134,32 @@ fn sql_stands_in_the_store_and_the_dialects_alone() {
         }
     }
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+#[test]
+fn the_words_of_states_stand_in_their_enum_alone() {
+    let mut found = Vec::new();
+    for folder in ["core/src", "channels", "cli", "web", "inspector/src"] {
+        sources(&root().join(folder), &mut found);
+    }
+    found.retain(|source| {
+        source
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+    });
+    assert!(found.len() > 150, "{}", found.len());
+    let words = DeliveryState::ALL.iter().map(|state| state.as_str());
+    let words: Vec<_> = words.map(|word| format!("'{word}'")).collect();
+    for source in found {
+        let text = code(&source);
+        for word in &words {
+            assert!(
+                !text.contains(word),
+                "{}: {word}: write `{{state.<word>}}` or `{{states.<set>}}` in a statement",
+                source.display()
+            );
+        }
+    }
 }
 
 /// Words of size that the field says with `MAX_` and `MIN_`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use campanile::database::each_connection;
+use campanile::operate::DeliveryState;
 use campanile::{Database, Registry, StoreError};
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -15,7 +16,7 @@ use crate::table::{counted, plain};
 const OVERDUE: &str = "\
     select its.channel, count(*) as count, {micros(min(its.run_at))} as since \
     from {campanile}notification_deliveries as its \
-    where its.state = 'pending' and its.run_at < {earlier(LATE)} and not exists \
+    where its.state = {state.pending} and its.run_at < {earlier(LATE)} and not exists \
     (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
     group by its.channel order by its.channel";
 
@@ -23,22 +24,22 @@ const OVERDUE: &str = "\
 const ABANDONED: &str = "\
     select its.channel, count(*) as count, {micros(min(its.lease_until))} as since \
     from {campanile}notification_deliveries as its \
-    where its.state = 'running' and its.lease_until < {earlier(LATE)} and not exists \
+    where its.state = {state.running} and its.lease_until < {earlier(LATE)} and not exists \
     (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
     group by its.channel order by its.channel";
 
 const WAITING: &str = "\
     select channel, count(*) as count, {micros(min(created_at))} as since \
     from {campanile}notification_deliveries \
-    where state in ('pending', 'running', 'blocked') group by channel order by channel";
+    where state in {states.open} group by channel order by channel";
 
 const DEAD: &str = "\
     select channel, count(*) as count, {micros(min(created_at))} as since \
-    from {campanile}notification_deliveries where state = 'dead' group by channel order by channel";
+    from {campanile}notification_deliveries where state = {state.dead} group by channel order by channel";
 
 const BLOCKED: &str = "\
     select channel, count(*) as count, {micros(min(created_at))} as since \
-    from {campanile}notification_deliveries where state = 'blocked' group by channel order by channel";
+    from {campanile}notification_deliveries where state = {state.blocked} group by channel order by channel";
 
 /// Some deliveries of one channel.
 struct Waiting {
@@ -155,7 +156,10 @@ pub(super) async fn parked(
         checks.push(Finding::warning(CHECK, text, mend));
     }
     for its in ask(database, DEAD, Duration::ZERO).await? {
-        let (text, channel) = (told(&its, "dead"), plain(&its.channel));
+        let (text, channel) = (
+            told(&its, DeliveryState::Dead.as_str()),
+            plain(&its.channel),
+        );
         let mend = format!(
             "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel} --yes`"
         );

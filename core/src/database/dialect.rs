@@ -1,5 +1,7 @@
 //! The **dialects**: what the placeholders of [`Database::sql`](crate::database::Database::sql) mean on each database.
 
+use crate::state;
+
 type Dialect = [(&'static str, &'static str, &'static str); 20];
 
 /// Placeholder, what stands before its argument, what stands after.
@@ -101,12 +103,17 @@ pub(crate) fn translate(statement: &str, dialect: &Dialect) -> String {
             .strip_suffix(')')
             .and_then(|call| call.split_once('('))
             .unwrap_or((placeholder, ""));
-        let (_, open, close) = dialect
-            .iter()
-            .find(|(known, ..)| *known == name)
-            .expect("every placeholder of a statement is known");
-        for piece in [before, open, argument, close] {
-            out.push_str(piece);
+        out.push_str(before);
+        if let Some(words) = state::placeholder(name) {
+            out.push_str(&words);
+        } else {
+            let (_, open, close) = dialect
+                .iter()
+                .find(|(known, ..)| *known == name)
+                .expect("every placeholder of a statement is known");
+            for piece in [*open, argument, *close] {
+                out.push_str(piece);
+            }
         }
         rest = tail;
     }

@@ -339,6 +339,8 @@ impl Database {
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
     /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
+    /// | `{state.dead}` | the word of a [`DeliveryState`](crate::operate::DeliveryState), quoted | the same |
+    /// | `{states.open}`, `{states.final}` | the states of deliveries that may still be sent, that have ended: a list in parentheses | the same |
     /// | `{for_update}`, `{skip_locked}`, `{key_share}` | `for update`, `for update skip locked`, `for key share` | |
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::channel::policy::Policy;
 use crate::report::{Outcome, Retry};
-use crate::store::settle::{BlockedAs, Settled, State};
+use crate::store::settle::{BlockedAs, Settled, Transition as State};
 
 /// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_mins(5);

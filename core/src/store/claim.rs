@@ -17,6 +17,7 @@ use crate::channel::delivery::{Delivery, Parts, Past};
 use crate::database::error::StoreError;
 use crate::database::{Database, Pool, each_connection};
 use crate::event::secret::Kept;
+use crate::state::DeliveryState;
 
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]
@@ -84,11 +85,11 @@ impl Claimed {
 const DUE: &str = "\
     with lost as materialized (\
         select id, batch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'running' and lease_until <= (select {now}) and {first_of_batch} and {among} and {open} \
+        where channel = $1 and state = {state.running} and lease_until <= (select {now}) and {first_of_batch} and {among} and {open} \
         order by lease_until limit $2 {skip_locked}), \
     due as materialized (\
         select id, batch_id from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'pending' and run_at <= (select {now}) and {first_of_batch} and {among} and {open} \
+        where channel = $1 and state = {state.pending} and run_at <= (select {now}) and {first_of_batch} and {among} and {open} \
         order by run_at limit $2 {skip_locked}), \
     either as materialized (select * from (select * from lost union all select * from due) as all_of_them limit $2), \
     {and_their_batches}";
@@ -105,12 +106,12 @@ const AND_THEIR_BATCHES: &str = "\
         select id from mates where batch_id not in (select batch_id from busy))";
 
 const IN_THEIR_BATCHES: &str = "\
-    batch_id in (select batch_id from either where batch_id is not null) and state in ('pending', 'running', 'blocked')";
+    batch_id in (select batch_id from either where batch_id is not null) and state in {states.open}";
 
 /// Of a batch the first that waits stands for all: whoever locks it has them all, and nobody else takes another of them.
 const FIRST_OF_BATCH: &str = "\
     (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as other \
-        where other.batch_id = its.batch_id and other.id < its.id and other.state in ('pending', 'running', 'blocked')))";
+        where other.batch_id = its.batch_id and other.id < its.id and other.state in {states.open}))";
 
 const OPEN: &str = "\
     ($5 = 'probe' or not exists (select 1 from {campanile}notification_channel_pauses where channel = $1))";
@@ -123,7 +124,7 @@ const MAX_PARKED_BYTES: i64 = 4 * 1024 * 1024;
 const PARKED: &str = "\
     with parked as materialized (\
         select id, dispatch_id, secret from {campanile}notification_deliveries as its \
-        where channel = $1 and state = 'blocked' and id > {uuid($7)} and {first_of_batch} and {among} and {open} and {known} \
+        where channel = $1 and state = {state.blocked} and id > {uuid($7)} and {first_of_batch} and {among} and {open} and {known} \
         order by id limit $2), \
     measured as materialized (\
         select parked.id, case when row_number() over (partition by parked.dispatch_id order by parked.id) = 1 \
@@ -135,7 +136,7 @@ const PARKED: &str = "\
             from measured) as summed where total - coalesce(size, 0) < {max_parked_bytes}), \
     either as materialized (\
         select id, batch_id from {campanile}notification_deliveries \
-        where id in (select id from fitting) and state = 'blocked' {skip_locked}), \
+        where id in (select id from fitting) and state = {state.blocked} {skip_locked}), \
     {and_their_batches}";
 
 /// An older binary parks what has content of its own, which it does not know of, as unreadable. Such content begins so.
@@ -145,17 +146,17 @@ const KNOWN: &str = "\
             where dispatch.id = its.dispatch_id and dispatch.event_type in (select {texts($6)})))) \
     and (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as member \
         join {campanile}notification_dispatches as dispatch on dispatch.id = member.dispatch_id \
-        where member.batch_id = its.batch_id and member.state in ('pending', 'running', 'blocked') \
+        where member.batch_id = its.batch_id and member.state in {states.open} \
         and dispatch.event_type not in (select {texts($6)})))";
 
 /// `$3` is the lease, `$4` the worker, `$9` the claim. The state is looked at again when the row is locked: one of a batch may have ended.
 const LEASE: &str = "\
-    update {campanile}notification_deliveries set state = 'running', attempt = attempt + 1, \
-        lost_worker = case when state = 'running' then worker end, maybe_sent = maybe_sent or state = 'running', \
-        lost_answers = lost_answers + case when state = 'running' then 1 else 0 end, \
+    update {campanile}notification_deliveries set state = {state.running}, attempt = attempt + 1, \
+        lost_worker = case when state = {state.running} then worker end, maybe_sent = maybe_sent or state = {state.running}, \
+        lost_answers = lost_answers + case when state = {state.running} then 1 else 0 end, \
         first_attempt_at = coalesce(first_attempt_at, {now}), blocked_as = null, \
         lease_until = {later($3)}, worker = {uuid($4)}, claim = {uuid($9)} \
-    where id in (select id from chosen) and state in ('pending', 'running', 'blocked')";
+    where id in (select id from chosen) and state in {states.open}";
 
 /// The content comes with the first delivery of each dispatch.
 const READ: &str = "\
@@ -504,7 +505,7 @@ const RENEW: &str = "\
     with {locked} update {campanile}notification_deliveries as its set lease_until = {later($3)} \
     from {rows($1)} as mine \
     where its.id in (select id from locked) and its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
-        and its.state = 'running' and its.worker = {uuid($2)} \
+        and its.state = {state.running} and its.worker = {uuid($2)} \
     returning {text(id)} as id";
 
 /// Renews these leases, and says which were still this worker's. If the database refuses them together it is asked one by one:
@@ -570,7 +571,7 @@ const LOOK: &str = "\
     join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
     left join {campanile}user_notification_preferences as choice on choice.user_id = delivery.user_id \
         and choice.category = dispatch.category and choice.channel = delivery.channel \
-    where delivery.claim = {uuid(mine.value ->> 1)} and delivery.state = 'running' and delivery.worker = {uuid($2)}";
+    where delivery.claim = {uuid(mine.value ->> 1)} and delivery.state = {state.running} and delivery.worker = {uuid($2)}";
 
 /// What a [`look`] sees of a delivery that is this worker's.
 #[derive(Debug)]
@@ -611,7 +612,7 @@ const FREEZE: &str = "\
     with {locked} update {campanile}notification_deliveries as its set batch_id = {uuid(mine.value ->> 2)}, lease_until = {later($3)} \
     from {rows($1)} as mine \
     where its.id in (select id from locked) and its.id = {uuid(mine.value ->> 0)} and its.claim = {uuid(mine.value ->> 1)} \
-        and its.state = 'running' and its.worker = {uuid($2)}";
+        and its.state = {state.running} and its.worker = {uuid($2)}";
 
 /// Notes which deliveries go out in which batch, before they do; `false` if a lease was lost.
 pub(crate) async fn freeze(
@@ -650,9 +651,9 @@ const WAITING_CHANNELS: &str = "\
         and channel not in (select channel from {campanile}notification_channel_pauses)";
 
 const PARK: &str = "\
-    update {campanile}notification_deliveries set state = 'blocked', blocked_as = 'channel', \
-        maybe_sent = maybe_sent or state = 'running', lease_until = null, worker = null, \
-        lost_answers = lost_answers + case when state = 'running' then 1 else 0 end, \
+    update {campanile}notification_deliveries set state = {state.blocked}, blocked_as = 'channel', \
+        maybe_sent = maybe_sent or state = {state.running}, lease_until = null, worker = null, \
+        lost_answers = lost_answers + case when state = {state.running} then 1 else 0 end, \
         last_error = 'no running worker links its channel' \
     where id in (select id from {campanile}notification_deliveries \
         where channel = $1 and state = '{state}' and {due} <= (select {earlier($2)}) \
@@ -663,7 +664,7 @@ const PARK: &str = "\
 const ERASE_EXPIRED: &str = "\
     update {campanile}notification_deliveries set secret = '' \
     where id in (select id from {campanile}notification_deliveries \
-        where secret <> '' and expires_at <= {now} and state in ('pending', 'blocked') \
+        where secret <> '' and expires_at <= {now} and state in {states.waiting} \
         order by id limit 1000 {skip_locked})";
 
 /// Erases the secrets of what has expired.
@@ -676,7 +677,10 @@ pub(crate) async fn erase_expired(database: &Database) -> Result<(), sqlx::Error
 }
 
 /// The states that a delivery is parked from, and when it is due: it waits, or its worker was lost.
-const PARKED_FROM: [(&str, &str); 2] = [("pending", "run_at"), ("running", "lease_until")];
+const PARKED_FROM: [(DeliveryState, &str); 2] = [
+    (DeliveryState::Pending, "run_at"),
+    (DeliveryState::Running, "lease_until"),
+];
 
 /// Parks what has been due for a while on channels that are not among these, and says how much.
 pub(crate) async fn park_strangers(
@@ -691,7 +695,8 @@ pub(crate) async fn park_strangers(
         let mut parked = 0;
         for (state, due) in PARKED_FROM {
             let in_state = |statement: &str| {
-                let statement = statement.replace("{state}", state).replace("{due}", due);
+                let statement = statement.replace("{state}", state.as_str());
+                let statement = statement.replace("{due}", due);
                 database.sql(&statement)
             };
             let strange: Vec<String> = sqlx::query_scalar(in_state(WAITING_CHANNELS))

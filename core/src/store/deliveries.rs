@@ -95,19 +95,16 @@ const SUMMARY: &str = "\
 
 /// A fresh set of attempts: those so far no longer count.
 pub(super) const RETRY: &str = "\
-    update {campanile}notification_deliveries set state = 'pending', run_at = {now}, uncounted = attempt, \
+    update {campanile}notification_deliveries set state = {state.pending}, run_at = {now}, uncounted = attempt, \
         lost_answers = 0, outage_since = null, outage_rounds = 0, \
         first_attempt_at = null, batch_id = null, blocked_as = null, finished_at = null";
-
-const RETRIABLE: &str =
-    "('suppressed', 'unreachable', 'expired', 'cancelled', 'dead', 'unknown', 'blocked')";
 
 /// What there is to send is still there.
 pub(super) const COMPLETE: &str = "coalesce(secret, '-') <> ''";
 
 /// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
 const NOW: &str = "\
-    update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = 'pending'";
+    update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = {state.pending}";
 
 /// How many there are, by channel and state.
 pub(crate) async fn counts(database: &Database) -> Result<Vec<DeliveryCount>, sqlx::Error> {
@@ -181,7 +178,7 @@ pub(crate) async fn of_notification(
 /// Makes one due, with a fresh set of attempts; `false` if it is none that can be tried again.
 pub(crate) async fn retry(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
     let statement = format!(
-        "{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {RETRIABLE} and {COMPLETE}"
+        "{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {{states.retriable}} and {COMPLETE}"
     );
     let id = id.to_string();
     Ok(write(database, &statement, Some(&id)).await? == 1

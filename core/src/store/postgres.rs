@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
 use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
+use crate::database::dialect::{POSTGRES, translate};
 
 /// One chunk needs no transaction around it.
 pub(super) const ONE_STATEMENT: bool = true;
@@ -102,7 +103,7 @@ delivery as (
             first_attempt_at, expires_at, secret, created_at)
     select r.delivery_id, r.notification_id, r.dispatch_id, r.user_id, r.channel,
         (r.notification_id in (select l.notification_id from planned l where l.channel in ({locals}))) is true,
-        case when r.leased then 'running' else 'pending' end,
+        case when r.leased then {state.running} else {state.pending} end,
         case when r.leased then 1 else 0 end,
         r.created_at,
         case when r.leased then r.created_at + $17 * interval '1 microsecond' end,
@@ -123,7 +124,7 @@ delivery as (
 )
 select notification_id as id, 'admitted' as what from admission
 union all
-select id, 'leased' from delivery where state = 'running'
+select id, 'leased' from delivery where state = {state.running}
 ";
 
 /// The statements of one dispatcher.
@@ -144,7 +145,16 @@ impl WriteStatements {
 
 /// Composes the statement with the inserts of the linked local channels.
 fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
-    let mut statement = HEAD.to_owned();
+    let names: Vec<_> = locals
+        .iter()
+        .map(|local| format!("'{}'", local.channel))
+        .chain(["''".to_owned()])
+        .collect();
+    let own = |part: &str| {
+        let part = part.replace("{locals}", &names.join(", "));
+        translate(&part.replace("{closed}", closed), &POSTGRES)
+    };
+    let mut statement = own(HEAD);
     for local in locals {
         // A channel's name is a lower case word; it needs no quoting.
         let _ = write!(
@@ -159,14 +169,7 @@ fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
             insert = local.statement.postgres,
         );
     }
-    let locals: Vec<_> = locals
-        .iter()
-        .map(|local| format!("'{}'", local.channel))
-        .chain(["''".to_owned()])
-        .collect();
-    let statement = (statement + TAIL)
-        .replace("{locals}", &locals.join(", "))
-        .replace("{closed}", closed);
+    statement += &own(TAIL);
     AssertSqlSafe(statement).into_sql_str()
 }
 

@@ -49,7 +49,7 @@ const FINISHED: &str = "\
 const PARKED: &str = "\
     select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {int($3)} as ended \
     from {campanile}notification_deliveries \
-    where state = 'blocked' and created_at <= (select {earlier($1)}) limit $2";
+    where state = {state.blocked} and created_at <= (select {earlier($1)}) limit $2";
 
 /// Whoever deletes deliveries of a dispatch locks it first, so that one of two sees that it has deleted the last.
 const LOCK_DISPATCHES: &str = "\
@@ -58,7 +58,7 @@ const LOCK_DISPATCHES: &str = "\
 /// `$1` is the deliveries, `$2` the dispatches that are locked. The state is looked at again: somebody may have tried them again.
 const LOCK_DELIVERIES: &str = "\
     select {text(id)} as id from {campanile}notification_deliveries as delivery \
-    where id in (select {uuids($1)}) and (finished_at is not null or state = 'blocked') \
+    where id in (select {uuids($1)}) and (finished_at is not null or state = {state.blocked}) \
         and (dispatch_id in (select {uuids($2)}) or not exists \
             (select 1 from {campanile}notification_dispatches as dispatch where dispatch.id = delivery.dispatch_id)) \
     order by id {skip_locked}";

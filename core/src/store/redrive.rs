@@ -33,7 +33,7 @@ pub struct DeadFilter<'a> {
 /// `$3` and `$4` are microseconds. What has expired since is no longer worth sending; of what had a secret in it nothing is left to
 /// send.
 const DEAD: &str = "\
-    from {campanile}notification_deliveries as delivery where state = 'dead' \
+    from {campanile}notification_deliveries as delivery where state = {state.dead} \
         and ($1 is null or channel = $1) \
         and ($2 is null or exists (select 1 from {campanile}notification_dispatches as dispatch \
             where dispatch.id = delivery.dispatch_id and dispatch.event_type = $2)) \

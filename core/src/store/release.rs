@@ -47,9 +47,9 @@ const FAILED: &str = "\
     delivery.id in (select {uuids($1)}) and not delivery.has_local and not exists (\
         select 1 from {campanile}notification_deliveries as other \
         where other.notification_id = delivery.notification_id and (other.maybe_sent \
-        or other.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))) \
+        or other.state not in {states.unreached})) \
     and exists (select 1 from {campanile}notification_deliveries as other \
-        where other.notification_id = delivery.notification_id and other.state in ('dead', 'expired', 'cancelled'))";
+        where other.notification_id = delivery.notification_id and other.state in {states.failed})";
 
 /// What follows, in their transaction, when deliveries end without having reached anybody.
 pub(super) const STEPS: [&str; 2] = [RELEASE, NOTE_HELD];

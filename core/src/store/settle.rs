@@ -13,10 +13,11 @@ use super::{LOCKED, log, micros, release, uuids};
 use crate::database::Pool;
 use crate::database::error::StoreError;
 use crate::database::{Database, each_connection};
+use crate::state::DeliveryState;
 
-/// The state a delivery goes to after it was claimed.
+/// What follows for a delivery that was claimed: the [state](DeliveryState) it goes to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Transition {
     Pending,
     Delivered,
     Suppressed,
@@ -44,31 +45,29 @@ pub(crate) enum BlockedAs {
     Content,
 }
 
-impl State {
-    pub(crate) const fn as_str(self) -> &'static str {
+impl Transition {
+    pub(crate) const fn state(self) -> DeliveryState {
         match self {
-            Self::Pending | Self::Released | Self::Waiting | Self::Untried => "pending",
-            Self::Delivered => "delivered",
-            Self::Suppressed => "suppressed",
-            Self::Unreachable => "unreachable",
-            Self::Expired => "expired",
-            Self::Dead => "dead",
-            Self::Unknown => "unknown",
-            Self::Blocked(_) => "blocked",
+            Self::Pending | Self::Released | Self::Waiting | Self::Untried => {
+                DeliveryState::Pending
+            }
+            Self::Delivered => DeliveryState::Delivered,
+            Self::Suppressed => DeliveryState::Suppressed,
+            Self::Unreachable => DeliveryState::Unreachable,
+            Self::Expired => DeliveryState::Expired,
+            Self::Dead => DeliveryState::Dead,
+            Self::Unknown => DeliveryState::Unknown,
+            Self::Blocked(_) => DeliveryState::Blocked,
         }
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.state().as_str()
     }
 
     /// Whether the delivery ends with it.
     pub(crate) const fn is_end(self) -> bool {
-        self.reached_nobody() || matches!(self, Self::Delivered | Self::Unknown)
-    }
-
-    /// Whether it ends without having reached anybody.
-    const fn reached_nobody(self) -> bool {
-        matches!(
-            self,
-            Self::Suppressed | Self::Unreachable | Self::Expired | Self::Dead
-        )
+        self.state().is_final()
     }
 
     const fn blocked_as(self) -> Option<&'static str> {
@@ -87,7 +86,7 @@ pub(crate) struct Settled {
     /// The claim under which it was tried.
     pub(crate) claim: Uuid,
     pub(crate) attempt: u32,
-    pub(crate) state: State,
+    pub(crate) state: Transition,
     /// When to try again, for what goes back to pending.
     pub(crate) delay: Duration,
     pub(crate) maybe_sent: bool,
@@ -119,7 +118,7 @@ pub(crate) fn unreadable(
         id,
         claim,
         attempt,
-        state: State::Blocked(BlockedAs::Content),
+        state: Transition::Blocked(BlockedAs::Content),
         delay: Duration::ZERO,
         maybe_sent,
         lost_answers,
@@ -151,16 +150,19 @@ fn row(its: &Settled) -> serde_json::Value {
         its.error_class,
         its.trace_id,
         i32::from(its.outcome.is_none()),
-        i32::from(matches!(its.state, State::Waiting | State::Untried)),
+        i32::from(matches!(
+            its.state,
+            Transition::Waiting | Transition::Untried
+        )),
         its.maybe_sent,
         its.state.blocked_as(),
-        its.maybe_sent && !is_end && its.state != State::Blocked(BlockedAs::Content),
+        its.maybe_sent && !is_end && its.state != Transition::Blocked(BlockedAs::Content),
         its.alone && !is_end,
         its.lost_answers,
         its.claim,
-        its.state == State::Untried,
-        its.outcome.is_some() && its.state != State::Untried,
-        its.state == State::Released,
+        its.state == Transition::Untried,
+        its.outcome.is_some() && its.state != Transition::Untried,
+        its.state == Transition::Released,
     ])
 }
 
@@ -194,11 +196,11 @@ const SETTLE: &str = "\
             when not its.tried then delivery.outage_since end, \
         outage_rounds = case when its.untried then delivery.outage_rounds + 1 when its.tried then 0 \
             else delivery.outage_rounds end, \
-        run_at = case when its.state = 'pending' and not its.released then {later(its.delay)} else delivery.run_at end, \
-        finished_at = case when its.state not in ('pending', 'blocked') then {now} end, \
-        secret = case when its.state in ('pending', 'blocked') then delivery.secret else substr(delivery.secret, 1, 0) end \
+        run_at = case when its.state = {state.pending} and not its.released then {later(its.delay)} else delivery.run_at end, \
+        finished_at = case when its.state in {states.final} then {now} end, \
+        secret = case when its.state in {states.waiting} then delivery.secret else substr(delivery.secret, 1, 0) end \
     from its \
-    where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = 'running' \
+    where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = {state.running} \
         and delivery.claim = its.claim and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
 
@@ -267,10 +269,10 @@ pub(crate) async fn settle(
 
 /// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
 const PARK_REFUSED: &str = "\
-    update {campanile}notification_deliveries set state = 'blocked', blocked_as = null, maybe_sent = {flag($4)}, \
+    update {campanile}notification_deliveries set state = {state.blocked}, blocked_as = null, maybe_sent = {flag($4)}, \
         batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5, \
         secret = case when {flag($6)} then substr(secret, 1, 0) else secret end \
-    where id = {uuid($1)} and state = 'running' and claim = {uuid($2)} and worker = {uuid($3)} \
+    where id = {uuid($1)} and state = {state.running} and claim = {uuid($2)} and worker = {uuid($3)} \
     returning {text(id)} as id";
 
 /// Parks a delivery the end of which the database refuses, without a reason that a worker could find to be gone: it may have
@@ -328,7 +330,7 @@ async fn park(
         "the database refused to record it as {}: mend what refuses it, then retry or cancel it",
         settled.state.as_str()
     );
-    let maybe_sent = settled.maybe_sent || settled.state == State::Delivered;
+    let maybe_sent = settled.maybe_sent || settled.state == Transition::Delivered;
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
         sqlx::query_scalar(database.sql(PARK_REFUSED))
@@ -352,7 +354,7 @@ async fn record(
     let rows = serde_json::json!(rows).to_string();
     let ended = settled
         .iter()
-        .filter(|its| its.state.reached_nobody() && !its.has_local);
+        .filter(|its| its.state.state().reached_nobody() && !its.has_local);
     let ended: Vec<Uuid> = ended.map(|its| its.id).collect();
     let ids: Vec<Uuid> = settled.iter().map(|its| its.id).collect();
     let ours: Vec<String> = match database.pool() {
@@ -434,9 +436,9 @@ async fn record_and_release(
 }
 
 const CANCEL: &str = "\
-    update {campanile}notification_deliveries set state = 'cancelled', batch_id = null, blocked_as = null, finished_at = {now}, \
+    update {campanile}notification_deliveries set state = {state.cancelled}, batch_id = null, blocked_as = null, finished_at = {now}, \
         secret = substr(secret, 1, 0) \
-    where id = {uuid($1)} and state in ('pending', 'blocked')";
+    where id = {uuid($1)} and state in {states.waiting}";
 
 /// Cancels a delivery that waits, and releases the window if nobody was reached; `false` if it does not wait.
 pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {

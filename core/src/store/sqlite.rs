@@ -67,7 +67,7 @@ insert into notification_deliveries
     (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
         first_attempt_at, expires_at, secret, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,
-    iif(g.leased, 'running', 'pending'), g.leased, {now},
+    iif(g.leased, {state.running}, {state.pending}), g.leased, {now},
     iif(g.leased, {now} + $3, null), iif(g.leased, $4, null), iif(g.leased, $5, null),
     iif(g.leased, {now}, null), {now} + d.expires_micros, d.secrets ->> g.channel, {now}
 from given g join dispatch d on d.n = g.n where true";

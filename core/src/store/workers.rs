@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::micros;
 use crate::database::{Database, each_connection};
+use crate::state::DeliveryState;
 
 /// Who was not seen for this long counts as gone: six heartbeats.
 pub(crate) const ALIVE: Duration = Duration::from_secs(30);
@@ -104,7 +105,13 @@ pub(crate) struct QueueRow {
     pub(crate) oldest: Option<Duration>,
 }
 
-const STATES: [&str; 5] = ["pending", "running", "blocked", "dead", "unknown"];
+const STATES: [DeliveryState; 5] = [
+    DeliveryState::Pending,
+    DeliveryState::Running,
+    DeliveryState::Blocked,
+    DeliveryState::Dead,
+    DeliveryState::Unknown,
+];
 
 /// Counted to this much: more is as alarming, and costs more.
 const MAX_COUNTED: i64 = 100_000;
@@ -123,13 +130,13 @@ pub(crate) async fn queue(
     for &channel in channels {
         for state in STATES {
             // In words of the statement, so that the partial indexes serve it.
-            let in_turn = if state == "pending" {
+            let in_turn = if state == DeliveryState::Pending {
                 " order by run_at"
             } else {
                 ""
             };
             let statement = DEPTH
-                .replace("{state}", state)
+                .replace("{state}", state.as_str())
                 .replace("{in_turn}", in_turn);
             let statement = database.sql(&statement);
             let (depth, age): (i64, Option<i64>) = each_connection!(database, |connection| {
@@ -145,9 +152,9 @@ pub(crate) async fn queue(
             )]
             rows.push(QueueRow {
                 channel,
-                state,
+                state: state.as_str(),
                 depth: depth as f64,
-                oldest: (state == "pending").then(|| {
+                oldest: (state == DeliveryState::Pending).then(|| {
                     Duration::from_micros(
                         u64::try_from(age.unwrap_or_default()).unwrap_or_default(),
                     )

@@ -38,7 +38,7 @@ pub(crate) async fn list(
          from {{campanile}}notification_deliveries as delivery \
          join {{campanile}}notification_dispatches as dispatch on dispatch.id = dispatch_id \
          cross join (select {{now}} as now) as clock \
-         where state in ('pending', 'running', 'blocked') order by run_at, delivery.id limit {MOST}"
+         where state in {{states.open}} order by run_at, delivery.id limit {MOST}"
     ));
     let waiting: Result<Vec<Waiting>, sqlx::Error> = each_connection!(database, |connection| {
         let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
