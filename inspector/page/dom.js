@@ -47,6 +47,14 @@ export const empty = (text) => el("p", { class: "empty" }, text);
 
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
+const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+
+// A length of time in the largest unit of which it is a whole number: "1 day", "90 seconds".
+export function duration(seconds) {
+  const [unit, length] = UNITS.find(([, length]) => seconds > 0 && seconds % length === 0) ?? ["second", 1];
+  return plural(seconds / length, unit);
+}
+
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 export const time = (text) => el("time", { datetime: text }, clock.format(new Date(text)));

@@ -1,6 +1,6 @@
 // The form: which event, to whom, about what, with which payload. It holds the drafts and checks the JSON.
 
-import { byId, el } from "./dom.js";
+import { byId, duration, el } from "./dom.js";
 
 const drafts = new Map();
 let events = [];
@@ -56,7 +56,7 @@ function choice(event, index) {
   const tags = event.channels.map((channel) =>
     el("span", { class: "tag" }, channel === event.criticalChannel ? `${channel}, critical` : channel));
   if (event.expiresAfterSeconds !== null) {
-    tags.push(el("span", { class: "tag" }, `expires after ${event.expiresAfterSeconds} s`));
+    tags.push(el("span", { class: "tag" }, `expires after ${duration(event.expiresAfterSeconds)}`));
   }
   return el("label", { class: "choice" },
     el("input", { type: "radio", name: "event", value: event.eventType, checked: index === 0 }),
@@ -75,7 +75,7 @@ function load() {
   byId("payload").value = payload;
   byId("payload").rows = payload.split("\n").length;
   byId("subject-hint").textContent =
-    `What it is about. Two with the same ${dedup.by.join(" and ")} within ${dedup.windowSeconds} s are one.`;
+    `What it is about. Two with the same ${dedup.by.join(" and ")} within ${duration(dedup.windowSeconds)} are one.`;
   validate();
 }
 

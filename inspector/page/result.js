@@ -1,6 +1,6 @@
 // The report: three numbers, then one line for each recipient and channel with the outcome and the rule that decided.
 
-import { byId, el, empty, plural } from "./dom.js";
+import { byId, duration, el, empty, plural } from "./dom.js";
 
 let names = new Map();
 
@@ -65,7 +65,7 @@ const tile = (name, count) =>
     el("dt", {}, name), el("dd", { "data-total": name }, String(count)));
 
 const key = ({ dedupKey, windowSeconds }, more = "") =>
-  el("p", { class: "hint" }, "Dedup key ", el("code", {}, dedupKey), `, window ${windowSeconds} s${more}`);
+  el("p", { class: "hint" }, "Dedup key ", el("code", {}, dedupKey), `, window ${duration(windowSeconds)}${more}`);
 
 function account({ recipients }, chips) {
   if (recipients.length === 0) return empty("Nobody was named. That is a legal dispatch, and it does nothing.");
