@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::operate::{Attempt, DeliveryState, DeliverySummary, DeliveryHistory};
+use campanile::operate::{Attempt, DeliveryHistory, DeliveryState, DeliverySummary};
 use jiff::Timestamp;
 
 use crate::table::{Table, counted, or_dash, plain};

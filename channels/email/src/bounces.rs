@@ -1,11 +1,11 @@
-//! **Bounces** in a row: what refuses everybody speaks of us, whatever its words.
+//! Consecutive **bounces**: when every address bounces, the fault is ours, whatever the replies say.
 //!
-//! It counts in this process, and knows neither the list nor what a reply means.
+//! It counts in this process only.
 
 use std::sync::{Mutex, PoisonError};
 
-/// How many different addresses in a row, without an accepted mail in between, are taken for a fault of ours. At a bounce rate
-/// of ten in a hundred that happens by chance once in ten thousand million mails.
+/// How many different addresses in a row, without an accepted mail in between, are taken for a fault of ours. At a bounce
+/// rate of 10 % that happens by chance once in ten thousand million mails.
 pub(crate) const MAX_IN_A_ROW: usize = 10;
 
 /// The addresses that bounced since the last mail was accepted.
@@ -15,12 +15,12 @@ pub(crate) struct Bounces {
 }
 
 impl Bounces {
-    /// A mail was accepted: whoever bounced before did so for a reason of his own.
+    /// A mail was accepted: the bounces before it were the addresses' own.
     pub(crate) fn accepted(&self) {
         self.row().clear();
     }
 
-    /// An address bounced. If there were too many in a row, all of them, none of which is to be blamed.
+    /// An address bounced. Returns all addresses of the run if there were too many: then none of them is suppressed.
     pub(crate) fn bounced(&self, address: &str) -> Option<Vec<String>> {
         let mut row = self.row();
         if row.len() < MAX_IN_A_ROW && !row.iter().any(|known| known == address) {
@@ -30,7 +30,7 @@ impl Bounces {
         self.not_to_blame()
     }
 
-    /// The addresses that bounced in a row, if they are too many to be blamed.
+    /// The addresses that bounced in a row, if there are too many.
     pub(crate) fn not_to_blame(&self) -> Option<Vec<String>> {
         let row = self.row();
         (row.len() == MAX_IN_A_ROW).then(|| row.clone())

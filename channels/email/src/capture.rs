@@ -1,6 +1,6 @@
 //! The mailer for development and tests: it **captures** mails instead of sending them.
 //!
-//! It opens no connection. What it keeps is bounded, so that it may be left on.
+//! It opens no connection, and its memory is bounded.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,7 +22,7 @@ const MAX_MAILS: usize = 1_000;
 /// How many bytes of content are kept in memory.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// Keeps mails in memory, and if asked writes each one to a folder as an `.eml` file. Clones share their memory.
+/// Keeps mails in memory and, if a folder is given, writes each one there as an `.eml` file. Clones share their memory.
 ///
 /// The last 1,000 mails are kept, up to 64 MiB of content; files are never removed.
 ///
@@ -41,13 +41,13 @@ pub struct Capture {
     folder: Option<PathBuf>,
 }
 
-/// A mail that was captured.
+/// A captured mail.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CapturedMail {
     /// The mail.
     pub mail: Mail,
-    /// When it came.
+    /// When it was captured.
     pub captured_at: SystemTime,
     /// Its file, if mails are written to a folder.
     pub file: Option<PathBuf>,
@@ -67,7 +67,7 @@ impl Capture {
     }
 
     /// Keeps mails in memory and writes each to `{folder}/{idempotency key}.eml`, which any mail program opens. Sorted by
-    /// name they are in the order of their dispatch.
+    /// name, the files are in the order of dispatch.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Capture {
         self.lock().mails.iter().cloned().collect()
     }
 
-    /// Forgets the mails in memory; files stay.
+    /// Removes the mails from memory; files stay.
     pub fn clear(&self) {
         *self.lock() = Kept::default();
     }

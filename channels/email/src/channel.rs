@@ -1,6 +1,6 @@
 //! The **channel** itself: ask the suppression list once, compose every mail, send, and suppress what bounced.
 //!
-//! It gives one verdict for each delivery, whatever happens to its neighbours. It knows no provider.
+//! It returns one verdict for each delivery, independent of the others. It knows no provider.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Channel for Email {
 }
 
 impl Email {
-    /// What the list knows of these recipients: the last question before the wire. Without an answer nothing is sent.
+    /// Looks these recipients up on the suppression list, right before sending. Without an answer nothing is sent.
     async fn known(&self, recipients: &[Recipient]) -> Result<Known, Verdict> {
         if recipients.is_empty() {
             return Ok(Known::default());
@@ -117,7 +117,7 @@ impl Email {
         }
     }
 
-    /// Says once for each address that it is suppressed: whoever waits for the mail does not get it.
+    /// Logs once for each address that it is suppressed, because somebody may be waiting for the mail.
     fn warn_once(&self, address: &str, delivery: &Delivery) {
         if self.warned.is_new(address) {
             tracing::warn!(
@@ -163,7 +163,8 @@ impl Email {
         verdicts
     }
 
-    /// The verdicts on mails to these users, and what the list has to learn. What refuses everybody is our own fault, and blames nobody.
+    /// The verdicts on mails to these users, and the changes to the suppression list. If every address was refused, the fault is ours
+    /// and no address is suppressed.
     fn judge(
         &self,
         asked: &[(&Delivery, &Mail)],
@@ -206,7 +207,7 @@ impl Email {
         (verdicts, lessons)
     }
 
-    /// Writes down what was learned. A failure is logged: the next mail teaches it again.
+    /// Stores the changes. A failure is only logged: the next bounce makes the same change.
     async fn learn(&self, lessons: Lessons) {
         if lessons.is_empty() {
             return;
@@ -247,7 +248,7 @@ impl Email {
     }
 }
 
-/// An address in its comparable form, whose it is, and what it is blamed for.
+/// An address in its comparable form, its user, and the reason.
 #[derive(Debug)]
 struct Blamed {
     user: String,
@@ -255,14 +256,14 @@ struct Blamed {
     reason: String,
 }
 
-/// What the suppression list has to learn of a call.
+/// The changes to the suppression list after a call.
 #[derive(Debug, Default)]
 struct Lessons {
     bounced: Vec<Blamed>,
     suspected: Vec<Blamed>,
-    /// A mail arrived at these, which were suspected.
+    /// Suspected addresses at which a mail arrived.
     acquitted: Vec<String>,
-    /// These bounced only because everybody did.
+    /// Addresses that bounced only because every address did.
     not_to_blame: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 //! **Composes** the mails of a batch from the frozen parts of their deliveries.
 //!
-//! The same delivery gives the same mail in every attempt. It asks nobody anything.
+//! The same delivery gives the same mail in every attempt. It does no I/O.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

@@ -1,9 +1,9 @@
-//! The **email** channel: a delivery becomes a mail, passes the suppression list, and goes out over one mailer.
+//! The **email** channel: a delivery becomes a mail, is checked against the suppression list, and is sent by one mailer.
 //!
 //! Linking this crate registers the channel `email`: `use campanile_email as _;`. Its settings come in code
 //! ([`EmailSettings`]) or from environment variables (the README has the table); a missing one is an error at start-up.
 //!
-//! It resolves no address, reads no preference and repeats nothing by itself: it says what came of one attempt.
+//! It resolves no address, reads no preference and does not retry: it reports the result of one attempt.
 
 mod settings;
 mod mailbox;

@@ -1,6 +1,6 @@
 //! A **mail** is what a mailer sends: two mailboxes, a subject, an HTML part and a text part.
 //!
-//! It is built from frozen parts alone, so that a retry is the same mail. It knows no preference and no provider.
+//! It is built from frozen parts alone, so that a retry is the same mail. It knows no provider.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -16,8 +16,8 @@ use crate::mailbox::{Mailbox, one_line};
 pub struct Mail {
     /// The same in every attempt of one delivery and different for every other: `cmp_{delivery id}`.
     pub idempotency_key: String,
-    /// The key of the request, if it goes out together with others; the same for all mails of one call, and the same when the
-    /// batch comes again.
+    /// The key of the batch, if it is sent together with others: the same for all mails of one call, and for every retry of the
+    /// batch.
     pub batch_key: Option<String>,
     /// The first attempt is 1.
     pub attempt: u32,
@@ -25,7 +25,7 @@ pub struct Mail {
     pub composed_at: SystemTime,
     /// Who it is from.
     pub from: Mailbox,
-    /// Who gets the answers, if not the sender.
+    /// Who receives replies, if not the sender.
     pub reply_to: Option<Mailbox>,
     /// Who it is to.
     pub to: Mailbox,

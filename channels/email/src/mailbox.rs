@@ -1,6 +1,6 @@
 //! A **mailbox** is who a mail is from or to: an address and perhaps a name.
 //!
-//! What gets past this file can stand in a header. It does not know whether anybody reads there.
+//! Whatever it accepts can stand in a header. Whether somebody reads there it does not know.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use lettre::Address;
 use url::Host;
 
-/// The longest address, in bytes (RFC 5321, errata 1690).
+/// The maximum length of an address in bytes (RFC 5321, errata 1690).
 const MAX_ADDRESS: usize = 254;
 
 /// An address and perhaps a name: `ada@example.com` or `Ada Lovelace <ada@example.com>`.
@@ -31,7 +31,7 @@ pub struct Mailbox {
     address: Address,
 }
 
-/// Why a text is no mailbox. The message does not repeat the text.
+/// Why a text is not a mailbox. The message does not repeat the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the address {reason}")]
 pub struct InvalidMailbox {

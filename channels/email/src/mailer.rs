@@ -1,4 +1,4 @@
-//! A **mailer** hands mails to whoever carries them: the seam between the channel and a provider.
+//! A **mailer** sends mails through one provider: the seam between the channel and the provider.
 //!
 //! It knows one provider's protocol and nothing of deliveries, preferences or the suppression list.
 
@@ -16,20 +16,20 @@ use crate::mail::Mail;
 ///
 /// * Between one and [`max_batch`](Capabilities::max_batch) mails, none of them to a suppressed address, each with text that
 ///   can stand in a header.
-/// * A mail may come again with the same key and content and a higher [`attempt`](Mail::attempt); what may have gone out
-///   together comes again together, with the same [`batch_key`](Mail::batch_key), if your [`policy`](Capabilities::policy) says
-///   that keys are honoured.
+/// * A mail may be retried with the same key and content and a higher [`attempt`](Mail::attempt). A batch that may have been sent
+///   is retried as a whole with the same [`batch_key`](Mail::batch_key), if your [`policy`](Capabilities::policy) says that keys
+///   are supported.
 ///
 /// # What you promise
 ///
 /// * One [`Answer`] for each mail, in order, and within eight seconds, because the channel's attempt has ten; or within the time that
 ///   your [`policy`](Capabilities::policy) gives an attempt ([`Policy::attempt_timeout`]), less two seconds.
-/// * You hand [`Mail::batch_key`], and where there is none [`Mail::idempotency_key`], to a provider that honours such keys.
+/// * You pass [`Mail::batch_key`], or if there is none [`Mail::idempotency_key`], to a provider that supports such keys.
 /// * Errors hold no secret, no address and no content.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when the attempt's time is up; the mails come again under the same keys.
+/// The future is dropped at the attempt's time-out; the mails are retried under the same keys.
 ///
 /// # Examples
 ///
@@ -64,19 +64,19 @@ pub trait Mailer: Send + Sync + 'static {
     /// Tries each mail once and gives one answer for each, in order.
     async fn send(&self, mails: &[Mail]) -> Vec<Answer>;
 
-    /// What the provider takes and recognizes. There is no default: a mailer around another one gives that one's, and cannot
-    /// forget its keys or its batches.
+    /// What the provider accepts and recognizes. There is no default, so that a mailer that wraps another one cannot lose its keys
+    /// or its batches.
     fn capabilities(&self) -> Capabilities;
 }
 
-/// What a mailer takes in one call, and what its provider recognizes.
+/// What a mailer accepts in one call, and what its provider recognizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// How mails are retried, how many calls are made at once, and how long the provider recognizes
     /// [`Mail::idempotency_key`], if it does.
     pub policy: Policy,
-    /// How many mails one call takes at the most.
+    /// The maximum number of mails in one call.
     pub max_batch: usize,
 }
 
@@ -90,7 +90,7 @@ impl Capabilities {
         }
     }
 
-    /// The same, with up to so many mails in one call.
+    /// The same, with up to this many mails in one call.
     #[must_use]
     pub const fn with_max_batch(self, max_batch: usize) -> Self {
         Self { max_batch, ..self }
@@ -115,7 +115,7 @@ impl<M: Mailer + ?Sized> Mailer for Arc<M> {
     }
 }
 
-/// What came of one mail.
+/// The result of one mail.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Answer {
@@ -124,12 +124,12 @@ pub enum Answer {
     /// A hard bounce: the receiving side says that there is no such address. The delivery fails for good, and the address
     /// goes on the suppression list.
     ///
-    /// Say it only of what speaks of the address: a refusal of your sender, your network or your account is
+    /// Return it only if the refusal is about the address: a refusal of your sender, your network or your account is
     /// [`Verdict::Misconfigured`], a limit on how much you send is [`Verdict::Retry`] with
     /// [`ErrorClass::RateLimited`](campanile::channel::ErrorClass::RateLimited).
     Bounced(DeliveryError),
-    /// The recipient was refused, and nothing was said of why. The delivery fails for good, and the address goes on the
-    /// suppression list if that happens again on another day, without an accepted mail in between.
+    /// The recipient was refused without a reason. The delivery fails for good, and the address goes on the suppression list if
+    /// that happens again on another day without an accepted mail in between.
     Suspected(DeliveryError),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Linking this crate registers the channel `push`: `use campanile_push as _;`. It is a stub with the full shape: several
 //! tokens for each user, one answer for each token, dead tokens forgotten, and a [`Provider`] trait whose only
-//! implementation, [`Recorder`], writes down what it was asked. A provider for APNs, FCM or Web Push implements the same
+//! implementation, [`Recorder`], records messages. A provider for APNs, FCM or Web Push implements the same
 //! trait and is given in code: `Dispatcher::builder().with(PushSettings::new(provider))`.
 
 use std::collections::VecDeque;
@@ -49,11 +49,11 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// What a provider says of one message.
+/// A provider's answer to one message.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Answer {
-    /// It took the message.
+    /// It accepted the message.
     Accepted,
     /// It no longer knows the token (HTTP 404 or 410): the address book is told to forget it.
     TokenGone,
@@ -68,7 +68,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn push(&self, message: &Message) -> Answer;
 }
 
-/// The provider of the stub: it sends nothing and writes down what it was asked. Clones share their memory.
+/// The provider of the stub: it records messages and sends nothing. Clones share their memory.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     messages: Arc<Mutex<VecDeque<Message>>>,
@@ -184,10 +184,10 @@ impl Push {
     }
 }
 
-/// The verdict on a delivery, from one for each device.
+/// The verdict on a delivery, from the verdicts of its devices.
 ///
-/// One device that took it is enough: another try would ring it twice. Else what is worth another try beats what is
-/// hopeless, because a device may still get it. Of equals, the first device's counts.
+/// One device that accepted it is enough: a retry would ring that one twice. Otherwise a retryable failure beats a permanent one,
+/// because a device may still get it. Of equals, the first device's counts.
 fn of_all_devices(verdicts: Vec<Verdict>) -> Verdict {
     let rank = |verdict: &Verdict| match verdict {
         Verdict::Accepted { .. } => 0,

@@ -16,8 +16,8 @@ use crate::deliver::Deliverer;
 
 pub use self::addresses::{AddressTable, AddressTableError};
 pub use self::deliveries::{
-    Attempt, DeadFilter, DeliveryChangeError, DeliveryCount, DeliveryFilter, DeliveryState,
-    DeliverySummary, MAX_LIST, DeliveryHistory,
+    Attempt, DeadFilter, DeliveryChangeError, DeliveryCount, DeliveryFilter, DeliveryHistory,
+    DeliveryState, DeliverySummary, MAX_LIST,
 };
 pub use self::fleet::WorkerStatus;
 pub use self::forget::{ForgetError, Forgotten};

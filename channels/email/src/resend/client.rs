@@ -1,6 +1,6 @@
 //! The HTTP **client**: one request, one reply, within a time and a size.
 //!
-//! It follows no redirect, uses no proxy, and speaks HTTPS to anything but this machine. It judges nothing.
+//! It follows no redirect, uses no proxy, and speaks HTTPS to anything but this machine. It draws no conclusions.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ use crate::redact::redact;
 /// How long a connection may take, name lookup and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The largest answer that is read, in bytes; a hundred ids take five thousand.
+/// The maximum size of an answer, in bytes; a hundred ids take five thousand.
 const MAX_ANSWER: usize = 256 * 1024;
 
 pub(super) struct Client {

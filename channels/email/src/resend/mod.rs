@@ -1,19 +1,19 @@
 //! The mailer for **Resend**'s HTTP API.
 //!
-//! It knows which mails may share a request and what an answer means for each. It keeps no mail.
+//! It decides which mails share a request and what an answer means for each. It stores no mail.
 //!
-//! # Batches and repeated mails
+//! # Batches and retries
 //!
 //! The API remembers an `Idempotency-Key` for 24 hours: the same key with the same body is answered from memory and sends
 //! nothing, and with another body it is refused. A mail alone has its delivery's own key; a batch has the key that the
-//! dispatcher wrote down with its members before it went out. So however often a mail is tried, from whichever process, it is
-//! sent once.
+//! dispatcher stored with its members before it was sent. So however often a mail is tried, from whichever process, it is sent
+//! once.
 //!
-//! * A batch that comes again has lost those who have opted out meanwhile. If the provider never took it, the rest goes out
-//!   now; if it did, it refuses the other body, and everybody is left as unknown, which is true.
-//! * The mails of a batch that is refused as a whole come again one by one, so that each shows whether it was the reason.
+//! * A batch that is retried lacks recipients who have opted out meanwhile. If the provider never accepted it, the rest is sent
+//!   now; if it did, it refuses the changed body, and all of them end as unknown, which is true.
+//! * The mails of a batch that is refused as a whole are retried one by one, so that each shows whether it was the reason.
 //!
-//! A refusal is taken at its word: 429, 500 and 503 mean that nothing was sent, while a gateway's 502 and 504 count as lost.
+//! 429, 500 and 503 mean that nothing was sent; a gateway's 502 and 504 count as lost answers.
 
 mod client;
 mod request;
@@ -53,7 +53,7 @@ const API_URL: &str = "CAMPANILE_RESEND_URL";
 
 /// Sends over Resend's API: one request for up to 100 mails, with idempotency keys.
 ///
-/// What may have gone out comes again under the key it had, alone or with its batch: the API recognizes it, and nobody hears
+/// A mail that may have been sent is retried under its key, alone or with its batch: the API recognizes it, and nobody is mailed
 /// twice.
 ///
 /// The key gets into no log, error or `Debug`. Redirects are not followed, proxy variables are not read. A call takes at

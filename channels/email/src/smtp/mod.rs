@@ -1,7 +1,7 @@
 //! The mailer for any **SMTP** server.
 //!
-//! It keeps a few sessions open and hands over one mail at a time. SMTP has no idempotency keys: a mail whose receipt was
-//! lost goes out again, with the same bytes and the same `Message-ID`.
+//! It keeps a few sessions open and sends one mail at a time. SMTP has no idempotency keys: a mail whose receipt was lost is sent
+//! again, with the same bytes and the same `Message-ID`.
 
 mod server;
 mod session;
@@ -58,7 +58,7 @@ const URL: &str = "CAMPANILE_SMTP_URL";
 ///
 /// User and password are percent-encoded in the URL; the password gets into no log, error or `Debug`. At most eight
 /// sessions are open at once. Each step of a conversation has a time-out: 20 seconds, and 5 minutes for the reply to the message,
-/// because a mail whose receipt was lost goes out again.
+/// because a mail whose receipt was lost is sent again.
 ///
 /// lettre's own feature `tracing`, which this crate leaves off, logs whole SMTP conversations.
 ///
@@ -79,7 +79,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// The server of this URL. Nothing is connected to yet.
+    /// The server at this URL. Nothing is connected yet.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Smtp {
         }
     }
 
-    /// Hands over one mail; `step` says how far it got.
+    /// Sends one mail; `step` says how far it got.
     async fn hand_over(
         &self,
         mail: &Mail,

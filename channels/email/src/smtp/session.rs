@@ -1,6 +1,6 @@
 //! One **session** with an SMTP server, step by step.
 //!
-//! Each step is written down before it is begun, and has a time-out of its own. It judges nothing.
+//! Each step is noted before it begins, and has a time-out of its own. It draws no conclusions.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -74,13 +74,13 @@ impl Session {
         Ok(Self { connection })
     }
 
-    /// Whether the session can take another mail; forgets what a refused one left behind.
+    /// Whether the session can take another mail; resets what a refused one left behind.
     pub(super) async fn is_ready(&mut self) -> bool {
         let ready = self.connection.command(Rset);
         matches!(tokio::time::timeout(READY_TIMEOUT, ready).await, Ok(Ok(_)))
     }
 
-    /// Hands over one mail; the server's last words are its receipt.
+    /// Sends one mail; the server's last words are its receipt.
     pub(super) async fn send(
         &mut self,
         mail: &Mail,

@@ -14,8 +14,8 @@ pub use crate::store::deliveries::{Attempt, DeliveryCount, DeliverySummary};
 mod redrive;
 mod history;
 
-pub use redrive::DeadFilter;
 pub use history::DeliveryHistory;
+pub use redrive::DeadFilter;
 
 /// The most deliveries one list holds.
 pub const MAX_LIST: usize = 1_000;
