@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::database::wake::{self, Bell, WakeUp};
 use crate::deliver::Deliverer;
 use crate::deliver::bulkhead::Bulkhead;
-use crate::deliver::claim::LeftAlone;
+use crate::deliver::left_alone::LeftAlone;
 use crate::deliver::prune::PruneStatements;
 use crate::deliver::remote::Remote;
 use crate::deliver::remote::Remotes;

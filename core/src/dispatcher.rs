@@ -10,6 +10,7 @@ use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::database::error::StoreError;
 use crate::database::transaction::InTransaction;
+use crate::deliver::poll;
 use crate::deliver::round::Attempted;
 use crate::deliver::worker::Worker;
 use crate::dispatch::{Explanation, FirstAttempt, Steps, only};
@@ -255,7 +256,7 @@ impl Dispatcher {
     ///
     /// Never by itself.
     pub async fn deliver_due(&self, at_most: usize) -> Result<Attempted, StoreError> {
-        self.steps.deliverer.deliver_due(at_most).await
+        poll::all(&self.steps.deliverer, at_most).await
     }
 
     /// What an operator sees and changes.

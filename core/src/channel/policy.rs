@@ -152,12 +152,12 @@ impl Policy {
             .min(self.backoff_cap)
     }
 
-    /// How many deliveries a share of this length can begin, where calls are limited.
-    pub(crate) fn claimable(&self, share: Duration, max_batch: usize) -> usize {
+    /// How many deliveries a round can begin in this time, where calls are limited.
+    pub(crate) fn claimable(&self, time: Duration, max_batch: usize) -> usize {
         let Some(calls) = self.calls_per_second else {
             return self.batch;
         };
-        let calls = (f64::from(calls) * share.as_secs_f64()).floor();
+        let calls = (f64::from(calls) * time.as_secs_f64()).floor();
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -265,10 +265,10 @@ mod tests {
 
     #[test]
     fn no_more_is_claimed_than_can_be_begun() {
-        let share = Duration::from_secs(5);
-        assert_eq!(Policy::new().claimable(share, 1), 100);
-        assert_eq!(Policy::new().calls_per_second(2).claimable(share, 1), 10);
-        assert_eq!(Policy::new().calls_per_second(2).claimable(share, 100), 100);
+        let time = Duration::from_secs(5);
+        assert_eq!(Policy::new().claimable(time, 1), 100);
+        assert_eq!(Policy::new().calls_per_second(2).claimable(time, 1), 10);
+        assert_eq!(Policy::new().calls_per_second(2).claimable(time, 100), 100);
         assert_eq!(
             Policy::new()
                 .calls_per_second(1)

@@ -3,75 +3,88 @@
 //! same key, also from another process, and nobody hears twice.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::database::error::StoreError;
-use crate::deliver::transition::Judged;
-use crate::deliver::{Deliverer, remote::Remote};
+use crate::deliver::Deliverer;
+use crate::deliver::transition::{Cause, Transition};
 use crate::store::claim;
 
-impl Deliverer {
-    /// The deliveries of one share as batches; and those that must not go out, because who is in which batch could not be
-    /// written down, or because their batch is too large for the channel as it is set up here.
-    pub(crate) async fn batches(
-        &self,
-        remote: &Remote,
-        deliveries: Vec<Delivery>,
-    ) -> (Vec<Vec<Delivery>>, Vec<Judged>) {
-        let size = remote.channel.max_batch().max(1);
-        if !remote.policy.honours_keys() {
-            let batches = deliveries.chunks(size).map(<[_]>::to_vec);
-            return (batches.collect(), Vec::new());
+/// The deliveries of a round as batches; and those that must not go out, because who is in which batch could not be written
+/// down, or because their batch is too large for the channel as it is set up here.
+pub(crate) async fn batches(
+    deliverer: &Deliverer,
+    channel: &str,
+    deliveries: Vec<Delivery>,
+) -> (Vec<Vec<Delivery>>, Vec<Transition>) {
+    let policy = deliverer.policy(channel);
+    let size = deliverer.channels[channel].channel.max_batch().max(1);
+    if !policy.honours_keys() {
+        let batches = deliveries.chunks(size).map(<[_]>::to_vec);
+        return (batches.collect(), Vec::new());
+    }
+    let (mut again, fresh) = sort(deliveries);
+    let refused: Vec<_> = again.extract_if(.., |batch| batch.len() > size).collect();
+    let too_large = Cause::verdict(too_large());
+    let mut decided = Transition::of_all(refused.iter().flatten(), &too_large, policy);
+    let mut fresh = chunks(fresh, size, policy.batch_bytes);
+    match freeze(deliverer, &mut fresh).await {
+        Frozen::Yes => again.extend(fresh),
+        Frozen::Refused => again.extend(one_by_one(fresh)),
+        Frozen::No => {
+            let all = again.iter().chain(&fresh).flatten();
+            decided.extend(Transition::of_all(all, &Cause::NotBegun, policy));
+            again.clear();
         }
-        let (mut batches, fresh) = sort(deliveries);
-        let mut judged = Vec::new();
-        for batch in batches.extract_if(.., |its| its.len() > size) {
-            judged.extend(Judged::all(batch, &too_large(), Duration::ZERO));
+    }
+    (again, decided)
+}
+
+/// Whether it is written down who is in which batch.
+enum Frozen {
+    Yes,
+    /// The database refuses to, whoever asks.
+    Refused,
+    No,
+}
+
+/// Writes down who is in which batch, before any of them goes out. One alone goes out under its own key.
+async fn freeze(deliverer: &Deliverer, batches: &mut [Vec<Delivery>]) -> Frozen {
+    for batch in &mut *batches {
+        let batch_id = (batch.len() > 1).then(Uuid::now_v7);
+        for delivery in batch {
+            delivery.batch_id = batch_id;
         }
-        let known = batches.len();
-        for mut chunk in chunks(fresh, size, remote.policy.batch_bytes) {
-            // One alone goes out under its own key.
-            let batch_id = (chunk.len() > 1).then(Uuid::now_v7);
-            for delivery in &mut chunk {
-                delivery.batch_id = batch_id;
-            }
-            batches.push(chunk);
+    }
+    let batches = batches.iter().filter(|batch| batch.len() > 1);
+    let batches: Vec<&[Delivery]> = batches.map(Vec::as_slice).collect();
+    if batches.is_empty() {
+        return Frozen::Yes;
+    }
+    let (database, lease) = (&deliverer.database, deliverer.limits.lease);
+    let frozen = claim::freeze(database, deliverer.worker, &batches, lease).await;
+    match frozen.map_err(StoreError::from) {
+        Ok(true) => Frozen::Yes,
+        // Another worker has taken some of them over.
+        Ok(false) => Frozen::No,
+        Err(error) if error.is_of_a_row() => {
+            tracing::error!(
+                target: "campanile",
+                error = &error as &dyn std::error::Error,
+                "the database refuses to write down who is in which batch; they go out one by one"
+            );
+            Frozen::Refused
         }
-        let to_freeze: Vec<&[Delivery]> = batches[known..]
-            .iter()
-            .filter(|its| its.len() > 1)
-            .map(Vec::as_slice)
-            .collect();
-        if to_freeze.is_empty() {
-            return (batches, judged);
-        }
-        let lease = self.limits.lease;
-        let frozen = claim::freeze(&self.database, self.worker, &to_freeze, lease).await;
-        match frozen.map_err(StoreError::from) {
-            Ok(true) => return (batches, judged),
-            Err(error) if error.is_of_a_row() => {
-                tracing::error!(
-                    target: "campanile",
-                    error = &error as &dyn std::error::Error,
-                    "the database refuses to write down who is in which batch; they go out one by one"
-                );
-                let fresh = batches.split_off(known);
-                batches.extend(one_by_one(fresh));
-                return (batches, judged);
-            }
-            // Another worker has taken some of them over.
-            Ok(false) => {}
-            Err(error) => tracing::warn!(
+        Err(error) => {
+            tracing::warn!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
                 "who is in which batch was not written down; nothing of it goes out yet"
-            ),
+            );
+            Frozen::No
         }
-        judged.extend(Judged::not_begun(batches.into_iter().flatten().collect()));
-        (Vec::new(), judged)
     }
 }
 
@@ -124,9 +137,9 @@ fn sort(deliveries: Vec<Delivery>) -> (Vec<Vec<Delivery>>, Vec<Delivery>) {
     let mut batches: Vec<Vec<Delivery>> = again.into_values().collect();
     for batch in &mut batches {
         // In one order, whichever the claim gave them in.
-        batch.sort_unstable_by_key(|its| its.id);
+        batch.sort_unstable_by_key(|delivery| delivery.id);
     }
-    fresh.sort_unstable_by_key(|its| its.id);
+    fresh.sort_unstable_by_key(|delivery| delivery.id);
     batches.extend(alone);
     (batches, fresh)
 }

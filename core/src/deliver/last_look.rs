@@ -1,7 +1,7 @@
 //! The **last look** right before a call: a recipient who has muted the channel since the preferences were read is taken out, and
 //! so is what has expired, and what is this worker's no longer because its user was forgotten or its lease was lost.
 //!
-//! One query looks at all of a share that has not begun. Whether an address is suppressed is asked by the channel, inside the call.
+//! One query looks at all of a round that has not begun. Whether an address is suppressed is asked by the channel, inside the call.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::channel::delivery::Delivery;
 use crate::deliver::Deliverer;
-use crate::deliver::transition::{Judged, Ruling};
+use crate::deliver::transition::{Cause, Transition, take_out};
 use crate::event::Weight;
 use crate::plan::preference::{Choice, decide};
 use crate::store::claim;
@@ -19,7 +19,7 @@ use crate::store::claim;
 /// A look that began this recently is as good as another.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// What was seen of a share.
+/// What was seen of a round.
 pub(crate) struct LastLook(Mutex<Seen>);
 
 struct Seen {
@@ -28,19 +28,19 @@ struct Seen {
     /// What has not begun: its claim, and whether preferences decide about it.
     waiting: HashMap<Uuid, (Uuid, Weight)>,
     /// What must not be sent.
-    out: HashMap<Uuid, Ruling>,
+    out: HashMap<Uuid, Cause>,
 }
 
 impl LastLook {
-    /// Nothing of this share has begun. The time at which its preferences were read counts as the first look.
+    /// Nothing of this round has begun. The time at which its preferences were read counts as the first look.
     pub(crate) fn new<'d>(
-        inner: &Deliverer,
+        deliverer: &Deliverer,
         channel: &str,
-        share: impl Iterator<Item = &'d Delivery>,
+        round: impl Iterator<Item = &'d Delivery>,
         read_at: Instant,
     ) -> Self {
-        let waiting = share.map(|delivery| {
-            let weight = inner.weight(&delivery.event_type, channel);
+        let waiting = round.map(|delivery| {
+            let weight = deliverer.weight(&delivery.event_type, channel);
             (delivery.id, (delivery.past.claim, weight))
         });
         Self(Mutex::new(Seen {
@@ -49,62 +49,60 @@ impl LastLook {
             out: HashMap::new(),
         }))
     }
-}
 
-impl Deliverer {
-    /// What of a batch may be sent now, and what is to be said of the rest. Without an answer of the database nothing is sent.
+    /// Takes out of a batch what must not be sent now. Without an answer of the database nothing is sent.
     pub(crate) async fn look(
         &self,
-        last: &LastLook,
-        batch: Vec<Delivery>,
-    ) -> (Vec<Delivery>, Vec<Judged>) {
+        deliverer: &Deliverer,
+        channel: &str,
+        batch: &mut Vec<Delivery>,
+    ) -> Vec<Transition> {
+        let policy = deliverer.policy(channel);
         // Those who come meanwhile wait for this look, and share it.
-        let mut seen = last.0.lock().await;
-        if seen.at.elapsed() > FRESH {
-            let begun = Instant::now();
-            let waiting = seen.waiting.iter();
-            let waiting: Vec<_> = waiting.map(|(id, (claim, _))| (*id, *claim)).collect();
-            match claim::look(&self.database, self.worker, &waiting).await {
-                Ok(rows) => {
-                    seen.take_out(&rows);
-                    seen.at = begun;
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        target: "campanile",
-                        error = &error as &dyn std::error::Error,
-                        "nobody knows who has opted out meanwhile; a batch does not go out yet"
-                    );
-                    return (Vec::new(), Judged::not_begun(batch));
-                }
-            }
+        let mut seen = self.0.lock().await;
+        if seen.at.elapsed() > FRESH
+            && let Err(error) = seen.look(deliverer).await
+        {
+            tracing::warn!(
+                target: "campanile",
+                error = &error as &dyn std::error::Error,
+                "nobody knows who has opted out meanwhile; a batch does not go out yet"
+            );
+            return take_out(batch, policy, |_| Some(Cause::NotBegun));
         }
-        let (mut sent, mut judged) = (Vec::with_capacity(batch.len()), Vec::new());
-        for delivery in batch {
+        for delivery in &*batch {
             seen.waiting.remove(&delivery.id);
-            match seen.out.remove(&delivery.id) {
-                Some(ruling) => judged.push(Judged::new(delivery, ruling)),
-                None => sent.push(delivery),
-            }
         }
-        (sent, judged)
+        take_out(batch, policy, |delivery| {
+            seen.out.get(&delivery.id).cloned()
+        })
     }
 }
 
 impl Seen {
-    fn take_out(&mut self, rows: &HashMap<Uuid, claim::Look>) {
+    async fn look(&mut self, deliverer: &Deliverer) -> Result<(), sqlx::Error> {
+        let begun = Instant::now();
+        let waiting = self.waiting.iter();
+        let waiting: Vec<_> = waiting.map(|(id, (claim, _))| (*id, *claim)).collect();
+        let rows = claim::look(&deliverer.database, deliverer.worker, &waiting).await?;
+        self.compare(&rows);
+        self.at = begun;
+        Ok(())
+    }
+
+    fn compare(&mut self, rows: &HashMap<Uuid, claim::Look>) {
         self.out.clear();
         for (id, (_, weight)) in &self.waiting {
-            let ruling = match rows.get(id) {
+            let cause = match rows.get(id) {
                 // Whoever has it now says what becomes of it.
-                None => Ruling::NotBegun,
-                Some(row) if row.is_expired => Ruling::Expired,
+                None => Cause::NotBegun,
+                Some(row) if row.is_expired => Cause::Expired,
                 Some(row) => match decide(*weight, row.enabled.map(Choice::from_enabled)) {
                     rule if rule.sends() => continue,
-                    _ => Ruling::Muted,
+                    _ => Cause::Muted,
                 },
             };
-            self.out.insert(*id, ruling);
+            self.out.insert(*id, cause);
         }
     }
 }

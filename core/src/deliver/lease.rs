@@ -1,4 +1,4 @@
-//! A **lease** is a claim that ends by itself: while a share works, a heartbeat renews it; when the process dies, it runs out
+//! A **lease** is a claim that ends by itself: while a round works, a heartbeat renews it; when the process dies, it runs out
 //! and any worker takes over.
 //!
 //! What is known here is a lower bound, by this process's own clock: the database alone decides who holds what.
@@ -16,31 +16,31 @@ use crate::deliver::Deliverer;
 use crate::observe::telemetry;
 use crate::store::claim;
 
-/// The leases of one share, renewed until it is dropped.
-pub(crate) struct Hold {
-    held: Arc<Mutex<Held>>,
+/// The lease of one round, renewed until it is dropped.
+pub(crate) struct Lease {
+    leased: Arc<Mutex<Leased>>,
     length: Duration,
-    /// Ends with the hold.
+    /// Ends with the lease.
     _heartbeat: JoinSet<()>,
 }
 
-struct Held {
+struct Leased {
     /// Each with its claim.
     deliveries: HashMap<Uuid, Uuid>,
     /// Until then they are surely ours.
     until: Instant,
 }
 
-impl Hold {
-    /// Holds what was leased by a statement that began at `leased_at`.
+impl Lease {
+    /// Of what was leased by a statement that began at `leased_at`.
     pub(crate) fn new(
-        inner: &Arc<Deliverer>,
+        deliverer: &Arc<Deliverer>,
         channel: &'static str,
         deliveries: &[Delivery],
         leased_at: Instant,
     ) -> Self {
-        let length = inner.limits.lease;
-        let held = Arc::new(Mutex::new(Held {
+        let length = deliverer.limits.lease;
+        let leased = Arc::new(Mutex::new(Leased {
             deliveries: deliveries
                 .iter()
                 .map(|delivery| (delivery.id, delivery.past.claim))
@@ -48,10 +48,10 @@ impl Hold {
             until: leased_at + length,
         }));
         let mut heartbeat = JoinSet::new();
-        let beat = beat(Arc::clone(inner), channel, Arc::clone(&held));
+        let beat = beat(Arc::clone(deliverer), channel, Arc::clone(&leased));
         heartbeat.spawn(beat.in_current_span());
         Self {
-            held,
+            leased,
             length,
             _heartbeat: heartbeat,
         }
@@ -59,53 +59,53 @@ impl Hold {
 
     /// Whether these are ours, and for long enough to begin.
     pub(crate) fn covers(&self, batch: &[Delivery]) -> bool {
-        let held = lock(&self.held);
-        held.until > Instant::now() + self.length / 3
+        let leased = lock(&self.leased);
+        leased.until > Instant::now() + self.length / 3
             && batch
                 .iter()
-                .all(|its| held.deliveries.contains_key(&its.id))
+                .all(|delivery| leased.deliveries.contains_key(&delivery.id))
     }
 
     /// How long they are surely ours.
     pub(crate) fn left(&self) -> Duration {
-        lock(&self.held)
+        lock(&self.leased)
             .until
             .saturating_duration_since(Instant::now())
     }
 
     /// These are over, and are no longer renewed. Gives those that were not known to be lost.
-    pub(crate) fn release(&self, deliveries: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
-        let mut held = lock(&self.held);
+    pub(crate) fn end(&self, deliveries: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+        let mut leased = lock(&self.leased);
         deliveries
-            .filter(|its| held.deliveries.remove(its).is_some())
+            .filter(|id| leased.deliveries.remove(id).is_some())
             .collect()
     }
 }
 
-fn lock(held: &Mutex<Held>) -> std::sync::MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(leased: &Mutex<Leased>) -> std::sync::MutexGuard<'_, Leased> {
+    leased.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Renews at every third of a lease, so that two beats may be lost.
-async fn beat(inner: Arc<Deliverer>, channel: &'static str, held: Arc<Mutex<Held>>) {
-    let (lease, pause) = (inner.limits.lease, inner.limits.lease / 3);
+async fn beat(deliverer: Arc<Deliverer>, channel: &'static str, leased: Arc<Mutex<Leased>>) {
+    let (lease, pause) = (deliverer.limits.lease, deliverer.limits.lease / 3);
     loop {
         tokio::time::sleep(pause).await;
         let renewed_at = Instant::now();
-        let ours = lock(&held).deliveries.clone();
+        let ours = lock(&leased).deliveries.clone();
         if ours.is_empty() {
             continue;
         }
-        let renewal = claim::renew(&inner.database, inner.worker, &ours, lease);
+        let renewal = claim::renew(&deliverer.database, deliverer.worker, &ours, lease);
         match tokio::time::timeout(pause, renewal).await {
             Ok(Ok(renewed)) => {
-                let mut held = lock(&held);
-                let before = held.deliveries.len();
+                let mut leased = lock(&leased);
+                let before = leased.deliveries.len();
                 // What was begun or ended in between is none of the renewed ones' business.
                 let lost = |id: &Uuid| ours.contains_key(id) && !renewed.contains(id);
-                held.deliveries.retain(|id, _| !lost(id));
-                telemetry::leases_lost(channel, before - held.deliveries.len());
-                held.until = renewed_at + lease;
+                leased.deliveries.retain(|id, _| !lost(id));
+                telemetry::leases_lost(channel, before - leased.deliveries.len());
+                leased.until = renewed_at + lease;
             }
             Ok(Err(error)) => tracing::warn!(
                 target: "campanile",

@@ -1,22 +1,29 @@
 //! **Deliver**: one delivery from its claim to its record. The only room that calls a channel.
+//!
+//! A [`worker`](worker) or a call of `deliver_due` [polls](poll) a channel, and a dispatch makes the [first](first) attempt. Either
+//! is a [round](round), whose steps are made of the other files. No file imports one that imports it.
 
 pub(crate) mod worker;
+pub(crate) mod poll;
+pub(crate) mod first;
 pub(crate) mod round;
+pub(crate) mod claim;
+pub(crate) mod left_alone;
+pub(crate) mod lease;
 pub(crate) mod recipients;
 pub(crate) mod batch;
+pub(crate) mod call;
 pub(crate) mod last_look;
 pub(crate) mod bulkhead;
 pub(crate) mod brake;
 pub(crate) mod thread;
-pub(crate) mod lease;
 pub(crate) mod transition;
 pub(crate) mod record;
-pub(crate) mod claim;
-pub(crate) mod maintenance;
-pub(crate) mod upkeep;
-pub(crate) mod remote;
-pub(crate) mod prune;
+pub(crate) mod terms;
 pub(crate) mod pause;
+pub(crate) mod remote;
+pub(crate) mod maintenance;
+pub(crate) mod prune;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -25,11 +32,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::channel::address::AddressBook;
+use crate::channel::policy::Policy;
 use crate::database::Database;
 use crate::database::wake::Bell;
-use crate::deliver::claim::LeftAlone;
+use crate::deliver::left_alone::LeftAlone;
 use crate::deliver::prune::PruneStatements;
 use crate::deliver::remote::Remotes;
+use crate::event::Weight;
 use crate::limits::Limits;
 use crate::plan::registry::Registry;
 
@@ -53,14 +62,24 @@ pub(crate) struct Deliverer {
 }
 
 impl Deliverer {
+    pub(crate) fn policy(&self, channel: &str) -> &Policy {
+        &self.channels[channel].policy
+    }
+
     /// How long one call of a channel may take.
     pub(crate) fn call_timeout(&self, channel: &str) -> Duration {
-        let own = self.channels[channel].policy.attempt_timeout;
+        let own = self.policy(channel).attempt_timeout;
         own.unwrap_or(self.limits.attempt_timeout)
     }
 
     /// Whether a call of a channel may take longer than anybody waits for it.
     pub(crate) fn has_long_calls(&self, channel: &str) -> bool {
         self.call_timeout(channel) > self.limits.attempt_timeout
+    }
+
+    /// Whether preferences decide about a channel of an event.
+    pub(crate) fn weight(&self, event_type: &str, channel: &str) -> Weight {
+        let event = self.registry.event(event_type);
+        event.map_or(Weight::Critical, |event| event.weight(channel))
     }
 }

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::database::Database;
 use crate::database::error::StoreError;
-use crate::deliver::Deliverer;
 use crate::store::prune::{self, BATCH, Ended};
 
 /// How long finished things are kept.
@@ -66,44 +65,47 @@ pub struct Pruned {
     pub parked: u64,
 }
 
-impl Deliverer {
-    pub(crate) async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let database = &self.database.for_chores();
-        let mut pruned = Pruned::default();
-        let mut some = Ended::Finished
-            .prune(database, retention.deliveries)
-            .await?;
-        pruned.deliveries = some.deliveries;
-        if let Some(older_than) = retention.parked {
-            let parked = Ended::Parked.prune(database, older_than).await?;
-            pruned.parked = parked.deliveries;
-            some.attempts += parked.attempts;
-            some.dispatches += parked.dispatches;
-        }
-        (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
-        pruned.windows = prune_windows(database, retention.windows).await?;
-        prune_items(database, prune::DISPATCH_IDS, retention.deliveries).await?;
-        for (statements, older_than, removed) in [
-            (
-                &self.prune_statements.read,
-                retention.read_items,
-                &mut pruned.read_items,
-            ),
-            (
-                &self.prune_statements.unread,
-                retention.unread_items,
-                &mut pruned.unread_items,
-            ),
-        ] {
-            let Some(older_than) = older_than else {
-                continue;
-            };
-            for statement in statements {
-                *removed += prune_items(database, statement, older_than).await?;
-            }
-        }
-        Ok(pruned)
+/// Prunes all that is past its retention.
+pub(crate) async fn prune(
+    database: &Database,
+    statements: &PruneStatements,
+    retention: Retention,
+) -> Result<Pruned, StoreError> {
+    let database = &database.for_chores();
+    let mut pruned = Pruned::default();
+    let mut some = Ended::Finished
+        .prune(database, retention.deliveries)
+        .await?;
+    pruned.deliveries = some.deliveries;
+    if let Some(older_than) = retention.parked {
+        let parked = Ended::Parked.prune(database, older_than).await?;
+        pruned.parked = parked.deliveries;
+        some.attempts += parked.attempts;
+        some.dispatches += parked.dispatches;
     }
+    (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
+    pruned.windows = prune_windows(database, retention.windows).await?;
+    prune_items(database, prune::DISPATCH_IDS, retention.deliveries).await?;
+    for (statements, older_than, removed) in [
+        (
+            &statements.read,
+            retention.read_items,
+            &mut pruned.read_items,
+        ),
+        (
+            &statements.unread,
+            retention.unread_items,
+            &mut pruned.unread_items,
+        ),
+    ] {
+        let Some(older_than) = older_than else {
+            continue;
+        };
+        for statement in statements {
+            *removed += prune_items(database, statement, older_than).await?;
+        }
+    }
+    Ok(pruned)
 }
 
 /// What deletes items from the local channels' own tables.

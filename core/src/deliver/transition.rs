@@ -1,11 +1,12 @@
-//! What follows from a verdict: the state the delivery goes to, when it is tried again, what the report and the log say.
+//! A **transition** is what follows for one delivery: the state it goes to, when it is tried again, what the report and the log
+//! say.
 //!
-//! Pure but for the dice of the jitter. The one table of what follows from what is [`Judged::fate`].
+//! A [`Verdict`] is what a channel said; it is one [`Cause`] of a transition, and the others are of campanile's own. Pure but for
+//! the dice of the jitter. The one table of what follows from what is [`Decision::fate`].
 
 use std::time::Duration;
 
 use rand::RngExt as _;
-use uuid::Uuid;
 
 use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::channel::policy::Policy;
@@ -15,75 +16,169 @@ use crate::store::settle::{BlockedAs, Settled, Transition as State};
 /// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_mins(5);
 
-/// A delivery, and what was said of it.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    pub(crate) delivery: Delivery,
-    pub(crate) ruling: Ruling,
-    pub(crate) took: Duration,
-    /// The trace of the attempt, for the delivery log.
-    pub(crate) trace_id: Option<String>,
-}
-
-/// What was said of a delivery.
+/// Why a delivery goes to another state.
 #[derive(Debug, Clone)]
-pub(crate) enum Ruling {
-    /// The channel's word.
-    Verdict(Verdict),
+pub(crate) enum Cause {
+    /// What its channel said, or what is said for it where it could not be asked.
+    Verdict {
+        verdict: Verdict,
+        took: Duration,
+        /// The trace of the attempt, for the delivery log.
+        trace_id: Option<String>,
+    },
     /// The recipient has muted the channel since the dispatch.
     Muted,
     /// It is no longer worth sending.
     Expired,
-    /// It has used up its attempts or its time without a word that was recorded.
-    UsedUp,
+    /// Its attempts or its time are used up, without a verdict that was recorded.
+    Exhausted,
     /// This binary does not know its event.
-    Stranger,
+    UnknownEvent,
     /// There was no time to begin.
     NotBegun,
 }
 
-impl Judged {
-    pub(crate) fn new(delivery: Delivery, ruling: Ruling) -> Self {
-        Self {
-            delivery,
-            ruling,
+impl Cause {
+    /// A verdict without a call.
+    pub(crate) const fn verdict(verdict: Verdict) -> Self {
+        Self::Verdict {
+            verdict,
             took: Duration::ZERO,
             trace_id: None,
         }
     }
+}
 
-    /// The same verdict for all of them.
-    pub(crate) fn all(deliveries: Vec<Delivery>, verdict: &Verdict, took: Duration) -> Vec<Self> {
-        let judged = deliveries.into_iter().map(|delivery| Self {
-            took,
-            ..Self::new(delivery, Ruling::Verdict(verdict.clone()))
+/// What follows for one delivery.
+#[derive(Debug)]
+pub(crate) struct Transition {
+    /// What is recorded.
+    row: Settled,
+    /// What the report says.
+    outcome: Outcome,
+    /// What the log says, if an attempt failed.
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    event_type: String,
+    error: DeliveryError,
+}
+
+impl Transition {
+    pub(crate) fn of(delivery: &Delivery, cause: &Cause, policy: &Policy) -> Self {
+        let decision = Decision { delivery, cause };
+        let row = decision.row(policy);
+        let failure = decision.error().map(|error| Failure {
+            event_type: delivery.event_type.clone(),
+            error: error.clone(),
         });
-        judged.collect()
+        Self {
+            outcome: decision.outcome(row.state),
+            row,
+            failure,
+        }
     }
 
-    pub(crate) fn not_begun(deliveries: Vec<Delivery>) -> Vec<Self> {
-        let judged = deliveries.into_iter();
-        judged.map(|its| Self::new(its, Ruling::NotBegun)).collect()
+    /// The same cause for all of them.
+    pub(crate) fn of_all<'d>(
+        deliveries: impl IntoIterator<Item = &'d Delivery>,
+        cause: &Cause,
+        policy: &Policy,
+    ) -> Vec<Self> {
+        let deliveries = deliveries.into_iter();
+        deliveries
+            .map(|delivery| Self::of(delivery, cause, policy))
+            .collect()
     }
 
-    fn error(&self) -> Option<&DeliveryError> {
-        match &self.ruling {
-            Ruling::Verdict(verdict) => verdict.error(),
+    /// The transition of a row that cannot be read. A worker of another version may be able to.
+    pub(crate) const fn unreadable(row: Settled) -> Self {
+        Self {
+            row,
+            outcome: Outcome::Queued,
+            failure: None,
+        }
+    }
+
+    /// What is recorded, and what the report says.
+    pub(crate) fn into_parts(self) -> (Settled, Outcome) {
+        (self.row, self.outcome)
+    }
+
+    /// A failure is one structured line, without address or payload.
+    pub(crate) fn log(&self, channel: &'static str) {
+        let Some(Failure { event_type, error }) = &self.failure else {
+            return;
+        };
+        tracing::warn!(
+            target: "campanile",
+            event_type,
+            channel,
+            delivery_id = %self.row.id,
+            attempt = self.row.attempt,
+            outcome = self.row.outcome,
+            error_class = self.row.error_class,
+            status = error.status(),
+            %error,
+            "a delivery failed"
+        );
+    }
+}
+
+/// Takes those deliveries out for which there is a cause. The others go on.
+pub(crate) fn take_out(
+    deliveries: &mut Vec<Delivery>,
+    policy: &Policy,
+    cause: impl Fn(&Delivery) -> Option<Cause>,
+) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    deliveries.retain(|delivery| match cause(delivery) {
+        Some(cause) => {
+            transitions.push(Transition::of(delivery, &cause, policy));
+            false
+        }
+        None => true,
+    });
+    transitions
+}
+
+/// A delivery, and why it goes to another state.
+#[derive(Clone, Copy)]
+struct Decision<'a> {
+    delivery: &'a Delivery,
+    cause: &'a Cause,
+}
+
+impl<'a> Decision<'a> {
+    fn verdict(self) -> Option<&'a Verdict> {
+        match self.cause {
+            Cause::Verdict { verdict, .. } => Some(verdict),
             _ => None,
         }
     }
 
-    fn error_class(&self) -> Option<ErrorClass> {
-        match &self.ruling {
-            Ruling::Verdict(verdict) => verdict.error_class(),
-            _ => None,
+    fn error(self) -> Option<&'a DeliveryError> {
+        self.verdict().and_then(Verdict::error)
+    }
+
+    fn error_class(self) -> Option<ErrorClass> {
+        self.verdict().and_then(Verdict::error_class)
+    }
+
+    /// How long the call took.
+    const fn took(self) -> Duration {
+        match self.cause {
+            Cause::Verdict { took, .. } => *took,
+            _ => Duration::ZERO,
         }
     }
 
     /// What the delivery log says of the attempt; `None` if there was none.
-    pub(crate) const fn outcome_in_log(&self) -> Option<&'static str> {
-        match &self.ruling {
-            Ruling::Verdict(verdict) => Some(match verdict {
+    const fn outcome_in_log(self) -> Option<&'static str> {
+        match self.cause {
+            Cause::Verdict { verdict, .. } => Some(match verdict {
                 Verdict::Accepted { .. } => "accepted",
                 Verdict::Retry { .. } => "retry",
                 Verdict::Unknown { .. } => "unknown",
@@ -92,9 +187,9 @@ impl Judged {
                 Verdict::SuppressedAddress => "suppressed",
                 Verdict::Unreachable => "unreachable",
             }),
-            Ruling::Muted => Some("muted"),
-            Ruling::Expired => Some("expired"),
-            Ruling::UsedUp | Ruling::Stranger | Ruling::NotBegun => None,
+            Cause::Muted => Some("muted"),
+            Cause::Expired => Some("expired"),
+            Cause::Exhausted | Cause::UnknownEvent | Cause::NotBegun => None,
         }
     }
 
@@ -103,17 +198,17 @@ impl Judged {
     /// If it may have gone out, every end but `Delivered` becomes `Unknown`. The exception: a provider that recognizes keys and
     /// refuses this one for good proves that it never went out (`Dead`), unless it knows the key with another content, which proves
     /// the opposite.
-    fn fate(&self, policy: &Policy) -> (State, Duration) {
+    fn fate(self, policy: &Policy) -> (State, Duration) {
         let maybe_sent = self.maybe_sent();
         let or_unknown = |state| if maybe_sent { State::Unknown } else { state };
         let ended = |state| (or_unknown(state), Duration::ZERO);
-        let verdict = match &self.ruling {
-            Ruling::Verdict(verdict) => verdict,
-            Ruling::Muted => return ended(State::Suppressed),
-            Ruling::Expired => return ended(State::Expired),
-            Ruling::UsedUp => return ended(State::Dead),
-            Ruling::Stranger => return (State::Blocked(BlockedAs::Event), Duration::ZERO),
-            Ruling::NotBegun => return (State::Released, Duration::ZERO),
+        let verdict = match self.cause {
+            Cause::Verdict { verdict, .. } => verdict,
+            Cause::Muted => return ended(State::Suppressed),
+            Cause::Expired => return ended(State::Expired),
+            Cause::Exhausted => return ended(State::Dead),
+            Cause::UnknownEvent => return (State::Blocked(BlockedAs::Event), Duration::ZERO),
+            Cause::NotBegun => return (State::Released, Duration::ZERO),
         };
         match verdict {
             Verdict::Accepted { .. } => (State::Delivered, Duration::ZERO),
@@ -133,28 +228,31 @@ impl Judged {
     }
 
     /// Whether it may have gone out by now.
-    fn maybe_sent(&self) -> bool {
-        let is_lost = matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }));
-        self.delivery.maybe_sent || is_lost || self.is_conflict()
+    fn maybe_sent(self) -> bool {
+        self.delivery.maybe_sent || self.is_answer_lost() || self.is_conflict()
     }
 
     /// Whether the provider knows the key with another content: an earlier attempt was taken.
-    fn is_conflict(&self) -> bool {
-        let is_permanent = matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
-        is_permanent && self.error_class() == Some(ErrorClass::Conflict)
+    fn is_conflict(self) -> bool {
+        self.is_permanent() && self.error_class() == Some(ErrorClass::Conflict)
+    }
+
+    fn is_permanent(self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Permanent { .. }))
+    }
+
+    fn is_answer_lost(self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Unknown { .. }))
     }
 
     /// How many of its attempts have lost their answer by now.
-    fn lost_answers(&self) -> u32 {
-        let lost = matches!(self.ruling, Ruling::Verdict(Verdict::Unknown { .. }));
-        self.delivery
-            .past
-            .lost_answers
-            .saturating_add(u32::from(lost))
+    fn lost_answers(self) -> u32 {
+        let lost = u32::from(self.is_answer_lost());
+        self.delivery.past.lost_answers.saturating_add(lost)
     }
 
     /// Back to pending, if there is an attempt left and it falls before the horizon.
-    fn again(&self, policy: &Policy, after: Option<Duration>, else_: State) -> (State, Duration) {
+    fn again(self, policy: &Policy, after: Option<Duration>, else_: State) -> (State, Duration) {
         let counted = self.delivery.counted();
         let pause = jitter(policy, counted)
             .max(after.unwrap_or_default())
@@ -168,18 +266,18 @@ impl Judged {
     }
 
     /// How long it is tried by now. What may have gone out has a key that grows old in an outage too.
-    fn age(&self) -> Duration {
+    fn age(self) -> Duration {
         let past = &self.delivery.past;
         let outage = if self.maybe_sent() {
             Duration::ZERO
         } else {
             past.outage
         };
-        past.age.saturating_sub(outage).saturating_add(self.took)
+        past.age.saturating_sub(outage).saturating_add(self.took())
     }
 
     /// Back to pending although nothing could be tried, for as long as the policy lets it wait.
-    fn wait(&self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
+    fn wait(self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
         let longest = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
         let longest = longest.min(MAX_OUTAGE_PAUSE);
         let pause = rand::rng().random_range(longest / 2..=longest);
@@ -191,7 +289,7 @@ impl Judged {
                 (State::Unknown, Duration::ZERO)
             };
         }
-        if self.delivery.past.outage.saturating_add(self.took) < policy.outage {
+        if self.delivery.past.outage.saturating_add(self.took()) < policy.outage {
             (State::Untried, pause)
         } else {
             (State::Dead, Duration::ZERO)
@@ -199,23 +297,16 @@ impl Judged {
     }
 
     /// What is recorded.
-    pub(crate) fn settled(&self, policy: &Policy) -> Settled {
+    fn row(self, policy: &Policy) -> Settled {
         let (state, delay) = self.fate(policy);
-        let provider_id = match &self.ruling {
-            Ruling::Verdict(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
+        let provider_id = match self.verdict() {
+            Some(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
             _ => None,
         };
-        let is_refused = matches!(self.ruling, Ruling::Verdict(Verdict::Permanent { .. }));
-        let never_sent = policy.honours_keys() && is_refused && !self.is_conflict();
-        let error = match &self.ruling {
-            Ruling::Stranger => Some("this worker does not know its event".to_owned()),
-            Ruling::UsedUp => Some("it has used up its attempts or its time".to_owned()),
-            Ruling::Verdict(verdict) if verdict.tried_nothing() && state.is_end() => {
-                let waited = in_words(self.delivery.past.outage);
-                let error = self.error().map(ToString::to_string).unwrap_or_default();
-                Some(format!("nothing could be tried for {waited}: {error}"))
-            }
-            _ => self.error().map(ToString::to_string),
+        let never_sent = policy.honours_keys() && self.is_permanent() && !self.is_conflict();
+        let trace_id = match self.cause {
+            Cause::Verdict { trace_id, .. } => trace_id.clone(),
+            _ => None,
         };
         Settled {
             id: self.delivery.id,
@@ -231,22 +322,36 @@ impl Judged {
             status: self.error().and_then(DeliveryError::status),
             // A provider's text may hold a NUL, which Postgres cannot store, and may be long.
             provider_id: provider_id.map(|id| id.replace('\0', " ").chars().take(200).collect()),
-            error,
+            error: self.error_in_log(state),
             error_class: self.error_class().map(ErrorClass::as_str),
-            trace_id: self.trace_id.clone(),
-            took: self.took,
+            trace_id,
+            took: self.took(),
         }
     }
 
-    /// What the report says of what was recorded.
-    pub(crate) fn outcome(&self, recorded: State) -> (Uuid, Outcome) {
-        let outcome = match &self.ruling {
-            Ruling::Verdict(Verdict::Accepted { .. }) => Outcome::Sent,
-            Ruling::Verdict(Verdict::SuppressedAddress) => Outcome::SuppressedAddress,
-            Ruling::Verdict(Verdict::Unreachable) => Outcome::Unreachable,
-            Ruling::Muted => Outcome::SuppressedByPrefs,
-            Ruling::Stranger | Ruling::NotBegun => Outcome::Queued,
-            Ruling::Verdict(_) | Ruling::Expired | Ruling::UsedUp => Outcome::Failed {
+    /// What the delivery log says went wrong.
+    fn error_in_log(self, state: State) -> Option<String> {
+        match self.cause {
+            Cause::UnknownEvent => Some("this worker does not know its event".to_owned()),
+            Cause::Exhausted => Some("it has used up its attempts or its time".to_owned()),
+            Cause::Verdict { verdict, .. } if verdict.tried_nothing() && state.is_end() => {
+                let waited = in_words(self.delivery.past.outage);
+                let error = self.error().map(ToString::to_string).unwrap_or_default();
+                Some(format!("nothing could be tried for {waited}: {error}"))
+            }
+            _ => self.error().map(ToString::to_string),
+        }
+    }
+
+    /// What the report says, with the state that is recorded.
+    fn outcome(self, recorded: State) -> Outcome {
+        match (self.cause, self.verdict()) {
+            (_, Some(Verdict::Accepted { .. })) => Outcome::Sent,
+            (_, Some(Verdict::SuppressedAddress)) => Outcome::SuppressedAddress,
+            (_, Some(Verdict::Unreachable)) => Outcome::Unreachable,
+            (Cause::Muted, _) => Outcome::SuppressedByPrefs,
+            (Cause::UnknownEvent | Cause::NotBegun, _) => Outcome::Queued,
+            (Cause::Verdict { .. } | Cause::Expired | Cause::Exhausted, _) => Outcome::Failed {
                 reason: match self.error() {
                     Some(error) => error.to_string(),
                     None => "it is no longer tried".to_owned(),
@@ -257,40 +362,20 @@ impl Judged {
                     Retry::Scheduled
                 },
             },
-        };
-        (self.delivery.id, outcome)
-    }
-
-    /// A failure is one structured line, without address or payload.
-    pub(crate) fn log(&self, channel: &'static str) {
-        let Some(error) = self.error() else {
-            return;
-        };
-        tracing::warn!(
-            target: "campanile",
-            event_type = self.delivery.event_type,
-            channel,
-            delivery_id = %self.delivery.id,
-            attempt = self.delivery.attempt,
-            outcome = self.outcome_in_log(),
-            error_class = self.error_class().map(ErrorClass::as_str),
-            status = error.status(),
-            %error,
-            "a delivery failed"
-        );
+        }
     }
 }
 
-/// What is to become of a delivery that was just claimed, if it is not to be tried: its past says so.
-pub(crate) fn past_says(delivery: &Delivery, policy: &Policy) -> Option<Ruling> {
+/// Why a delivery that was just claimed is not to be tried: what its past has decided.
+pub(crate) fn decided_by_past(delivery: &Delivery, policy: &Policy) -> Option<Cause> {
     let past = &delivery.past;
     if past.is_expired {
-        Some(Ruling::Expired)
+        Some(Cause::Expired)
     } else if delivery.counted() > policy.max_attempts
         || (delivery.maybe_sent && past.age > policy.horizon)
         || (delivery.maybe_sent && policy.gives_up_after(past.lost_answers))
     {
-        Some(Ruling::UsedUp)
+        Some(Cause::Exhausted)
     } else {
         None
     }
@@ -325,12 +410,16 @@ mod tests {
         }
     }
 
-    fn state(delivery: Delivery, ruling: Ruling, policy: &Policy) -> State {
-        Judged::new(delivery, ruling).settled(policy).state
+    fn row(delivery: &Delivery, cause: &Cause, policy: &Policy) -> Settled {
+        Transition::of(delivery, cause, policy).row
     }
 
-    fn retry() -> Ruling {
-        Ruling::Verdict(Verdict::retry("busy"))
+    fn state(delivery: &Delivery, cause: &Cause, policy: &Policy) -> State {
+        row(delivery, cause, policy).state
+    }
+
+    fn retry() -> Cause {
+        Cause::verdict(Verdict::retry("busy"))
     }
 
     #[test]
@@ -348,12 +437,12 @@ mod tests {
     fn a_provider_that_asks_for_a_pause_gets_it_up_to_the_cap() {
         let policy = Policy::new();
         let asked = |seconds| {
-            Ruling::Verdict(Verdict::Retry {
+            Cause::verdict(Verdict::Retry {
                 after: Some(Duration::from_secs(seconds)),
                 error: "busy".into(),
             })
         };
-        let pause = |ruling| Judged::new(delivery(1), ruling).settled(&policy).delay;
+        let pause = |cause| row(&delivery(1), &cause, &policy).delay;
         assert_eq!(pause(asked(600)), Duration::from_mins(10));
         assert_eq!(pause(asked(1_000_000)), policy.backoff_cap);
     }
@@ -361,14 +450,14 @@ mod tests {
     #[test]
     fn it_is_tried_until_its_attempts_or_its_time_are_used_up() {
         let policy = Policy::new().max_attempts(3);
-        assert_eq!(state(delivery(2), retry(), &policy), State::Pending);
-        assert_eq!(state(delivery(3), retry(), &policy), State::Dead);
+        assert_eq!(state(&delivery(2), &retry(), &policy), State::Pending);
+        assert_eq!(state(&delivery(3), &retry(), &policy), State::Dead);
         let mut late = delivery(2);
         late.past.age = policy.horizon;
-        assert_eq!(state(late, retry(), &policy), State::Dead);
+        assert_eq!(state(&late, &retry(), &policy), State::Dead);
         let mut uncounted = delivery(9);
         uncounted.past.uncounted = 8;
-        assert_eq!(state(uncounted, retry(), &policy), State::Pending);
+        assert_eq!(state(&uncounted, &retry(), &policy), State::Pending);
     }
 
     #[test]
@@ -378,22 +467,22 @@ mod tests {
         let limited = DeliveryError::new("slow down").with_status(429);
         let book = DeliveryError::new("no answer").with_class(ErrorClass::Internal);
         for error in [connect, limited, book] {
-            let untried = || Ruling::Verdict(Verdict::retry(error.clone()));
+            let untried = || Cause::verdict(Verdict::retry(error.clone()));
             let mut waiting = delivery(90);
             waiting.past.uncounted = 80;
             waiting.past.age = policy.horizon * 2;
             waiting.past.outage = policy.outage / 2;
-            assert_eq!(state(waiting.clone(), untried(), &policy), State::Untried);
+            assert_eq!(state(&waiting, &untried(), &policy), State::Untried);
             // After it, the horizon goes on where it was.
             waiting.past.uncounted = 89;
             waiting.past.age = waiting.past.outage + policy.horizon / 2;
-            assert_eq!(state(waiting.clone(), retry(), &policy), State::Pending);
+            assert_eq!(state(&waiting, &retry(), &policy), State::Pending);
             waiting.past.age = waiting.past.outage + policy.horizon;
-            assert_eq!(state(waiting.clone(), retry(), &policy), State::Dead);
+            assert_eq!(state(&waiting, &retry(), &policy), State::Dead);
             waiting.past.outage = policy.outage;
-            let settled = Judged::new(waiting.clone(), untried()).settled(&policy);
-            assert_eq!(settled.state, State::Dead);
-            let said = settled.error.unwrap();
+            let row = row(&waiting, &untried(), &policy);
+            assert_eq!(row.state, State::Dead);
+            let said = row.error.unwrap();
             assert!(
                 said.starts_with("nothing could be tried for 4 days: "),
                 "{said}"
@@ -401,7 +490,7 @@ mod tests {
             // A key that may be in use grows old.
             waiting.maybe_sent = true;
             waiting.past.age = policy.horizon;
-            assert_eq!(state(waiting, untried(), &policy), State::Unknown);
+            assert_eq!(state(&waiting, &untried(), &policy), State::Unknown);
         }
     }
 
@@ -413,8 +502,8 @@ mod tests {
         for rounds in [0, 2, 4, 20] {
             let mut delivery = delivery(1);
             delivery.past.outage_rounds = rounds;
-            let ruling = Ruling::Verdict(Verdict::retry(error.clone()));
-            let pause = Judged::new(delivery, ruling).settled(&policy).delay;
+            let cause = Cause::verdict(Verdict::retry(error.clone()));
+            let pause = row(&delivery, &cause, &policy).delay;
             assert!(pause > last && pause <= MAX_OUTAGE_PAUSE, "{pause:?}");
             last = pause;
         }
@@ -430,9 +519,9 @@ mod tests {
         ] {
             let mut delivery = delivery(2);
             delivery.maybe_sent = true;
-            let judged = Judged::new(delivery, Ruling::Verdict(Verdict::permanent(error)));
-            let settled = judged.settled(&policy);
-            assert_eq!((settled.state, settled.maybe_sent), (state, maybe_sent));
+            let cause = Cause::verdict(Verdict::permanent(error));
+            let row = row(&delivery, &cause, &policy);
+            assert_eq!((row.state, row.maybe_sent), (state, maybe_sent));
         }
     }
 
@@ -444,27 +533,27 @@ mod tests {
             maybe_sent: true,
             ..delivery(30)
         };
-        let refused = || Ruling::Verdict(Verdict::permanent("no"));
-        for ruling in [
+        let refused = || Cause::verdict(Verdict::permanent("no"));
+        for cause in [
             retry(),
             refused(),
-            Ruling::Muted,
-            Ruling::Expired,
-            Ruling::UsedUp,
+            Cause::Muted,
+            Cause::Expired,
+            Cause::Exhausted,
         ] {
-            assert_eq!(state(maybe(), ruling, &plain), State::Unknown);
+            assert_eq!(state(&maybe(), &cause, &plain), State::Unknown);
         }
-        assert_eq!(state(maybe(), refused(), &keyed), State::Dead);
-        assert_eq!(state(delivery(1), refused(), &plain), State::Dead);
+        assert_eq!(state(&maybe(), &refused(), &keyed), State::Dead);
+        assert_eq!(state(&delivery(1), &refused(), &plain), State::Dead);
         // The same key with another content: the content that went first was taken.
         let conflict = DeliveryError::new("another body").with_class(ErrorClass::Conflict);
-        let conflict = Ruling::Verdict(Verdict::permanent(conflict));
-        assert_eq!(state(delivery(2), conflict, &keyed), State::Unknown);
+        let conflict = Cause::verdict(Verdict::permanent(conflict));
+        assert_eq!(state(&delivery(2), &conflict, &keyed), State::Unknown);
     }
 
     #[test]
     fn without_keys_a_delivery_ends_as_unknown_after_so_many_lost_answers() {
-        let unknown = || Ruling::Verdict(Verdict::unknown("no answer"));
+        let unknown = || Cause::verdict(Verdict::unknown("no answer"));
         let after = |lost| {
             let mut delivery = delivery(lost + 1);
             delivery.past.lost_answers = lost;
@@ -477,14 +566,14 @@ mod tests {
             for lost in 0..max {
                 let last = lost + 1 == max;
                 let expected = if last { State::Unknown } else { State::Pending };
-                assert_eq!(state(after(lost), unknown(), &policy), expected);
-                assert_eq!(state(after(lost), unknown(), &keyed), State::Pending);
-                assert!(past_says(&after(lost), &policy).is_none());
+                assert_eq!(state(&after(lost), &unknown(), &policy), expected);
+                assert_eq!(state(&after(lost), &unknown(), &keyed), State::Pending);
+                assert!(decided_by_past(&after(lost), &policy).is_none());
             }
             // The lease of the last one ran out.
-            let used_up = past_says(&after(max), &policy);
-            assert!(matches!(used_up, Some(Ruling::UsedUp)));
-            assert!(past_says(&after(max), &keyed).is_none());
+            let used_up = decided_by_past(&after(max), &policy);
+            assert!(matches!(used_up, Some(Cause::Exhausted)));
+            assert!(decided_by_past(&after(max), &keyed).is_none());
         }
     }
 }

@@ -5,7 +5,6 @@
 //! is the queue. The worker knows no channel by name, and nothing of plans and windows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
@@ -15,10 +14,11 @@ use tracing::Instrument as _;
 
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
-use crate::deliver::maintenance::{SWEEP_EVERY, Sweep};
+use crate::deliver::maintenance::{MAINTAIN_EVERY, Maintenance, keep_pruned};
+use crate::deliver::poll::{self, Parked, Pass};
 use crate::deliver::prune::Retention;
-use crate::deliver::round::{Attempted, Parked, Pass};
-use crate::deliver::upkeep::keep_pruned;
+use crate::deliver::round::Attempted;
+use crate::deliver::terms::Stop;
 
 /// How long running attempts may take to end after a worker was told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -97,14 +97,14 @@ impl Worker {
     /// A dropped future takes nothing more; calls that are under way end by themselves, unrecorded. What it had taken is
     /// tried again by any worker, after its lease.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let inner = &self.deliverer;
+        let deliverer = &self.deliverer;
         let (stopping, _) = watch::channel(());
         let stopped = Stop::default();
-        let mut rounds = JoinSet::new();
-        for channel in inner.channels.keys().copied() {
+        let mut tasks = JoinSet::new();
+        for channel in deliverer.channels.keys().copied() {
             for task in 0..self.tasks {
-                let round = Rounds {
-                    inner: Arc::clone(inner),
+                let polls = Polls {
+                    deliverer: Arc::clone(deliverer),
                     channel,
                     poll_interval: self.poll_interval,
                     // One of them looks after what is parked.
@@ -113,27 +113,27 @@ impl Worker {
                     stopping: stopping.subscribe(),
                 };
                 let span = tracing::info_span!(target: "campanile", "worker", channel);
-                rounds.spawn(round.run().instrument(span));
+                tasks.spawn(polls.run().instrument(span));
             }
         }
-        let sweep = Sweep::start(inner);
+        let maintenance = Maintenance::start(deliverer);
         let mut waking = JoinSet::new();
-        waking.spawn(wake_one_of_each(Arc::clone(inner)));
+        waking.spawn(wake_one_of_each(Arc::clone(deliverer)));
         // It ends when it is dropped.
-        let mut upkeep = JoinSet::new();
+        let mut pruning = JoinSet::new();
         if let Some(retention) = self.prune {
-            let pruning = keep_pruned(Arc::clone(inner), retention);
-            upkeep.spawn(pruning.in_current_span());
+            let keep = keep_pruned(Arc::clone(deliverer), retention);
+            pruning.spawn(keep.in_current_span());
         }
         stop.await;
         stopped.now();
-        drop((upkeep, waking));
+        drop((pruning, waking));
         let _ = stopping.send(());
         let ended = async {
-            while rounds.join_next().await.is_some() {}
-            // Calls that outlast their round.
-            for remote in inner.channels.values() {
-                remote.bulkhead.left.ended().await;
+            while tasks.join_next().await.is_some() {}
+            // Rounds that outlast their poll.
+            for remote in deliverer.channels.values() {
+                remote.bulkhead.detached.ended().await;
             }
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
@@ -142,38 +142,24 @@ impl Worker {
                 "attempts did not end in time; their deliveries come again after the lease"
             );
         }
-        sweep.end().await;
+        maintenance.end().await;
     }
 }
 
 /// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
-/// take. What is queued during a look is found by the next.
-async fn wake_one_of_each(inner: Arc<Deliverer>) {
-    let mut heard = inner.bell.heard();
+/// take. What is queued during a poll is found by the next.
+async fn wake_one_of_each(deliverer: Arc<Deliverer>) {
+    let mut heard = deliverer.bell.heard();
     while heard.changed().await.is_ok() {
-        for remote in inner.channels.values() {
+        for remote in deliverer.channels.values() {
             remote.wake.notify_one();
         }
     }
 }
 
-/// Whether no further batch may begin. Cheap to clone; clones share the answer.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    pub(crate) fn now(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// The rounds of one task on one channel.
-struct Rounds {
-    inner: Arc<Deliverer>,
+/// The polls of one task on one channel.
+struct Polls {
+    deliverer: Arc<Deliverer>,
     channel: &'static str,
     poll_interval: Duration,
     /// The pass over what is parked, and when it goes on.
@@ -182,12 +168,12 @@ struct Rounds {
     stopping: watch::Receiver<()>,
 }
 
-impl Rounds {
+impl Polls {
     async fn run(mut self) {
         let mut failures = 0;
-        let inner = Arc::clone(&self.inner);
+        let deliverer = Arc::clone(&self.deliverer);
         while !self.stop.is_asked() {
-            let wait = match self.round().await {
+            let wait = match self.poll().await {
                 // There may be more.
                 Ok(Attempted { claimed: 1.., .. }) => {
                     failures = 0;
@@ -214,33 +200,34 @@ impl Rounds {
                 () = tokio::time::sleep(wait) => {}
                 _ = self.stopping.changed() => {}
                 // A database that does not answer is not asked more often for that.
-                () = inner.channels[self.channel].wake.notified(), if failures == 0 => {}
+                () = deliverer.channels[self.channel].wake.notified(), if failures == 0 => {}
             }
         }
     }
 
-    /// One round, in a task of its own: one that panics is logged, and the next one begins.
-    async fn round(&mut self) -> Result<Attempted, StoreError> {
+    /// One poll, in a task of its own: one that panics is logged, and the next one begins.
+    async fn poll(&mut self) -> Result<Attempted, StoreError> {
         let parked = self.parked.filter(|(_, at)| *at <= Instant::now());
         if parked.is_some() {
             let next_pass = Pass::first(Parked::Known);
-            self.parked = Some((next_pass, Instant::now() + SWEEP_EVERY));
+            self.parked = Some((next_pass, Instant::now() + MAINTAIN_EVERY));
         }
-        let (inner, channel, stop) = (Arc::clone(&self.inner), self.channel, self.stop.clone());
-        let mut round = JoinSet::new();
+        let (deliverer, channel) = (Arc::clone(&self.deliverer), self.channel);
+        let stop = self.stop.clone();
+        let mut poll = JoinSet::new();
         let work = async move {
             let (parked, next) = match parked {
-                Some((pass, _)) => inner.deliver_parked_on(channel, pass, &stop).await?,
+                Some((pass, _)) => poll::parked(&deliverer, channel, pass, &stop).await?,
                 None => (Attempted::default(), None),
             };
-            let policy = &inner.channels[channel].policy;
-            let max_batch = inner.channels[channel].channel.max_batch().max(1);
-            let at_most = policy.claimable(inner.limits.time_to_start(), max_batch);
-            let due = inner.deliver_due_on(channel, at_most, &stop).await;
+            let max_batch = deliverer.channels[channel].channel.max_batch().max(1);
+            let time = deliverer.limits.time_to_start();
+            let at_most = deliverer.policy(channel).claimable(time, max_batch);
+            let due = poll::due(&deliverer, channel, at_most, &stop).await;
             Ok::<_, StoreError>((next, due.map(|due| parked.and(due))))
         };
-        round.spawn(work.in_current_span());
-        match round.join_next().await {
+        poll.spawn(work.in_current_span());
+        match poll.join_next().await {
             Some(Ok(result)) => {
                 let (next, attempted): (Option<Pass>, _) = result?;
                 // The rest of the pass, with what is due in between.
@@ -250,7 +237,7 @@ impl Rounds {
                 attempted
             }
             Some(Err(error)) => {
-                tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
+                tracing::error!(target: "campanile", %error, "a poll broke off; its leases will run out");
                 Err(StoreError::interrupted())
             }
             None => Err(StoreError::interrupted()),

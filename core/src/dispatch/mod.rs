@@ -19,7 +19,7 @@ use crate::database::error::StoreError;
 use crate::database::transaction::InTransaction;
 use crate::database::wake::Bell;
 use crate::database::{Held, Pool, each_database};
-use crate::deliver::Deliverer;
+use crate::deliver::{Deliverer, first};
 use crate::dispatch::account::empty_report;
 use crate::dispatch::write::{Writer, Written};
 use crate::error::DispatchError;
@@ -144,7 +144,7 @@ impl Steps {
         if written.has_queued(channels, leased.len()) {
             self.deliverer.bell.ring(database);
         }
-        self.deliverer.attempt(leased, written.leased_at).await
+        first::attempt(&self.deliverer, leased, written.leased_at).await
     }
 
     /// Steps 3 to 6 inside the host's transaction, and 8.

@@ -107,7 +107,7 @@ pub(crate) fn leases_lost(channel: &'static str, deliveries: usize) {
     }
 }
 
-/// What waits, as a worker's sweep found it.
+/// What waits, as a worker's maintenance found it.
 pub(crate) fn queue(rows: &[QueueRow]) {
     #[cfg(feature = "metrics")]
     for row in rows {

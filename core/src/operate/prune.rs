@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::database::error::StoreError;
-use crate::deliver::prune::{Pruned, Retention};
+use crate::deliver::prune::{Pruned, Retention, prune};
 use crate::operate::Operations;
 
 impl Operations {
@@ -21,8 +21,11 @@ impl Operations {
     ///
     /// Once polled, it runs in a task of its own; each batch is deleted whole or not at all.
     pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
-        let inner = Arc::clone(&self.deliverer);
-        let pruning = tokio::spawn(async move { inner.prune(retention).await });
+        let deliverer = Arc::clone(&self.deliverer);
+        let pruning = tokio::spawn(async move {
+            let statements = &deliverer.prune_statements;
+            prune(&deliverer.database, statements, retention).await
+        });
         pruning.await.map_err(|_| StoreError::interrupted())?
     }
 }
