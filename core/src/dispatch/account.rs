@@ -25,9 +25,8 @@ impl Writer {
             let mut fully_failed = HashSet::new();
             for recipient in &planned.plan.recipients {
                 let user = recipient.recipient_user_id.as_str();
-                let candidate = candidates
-                    .get(&(checked.dispatch_id, user))
-                    .filter(|its| written.admission.admitted.contains(&its.notification_id));
+                let candidate = candidates.get(&(checked.dispatch_id, user));
+                let candidate = candidate.filter(|candidate| written.has_admitted(candidate));
                 let is_candidate = planned.rendered(recipient).next().is_some();
                 if !is_candidate && recipient.sending().next().is_some() {
                     fully_failed.insert(user);
@@ -89,13 +88,17 @@ impl Writer {
         candidate
             .deliveries
             .iter()
-            .find(|(_, its)| *its == channel)
+            .find(|(_, of)| *of == channel)
             .and_then(|(id, _)| attempted.get(id).cloned())
             .unwrap_or(Outcome::Queued)
     }
 }
 
 impl Written {
+    fn has_admitted(&self, candidate: &Candidate) -> bool {
+        self.admission.admitted.contains(&candidate.notification_id)
+    }
+
     /// The candidates, by dispatch and recipient.
     fn by_recipient(&self) -> HashMap<(Uuid, &str), &Candidate> {
         let candidates = self.chunks.iter().flat_map(|chunk| {

@@ -300,7 +300,7 @@ impl Written {
                 let has_local = candidate
                     .deliveries
                     .iter()
-                    .any(|its| !remotes.contains_key(its.1));
+                    .any(|delivery| !remotes.contains_key(delivery.1));
                 for (id, channel) in &candidate.deliveries {
                     if self.admission.leased.contains(id) {
                         let delivery = Delivery {
@@ -337,9 +337,12 @@ impl Written {
     /// Whether there is more to deliver than what was leased.
     pub(crate) fn has_queued(&self, remotes: &Remotes, leased: usize) -> bool {
         let candidates = self.chunks.iter().flat_map(|chunk| &chunk.candidates);
-        let admitted =
-            candidates.filter(|its| self.admission.admitted.contains(&its.notification_id));
-        let deliveries = admitted.flat_map(|its| &its.deliveries);
-        deliveries.filter(|its| remotes.contains_key(its.1)).count() > leased
+        let admitted = candidates
+            .filter(|candidate| self.admission.admitted.contains(&candidate.notification_id));
+        let deliveries = admitted.flat_map(|candidate| &candidate.deliveries);
+        deliveries
+            .filter(|delivery| remotes.contains_key(delivery.1))
+            .count()
+            > leased
     }
 }
