@@ -1,4 +1,4 @@
-//! The rooms of core: each imports only what the table in ARCHITECTURE.md lets it.
+//! The rooms of core: each imports only what the table in ARCHITECTURE.md lets it, and some have no circle between their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -115,6 +115,71 @@ fn the_rooms_of_the_map_only_look_down() {
         if may.is_some() {
             assert!(!reaches(room).contains(room), "`{room}` reaches itself");
         }
+    }
+}
+
+/// The rooms whose files import each other in one direction only, as their folders in `core/src`.
+const STRAIGHT: [&str; 3] = ["deliver", "dispatch", "observe"];
+
+/// The file of a room that a source of it is in; a folder inside a room counts as one file.
+fn file_in(room: &Path, source: &Path) -> String {
+    let first = source.strip_prefix(room).unwrap().iter().next();
+    let first = first.unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The first segments of the paths that begin with `prefix`, also of those in one pair of braces.
+fn segments<'t>(text: &'t str, prefix: &'t str) -> impl Iterator<Item = String> + 't {
+    text.split(prefix).skip(1).flat_map(|rest| {
+        let braces = rest
+            .strip_prefix('{')
+            .and_then(|list| list.split('}').next());
+        let paths: Vec<&str> = braces.map_or_else(|| vec![rest], |list| list.split(',').collect());
+        let segments = paths.into_iter().map(|path| {
+            let word = path.trim_start();
+            let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            word[..end.unwrap_or(word.len())].to_owned()
+        });
+        segments.collect::<Vec<_>>()
+    })
+}
+
+/// Each file of a room with those that it imports. What is no file of its own stands in `mod`.
+fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let folder = root().join("core/src").join(room);
+    let mut found = Vec::new();
+    sources(&folder, &mut found);
+    let files: BTreeSet<String> = found.iter().map(|file| file_in(&folder, file)).collect();
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let prefix = format!("crate::{room}::");
+    for source in &found {
+        let (file, text) = (file_in(&folder, source), code(source));
+        let is_at_the_top = source.parent() == Some(&folder);
+        let near = if file == "mod" { "self::" } else { "super::" };
+        let near = segments(&text, near).filter(|_| is_at_the_top);
+        let all = near.chain(segments(&text, &prefix));
+        let named = all.map(|word| files.get(&word).cloned().unwrap_or("mod".to_owned()));
+        let others: Vec<_> = named.filter(|import| *import != file).collect();
+        imports.entry(file).or_default().extend(others);
+    }
+    imports
+}
+
+#[test]
+fn the_files_of_a_straight_room_do_not_import_in_a_circle() {
+    for room in STRAIGHT {
+        let mut open = imports_within(room);
+        let imports: usize = open.values().map(BTreeSet::len).sum();
+        assert!(imports > 0 || open.len() < 4, "`{room}` is read");
+        // Files that import nothing that is still open are taken away, until there are no more of them.
+        loop {
+            let names: BTreeSet<String> = open.keys().cloned().collect();
+            open.retain(|_, imports| imports.iter().any(|import| names.contains(import)));
+            if open.len() == names.len() {
+                break;
+            }
+        }
+        assert!(open.is_empty(), "a circle in `{room}`: {open:#?}");
     }
 }
 
