@@ -15,6 +15,7 @@ use crate::channel::policy::Policy;
 use crate::channel::setup::{Settings, Setup};
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
+use crate::database::statement::{self, Statement};
 use crate::database::wake::{self, Bell, WakeUp};
 use crate::deliver::Deliverer;
 use crate::deliver::bulkhead::Bulkhead;
@@ -263,6 +264,7 @@ fn assemble(parts: Parts) -> Dispatcher {
         limits,
         wake_up,
     } = parts;
+    statement::compose(&database);
     let forget_statements = forgetting(&locals, &channels).into();
     let (registry, channels) = (Arc::new(registry), Arc::new(channels));
     let worker = Uuid::now_v7();
@@ -324,7 +326,7 @@ fn erasure_key(given: Option<ErasureKey>, problems: &mut Vec<String>) -> Option<
 }
 
 /// The statements that erase a user from the channels' own tables.
-fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static str> {
+fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static Statement> {
     let locals = locals.iter().flat_map(|local| local.statement.forget);
     let remotes = channels.values().flat_map(|remote| remote.channel.forget());
     locals.chain(remotes).copied().collect()
@@ -333,8 +335,8 @@ fn forgetting(locals: &[LocalInsert], channels: &Remotes) -> Vec<&'static str> {
 /// The statements of one kind of all local channels.
 fn of_each(
     locals: &[LocalInsert],
-    kind: impl Fn(&LocalChannel) -> &'static [&'static str],
-) -> Vec<&'static str> {
+    kind: impl Fn(&LocalChannel) -> &'static [&'static Statement],
+) -> Vec<&'static Statement> {
     let statements = locals.iter().flat_map(|local| kind(&local.statement));
     statements.copied().collect()
 }

@@ -9,6 +9,7 @@ use crate::builder::Builder;
 use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 use crate::database::error::StoreError;
+use crate::database::statement;
 use crate::database::transaction::InTransaction;
 use crate::deliver::poll;
 use crate::deliver::round::Attempted;
@@ -41,6 +42,18 @@ impl std::fmt::Debug for Dispatcher {
             .field("database", &self.database().kind())
             .field("remote_channels", &self.steps.writer.channels.keys())
             .finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// Every statement in the dialect of the database, by a name: those that are linked, and what is composed with the local channels.
+    pub(crate) fn statements(&self) -> Vec<(String, String)> {
+        let database = self.database();
+        let linked = statement::every(database).into_iter();
+        let linked = linked.map(|one| (one.name().to_owned(), one.on(database).to_owned()));
+        let composed = self.steps.writer.statements.every(database).into_iter();
+        let composed = composed.map(|(name, sql)| (name, sql.as_str().to_owned()));
+        linked.chain(composed).collect()
     }
 }
 

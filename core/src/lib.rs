@@ -77,11 +77,17 @@ pub mod render {
     pub use crate::plan::render::promises;
 }
 
-/// Not public API: what the macros write.
+/// Not public API: what the macros write, and what tests of the whole ask for.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::database::statement::Listed;
     pub use crate::event::declare;
     pub use inventory;
     pub use serde;
     pub use serde_json;
+
+    /// Every statement of a dispatcher in the dialect of its database, by a name.
+    pub fn statements(dispatcher: &crate::Dispatcher) -> Vec<(String, String)> {
+        dispatcher.statements()
+    }
 }

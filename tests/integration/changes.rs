@@ -198,11 +198,14 @@ both_databases! {
         let moment = app.database.lines(moment).await.remove(0);
         tell(&app, "u_ada", "new").await;
         let users: Vec<_> = (0..200).map(|n| format!("other_{n}")).collect();
-        let inboxes: Vec<_> = users.iter().enumerate().map(|(n, user)| json!([n, user, null, null])).collect();
-        let parameters = [vec![Some(moment), Some(json!(users).to_string())], vec![Some(json!(inboxes).to_string())]];
+        let inboxes: Vec<_> = users.iter().enumerate().map(|(n, user)| json!({ "place": n, "user": user })).collect();
+        let parameters = [
+            vec![Some(moment), Some(json!(users).to_string()), Some("20".to_owned())],
+            vec![Some(json!(inboxes).to_string()), Some("100".to_owned())],
+        ];
         let statements = campanile_inbox::statements_of_many(app.dispatcher.database());
         for ((name, statement, indexes), parameters) in statements.into_iter().zip(parameters) {
-            let plan = app.database.plan_of(&statement, &parameters).await;
+            let plan = app.database.plan_of(statement, &parameters).await;
             for index in indexes {
                 assert!(plan.contains(index), "{name}: {plan}");
             }

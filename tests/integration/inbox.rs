@@ -335,7 +335,7 @@ both_databases! {
         let middle = Uuid::from_u128(1 << 127);
         let now = page(&inbox(&app, "u_ada"), Page::default()).await.as_of;
         for (name, statement, places, indexes) in campanile_inbox::every_statement(&app.database.database, middle, &now) {
-            let plan = app.database.plan_for("u_ada", &statement, &places).await;
+            let plan = app.database.plan_for("u_ada", statement, &places).await;
             for index in indexes {
                 assert!(plan.contains(index), "{name}: {plan}");
             }

@@ -5,9 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use campanile::database::{Database, each_connection};
+use campanile::database::{Database, Statement, each_connection, row, statement};
 use campanile::event::recipient::InvalidInput;
-use campanile::sqlx::{self, Row};
+use campanile::sqlx;
 use campanile::{ErasureKey, StoreError};
 
 use crate::mailbox::{InvalidMailbox, Mailbox};
@@ -18,19 +18,71 @@ const MAX_REASON: usize = 500;
 /// How much later a second refusal without a reason has to come so that its address is suppressed.
 const ANOTHER_DAY: Duration = Duration::from_hours(24);
 
-/// A later end replaces an earlier one; an entry without an end stays as it is.
-const ADD: &str = "\
-    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at, user_id) \
-    values ($1, $2, {now}, $3, {later($4)}, $5) on conflict (address) do update \
-    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at, \
-    user_id = coalesce(excluded.user_id, listed.user_id) \
-    where listed.expires_at is not null \
-    and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
+statement! {
+    /// A later end replaces an earlier one; an entry without an end stays as it is.
+    ADD = "\
+        insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at, user_id) \
+        values ($1, $2, {now}, $3, {later($4)}, $5) on conflict (address) do update \
+        set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at, \
+        user_id = coalesce(excluded.user_id, listed.user_id) \
+        where listed.expires_at is not null \
+        and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)"
+}
 
 const COLUMNS: &str =
     "address, reason, kind, {micros(created_at)} as since, {micros(expires_at)} as expires_at";
 
 const COUNTS: &str = "(expires_at is null or expires_at > {now})";
+
+statement! {
+    LIST = "\
+        select {columns} from {campanile}email_suppressions where {counts} \
+        and ({text($1)} is null or (created_at, address) < \
+            (select created_at, address from {campanile}email_suppressions where address = $1)) \
+        order by created_at desc, address desc limit {int($2)}",
+    columns = COLUMNS, counts = COUNTS
+}
+
+statement! {
+    GET = "\
+        select {columns} from {campanile}email_suppressions \
+        where address in (select {texts($1)}) and {counts} order by address like 'erased:%' limit 1",
+    columns = COLUMNS, counts = COUNTS
+}
+
+statement! {
+    KNOWN = "\
+        select address, 0 as suspected from {campanile}email_suppressions \
+        where address in (select {texts($1)}) and {counts} union all \
+        select address, 1 from {campanile}email_suspects where address in (select {texts($1)})",
+    counts = COUNTS
+}
+
+statement! { REMOVE = "delete from {campanile}email_suppressions where address in (select {texts($1)})" }
+
+statement! {
+    REHABILITATE = "\
+        delete from {campanile}email_suppressions where kind = 'bounce' and address in (select {texts($1)})"
+}
+
+statement! { ACQUIT = "delete from {campanile}email_suspects where address in (select {texts($1)})" }
+
+statement! {
+    SUSPECT = "\
+        insert into {campanile}email_suspects (address, reason, created_at, user_id) \
+        values ($1, $2, {now}, $3) on conflict (address) do nothing"
+}
+
+statement! {
+    /// Lists what is suspected since an earlier day, by `$3`.
+    CONVICT = "\
+        insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, user_id) \
+        select address, $2, {now}, 'bounce', $4 from {campanile}email_suspects \
+        where address = $1 and created_at <= {earlier($3)} on conflict (address) do update \
+        set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = null, \
+            user_id = excluded.user_id \
+        where listed.expires_at is not null"
+}
 
 /// The table `email_suppressions`. Cheap to clone.
 ///
@@ -261,9 +313,8 @@ impl Suppressions {
         user: Option<&str>,
     ) -> Result<(), SuppressionError> {
         let address = comparable(address)?;
-        let statement = self.database.sql(ADD);
         let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
-            sqlx::query(statement)
+            sqlx::query(ADD.on(&self.database))
                 .bind(address)
                 .bind(shortened(reason))
                 .bind(kind.as_str())
@@ -287,12 +338,10 @@ impl Suppressions {
     /// It is removed or it is not; a suspicion may stay. Call it again if you cannot tell.
     pub async fn remove(&self, address: &str) -> Result<bool, SuppressionError> {
         let address = comparable(address)?;
-        let listed =
-            "delete from {campanile}email_suppressions where address in (select {texts($1)})";
         let forms = serde_json::Value::from(self.listed_forms(&address));
-        let removed = self.delete(listed, &forms.to_string()).await?;
-        let suspected = "delete from {campanile}email_suspects where address = $1";
-        self.delete(suspected, &address).await?;
+        let removed = self.delete(&REMOVE, &forms.to_string()).await?;
+        let suspected = serde_json::Value::from([address.as_str()].as_slice());
+        self.delete(&ACQUIT, &suspected.to_string()).await?;
         Ok(removed > 0)
     }
 
@@ -309,21 +358,15 @@ impl Suppressions {
             Some(erased) if ErasureKey::is_erased(erased) => Some(erased.to_owned()),
             after => after.map(comparable).transpose()?,
         };
-        let statement = self.database.sql(&format!(
-            "select {COLUMNS} from {{campanile}}email_suppressions where {COUNTS} \
-             and ({{text($1)}} is null or (created_at, address) < \
-             (select created_at, address from {{campanile}}email_suppressions where address = $1)) \
-             order by created_at desc, address desc limit {{int($2)}}"
-        ));
-        let listed: Result<_, sqlx::Error> = each_connection!(&self.database, |connection| {
-            let rows = sqlx::query(statement)
+        let listed: Result<Vec<ListedRow>, _> = each_connection!(&self.database, |connection| {
+            sqlx::query_as(LIST.on(&self.database))
                 .bind(after)
                 .bind(i64::from(filter.limit))
                 .fetch_all(&mut *connection)
-                .await?;
-            rows.iter().map(Suppression::read).collect()
+                .await
         });
-        Ok(listed.map_err(StoreError::from)?)
+        let listed = listed.map_err(StoreError::from)?;
+        Ok(listed.into_iter().map(Suppression::from).collect())
     }
 
     /// The entry of an address, if it has one that counts.
@@ -333,17 +376,12 @@ impl Suppressions {
     /// As [`add`](Suppressions::add).
     pub async fn get(&self, address: &str) -> Result<Option<Suppression>, SuppressionError> {
         let address = comparable(address)?;
-        let statement = self.database.sql(&format!(
-            "select {COLUMNS} from {{campanile}}email_suppressions \
-             where address in (select {{texts($1)}}) and {COUNTS} order by address like 'erased:%' limit 1"
-        ));
         let forms = serde_json::Value::from(self.listed_forms(&address)).to_string();
-        let found: Result<_, sqlx::Error> = each_connection!(&self.database, |connection| {
-            let row = sqlx::query(statement).bind(forms);
-            let row = row.fetch_optional(&mut *connection).await?;
-            row.as_ref().map(Suppression::read).transpose()
+        let found: Result<Option<ListedRow>, _> = each_connection!(&self.database, |connection| {
+            let found = sqlx::query_as(GET.on(&self.database)).bind(forms);
+            found.fetch_optional(&mut *connection).await
         });
-        Ok(found.map_err(StoreError::from)?)
+        Ok(found.map_err(StoreError::from)?.map(Suppression::from))
     }
 
     /// Why an address is listed, if it is.
@@ -372,11 +410,6 @@ impl Suppressions {
 
     /// What is known of these addresses, given in their comparable form. One query for any number of them.
     pub(crate) async fn known(&self, addresses: &[String]) -> Result<Known, StoreError> {
-        let statement = self.database.sql(&format!(
-            "select address, 0 as suspected from {{campanile}}email_suppressions \
-             where address in (select {{texts($1)}}) and {COUNTS} union all \
-             select address, 1 from {{campanile}}email_suspects where address in (select {{texts($1)}})"
-        ));
         let forms: HashMap<String, &String> = addresses
             .iter()
             .flat_map(|address| {
@@ -386,22 +419,16 @@ impl Suppressions {
             .collect();
         let listed: Vec<_> = forms.keys().cloned().collect();
         let listed = serde_json::Value::from(listed).to_string();
-        let rows: Result<Vec<(String, i32)>, sqlx::Error> =
-            each_connection!(&self.database, |connection| {
-                let rows = sqlx::query(statement)
-                    .bind(listed)
-                    .fetch_all(&mut *connection)
-                    .await?;
-                let rows = rows.iter();
-                rows.map(|row| Ok((row.try_get("address")?, row.try_get("suspected")?)))
-                    .collect()
-            });
+        let rows: Result<Vec<KnownRow>, _> = each_connection!(&self.database, |connection| {
+            let known = sqlx::query_as(KNOWN.on(&self.database)).bind(listed);
+            known.fetch_all(&mut *connection).await
+        });
         let mut known = Known::default();
-        for (form, suspected) in rows? {
-            let Some(&address) = forms.get(&form) else {
+        for row in rows? {
+            let Some(&address) = forms.get(&row.address) else {
                 continue;
             };
-            if suspected == 0 {
+            if row.suspected == 0 {
                 known.suppressed.insert(address.clone());
             } else {
                 known.suspects.insert(address.clone());
@@ -418,20 +445,12 @@ impl Suppressions {
         address: &str,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let note = "insert into {campanile}email_suspects (address, reason, created_at, user_id) \
-             values ($1, $2, {now}, $3) on conflict (address) do nothing";
-        let listed = "insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, user_id) \
-             select address, $2, {now}, 'bounce', $4 from {campanile}email_suspects \
-             where address = $1 and created_at <= {earlier($3)} on conflict (address) do update \
-             set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = null, \
-             user_id = excluded.user_id \
-             where listed.expires_at is not null";
-        let (note, listed) = (self.database.sql(note), self.database.sql(listed));
         let reason = shortened(reason);
         let written: Result<(), sqlx::Error> = each_connection!(&self.database, |connection| {
-            let note = sqlx::query(note).bind(address).bind(&reason).bind(user);
+            let note = sqlx::query(SUSPECT.on(&self.database));
+            let note = note.bind(address).bind(&reason).bind(user);
             note.execute(&mut *connection).await?;
-            sqlx::query(listed)
+            sqlx::query(CONVICT.on(&self.database))
                 .bind(address)
                 .bind(reason)
                 .bind(micros(ANOTHER_DAY))
@@ -445,26 +464,25 @@ impl Suppressions {
 
     /// Drops the suspicion against these addresses, given in their comparable form: a mail arrived there.
     pub(crate) async fn acquit(&self, addresses: &[String]) -> Result<(), StoreError> {
-        let statement =
-            "delete from {campanile}email_suspects where address in (select {texts($1)})";
         let addresses = serde_json::Value::from(addresses).to_string();
-        self.delete(statement, &addresses).await?;
+        self.delete(&ACQUIT, &addresses).await?;
         Ok(())
     }
 
     /// Takes these addresses, given in their comparable form, off the list again if they bounced.
     pub(crate) async fn rehabilitate(&self, addresses: &[String]) -> Result<(), StoreError> {
-        let statement = "delete from {campanile}email_suppressions \
-             where kind = 'bounce' and address in (select {texts($1)})";
         let text = serde_json::Value::from(addresses).to_string();
-        self.delete(statement, &text).await?;
+        self.delete(&REHABILITATE, &text).await?;
         self.acquit(addresses).await
     }
 
-    async fn delete(&self, statement: &str, argument: &str) -> Result<u64, StoreError> {
-        let statement = self.database.sql(statement);
+    async fn delete(
+        &self,
+        statement: &'static Statement,
+        addresses: &str,
+    ) -> Result<u64, StoreError> {
         let deleted: Result<u64, sqlx::Error> = each_connection!(&self.database, |connection| {
-            let delete = sqlx::query(statement).bind(argument);
+            let delete = sqlx::query(statement.on(&self.database)).bind(addresses);
             Ok(delete.execute(&mut *connection).await?.rows_affected())
         });
         Ok(deleted?)
@@ -477,23 +495,36 @@ impl Suppression {
     pub fn is_erased(&self) -> bool {
         ErasureKey::is_erased(&self.address)
     }
+}
 
-    fn read<R: Row>(row: &R) -> Result<Self, sqlx::Error>
-    where
-        for<'a> &'a str: sqlx::ColumnIndex<R>,
-        String: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-        i64: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    {
-        let (reason, kind): (String, Option<String>) =
-            (row.try_get("reason")?, row.try_get("kind")?);
-        let expires_at: Option<i64> = row.try_get("expires_at")?;
-        Ok(Self {
-            address: row.try_get("address")?,
-            kind: SuppressionKind::read(kind.as_deref(), &reason),
-            reason,
-            since: time(row.try_get("since")?),
-            expires_at: expires_at.map(time),
-        })
+row! {
+    /// A row of [`LIST`] and [`GET`].
+    struct ListedRow {
+        address: String,
+        reason: String,
+        kind: Option<String>,
+        since: i64,
+        expires_at: Option<i64>,
+    }
+}
+
+impl From<ListedRow> for Suppression {
+    fn from(row: ListedRow) -> Self {
+        Self {
+            address: row.address,
+            kind: SuppressionKind::read(row.kind.as_deref(), &row.reason),
+            reason: row.reason,
+            since: time(row.since),
+            expires_at: row.expires_at.map(time),
+        }
+    }
+}
+
+row! {
+    /// A row of [`KNOWN`].
+    struct KnownRow {
+        address: String,
+        suspected: i32,
     }
 }
 

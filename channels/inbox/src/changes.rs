@@ -16,7 +16,7 @@ use sqlx::Row as _;
 use crate::error::InboxError;
 use crate::inbox::Inbox;
 use crate::item::Item;
-use crate::statement;
+use crate::statement::{CHANGES, MOMENT};
 
 /// Of how many items of one user a look tells one by one.
 const MOST: usize = 20;
@@ -81,9 +81,10 @@ impl Watch {
     ///
     /// [`InboxError::Store`], also when the database does not answer within ten seconds.
     pub async fn begin(database: &Database) -> Result<Self, InboxError> {
-        let statement = database.sql(&statement::now(database));
         let moment: Result<String, sqlx::Error> = each_connection!(database, |connection| {
-            sqlx::query_scalar(statement).fetch_one(connection).await
+            sqlx::query_scalar(MOMENT.on(database))
+                .fetch_one(connection)
+                .await
         });
         Ok(Self::at(database, moment.map_err(StoreError::from)?))
     }
@@ -109,16 +110,18 @@ impl Watch {
     ///
     /// As with an error: the next look finds what this one did not give.
     pub async fn look(&mut self, inboxes: &[&Inbox]) -> Result<Changes, InboxError> {
-        let statement = self.database.sql(&statement::changes(&self.database, MOST));
-        let users: HashSet<&str> = inboxes.iter().map(|its| its.user.as_str()).collect();
+        let users: HashSet<&str> = inboxes.iter().map(|inbox| inbox.user.as_str()).collect();
         let users = serde_json::json!(users).to_string();
         let found: Result<Found, sqlx::Error> = each_connection!(&self.database, |connection| {
-            let rows = sqlx::query(statement).bind(&self.moment).bind(&users);
+            let rows = sqlx::query(CHANGES.on(&self.database))
+                .bind(&self.moment)
+                .bind(&users)
+                .bind(i64::try_from(MOST).expect("it is small"));
             let rows = rows.fetch_all(connection).await?;
             let now = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             let mut found = Found {
                 moment: now.try_get("moment")?,
-                is_lost: now.try_get("earlier")?,
+                is_lost: now.try_get("is_lost")?,
                 changes: Vec::new(),
             };
             for row in &rows {

@@ -1,13 +1,12 @@
 //! What a bell shows: how many items there are.
 
 use campanile::StoreError;
-use campanile::database::{Database, each_connection};
+use campanile::database::{Database, each_connection, row};
 use serde_json::json;
-use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
-use crate::statement;
+use crate::statement::{COUNT_UNREAD, COUNTS, COUNTS_OF_MANY};
 
 /// How many items there are that are not archived, each number up to the cap that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,17 +27,17 @@ impl Inbox {
     ///
     /// [`InboxError::Store`].
     pub async fn counts_up_to(&self, cap: u32) -> Result<Counts, InboxError> {
-        let statement = self.database.sql(&statement::counts(&self.database, cap));
         let counts = each_connection!(&self.database, |connection| {
-            sqlx::query(statement)
+            sqlx::query_as(COUNTS.on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
+                .bind(i64::from(cap))
                 .fetch_one(connection)
                 .await
-                .and_then(|row| Counts::of_row(&row))
         });
-        Ok(counts.map_err(StoreError::from)?)
+        let counts: CountsRow = counts.map_err(StoreError::from)?;
+        Ok(counts.into())
     }
 
     /// What [`Inbox::counts_up_to`] says of each of these inboxes, which are of one database, in one statement.
@@ -51,16 +50,18 @@ impl Inbox {
         inboxes: &[&Self],
         cap: u32,
     ) -> Result<Vec<Counts>, InboxError> {
-        let statement = database.sql(&statement::counts_of_many(database, cap));
         let inboxes = inboxes.iter().enumerate();
-        let inboxes = inboxes.map(|(place, its)| json!([place, its.user, its.org, its.category]));
-        let inboxes = serde_json::Value::Array(inboxes.collect()).to_string();
-        let counts: Result<Vec<_>, sqlx::Error> = each_connection!(database, |connection| {
-            let rows = sqlx::query(statement).bind(&inboxes);
-            let rows = rows.fetch_all(connection).await?;
-            rows.iter().map(Counts::of_row).collect()
+        let inboxes = inboxes.map(|(place, inbox)| {
+            json!({ "place": place, "user": inbox.user, "org": inbox.org, "category": inbox.category })
         });
-        Ok(counts.map_err(StoreError::from)?)
+        let inboxes = serde_json::Value::Array(inboxes.collect()).to_string();
+        let counts: Result<Vec<CountsRow>, _> = each_connection!(database, |connection| {
+            let counts = sqlx::query_as(COUNTS_OF_MANY.on(database));
+            let counts = counts.bind(&inboxes).bind(i64::from(cap));
+            counts.fetch_all(connection).await
+        });
+        let counts = counts.map_err(StoreError::from)?;
+        Ok(counts.into_iter().map(Counts::from).collect())
     }
 
     /// Counts the unread items.
@@ -83,12 +84,12 @@ impl Inbox {
     }
 
     async fn count_unread(&self, cap: Option<u32>) -> Result<u64, InboxError> {
-        let statement = self.database.sql(&statement::unread(&self.database, cap));
         let count = each_connection!(&self.database, |connection| {
-            sqlx::query_scalar(statement)
+            sqlx::query_scalar(COUNT_UNREAD.on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
+                .bind(cap.map_or(i64::MAX, i64::from))
                 .fetch_one(connection)
                 .await
         });
@@ -96,18 +97,22 @@ impl Inbox {
     }
 }
 
-impl Counts {
-    fn of_row<R: Row>(row: &R) -> Result<Self, sqlx::Error>
-    where
-        for<'r> &'r str: ColumnIndex<R>,
-        for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
-    {
-        let count = |column| row.try_get::<i64, _>(column).map(number);
-        Ok(Self {
-            unread: count("unread")?,
-            unseen: count("unseen")?,
-            total: count("total")?,
-        })
+row! {
+    /// A row of [`COUNTS`].
+    struct CountsRow {
+        unread: i64,
+        unseen: i64,
+        total: i64,
+    }
+}
+
+impl From<CountsRow> for Counts {
+    fn from(row: CountsRow) -> Self {
+        Self {
+            unread: number(row.unread),
+            unseen: number(row.unseen),
+            total: number(row.total),
+        }
     }
 }
 

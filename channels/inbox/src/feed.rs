@@ -79,14 +79,16 @@ impl Inbox {
         if !(1..=MAX_PAGE).contains(&page.limit) {
             return Err(InboxError::InvalidLimit(page.limit));
         }
-        let statement = self.database.sql(&statement::feed(&self.database, &page));
+        // One more than asked for tells whether there is a page beyond.
+        let limit = i64::try_from(page.limit + 1).expect("a page is small");
         let read_at = each_connection!(&self.database, |connection| {
-            let rows = sqlx::query(statement)
+            let rows = sqlx::query(statement::feed(&page).on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(page.after.map(|cursor| cursor.0.to_string()))
                 .bind(page.before.map(|cursor| cursor.0.to_string()))
+                .bind(limit)
                 .fetch_all(connection)
                 .await;
             rows.and_then(|rows| read(&rows))

@@ -21,6 +21,7 @@ mod moment;
 mod statement;
 
 use campanile::channel::{LocalChannel, Transport};
+use campanile::database::statement;
 
 pub use campanile::channel::INBOX;
 
@@ -35,6 +36,24 @@ pub use crate::mark::Change;
 pub use crate::moment::Moment;
 #[doc(hidden)]
 pub use crate::statement::{Served, every_statement, statements_of_many};
+
+statement! {
+    /// Read is what has a time of reading: an item that was archived unread stays. The sub-query asks the clock once, which lets the
+    /// index on that time be used; the `with` is carried out once, so that the limit is one.
+    PRUNE_READ = "\
+        with old as (select id from {campanile}notifications \
+            where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \
+        delete from {campanile}notifications where id in (select id from old)"
+}
+
+statement! {
+    /// Ids are ordered by time, so that the walk ends where the younger items begin.
+    PRUNE_UNREAD = "\
+        with old as (select id from {campanile}notifications \
+            where id < (select {id_earlier($1)}) and read_at is null and created_at <= (select {earlier($1)}) \
+            order by id limit $2 {skip_locked}) \
+        delete from {campanile}notifications where id in (select id from old)"
+}
 
 campanile::register_channel!(
     INBOX,
@@ -56,17 +75,7 @@ campanile::register_channel!(
         ),
         // The table is one of campanile's migrations, which erase it in every binary.
         forget: &[],
-        // Read is what has a time of reading: an item that was archived unread stays. The sub-query asks the clock once,
-        // which lets the index on that time be used; the `with` is carried out once, so that the limit is one.
-        prune: &["\
-            with old as (select id from {campanile}notifications \
-            where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \
-            delete from {campanile}notifications where id in (select id from old)"],
-        // Ids are ordered by time, so that the walk ends where the younger items begin.
-        prune_unread: &["\
-            with old as (select id from {campanile}notifications \
-            where id < (select {id_earlier($1)}) and read_at is null and created_at <= (select {earlier($1)}) \
-            order by id limit $2 {skip_locked}) \
-            delete from {campanile}notifications where id in (select id from old)"],
+        prune: &[&PRUNE_READ],
+        prune_unread: &[&PRUNE_UNREAD],
     }),
 );

@@ -1,14 +1,14 @@
 //! What a user does with the items: see, read, archive, and take it back.
 
 use campanile::StoreError;
-use campanile::database::each_connection;
+use campanile::database::{Statement, each_connection};
 use uuid::Uuid;
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
 use crate::item::Item;
 use crate::moment::Moment;
-use crate::statement;
+use crate::statement::{CHANGE, READ_ALL, SEE_ALL};
 
 /// What becomes of an item; `None` leaves it as it is. What is read has been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,15 +34,17 @@ impl Inbox {
     ///
     /// One statement: it is changed or it is not.
     pub async fn change(&self, id: Uuid, change: Change) -> Result<Item, InboxError> {
-        let statement = self
-            .database
-            .sql(&statement::change(&self.database, change));
+        let to = |on: Option<bool>| on.map(i64::from);
+        let seen = change.read.filter(|read| *read);
         let item: Result<Option<Item>, _> = each_connection!(&self.database, |connection| {
-            sqlx::query(statement)
+            sqlx::query(CHANGE.on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)
                 .bind(id.to_string())
+                .bind(to(seen))
+                .bind(to(change.read))
+                .bind(to(change.archived))
                 .fetch_optional(connection)
                 .await
                 .and_then(|row| row.as_ref().map(Item::of_row).transpose())
@@ -96,8 +98,7 @@ impl Inbox {
     ///
     /// One statement: all are marked or none.
     pub async fn mark_all_read(&self, as_of: &Moment, since: &[Uuid]) -> Result<u64, InboxError> {
-        self.mark_all(&statement::read_all(&self.database), as_of, since)
-            .await
+        self.mark_all(&READ_ALL, as_of, since).await
     }
 
     /// Marks as seen all that the user was shown, and says how much of it was not. It bounds what it marks as
@@ -111,22 +112,20 @@ impl Inbox {
     ///
     /// One statement: all are marked or none.
     pub async fn mark_all_seen(&self, as_of: &Moment, since: &[Uuid]) -> Result<u64, InboxError> {
-        self.mark_all(&statement::see_all(&self.database), as_of, since)
-            .await
+        self.mark_all(&SEE_ALL, as_of, since).await
     }
 
     async fn mark_all(
         &self,
-        statement: &str,
+        statement: &'static Statement,
         as_of: &Moment,
         since: &[Uuid],
     ) -> Result<u64, InboxError> {
         let as_of = as_of.for_database(&self.database)?;
-        let statement = self.database.sql(statement);
         let since: Vec<_> = since.iter().map(Uuid::to_string).collect();
         let since = serde_json::json!(since).to_string();
         let marked = each_connection!(&self.database, |connection| {
-            sqlx::query(statement)
+            sqlx::query(statement.on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)

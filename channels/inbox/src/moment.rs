@@ -88,55 +88,49 @@ macro_rules! next_number {
 }
 pub(crate) use {last_number, next_number};
 
-/// How a database tells what was committed since a moment.
-pub(crate) struct Moments {
-    /// What this write is numbered by.
-    pub(crate) this_write: &'static str,
-    /// This moment, as text.
-    pub(crate) now: &'static str,
-    /// Whether it is before the moment `$1`.
-    pub(crate) earlier: &'static str,
-    /// Whether an item was not there yet at the moment `$1`.
-    pub(crate) is_new: &'static str,
-    /// Whether an item was not as it is at the moment `$1`.
-    pub(crate) since: &'static str,
-    /// Whether an item could be read at the moment `$4`.
-    pub(crate) was_there: &'static str,
-}
+// How a database tells what was committed since a moment.
+//
+// On Postgres a moment is a snapshot. The first two conditions of `SINCE` are the range of the index, and the third one says which of
+// the transactions in it the snapshot did not see. No item that can be seen was written by a transaction beyond the snapshot's end,
+// unless it came with a dump from another server, whose numbers mean nothing here.
+//
+// On SQLite a moment is the number of the last write.
 
-impl Moments {
-    pub(crate) fn of(database: &Database) -> &'static Self {
-        if database.kind() == "Postgres" {
-            &IN_POSTGRES
-        } else {
-            &IN_SQLITE
-        }
-    }
-}
+/// What this write is numbered by.
+pub(crate) const THIS_WRITE: &str = concat!(
+    "{postgres(pg_current_xact_id())}{sqlite(",
+    next_number!(),
+    ")}"
+);
 
-/// A moment is a snapshot. The first two conditions are the range of the index, and the third one says which of the transactions
-/// in it the snapshot did not see. No item that can be seen was written by a transaction beyond the snapshot's end, unless it
-/// came with a dump from another server, whose numbers mean nothing here.
-const IN_POSTGRES: Moments = Moments {
-    this_write: "pg_current_xact_id()",
-    now: "pg_current_snapshot()::text",
-    earlier: "pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot)",
-    is_new: "not pg_visible_in_snapshot(created_in, $1::pg_snapshot)",
-    since: "changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
-            and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot)",
-    was_there: "(created_in is null or pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
-                or created_in >= pg_snapshot_xmax(pg_current_snapshot()))",
-};
+/// This moment, as text.
+pub(crate) const NOW: &str = concat!(
+    "{postgres(pg_current_snapshot()::text)}{sqlite(cast(",
+    last_number!(),
+    " as text))}"
+);
 
-/// A moment is the number of the last write.
-const IN_SQLITE: Moments = Moments {
-    this_write: next_number!(),
-    now: concat!("cast(", last_number!(), " as text)"),
-    earlier: concat!(last_number!(), " < cast($1 as integer)"),
-    is_new: "created_in > cast($1 as integer)",
-    since: "changed_in > cast($1 as integer)",
-    was_there: "(created_in is null or created_in <= cast($4 as integer))",
-};
+/// Whether it is before the moment `$1`.
+pub(crate) const EARLIER: &str = concat!(
+    "{postgres(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot))}{sqlite(",
+    last_number!(),
+    " < cast($1 as integer))}"
+);
+
+/// Whether an item was not there yet at the moment `$1`.
+pub(crate) const IS_NEW: &str = "\
+    {postgres(not pg_visible_in_snapshot(created_in, $1::pg_snapshot))}{sqlite(created_in > cast($1 as integer))}";
+
+/// Whether an item was not as it is at the moment `$1`.
+pub(crate) const SINCE: &str = "\
+    {postgres(changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
+        and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot))}{sqlite(changed_in > cast($1 as integer))}";
+
+/// Whether an item could be read at the moment `$4`.
+pub(crate) const WAS_THERE: &str = "\
+    {postgres((created_in is null or pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
+        or created_in >= pg_snapshot_xmax(pg_current_snapshot())))}\
+    {sqlite((created_in is null or created_in <= cast($4 as integer)))}";
 
 #[cfg(test)]
 mod tests {

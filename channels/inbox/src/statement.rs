@@ -4,190 +4,170 @@
 //! `$1` is the user, `$2` the organization or null, `$3` the category or null.
 
 use campanile::Database;
+use campanile::database::{Statement, statement};
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
 use crate::feed::{Filter, Page};
 use crate::item::COLUMNS;
-use crate::mark::Change;
-use crate::moment::{Moment, Moments};
+use crate::moment::{EARLIER, IS_NEW, Moment, NOW, SINCE, THIS_WRITE, WAS_THERE};
 
 /// Whose rows, and which part of them.
 const SCOPE: &str =
     "user_id = $1 and ($2 is null or org_id = $2) and ($3 is null or category = $3)";
 
+/// The same of one of several inboxes.
+const SCOPE_OF_MANY: &str =
+    "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)";
+
+// The part of a user's rows that an index has. SQLite is told which index: where two would do, it may walk over what is read to find
+// what is not, for it goes by how many rows a user has on average.
+
 /// What is in the inbox and not put away.
-const CURRENT: &str = "archived_at is null";
-const UNREAD: &str = "archived_at is null and read_at is null";
+const CURRENT: &str = "\
+    {campanile}notifications{sqlite( indexed by notifications_feed)} where {scope} and archived_at is null";
+
+const UNREAD: &str = "\
+    {campanile}notifications{sqlite( indexed by notifications_unread)} where {scope} \
+    and archived_at is null and read_at is null";
+
 /// What was read counts as seen.
-const UNSEEN: &str = "archived_at is null and read_at is null and seen_at is null";
-const ARCHIVED: &str = "archived_at is not null";
+const UNSEEN: &str = "\
+    {campanile}notifications{sqlite( indexed by notifications_unseen)} where {scope} \
+    and archived_at is null and read_at is null and seen_at is null";
 
-/// The part of a user's rows that an index has, and what it is called.
-type Part = (&'static str, &'static str);
+const ARCHIVED: &str = "\
+    {campanile}notifications{sqlite( indexed by notifications_archived)} where {scope} and archived_at is not null";
 
-const IN_FEED: Part = (CURRENT, "notifications_feed");
-const IN_UNREAD: Part = (UNREAD, "notifications_unread");
-const IN_UNSEEN: Part = (UNSEEN, "notifications_unseen");
-const IN_ARCHIVED: Part = (ARCHIVED, "notifications_archived");
+/// A page, beside the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends, `$6` how
+/// many items it has at most. `order by id` would mean the text of the id, for which there is no index.
+const FEED: &str = "\
+    select now.moment, page.* from (select {moment} as moment) as now left join (\
+        select {columns} from {rows} and {after} and {before} order by notifications.id {order} limit {int($6)}) as page on true";
 
-/// The table, to be read by an index. SQLite is told which one: where two would do, it may walk over what is read to find what is
-/// not, for it goes by how many rows a user has on average.
-fn table(database: &Database, index: &str) -> String {
-    let table = "{campanile}notifications";
-    if database.kind() == "Postgres" {
-        table.to_owned()
-    } else {
-        format!("{table} indexed by {index}")
+/// The pages of one filter. Towards the head the nearest items come first, and are turned round afterwards.
+macro_rules! pages {
+    ($module:ident = $rows:expr) => {
+        mod $module {
+            use super::*;
+
+            pages! { @ HEAD = $rows, "$4 is null", "$5 is null", "desc" }
+            pages! { @ OLDER = $rows, "id < {uuid($4)}", "$5 is null", "desc" }
+            pages! { @ NEWER = $rows, "$4 is null", "id > {uuid($5)}", "asc" }
+            pages! { @ BETWEEN = $rows, "id < {uuid($4)}", "id > {uuid($5)}", "desc" }
+
+            pub(super) const fn of(page: &Page) -> &'static Statement {
+                match (page.after, page.before) {
+                    (None, None) => &HEAD,
+                    (Some(_), None) => &OLDER,
+                    (None, Some(_)) => &NEWER,
+                    (Some(_), Some(_)) => &BETWEEN,
+                }
+            }
+        }
+    };
+    (@ $name:ident = $rows:expr, $after:expr, $before:expr, $order:expr) => {
+        statement! {
+            $name = FEED, moment = NOW, columns = COLUMNS, rows = $rows, scope = SCOPE, after = $after, before = $before, order = $order
+        }
+    };
+}
+
+pages! { all = CURRENT }
+pages! { unread = UNREAD }
+pages! { archived = ARCHIVED }
+
+/// The statement of a page.
+pub(crate) const fn feed(page: &Page) -> &'static Statement {
+    match page.filter {
+        Filter::All => all::of(page),
+        Filter::Unread => unread::of(page),
+        Filter::Archived => archived::of(page),
     }
 }
 
-/// The rows that an index has.
-fn rows_of(database: &Database, (condition, index): Part, scope: &str) -> String {
-    let table = table(database, index);
-    format!("{table} where {scope} and {condition}")
+const COUNTS_IN: &str = "\
+    (select count(*) from (select 1 from {unread} limit {cap}) as capped) as unread, \
+    (select count(*) from (select 1 from {unseen} limit {cap}) as capped) as unseen, \
+    (select count(*) from (select 1 from {current} limit {cap}) as capped) as total";
+
+statement! {
+    /// The three counts, each up to the cap `$4`.
+    pub(crate) COUNTS = "select {counts}",
+    counts = COUNTS_IN, cap = "{int($4)}", scope = SCOPE, unread = UNREAD, unseen = UNSEEN, current = CURRENT
 }
 
-const fn part(filter: Filter) -> Part {
-    match filter {
-        Filter::All => IN_FEED,
-        Filter::Unread => IN_UNREAD,
-        Filter::Archived => IN_ARCHIVED,
-    }
+statement! {
+    /// The three counts of several inboxes, each up to the cap `$2`; `$1` is an array of a place, a user, an organization or null, a
+    /// category or null.
+    pub(crate) COUNTS_OF_MANY = "\
+        with inboxes as (select {int(value ->> 'place')} as place, value ->> 'user' as whose, value ->> 'org' as org, \
+            value ->> 'category' as kind from {rows($1)} as given) \
+        select {counts} from inboxes order by place",
+    counts = COUNTS_IN, cap = "{int($2)}", scope = SCOPE_OF_MANY, unread = UNREAD, unseen = UNSEEN, current = CURRENT
 }
 
-/// A page, beside the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends.
-pub(crate) fn feed(database: &Database, page: &Page) -> String {
-    let after = match page.after {
-        Some(_) => "id < {uuid($4)}",
-        None => "$4 is null",
-    };
-    let before = match page.before {
-        Some(_) => "id > {uuid($5)}",
-        None => "$5 is null",
-    };
-    // Towards the head the nearest items come first, and are turned round afterwards. `order by id` would mean the text of
-    // the id, for which there is no index.
-    let order = match (page.after, page.before) {
-        (None, Some(_)) => "asc",
-        _ => "desc",
-    };
-    // One more than asked for tells whether there is a page beyond.
-    let limit = page.limit + 1;
-    let rows = rows_of(database, part(page.filter), SCOPE);
-    let now = Moments::of(database).now;
-    format!(
-        "select now.moment, page.* from (select {now} as moment) as now left join (select {COLUMNS} from {rows} and {after} and \
-         {before} order by notifications.id {order} limit {limit}) as page on true"
-    )
+statement! {
+    /// The unread items, up to the cap `$4`.
+    pub(crate) COUNT_UNREAD = "select count(*) as unread from (select 1 from {unread} limit {int($4)}) as capped",
+    unread = UNREAD, scope = SCOPE
 }
 
-/// The three counts, each up to a cap.
-pub(crate) fn counts(database: &Database, cap: u32) -> String {
-    format!("select {}", counts_in(database, SCOPE, cap))
+statement! {
+    /// What becomes of the item `$4`: whether it is seen is `$5`, read `$6`, archived `$7`; 1, 0, or null to leave it as it is. A
+    /// repeated change keeps the first time. `changed_in` tells [`crate::Watch`] of it. Gives the item back.
+    pub(crate) CHANGE = "\
+        update {campanile}notifications set \
+            seen_at = case {int($5)} when 1 then coalesce(seen_at, {now}) when 0 then null else seen_at end, \
+            read_at = case {int($6)} when 1 then coalesce(read_at, {now}) when 0 then null else read_at end, \
+            archived_at = case {int($7)} when 1 then coalesce(archived_at, {now}) when 0 then null else archived_at end, \
+            changed_in = {this_write} \
+        where {scope} and id = {uuid($4)} returning {columns}",
+    scope = SCOPE, columns = COLUMNS, this_write = THIS_WRITE
 }
 
-/// The three counts of several inboxes; `$1` is an array of a place, a user, an organization or null, a category or null.
-pub(crate) fn counts_of_many(database: &Database, cap: u32) -> String {
-    let scope =
-        "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)";
-    let counts = counts_in(database, scope, cap);
-    format!(
-        "with inboxes as (select {{int(value ->> 0)}} as place, value ->> 1 as whose, value ->> 2 as org, value ->> 3 as kind \
-         from {{rows($1)}}) select {counts} from inboxes order by place"
-    )
+statement! {
+    /// What is unread of all that could be read at the moment `$4`, and of the items `$5`, a JSON array, is read.
+    pub(crate) READ_ALL = "update {mark}",
+    mark = "{table} set read_at = {now}, seen_at = coalesce(seen_at, {now}), changed_in = {this_write} \
+        where {scope} and archived_at is null and read_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by notifications_unread)}",
+    scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
 }
 
-fn counts_in(database: &Database, scope: &str, cap: u32) -> String {
-    let [unread, unseen, total] = [IN_UNREAD, IN_UNSEEN, IN_FEED].map(|part| {
-        let rows = rows_of(database, part, scope);
-        format!("(select count(*) from (select 1 from {rows} limit {cap}) as capped)")
-    });
-    format!("{unread} as unread, {unseen} as unseen, {total} as total")
+statement! {
+    /// The same is seen.
+    pub(crate) SEE_ALL = "update {mark}",
+    mark = "{table} set seen_at = {now}, changed_in = {this_write} \
+        where {scope} and archived_at is null and read_at is null and seen_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by notifications_unseen)}",
+    scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
 }
 
-/// The unread items.
-pub(crate) fn unread(database: &Database, cap: Option<u32>) -> String {
-    let limit = cap.map(|cap| format!("limit {cap}")).unwrap_or_default();
-    let rows = rows_of(database, IN_UNREAD, SCOPE);
-    format!("select count(*) as unread from (select 1 from {rows} {limit}) as capped")
+const SHOWN: &str = "({was_there} or id in (select {uuids($5)}))";
+
+statement! {
+    /// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now,
+    /// and whether the database is at an earlier one than that. Of each user `$3` items, the newest ones, and one more.
+    pub(crate) CHANGES = "\
+        with changed as (select {columns}, user_id, coalesce({is_new}, {flag(0)}) as is_new, \
+            row_number() over (partition by user_id order by notifications.id desc) as nth \
+            from {campanile}notifications where {since} and user_id in (select {texts($2)})) \
+        select now.moment, now.is_lost, changed.* from (select {moment} as moment, {earlier} as is_lost) as now \
+        left join changed on changed.nth <= {int($3)} + 1 order by changed.id",
+    columns = COLUMNS, is_new = IS_NEW, since = SINCE, moment = NOW, earlier = EARLIER
 }
 
-/// What says that an item was changed, for [`crate::Watch`].
-fn changed(database: &Database) -> String {
-    format!("changed_in = {}", Moments::of(database).this_write)
-}
-
-/// What becomes of one item; `$4` is the item. Gives it back.
-pub(crate) fn change(database: &Database, change: Change) -> String {
-    // A repeated change keeps the first time.
-    let to = |column, on| match on {
-        None => format!("{column} = {column}"),
-        Some(true) => format!("{column} = coalesce({column}, {{now}})"),
-        Some(false) => format!("{column} = null"),
-    };
-    let seen = change.read.filter(|read| *read);
-    let (seen, read, archived) = (
-        to("seen_at", seen),
-        to("read_at", change.read),
-        to("archived_at", change.archived),
-    );
-    let changed = changed(database);
-    format!(
-        "update {{campanile}}notifications set {seen}, {read}, {archived}, {changed} \
-         where {SCOPE} and id = {{uuid($4)}} returning {COLUMNS}"
-    )
-}
-
-/// What is unread of all that could be read at the moment `$4`, and of the items `$5`, a JSON array, is read.
-pub(crate) fn read_all(database: &Database) -> String {
-    let set = "read_at = {now}, seen_at = coalesce(seen_at, {now})";
-    mark_all(database, IN_UNREAD, set)
-}
-
-/// The same is seen.
-pub(crate) fn see_all(database: &Database) -> String {
-    mark_all(database, IN_UNSEEN, "seen_at = {now}")
-}
-
-fn mark_all(database: &Database, (condition, index): Part, set: &str) -> String {
-    let (table, changed) = (table(database, index), changed(database));
-    let was_there = Moments::of(database).was_there;
-    format!(
-        "update {table} set {set}, {changed} where {SCOPE} and {condition} and ({was_there} or id in (select {{uuids($5)}}))"
-    )
-}
-
-/// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now, and
-/// whether the database is at an earlier one than that. Of each user `most` items, the newest ones, and one more.
-pub(crate) fn changes(database: &Database, most: usize) -> String {
-    let Moments {
-        now,
-        earlier,
-        is_new,
-        since,
-        this_write: _,
-        was_there: _,
-    } = Moments::of(database);
-    format!(
-        "with changed as (select {COLUMNS}, user_id, coalesce({is_new}, {{flag(0)}}) as is_new, \
-         row_number() over (partition by user_id order by notifications.id desc) as nth \
-         from {{campanile}}notifications where {since} and user_id in (select {{texts($2)}})) \
-         select now.moment, now.earlier, changed.* from (select {now} as moment, {earlier} as earlier) as now \
-         left join changed on changed.nth <= {most} + 1 order by changed.id"
-    )
-}
-
-/// The moment that is now.
-pub(crate) fn now(database: &Database) -> String {
-    format!("select {} as moment", Moments::of(database).now)
+statement! {
+    /// The moment that is now.
+    pub(crate) MOMENT = "select {moment} as moment", moment = NOW
 }
 
 /// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
 #[doc(hidden)]
 pub type Served = (
     &'static str,
-    String,
+    &'static str,
     Vec<Option<String>>,
     &'static [&'static str],
 );
@@ -198,9 +178,8 @@ pub type Served = (
 pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec<Served> {
     const FEED: &[&str] = &["notifications_feed"];
     const UNREAD: &[&str] = &["notifications_unread"];
-    const UNSEEN: &[&str] = &["notifications_unseen"];
     const ARCHIVED: &[&str] = &["notifications_archived"];
-    const ALL: &[&str] = &[FEED[0], UNREAD[0], UNSEEN[0]];
+    const ALL: &[&str] = &[FEED[0], UNREAD[0], "notifications_unseen"];
     let of_one: &[&str] = match database.kind() {
         "Postgres" => &["notifications_pkey"],
         _ => &["PRIMARY KEY (id=?)"],
@@ -220,27 +199,29 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
         ("unread, older", page(Filter::Unread, cursor, None), UNREAD),
         ("archived", page(Filter::Archived, None, None), ARCHIVED),
     ];
-    let read = Change {
-        read: Some(true),
-        ..Change::default()
-    };
+    let text = |text: &str| Some(text.to_owned());
     let places = |page: &Page| {
         let places = [page.after, page.before];
-        places.map(|place| place.map(|cursor| cursor.0.to_string()))
+        let [after, before] = places.map(|place| place.map(|cursor| cursor.0.to_string()));
+        vec![after, before, text("20")]
     };
-    let place = Some(place.to_string());
+    let changed = vec![Some(place.to_string()), text("1"), text("1"), None];
+    let cap = vec![text("100")];
     let shown = vec![Some(moment.to_string()), Some("[]".to_owned())];
     pages
         .into_iter()
-        .map(|(name, page, indexes)| (name, feed(database, &page), places(&page).to_vec(), indexes))
+        .map(|(name, page, indexes)| (name, feed(&page), places(&page), indexes))
         .chain([
-            ("counts", counts(database, 100), vec![], ALL),
-            ("unread count", unread(database, Some(100)), vec![], UNREAD),
-            ("change", change(database, read), vec![place], of_one),
-            ("read all", read_all(database), shown.clone(), UNREAD),
+            ("counts", &COUNTS, cap.clone(), ALL),
+            ("unread count", &COUNT_UNREAD, cap, UNREAD),
+            ("change", &CHANGE, changed, of_one),
+            ("read all", &READ_ALL, shown.clone(), UNREAD),
             // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
-            ("see all", see_all(database), shown, &["notifications_un"]),
+            ("see all", &SEE_ALL, shown, &["notifications_un"]),
         ])
+        .map(|(name, statement, parameters, indexes)| {
+            (name, statement.on(database), parameters, indexes)
+        })
         .collect()
 }
 
@@ -248,14 +229,14 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
 #[must_use]
 pub fn statements_of_many(
     database: &Database,
-) -> [(&'static str, String, &'static [&'static str]); 2] {
-    const COUNTS: &[&str] = &[
+) -> [(&'static str, &'static str, &'static [&'static str]); 2] {
+    const INDEXES: &[&str] = &[
         "notifications_feed",
         "notifications_unread",
         "notifications_unseen",
     ];
     [
-        ("changes", changes(database, 20), &["notifications_changed"]),
-        ("counts", counts_of_many(database, 100), COUNTS),
+        ("changes", CHANGES.on(database), &["notifications_changed"]),
+        ("counts", COUNTS_OF_MANY.on(database), INDEXES),
     ]
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::database::Statement;
 use crate::location::Location;
 
 pub use self::address::{AddressBook, AddressError};
@@ -322,7 +323,7 @@ pub trait Channel: Send + Sync + 'static {
     /// the forms in which they may be compared: in lower case, without a display name, with an ASCII domain. They run in the transaction of
     /// [`Operations::forget_user`](crate::operate::Operations::forget_user), in a binary that links the channel. Lock rows in a fixed order
     /// where others lock them too.
-    fn forget(&self) -> &'static [&'static str] {
+    fn forget(&self) -> &'static [&'static Statement] {
         &[]
     }
 }
@@ -353,14 +354,14 @@ pub struct LocalChannel {
     /// The statement for SQLite.
     pub sqlite: &'static str,
     /// The statements that erase the user `$1` from the channel's tables, as [`Channel::forget`].
-    pub forget: &'static [&'static str],
+    pub forget: &'static [&'static Statement],
     /// The statements that delete rows that the user read or archived more than `$1` microseconds ago, at most `$2` of them, with
     /// the placeholders of [`Database::sql`](crate::Database::sql). [`Operations::prune`](crate::operate::Operations::prune) runs
     /// each of them on its own until it deletes nothing. It must find its rows by an index, and skip locked ones:
     /// `{skip_locked}`.
-    pub prune: &'static [&'static str],
+    pub prune: &'static [&'static Statement],
     /// The same for unread rows that were written more than `$1` microseconds ago.
-    pub prune_unread: &'static [&'static str],
+    pub prune_unread: &'static [&'static Statement],
 }
 
 /// How a channel delivers.

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::Database;
 use crate::database::error::StoreError;
+#[cfg(feature = "postgres")]
+use crate::database::statement;
 
 /// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
 /// value is a `Result` with an `sqlx::Error`.
@@ -131,21 +133,35 @@ pub trait Session: sqlx::Connection {
     fn set_level_back(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
-/// What the session had stays in a setting of campanile's own: `reset` would give up what the application has chosen.
+#[cfg(feature = "postgres")]
+statement! {
+    /// What the session had stays in a setting of campanile's own: `reset` would give up what the application has chosen.
+    on Postgres; SET_LEVEL = "\
+        with session as materialized (select current_setting('default_transaction_isolation') as level) \
+        select set_config('campanile.level', level, false), \
+            set_config('default_transaction_isolation', 'read committed', false) \
+        from session where level <> 'read committed'"
+}
+
+#[cfg(feature = "postgres")]
+statement! {
+    on Postgres; SET_LEVEL_BACK = "\
+        select set_config('default_transaction_isolation', current_setting('campanile.level'), false)"
+}
+
 #[cfg(feature = "postgres")]
 impl Session for sqlx::PgConnection {
     async fn set_level(&mut self) -> Result<bool, sqlx::Error> {
-        let level = "with session as materialized (select current_setting('default_transaction_isolation') as level) \
-             select set_config('campanile.level', level, false), \
-                 set_config('default_transaction_isolation', 'read committed', false) \
-             from session where level <> 'read committed'";
-        let changed = sqlx::query(level).fetch_optional(self).await?;
+        let changed = sqlx::query(SET_LEVEL.on_postgres())
+            .fetch_optional(self)
+            .await?;
         Ok(changed.is_some())
     }
 
     async fn set_level_back(&mut self) -> Result<(), sqlx::Error> {
-        let back = "select set_config('default_transaction_isolation', current_setting('campanile.level'), false)";
-        sqlx::query(back).execute(self).await?;
+        sqlx::query(SET_LEVEL_BACK.on_postgres())
+            .execute(self)
+            .await?;
         Ok(())
     }
 }

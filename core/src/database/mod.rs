@@ -1,10 +1,13 @@
 //! The host's database: Postgres or SQLite, behind one type.
 //!
 //! Statements that are the same on both but for a schema prefix or the clock are written once, with the few placeholders
-//! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`.
+//! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`. A [`Statement`] is
+//! composed once for each of them.
 
 pub(crate) mod connection;
 pub(crate) mod dialect;
+pub(crate) mod statement;
+pub(crate) mod row;
 pub(crate) mod transaction;
 pub(crate) mod wake;
 pub(crate) mod error;
@@ -324,7 +327,8 @@ impl Database {
         }
     }
 
-    /// Writes a statement in this database's dialect. Parameters are `$1`, `$2` on both. The placeholders:
+    /// Writes a statement in this database's dialect; one that is known when the program is built is better declared with
+    /// [`statement!`](crate::database::statement). Parameters are `$1`, `$2` on both. The placeholders:
     ///
     /// | | Postgres | SQLite |
     /// |---|---|---|
@@ -339,6 +343,7 @@ impl Database {
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
     /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
     /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
+    /// | `{postgres(x)}`, `{sqlite(x)}` | `x` on the one that is named | the same |
     /// | `{state.dead}` | the word of a [`DeliveryState`](crate::operate::DeliveryState), quoted | the same |
     /// | `{states.open}`, `{states.final}` | the states of deliveries that may still be sent, that have ended: a list in parentheses | the same |
     /// | `{for_update}`, `{skip_locked}`, `{key_share}` | `for update`, `for update skip locked`, `for key share` | |
@@ -350,9 +355,9 @@ impl Database {
     pub fn sql(&self, statement: &str) -> AssertSqlSafe<String> {
         AssertSqlSafe(match &self.pool {
             #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => translate(statement, &POSTGRES),
+            Pool::Postgres(_) => translate(statement, &POSTGRES, &[]),
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => translate(statement, &SQLITE),
+            Pool::Sqlite(_) => translate(statement, &SQLITE, &[]),
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
             Pool::Missing(never) => match *never {},
         })
@@ -407,4 +412,7 @@ macro_rules! each_database {
 }
 
 pub use crate::database::connection::{Held, Session, in_time, outcome};
-pub use crate::{each_connection, each_database};
+pub use crate::database::statement::Statement;
+#[doc(hidden)]
+pub use crate::row;
+pub use crate::{each_connection, each_database, statement};

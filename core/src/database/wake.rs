@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::database::Database;
 #[cfg(feature = "postgres")]
-use crate::database::{Pool, each_connection};
+use crate::database::{Pool, each_connection, statement};
 
 /// How workers in other processes hear of what is queued, and those who show what is written of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +51,9 @@ pub(crate) const DELIVERIES: &str = "campanile_deliveries";
 
 /// Something was committed. Every process shows it.
 pub(crate) const COMMITS: &str = "campanile_commits";
+
+#[cfg(feature = "postgres")]
+statement! { on Postgres; NOTIFY = "select pg_notify($1, '')" }
 
 /// A bell of one process.
 pub(crate) struct Bell {
@@ -109,7 +112,7 @@ impl Bell {
         loop {
             while self.to_tell.swap(false, Ordering::AcqRel) {
                 let notified: Result<(), sqlx::Error> = each_connection!(&database, |connection| {
-                    let notify = sqlx::query("select pg_notify($1, '')").bind(self.topic);
+                    let notify = sqlx::query(NOTIFY.on_postgres()).bind(self.topic);
                     notify.execute(&mut *connection).await.map(drop)
                 });
                 if let Err(error) = notified {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::database::Database;
 use crate::database::error::StoreError;
+use crate::database::{Database, Statement};
 use crate::store::prune::{self, BATCH, Ended};
 
 /// How long finished things are kept.
@@ -85,7 +85,7 @@ pub(crate) async fn prune(
     }
     (pruned.attempts, pruned.dispatches) = (some.attempts, some.dispatches);
     pruned.windows = prune_windows(database, retention.windows).await?;
-    prune_items(database, prune::DISPATCH_IDS, retention.deliveries).await?;
+    prune_items(database, &prune::DISPATCH_IDS, retention.deliveries).await?;
     for (statements, older_than, removed) in [
         (
             &statements.read,
@@ -111,8 +111,8 @@ pub(crate) async fn prune(
 /// What deletes items from the local channels' own tables.
 #[derive(Debug, Default)]
 pub(crate) struct PruneStatements {
-    pub(crate) read: Vec<&'static str>,
-    pub(crate) unread: Vec<&'static str>,
+    pub(crate) read: Vec<&'static Statement>,
+    pub(crate) unread: Vec<&'static Statement>,
 }
 
 impl Ended {
@@ -154,7 +154,7 @@ async fn prune_windows(database: &Database, older_than: Duration) -> Result<u64,
 /// Runs a statement, a local channel's for example, until it deletes nothing more.
 async fn prune_items(
     database: &Database,
-    statement: &str,
+    statement: &'static Statement,
     older_than: Duration,
 ) -> Result<u64, StoreError> {
     let mut removed = 0;

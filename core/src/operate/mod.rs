@@ -11,7 +11,7 @@ pub(crate) mod forget;
 use std::sync::Arc;
 
 use crate::channel::erasure::ErasureKey;
-use crate::database::Database;
+use crate::database::{Database, Statement};
 use crate::deliver::Deliverer;
 
 pub use self::addresses::{AddressTable, AddressTableError};
@@ -30,8 +30,8 @@ pub use crate::deliver::prune::{Pruned, Retention};
 pub struct Operations {
     pub(crate) deliverer: Arc<Deliverer>,
     /// The statements that erase a user from the channels' own tables.
-    pub(crate) forget_statements: Arc<[&'static str]>,
-    /// The key for hashes of erased addresses.
+    pub(crate) forget_statements: Arc<[&'static Statement]>,
+    /// Under which hashes of erased addresses are kept.
     pub(crate) erasure_key: Option<ErasureKey>,
 }
 

@@ -1,51 +1,68 @@
 //! The rows of `notification_addresses`.
 
-use sqlx::{Connection as _, Row as _};
+use sqlx::Connection as _;
 
-use crate::database::{Database, each_connection};
+use crate::database::{Database, Statement, each_connection, row, statement};
 
-/// An address is newer than every other of its user, whatever the clock says: SQLite's has milliseconds.
-const ADD: &str = "\
-    insert into {campanile}notification_addresses (user_id, channel, address, created_at) \
-    select $1, $2, $3, case when newest >= {now} then {after(newest)} else {now} end \
-    from (select max(created_at) as newest from {campanile}notification_addresses \
-    where user_id = $1 and channel = $2) as known where true \
-    on conflict (user_id, channel, address) do update set created_at = excluded.created_at";
+statement! {
+    /// An address is newer than every other of its user, whatever the clock says: SQLite's has milliseconds.
+    ADD = "\
+        insert into {campanile}notification_addresses (user_id, channel, address, created_at) \
+        select $1, $2, $3, case when newest >= {now} then {after(newest)} else {now} end \
+        from (select max(created_at) as newest from {campanile}notification_addresses \
+        where user_id = $1 and channel = $2) as known where true \
+        on conflict (user_id, channel, address) do update set created_at = excluded.created_at"
+}
 
-const LOCK: &str = "\
-    select address from {campanile}notification_addresses \
-    where user_id = $1 and channel = $2 order by address {for_update}";
+statement! {
+    LOCK = "\
+        select address from {campanile}notification_addresses \
+        where user_id = $1 and channel = $2 order by address {for_update}"
+}
 
-const KEEP_NEWEST: &str = "\
-    delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address <> \
-    (select address from {campanile}notification_addresses \
-    where user_id = $1 and channel = $2 order by created_at desc, address limit 1)";
+statement! {
+    KEEP_NEWEST = "\
+        delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address <> \
+        (select address from {campanile}notification_addresses \
+        where user_id = $1 and channel = $2 order by created_at desc, address limit 1)"
+}
 
-const REMOVE: &str = "\
-    delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address = $3";
+statement! {
+    REMOVE = "\
+        delete from {campanile}notification_addresses where user_id = $1 and channel = $2 and address = $3"
+}
 
-const READ: &str = "\
-    select user_id, address from {campanile}notification_addresses \
-    where channel = $1 and user_id in (select {texts($2)}) order by user_id, created_at desc, address";
+statement! {
+    READ = "\
+        select user_id, address from {campanile}notification_addresses \
+        where channel = $1 and user_id in (select {texts($2)}) order by user_id, created_at desc, address"
+}
+
+row! {
+    /// A row of [`READ`].
+    struct AddressRow {
+        user_id: String,
+        address: String,
+    }
+}
 
 /// Adds an address, or makes it the newest.
 pub(crate) async fn add(database: &Database, row: [&str; 3]) -> Result<(), sqlx::Error> {
-    write(database, ADD, row).await
+    write(database, &ADD, row).await
 }
 
 /// Removes an address, if it is there.
 pub(crate) async fn remove(database: &Database, row: [&str; 3]) -> Result<(), sqlx::Error> {
-    write(database, REMOVE, row).await
+    write(database, &REMOVE, row).await
 }
 
 async fn write(
     database: &Database,
-    statement: &str,
+    statement: &'static Statement,
     [user, channel, address]: [&str; 3],
 ) -> Result<(), sqlx::Error> {
-    let statement = database.sql(statement);
     each_connection!(database, |connection| {
-        let write = sqlx::query(statement).bind(user).bind(channel);
+        let write = sqlx::query(statement.on(database)).bind(user).bind(channel);
         write.bind(address).execute(&mut *connection).await?;
         Ok(())
     })
@@ -60,15 +77,15 @@ pub(crate) async fn replace(
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
         let mut transaction = connection.begin_with(database.begin()).await?;
-        let lock = sqlx::query(database.sql(LOCK)).bind(user).bind(channel);
+        let lock = sqlx::query(LOCK.on(database)).bind(user).bind(channel);
         lock.execute(&mut *transaction).await?;
-        let add = sqlx::query(database.sql(ADD)).bind(user).bind(channel);
+        let add = sqlx::query(ADD.on(database)).bind(user).bind(channel);
         add.bind(address).execute(&mut *transaction).await?;
-        let keep = sqlx::query(database.sql(KEEP_NEWEST));
+        let keep = sqlx::query(KEEP_NEWEST.on(database));
         let keep = keep.bind(user).bind(channel);
         keep.execute(&mut *transaction).await?;
         transaction.commit().await?;
-        let keep = sqlx::query(database.sql(KEEP_NEWEST));
+        let keep = sqlx::query(KEEP_NEWEST.on(database));
         let keep = keep.bind(user).bind(channel);
         keep.execute(&mut *connection).await?;
         Ok(())
@@ -81,16 +98,11 @@ pub(crate) async fn read(
     channel: &str,
     users: &[String],
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let statement = database.sql(READ);
     let users = serde_json::json!(users).to_string();
-    each_connection!(database, |connection| {
-        let rows = sqlx::query(statement)
-            .bind(channel)
-            .bind(users)
-            .fetch_all(&mut *connection)
-            .await?;
-        let rows = rows.iter();
-        rows.map(|row| Ok((row.try_get("user_id")?, row.try_get("address")?)))
-            .collect()
-    })
+    let rows: Vec<AddressRow> = each_connection!(database, |connection| {
+        let addresses = sqlx::query_as(READ.on(database)).bind(channel).bind(users);
+        addresses.fetch_all(&mut *connection).await
+    })?;
+    let pairs = rows.into_iter().map(|row| (row.user_id, row.address));
+    Ok(pairs.collect())
 }

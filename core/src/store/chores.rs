@@ -6,17 +6,20 @@ use rand::RngExt as _;
 use uuid::Uuid;
 
 use super::micros;
-use crate::database::{Database, each_connection};
+use crate::database::{Database, each_connection, statement};
 
 /// To delete what ended long ago.
 pub(crate) const PRUNE: &str = "prune";
 
-const IS_DUE: &str =
-    "select count(*) from {campanile}notification_chores where name = $1 and due_at <= {now}";
+statement! {
+    IS_DUE = "select count(*) from {campanile}notification_chores where name = $1 and due_at <= {now}"
+}
 
-const TAKE: &str = "\
-    update {campanile}notification_chores set due_at = {later($2)}, taken_by = {uuid($3)} \
-    where name = $1 and due_at <= {now}";
+statement! {
+    TAKE = "\
+        update {campanile}notification_chores set due_at = {later($2)}, taken_by = {uuid($3)} \
+        where name = $1 and due_at <= {now}"
+}
 
 /// Whether a chore is due; then it is this worker's, and due again after about this time.
 pub(crate) async fn take_turn(
@@ -27,7 +30,7 @@ pub(crate) async fn take_turn(
 ) -> Result<bool, sqlx::Error> {
     // A look that finds nothing must not take the lock of an SQLite file.
     let due: i64 = each_connection!(database, |connection| {
-        sqlx::query_scalar(database.sql(IS_DUE))
+        sqlx::query_scalar(IS_DUE.on(database))
             .bind(chore)
             .fetch_one(&mut *connection)
             .await
@@ -38,7 +41,7 @@ pub(crate) async fn take_turn(
     let pause = rand::rng().random_range(every * 9 / 10..=every * 11 / 10);
     let _turn = database.turn_to_write().await;
     let taken: u64 = each_connection!(database, |connection| {
-        let taken = sqlx::query(database.sql(TAKE))
+        let taken = sqlx::query(TAKE.on(database))
             .bind(chore)
             .bind(micros(pause))
             .bind(worker.to_string())

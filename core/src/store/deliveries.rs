@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::database::{Database, each_connection};
+use crate::database::row::{Id, Number, Time};
+use crate::database::{Database, Statement, each_connection, row, statement};
 use crate::state::DeliveryState;
 
 /// A delivery as an operator sees it: no address, no content. In JSON its keys are camelCase, its times RFC 3339.
@@ -102,28 +102,138 @@ pub(super) const RETRY: &str = "\
 /// What there is to send is still there.
 pub(super) const COMPLETE: &str = "coalesce(secret, '-') <> ''";
 
-/// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
-const NOW: &str = "\
-    update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt where id = {uuid($1)} and state = {state.pending}";
+statement! {
+    COUNTS = "\
+        select channel, state, count(*) as count from {campanile}notification_deliveries \
+        group by channel, state order by channel, state"
+}
+
+const PAGE: &str = "\
+    {summary} where ($1 is null or its.channel = $1) and ($2 is null or its.state = $2) and {earlier} \
+    order by its.id desc limit $4";
+
+statement! { FIRST_PAGE = PAGE, summary = SUMMARY, earlier = "$3 is null" }
+statement! { NEXT_PAGE = PAGE, summary = SUMMARY, earlier = "its.id < {uuid($3)}" }
+
+statement! { BY_ID = "{summary} where its.id = {uuid($1)}", summary = SUMMARY }
+statement! {
+    OF_NOTIFICATION = "{summary} where its.notification_id = {uuid($1)} order by its.channel", summary = SUMMARY
+}
+
+statement! {
+    RETRY_ONE = "{retry}, expires_at = null where id = {uuid($1)} and state in {states.retriable} and {complete}",
+    retry = RETRY, complete = COMPLETE
+}
+
+statement! {
+    /// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
+    NOW = "\
+        update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt \
+        where id = {uuid($1)} and state = {state.pending}"
+}
+
+statement! {
+    ATTEMPTS = "\
+        select {text(its.delivery_id)} as delivery_id, its.attempt, {micros(its.started_at)} as started_at, \
+        its.took_micros, its.outcome, its.status, its.provider_id, its.error, its.error_class, its.trace_id, \
+        {text(its.worker)} as worker \
+        from {campanile}notification_attempts as its \
+        join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
+        where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt"
+}
+
+row! {
+    /// A row of [`SUMMARY`].
+    struct SummaryRow {
+        id: Id,
+        notification_id: Id,
+        user_id: String,
+        channel: String,
+        event_type: String,
+        state: DeliveryState,
+        attempt: Number,
+        run_at: Time,
+        last_error: Option<String>,
+        created_at: Time,
+        finished_at: Option<Time>,
+        erased: bool,
+    }
+}
+
+impl From<SummaryRow> for DeliverySummary {
+    fn from(row: SummaryRow) -> Self {
+        Self {
+            id: row.id.0,
+            notification_id: row.notification_id.0,
+            user_id: row.user_id,
+            channel: row.channel,
+            event_type: row.event_type,
+            state: row.state,
+            attempts: row.attempt.0,
+            run_at: row.run_at.0,
+            last_error: row.last_error,
+            created_at: row.created_at.0,
+            finished_at: row.finished_at.map(|at| at.0),
+            erased: row.erased,
+        }
+    }
+}
+
+row! {
+    struct CountRow {
+        channel: String,
+        state: DeliveryState,
+        count: i64,
+    }
+}
+
+row! {
+    /// A row of [`ATTEMPTS`].
+    struct AttemptRow {
+        delivery_id: Id,
+        attempt: Number,
+        started_at: Time,
+        took_micros: i64,
+        outcome: String,
+        status: Option<i32>,
+        provider_id: Option<String>,
+        error: Option<String>,
+        error_class: Option<String>,
+        trace_id: Option<String>,
+        worker: Id,
+    }
+}
+
+impl From<AttemptRow> for Attempt {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            delivery_id: row.delivery_id.0,
+            attempt: row.attempt.0,
+            started_at: row.started_at.0,
+            took: Duration::from_micros(u64::try_from(row.took_micros).unwrap_or_default()),
+            outcome: row.outcome,
+            status: row.status.and_then(|status| u16::try_from(status).ok()),
+            provider_id: row.provider_id,
+            error: row.error,
+            error_class: row.error_class,
+            trace_id: row.trace_id,
+            worker: row.worker.0,
+        }
+    }
+}
 
 /// How many there are, by channel and state.
 pub(crate) async fn counts(database: &Database) -> Result<Vec<DeliveryCount>, sqlx::Error> {
-    let statement = database.sql(
-        "select channel, state, count(*) as count from {campanile}notification_deliveries \
-         group by channel, state order by channel, state",
-    );
-    each_connection!(database, |connection| {
-        let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
-        let counts = rows.iter().map(|row| {
-            let count: i64 = row.try_get("count")?;
-            Ok(DeliveryCount {
-                channel: row.try_get("channel")?,
-                state: DeliveryState::read(row.try_get("state")?)?,
-                count: u64::try_from(count).unwrap_or_default(),
-            })
-        });
-        counts.collect()
-    })
+    let rows: Vec<CountRow> = each_connection!(database, |connection| {
+        let counts = sqlx::query_as(COUNTS.on(database));
+        counts.fetch_all(&mut *connection).await
+    })?;
+    let counts = rows.into_iter().map(|row| DeliveryCount {
+        channel: row.channel,
+        state: row.state,
+        count: u64::try_from(row.count).unwrap_or_default(),
+    });
+    Ok(counts.collect())
 }
 
 /// At most so many, newest first, of those before this one.
@@ -134,20 +244,20 @@ pub(crate) async fn page(
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<DeliverySummary>, sqlx::Error> {
-    let earlier = match before {
-        Some(_) => "and its.id < {uuid($3)}",
-        None => "and $3 is null",
+    let statement = match before {
+        Some(_) => &NEXT_PAGE,
+        None => &FIRST_PAGE,
     };
-    let condition = format!(
-        "where ($1 is null or its.channel = $1) and ($2 is null or its.state = $2) {earlier} \
-         order by its.id desc limit {limit}"
-    );
-    let parameters = [
-        channel.map(str::to_owned),
-        state.map(|state| state.as_str().to_owned()),
-        before.map(|id| id.to_string()),
-    ];
-    summaries(database, &condition, parameters).await
+    let rows: Vec<SummaryRow> = each_connection!(database, |connection| {
+        sqlx::query_as(statement.on(database))
+            .bind(channel)
+            .bind(state.map(DeliveryState::as_str))
+            .bind(before.map(|id| id.to_string()))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *connection)
+            .await
+    })?;
+    Ok(rows.into_iter().map(DeliverySummary::from).collect())
 }
 
 /// The one of this id.
@@ -155,9 +265,11 @@ pub(crate) async fn by_id(
     database: &Database,
     id: Uuid,
 ) -> Result<Option<DeliverySummary>, sqlx::Error> {
-    let condition = "where its.id = {uuid($1)} and $2 is null and $3 is null";
-    let found = summaries(database, condition, [Some(id.to_string()), None, None]);
-    Ok(found.await?.pop())
+    let row: Option<SummaryRow> = each_connection!(database, |connection| {
+        let found = sqlx::query_as(BY_ID.on(database)).bind(id.to_string());
+        found.fetch_optional(&mut *connection).await
+    })?;
+    Ok(row.map(DeliverySummary::from))
 }
 
 /// Those of one notification, by channel.
@@ -165,86 +277,11 @@ pub(crate) async fn of_notification(
     database: &Database,
     notification: Uuid,
 ) -> Result<Vec<DeliverySummary>, sqlx::Error> {
-    let condition =
-        "where its.notification_id = {uuid($1)} and $2 is null and $3 is null order by its.channel";
-    summaries(
-        database,
-        condition,
-        [Some(notification.to_string()), None, None],
-    )
-    .await
-}
-
-/// Makes one due, with a fresh set of attempts; `false` if it is none that can be tried again.
-pub(crate) async fn retry(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
-    let statement = format!(
-        "{RETRY}, expires_at = null where id = {{uuid($1)}} and state in {{states.retriable}} and {COMPLETE}"
-    );
-    let id = id.to_string();
-    Ok(write(database, &statement, Some(&id)).await? == 1
-        || write(database, NOW, Some(&id)).await? == 1)
-}
-
-async fn write(
-    database: &Database,
-    statement: &str,
-    parameter: Option<&str>,
-) -> Result<u64, sqlx::Error> {
-    let statement = database.sql(statement);
-    let _turn = database.turn_to_write().await;
-    each_connection!(database, |connection| {
-        let write = sqlx::query(statement).bind(parameter);
-        Ok(write.execute(&mut *connection).await?.rows_affected())
-    })
-}
-
-async fn summaries(
-    database: &Database,
-    condition: &str,
-    parameters: [Option<String>; 3],
-) -> Result<Vec<DeliverySummary>, sqlx::Error> {
-    let statement = database.sql(&format!("{SUMMARY} {condition}"));
-    let [first, second, third] = parameters;
-    each_connection!(database, |connection| {
-        let rows = sqlx::query(statement)
-            .bind(first)
-            .bind(second)
-            .bind(third)
-            .fetch_all(&mut *connection)
-            .await?;
-        let summaries = rows.iter().map(|row| {
-            Ok(DeliverySummary {
-                id: id(row.try_get("id")?)?,
-                notification_id: id(row.try_get("notification_id")?)?,
-                user_id: row.try_get("user_id")?,
-                channel: row.try_get("channel")?,
-                event_type: row.try_get("event_type")?,
-                state: DeliveryState::read(row.try_get("state")?)?,
-                attempts: number(row.try_get("attempt")?),
-                run_at: time(row.try_get("run_at")?)?,
-                last_error: row.try_get("last_error")?,
-                created_at: time(row.try_get("created_at")?)?,
-                finished_at: row
-                    .try_get::<Option<i64>, _>("finished_at")?
-                    .map(time)
-                    .transpose()?,
-                erased: row.try_get("erased")?,
-            })
-        });
-        summaries.collect()
-    })
-}
-
-pub(super) fn id(text: &str) -> Result<Uuid, sqlx::Error> {
-    Uuid::parse_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn time(micros: i64) -> Result<Timestamp, sqlx::Error> {
-    Timestamp::from_microsecond(micros).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn number(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or_default()
+    let rows: Vec<SummaryRow> = each_connection!(database, |connection| {
+        let found = sqlx::query_as(OF_NOTIFICATION.on(database)).bind(notification.to_string());
+        found.fetch_all(&mut *connection).await
+    })?;
+    Ok(rows.into_iter().map(DeliverySummary::from).collect())
 }
 
 /// The log of one notification, oldest first.
@@ -252,38 +289,27 @@ pub(crate) async fn attempts(
     database: &Database,
     notification: Uuid,
 ) -> Result<Vec<Attempt>, sqlx::Error> {
-    let statement = database.sql(
-        "select {text(its.delivery_id)} as delivery_id, its.attempt, {micros(its.started_at)} as started_at, \
-         its.took_micros, its.outcome, its.status, its.provider_id, its.error, its.error_class, its.trace_id, \
-         {text(its.worker)} as worker \
-         from {campanile}notification_attempts as its \
-         join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
-         where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt",
-    );
+    let rows: Vec<AttemptRow> = each_connection!(database, |connection| {
+        let found = sqlx::query_as(ATTEMPTS.on(database)).bind(notification.to_string());
+        found.fetch_all(&mut *connection).await
+    })?;
+    Ok(rows.into_iter().map(Attempt::from).collect())
+}
+
+/// Makes one due, with a fresh set of attempts; `false` if it is none that can be tried again.
+pub(crate) async fn retry(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
+    Ok(write(database, &RETRY_ONE, id).await? == 1 || write(database, &NOW, id).await? == 1)
+}
+
+async fn write(
+    database: &Database,
+    statement: &'static Statement,
+    id: Uuid,
+) -> Result<u64, sqlx::Error> {
+    let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
-        let rows = sqlx::query(statement)
-            .bind(notification.to_string())
-            .fetch_all(&mut *connection)
-            .await?;
-        let attempts = rows.iter().map(|row| {
-            let took: i64 = row.try_get("took_micros")?;
-            Ok(Attempt {
-                delivery_id: id(row.try_get("delivery_id")?)?,
-                attempt: number(row.try_get("attempt")?),
-                started_at: time(row.try_get("started_at")?)?,
-                took: Duration::from_micros(u64::try_from(took).unwrap_or_default()),
-                outcome: row.try_get("outcome")?,
-                status: row
-                    .try_get::<Option<i32>, _>("status")?
-                    .and_then(|status| u16::try_from(status).ok()),
-                provider_id: row.try_get("provider_id")?,
-                error: row.try_get("error")?,
-                error_class: row.try_get("error_class")?,
-                trace_id: row.try_get("trace_id")?,
-                worker: id(row.try_get("worker")?)?,
-            })
-        });
-        attempts.collect()
+        let write = sqlx::query(statement.on(database)).bind(id.to_string());
+        Ok(write.execute(&mut *connection).await?.rows_affected())
     })
 }
 

@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 use crate::channel::erasure::ErasureKey;
 use crate::database::connection::within;
 use crate::database::error::StoreError;
-use crate::database::{Database, Held, each_database};
+use crate::database::{Database, Held, Statement, each_database, statement};
 
 /// What was erased of a user, and what was not.
 ///
@@ -36,57 +36,92 @@ pub struct Forgotten {
     pub kept_hashes: u64,
 }
 
-/// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
-/// their ids, as everybody locks deliveries.
-const LOCK_DELIVERIES: &str = "\
-    select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
-    order by id {for_update}";
+statement! {
+    /// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
+    /// their ids, as everybody locks deliveries.
+    LOCK_DELIVERIES = "\
+        select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
+        order by id {for_update}"
+}
 
-/// Two users of one dispatch who are forgotten at the same time wait here for each other, and whoever prunes it passes over it;
-/// otherwise each would see the other's delivery, and nobody would remove the content.
-const LOCK_DISPATCHES: &str = "\
-    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}";
+statement! {
+    /// Two users of one dispatch who are forgotten at the same time wait here for each other, and whoever prunes it passes over it;
+    /// otherwise each would see the other's delivery, and nobody would remove the content.
+    LOCK_DISPATCHES = "\
+        select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}"
+}
 
-/// In the order in which dispatches claim them. SQLite has no row locks, and no collation of this name.
-const LOCK_WINDOWS: &str = "\
-    select 1 as held from {campanile}notification_dedup where recipient_user_id = $1 \
-    order by event_type collate \"C\", dedup_key collate \"C\" {for_update}";
+statement! {
+    /// In the order in which dispatches claim them. SQLite has no row locks, and no collation of this name.
+    on Postgres; LOCK_WINDOWS = "\
+        select 1 as held from {campanile}notification_dedup where recipient_user_id = $1 \
+        order by event_type collate \"C\", dedup_key collate \"C\" {for_update}"
+}
 
-const ATTEMPTS: &str = "\
-    delete from {campanile}notification_attempts where delivery_id in \
-    (select id from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)}))";
+statement! {
+    ATTEMPTS = "\
+        delete from {campanile}notification_attempts where delivery_id in \
+        (select id from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)}))"
+}
 
-/// Those of the dispatches that are locked. One that was made since stays whole.
-const DELIVERIES: &str = "\
-    delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})";
+statement! {
+    /// Those of the dispatches that are locked. One that was made since stays whole.
+    DELIVERIES = "\
+        delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})"
+}
 
-const DISPATCHES: &str = "\
-    delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
-    (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
+statement! {
+    DISPATCHES = "\
+        delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
+        (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)"
+}
 
-/// Where the table of addresses reaches the user.
-const ADDRESSES: &str = "select address from {campanile}notification_addresses where user_id = $1";
+statement! {
+    /// Where the table of addresses reaches the user.
+    ADDRESSES = "select address from {campanile}notification_addresses where user_id = $1"
+}
+
+statement! { WINDOWS = "delete from {campanile}notification_dedup where recipient_user_id = $1" }
+statement! { PREFERENCES = "delete from {campanile}user_notification_preferences where user_id = $1" }
+statement! { ADDRESS_BOOK = "delete from {campanile}notification_addresses where user_id = $1" }
 
 /// Core's other tables.
-const ROWS: [&str; 3] = [
-    "delete from {campanile}notification_dedup where recipient_user_id = $1",
-    "delete from {campanile}user_notification_preferences where user_id = $1",
-    "delete from {campanile}notification_addresses where user_id = $1",
+static ROWS: [&Statement; 3] = [&WINDOWS, &PREFERENCES, &ADDRESS_BOOK];
+
+// What the migrations say of their tables, by its place.
+statement! { SUPPRESSED = campanile_migrations::ADDRESSES[0] }
+statement! { SUSPECTED = campanile_migrations::ADDRESSES[1] }
+statement! { KEEP_SUPPRESSED = campanile_migrations::KEEP[0] }
+statement! { KEPT_SUPPRESSED = campanile_migrations::KEPT[0] }
+statement! { ERASE_CURRENT = campanile_migrations::ERASE[0] }
+statement! { ERASE_ARCHIVED = campanile_migrations::ERASE[1] }
+statement! { ERASE_SUPPRESSED = campanile_migrations::ERASE[2] }
+statement! { ERASE_SUSPECTED = campanile_migrations::ERASE[3] }
+
+static ALL_ADDRESSES: [&Statement; campanile_migrations::ADDRESSES.len() + 1] =
+    [&SUPPRESSED, &SUSPECTED, &ADDRESSES];
+static KEEP: [&Statement; campanile_migrations::KEEP.len()] = [&KEEP_SUPPRESSED];
+static KEPT: [&Statement; campanile_migrations::KEPT.len()] = [&KEPT_SUPPRESSED];
+static ERASE: [&Statement; campanile_migrations::ERASE.len()] = [
+    &ERASE_CURRENT,
+    &ERASE_ARCHIVED,
+    &ERASE_SUPPRESSED,
+    &ERASE_SUSPECTED,
 ];
 
 /// What erases.
 pub(crate) struct Erasure<'a> {
     pub(crate) database: &'a Database,
     /// What erases a user from the channels' own tables.
-    pub(crate) statements: &'a [&'static str],
+    pub(crate) statements: &'a [&'static Statement],
     /// Under which hashes of erased addresses are kept.
     pub(crate) key: Option<&'a ErasureKey>,
 }
 
 impl Erasure<'_> {
     /// The statements about rows that stand for themselves.
-    fn erasing(&self) -> impl Iterator<Item = &'static str> {
-        let own = campanile_migrations::ERASE.iter().copied().chain(ROWS);
+    fn erasing(&self) -> impl Iterator<Item = &'static Statement> {
+        let own = ERASE.into_iter().chain(ROWS);
         own.chain(self.statements.iter().copied())
     }
 
@@ -121,17 +156,17 @@ impl Erasure<'_> {
     ) -> Result<Forgotten, sqlx::Error> {
         let database = self.database;
         let locked = transaction
-            .texts(database, LOCK_DELIVERIES, &[user])
+            .texts(database, &LOCK_DELIVERIES, &[user])
             .await?;
         let dispatches: BTreeSet<_> = locked.into_iter().collect();
         let dispatches = serde_json::json!(dispatches).to_string();
         let locked = transaction
-            .texts(database, LOCK_DISPATCHES, &[&dispatches])
+            .texts(database, &LOCK_DISPATCHES, &[&dispatches])
             .await?;
         if database.kind() == "Postgres" {
-            transaction.rows(database, LOCK_WINDOWS, &[user]).await?;
+            transaction.rows(database, &LOCK_WINDOWS, &[user]).await?;
         }
-        for statement in campanile_migrations::ADDRESSES.iter().chain([&ADDRESSES]) {
+        for statement in ALL_ADDRESSES {
             addresses.extend(transaction.texts(database, statement, &[user]).await?);
         }
         let forms: BTreeSet<_> = addresses
@@ -145,18 +180,18 @@ impl Erasure<'_> {
             let pairs =
                 pairs.map(|(form, hash)| serde_json::json!({ "address": form, "hash": hash }));
             let pairs = pairs.collect::<serde_json::Value>().to_string();
-            for statement in campanile_migrations::KEEP {
+            for statement in KEEP {
                 transaction.rows(database, statement, &[&pairs]).await?;
             }
             let hashes = serde_json::json!(hashes).to_string();
-            for statement in campanile_migrations::KEPT {
+            for statement in KEPT {
                 let kept = transaction.texts(database, statement, &[&hashes]).await?;
                 forgotten.kept_hashes += kept.len() as u64;
             }
         }
         let forms = serde_json::json!(forms).to_string();
         for statement in self.erasing() {
-            let arguments: &[&str] = if statement.contains("$2") {
+            let arguments: &[&str] = if statement.on(database).contains("$2") {
                 &[user, &forms]
             } else {
                 &[user]
@@ -164,10 +199,10 @@ impl Erasure<'_> {
             forgotten.rows += transaction.rows(database, statement, arguments).await?;
         }
         let arguments: &[&str] = &[user, &dispatches];
-        transaction.rows(database, ATTEMPTS, arguments).await?;
-        forgotten.deliveries = transaction.rows(database, DELIVERIES, arguments).await?;
+        transaction.rows(database, &ATTEMPTS, arguments).await?;
+        forgotten.deliveries = transaction.rows(database, &DELIVERIES, arguments).await?;
         forgotten.dispatches = transaction
-            .rows(database, DISPATCHES, &[&dispatches])
+            .rows(database, &DISPATCHES, &[&dispatches])
             .await?;
         forgotten.shared_dispatches = (locked.len() as u64).saturating_sub(forgotten.dispatches);
         Ok(forgotten)
@@ -180,7 +215,7 @@ trait Erasing {
     async fn texts(
         &mut self,
         database: &Database,
-        statement: &str,
+        statement: &'static Statement,
         arguments: &[&str],
     ) -> Result<Vec<String>, sqlx::Error>;
 
@@ -188,7 +223,7 @@ trait Erasing {
     async fn rows(
         &mut self,
         database: &Database,
-        statement: &str,
+        statement: &'static Statement,
         arguments: &[&str],
     ) -> Result<u64, sqlx::Error>;
 }
@@ -199,10 +234,10 @@ macro_rules! erasing {
             async fn texts(
                 &mut self,
                 database: &Database,
-                statement: &str,
+                statement: &'static Statement,
                 arguments: &[&str],
             ) -> Result<Vec<String>, sqlx::Error> {
-                let mut asked = sqlx::query_scalar(database.sql(statement));
+                let mut asked = sqlx::query_scalar(statement.on(database));
                 for argument in arguments {
                     asked = asked.bind(*argument);
                 }
@@ -212,10 +247,10 @@ macro_rules! erasing {
             async fn rows(
                 &mut self,
                 database: &Database,
-                statement: &str,
+                statement: &'static Statement,
                 arguments: &[&str],
             ) -> Result<u64, sqlx::Error> {
-                let mut erase = sqlx::query(database.sql(statement));
+                let mut erase = sqlx::query(statement.on(database));
                 for argument in arguments {
                     erase = erase.bind(*argument);
                 }

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::settle::ITS;
-use crate::database::{Database, each_connection};
+use super::settle::GIVEN;
+use crate::database::{Database, each_connection, statement};
 
 /// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
 pub(super) const LOG: &str = "\
     insert into {campanile}notification_attempts as attempts \
         (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
     select delivery_id, attempt, {earlier(took)}, took, outcome, status, provider_id, error, {uuid($2)}, error_class, trace_id \
-    from its \
+    from given \
     where outcome is not null and {whose} \
     order by delivery_id, attempt \
     on conflict (delivery_id, attempt) do update set started_at = excluded.started_at, \
@@ -36,19 +36,15 @@ pub(crate) struct Lost {
 /// Logs the attempts of workers that were lost.
 pub(crate) async fn lost(database: &Database, lost: &[Lost]) -> Result<(), sqlx::Error> {
     let mut by_worker: HashMap<Uuid, Vec<serde_json::Value>> = HashMap::new();
-    for its in lost {
-        let row = serde_json::json!([
-            its.delivery,
-            its.attempt,
-            null,
-            0,
-            "lost",
-            null,
-            null,
-            "its worker stopped or was cut off",
-            0
-        ]);
-        by_worker.entry(its.worker).or_default().push(row);
+    for attempt in lost {
+        let row = serde_json::json!({
+            "id": attempt.delivery,
+            "attempt": attempt.attempt,
+            "took": 0,
+            "outcome": "lost",
+            "error": "its worker stopped or was cut off",
+        });
+        by_worker.entry(attempt.worker).or_default().push(row);
     }
     for (worker, rows) in by_worker {
         write(database, worker, &rows).await?;
@@ -56,8 +52,8 @@ pub(crate) async fn lost(database: &Database, lost: &[Lost]) -> Result<(), sqlx:
     Ok(())
 }
 
-pub(super) fn statement() -> String {
-    format!("with {ITS} {LOG}").replace("{whose}", STILL_THERE)
+statement! {
+    pub(super) WRITE = "with {given} {log}", given = GIVEN, log = LOG, whose = STILL_THERE
 }
 
 pub(super) async fn write(
@@ -68,11 +64,10 @@ pub(super) async fn write(
     if rows.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
-    let statement = database.sql(&statement());
+    let ids: Vec<_> = rows.iter().map(|row| row["id"].clone()).collect();
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
-        sqlx::query(statement)
+        sqlx::query(WRITE.on(database))
             .bind(serde_json::json!(rows).to_string())
             .bind(worker.to_string())
             .bind(serde_json::json!(ids).to_string())

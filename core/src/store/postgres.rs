@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
 use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
 use crate::database::dialect::{POSTGRES, translate};
+use crate::database::{row, statement};
 
 /// One chunk needs no transaction around it.
 pub(super) const ONE_STATEMENT: bool = true;
@@ -84,7 +86,7 @@ dispatched as (
 ";
 
 /// Passes over open windows.
-const CLOSED: &str = "\
+const NO_OPEN_WINDOW: &str = "\
 not exists (
         select 1 from campanile.notification_dedup as open
         where open.event_type = c.event_type and open.dedup_key = c.dedup_key
@@ -94,7 +96,7 @@ not exists (
 /// The same inside a transaction of the host's, but for a serializable one. There what is read is watched, in whole pages of the
 /// index, and two hosts that claim windows beside each other would be refused for it. The conflict clause reads nothing that is
 /// watched.
-const CLOSED_WITHIN: &str = "case when current_setting('transaction_isolation') = 'serializable' then true else {closed} end";
+const CLOSED_WITHIN: &str = "case when current_setting('transaction_isolation') = 'serializable' then true else {no_open_window} end";
 
 const TAIL: &str = "\
 delivery as (
@@ -137,9 +139,17 @@ pub(crate) struct WriteStatements {
 impl WriteStatements {
     pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
         Self {
-            alone: compose(locals, CLOSED),
-            within: compose(locals, &CLOSED_WITHIN.replace("{closed}", CLOSED)),
+            alone: compose(locals, NO_OPEN_WINDOW),
+            within: compose(locals, CLOSED_WITHIN),
         }
+    }
+
+    /// Each by a name.
+    pub(crate) fn every(&self) -> Vec<(String, SqlStr)> {
+        vec![
+            ("the write".to_owned(), self.alone.clone()),
+            ("the write in a transaction".to_owned(), self.within.clone()),
+        ]
     }
 }
 
@@ -150,10 +160,13 @@ fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
         .map(|local| format!("'{}'", local.channel))
         .chain(["''".to_owned()])
         .collect();
-    let own = |part: &str| {
-        let part = part.replace("{locals}", &names.join(", "));
-        translate(&part.replace("{closed}", closed), &POSTGRES)
-    };
+    let names = names.join(", ");
+    let pieces = [
+        ("locals", names.as_str()),
+        ("closed", closed),
+        ("no_open_window", NO_OPEN_WINDOW),
+    ];
+    let own = |part| translate(part, &POSTGRES, &pieces);
     let mut statement = own(HEAD);
     for local in locals {
         // A channel's name is a lower case word; it needs no quoting.
@@ -170,7 +183,16 @@ fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
         );
     }
     statement += &own(TAIL);
-    AssertSqlSafe(statement).into_sql_str()
+    // Cloned with each write: shared, and not copied.
+    AssertSqlSafe(Arc::<str>::from(statement)).into_sql_str()
+}
+
+row! {
+    /// What the statement gives: a notification that is `admitted`, or a delivery that is `leased`.
+    struct WrittenRow {
+        id: Uuid,
+        what: String,
+    }
 }
 
 pub(crate) async fn write(
@@ -181,14 +203,16 @@ pub(crate) async fn write(
 ) -> Result<Admission, sqlx::Error> {
     let dispatches = &batch.dispatches;
     let candidates = &batch.candidates;
-    let ordinal = |its: &Candidate| i64::try_from(its.dispatch + 1).expect("a batch is small");
+    let ordinal =
+        |candidate: &Candidate| i64::try_from(candidate.dispatch + 1).expect("a batch is small");
     let deliveries: Vec<(Uuid, Uuid, &str, i64, &str)> = candidates
         .iter()
-        .flat_map(|its| {
-            let pairs = its.deliveries.iter();
+        .flat_map(|candidate| {
+            let pairs = candidate.deliveries.iter();
             pairs.map(move |(id, channel)| {
-                let user = its.user_id.as_str();
-                (its.notification_id, *id, *channel, ordinal(its), user)
+                let user = candidate.user_id.as_str();
+                let ordinal = ordinal(candidate);
+                (candidate.notification_id, *id, *channel, ordinal, user)
             })
         })
         .collect();
@@ -196,7 +220,7 @@ pub(crate) async fn write(
         Some(_) => &statements.alone,
         None => &statements.within,
     };
-    let rows = sqlx::query(statement.clone())
+    let rows: Vec<WrittenRow> = sqlx::query_as(statement.clone())
         .bind(column(dispatches, |row| row.id))
         .bind(column(dispatches, |row| row.event_type))
         .bind(column(dispatches, |row| row.category))
@@ -227,13 +251,20 @@ pub(crate) async fn write(
         .await?;
     let mut admission = Admission::default();
     for row in rows {
-        let id: Uuid = row.try_get("id")?;
-        match row.try_get("what")? {
-            "leased" => admission.leased.insert(id),
-            _ => admission.admitted.insert(id),
+        match row.what.as_str() {
+            "leased" => admission.leased.insert(row.id),
+            _ => admission.admitted.insert(row.id),
         };
     }
     Ok(admission)
+}
+
+statement! {
+    on Postgres; TAKE_IDS = "\
+        insert into {campanile}notification_dispatch_ids (id, created_at) \
+        select given.id, {now} from unnest($1::uuid[]) as given(id) \
+        cross join (select case when $2::text is not null then set_config('lock_timeout', $2, true) end) as bounded \
+        on conflict (id) do nothing returning id"
 }
 
 /// Takes the ids that callers gave, and says which were free. Whoever holds one in an open transaction is waited for.
@@ -242,16 +273,11 @@ pub(super) async fn take_ids(
     ids: &[Uuid],
     lease: Lease,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let taken: Vec<Uuid> = sqlx::query_scalar(
-        "insert into campanile.notification_dispatch_ids (id, created_at)
-        select given.id, clock_timestamp() from unnest($1::uuid[]) as given(id)
-        cross join (select case when $2::text is not null then set_config('lock_timeout', $2, true) end) as bounded
-        on conflict (id) do nothing returning id",
-    )
-    .bind(ids)
-    .bind(lock_timeout(lease))
-    .fetch_all(connection)
-    .await?;
+    let taken: Vec<Uuid> = sqlx::query_scalar(TAKE_IDS.on_postgres())
+        .bind(ids)
+        .bind(lock_timeout(lease))
+        .fetch_all(connection)
+        .await?;
     Ok(taken.into_iter().collect())
 }
 

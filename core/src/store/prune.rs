@@ -4,16 +4,18 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, Row as _};
+use sqlx::Connection as _;
 
 use super::micros;
 use crate::database::error::StoreError;
-use crate::database::{Database, Pool, each_connection};
+use crate::database::{Database, Pool, Statement, each_connection, row, statement};
 
-/// Ids that callers gave to their dispatches.
-pub(crate) const DISPATCH_IDS: &str = "\
-    delete from {campanile}notification_dispatch_ids where id in \
-    (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)";
+statement! {
+    /// Ids that callers gave to their dispatches.
+    pub(crate) DISPATCH_IDS = "\
+        delete from {campanile}notification_dispatch_ids where id in \
+        (select id from {campanile}notification_dispatch_ids where created_at <= {earlier($1)} limit $2)"
+}
 
 /// How many rows one transaction deletes.
 pub(crate) const BATCH: usize = 1_000;
@@ -40,38 +42,59 @@ pub(crate) struct Removed {
     pub(crate) dispatches: u64,
 }
 
-/// `$1` is the age, `$2` the limit, `$3` where to begin.
-const FINISHED: &str = "\
-    select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {micros(finished_at)} as ended \
-    from {campanile}notification_deliveries \
-    where finished_at <= (select {earlier($1)}) and finished_at >= (select {moment($3)}) order by finished_at limit $2";
+statement! {
+    /// `$1` is the age, `$2` the limit, `$3` where to begin.
+    FINISHED = "\
+        select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {micros(finished_at)} as ended \
+        from {campanile}notification_deliveries \
+        where finished_at <= (select {earlier($1)}) and finished_at >= (select {moment($3)}) order by finished_at limit $2"
+}
 
-const PARKED: &str = "\
-    select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {int($3)} as ended \
-    from {campanile}notification_deliveries \
-    where state = {state.blocked} and created_at <= (select {earlier($1)}) limit $2";
+statement! {
+    PARKED = "\
+        select {text(id)} as id, {text(dispatch_id)} as dispatch_id, {int($3)} as ended \
+        from {campanile}notification_deliveries \
+        where state = {state.blocked} and created_at <= (select {earlier($1)}) limit $2"
+}
 
-/// Whoever deletes deliveries of a dispatch locks it first, so that one of two sees that it has deleted the last.
-const LOCK_DISPATCHES: &str = "\
-    select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {skip_locked}";
+row! {
+    /// A row of [`FINISHED`] and [`PARKED`].
+    struct EndedRow {
+        id: String,
+        dispatch_id: String,
+        ended: i64,
+    }
+}
 
-/// `$1` is the deliveries, `$2` the dispatches that are locked. The state is looked at again: somebody may have tried them again.
-const LOCK_DELIVERIES: &str = "\
-    select {text(id)} as id from {campanile}notification_deliveries as delivery \
-    where id in (select {uuids($1)}) and (finished_at is not null or state = {state.blocked}) \
-        and (dispatch_id in (select {uuids($2)}) or not exists \
-            (select 1 from {campanile}notification_dispatches as dispatch where dispatch.id = delivery.dispatch_id)) \
-    order by id {skip_locked}";
+statement! {
+    /// Whoever deletes deliveries of a dispatch locks it first, so that one of two sees that it has deleted the last.
+    LOCK_DISPATCHES = "\
+        select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {skip_locked}"
+}
 
-const ATTEMPTS: &str =
-    "delete from {campanile}notification_attempts where delivery_id in (select {uuids($1)})";
+statement! {
+    /// `$1` is the deliveries, `$2` the dispatches that are locked. The state is looked at again: somebody may have tried them again.
+    LOCK_DELIVERIES = "\
+        select {text(id)} as id from {campanile}notification_deliveries as delivery \
+        where id in (select {uuids($1)}) and (finished_at is not null or state = {state.blocked}) \
+            and (dispatch_id in (select {uuids($2)}) or not exists \
+                (select 1 from {campanile}notification_dispatches as dispatch where dispatch.id = delivery.dispatch_id)) \
+        order by id {skip_locked}"
+}
 
-const DELIVERIES: &str =
-    "delete from {campanile}notification_deliveries where id in (select {uuids($1)})";
+statement! {
+    ATTEMPTS = "delete from {campanile}notification_attempts where delivery_id in (select {uuids($1)})"
+}
 
-const DISPATCHES: &str = "\
-    delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
-    (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)";
+statement! {
+    DELIVERIES = "delete from {campanile}notification_deliveries where id in (select {uuids($1)})"
+}
+
+statement! {
+    DISPATCHES = "\
+        delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
+        (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)"
+}
 
 impl Ended {
     /// Deletes a batch of those that ended longer ago, beginning with those that ended at `from`.
@@ -81,9 +104,9 @@ impl Ended {
         older_than: Duration,
         from: i64,
     ) -> Result<Removed, StoreError> {
-        let found = match self {
-            Self::Finished => FINISHED,
-            Self::Parked => PARKED,
+        let found: &Statement = match self {
+            Self::Finished => &FINISHED,
+            Self::Parked => &PARKED,
         };
         let database = database.clone();
         // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
@@ -91,7 +114,7 @@ impl Ended {
             let _turn = database.turn_to_write().await;
             each_connection!(&database, |connection| {
                 let mut transaction = connection.begin_with(database.begin()).await?;
-                let rows = sqlx::query(database.sql(found))
+                let rows: Vec<EndedRow> = sqlx::query_as(found.on(&database))
                     .bind(micros(older_than))
                     .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
                     .bind(from)
@@ -103,28 +126,28 @@ impl Ended {
                     ..Removed::default()
                 };
                 let (mut ids, mut dispatches) = (Vec::new(), Vec::new());
-                for row in &rows {
-                    ids.push(row.try_get::<String, _>("id")?);
-                    dispatches.push(row.try_get::<String, _>("dispatch_id")?);
-                    removed.until = row.try_get("ended")?;
+                for row in rows {
+                    ids.push(row.id);
+                    dispatches.push(row.dispatch_id);
+                    removed.until = row.ended;
                 }
-                let dispatches: Vec<String> = sqlx::query_scalar(database.sql(LOCK_DISPATCHES))
+                let dispatches: Vec<String> = sqlx::query_scalar(LOCK_DISPATCHES.on(&database))
                     .bind(serde_json::json!(dispatches).to_string())
                     .fetch_all(&mut *transaction)
                     .await?;
                 let dispatches = serde_json::json!(dispatches).to_string();
-                let ids: Vec<String> = sqlx::query_scalar(database.sql(LOCK_DELIVERIES))
+                let ids: Vec<String> = sqlx::query_scalar(LOCK_DELIVERIES.on(&database))
                     .bind(serde_json::json!(ids).to_string())
                     .bind(&dispatches)
                     .fetch_all(&mut *transaction)
                     .await?;
                 let ids = serde_json::json!(ids).to_string();
                 for (statement, rows, count) in [
-                    (ATTEMPTS, &ids, &mut removed.attempts),
-                    (DELIVERIES, &ids, &mut removed.deliveries),
-                    (DISPATCHES, &dispatches, &mut removed.dispatches),
+                    (&ATTEMPTS, &ids, &mut removed.attempts),
+                    (&DELIVERIES, &ids, &mut removed.deliveries),
+                    (&DISPATCHES, &dispatches, &mut removed.dispatches),
                 ] {
-                    let done = sqlx::query(database.sql(statement)).bind(rows);
+                    let done = sqlx::query(statement.on(&database)).bind(rows);
                     *count = done.execute(&mut *transaction).await?.rows_affected();
                 }
                 transaction.commit().await?;
@@ -136,46 +159,54 @@ impl Ended {
     }
 }
 
-/// Where the windows lie that are over, as a JSON array. There is no index on their end: it would be written at each renewal, and
-/// keep that from staying on its page.
 #[cfg(feature = "postgres")]
-const PLACES_ON_POSTGRES: &str = "\
-    select coalesce(json_agg(place), '[]')::text from (select ctid::text as place from {campanile}notification_dedup \
-    where window_ends_at <= (select {earlier($1)}) limit $2) as ended";
+statement! {
+    /// Where the windows lie that are over, as a JSON array. There is no index on their end: it would be written at each renewal, and
+    /// keep that from staying on its page.
+    on Postgres; PLACES_ON_POSTGRES = "\
+        select coalesce(json_agg(place), '[]')::text from (select ctid::text as place from {campanile}notification_dedup \
+        where window_ends_at <= (select {earlier($1)}) limit $2) as ended"
+}
 
 #[cfg(feature = "sqlite")]
-const PLACES_ON_SQLITE: &str = "\
-    select json_group_array(json_array(event_type, dedup_key, recipient_user_id)) from (select * from notification_dedup \
-    where window_ends_at <= (select {earlier($1)}) limit $2) as ended";
+statement! {
+    on SQLite; PLACES_ON_SQLITE = "\
+        select json_group_array(json_object('event_type', event_type, 'dedup_key', dedup_key, 'user', recipient_user_id)) from (select * from notification_dedup \
+        where window_ends_at <= (select {earlier($1)}) limit $2) as ended"
+}
 
-/// `$1` is the places, `$2` the age. The clock is looked at again when a row is locked: a renewed window stays.
 #[cfg(feature = "postgres")]
-const WINDOWS_ON_POSTGRES: &str = "\
-    delete from {campanile}notification_dedup where ctid = any(array(\
-        select ctid from {campanile}notification_dedup \
-        where ctid = any(array(select place::tid from (select {texts($1)} as place) as given)) \
-            and window_ends_at <= (select {earlier($2)}) {skip_locked}))";
+statement! {
+    /// `$1` is the places, `$2` the age. The clock is looked at again when a row is locked: a renewed window stays.
+    on Postgres; WINDOWS_ON_POSTGRES = "\
+        delete from {campanile}notification_dedup where ctid = any(array(\
+            select ctid from {campanile}notification_dedup \
+            where ctid = any(array(select place::tid from (select {texts($1)} as place) as given)) \
+                and window_ends_at <= (select {earlier($2)}) {skip_locked}))"
+}
 
 #[cfg(feature = "sqlite")]
-const WINDOWS_ON_SQLITE: &str = "\
-    delete from notification_dedup where (event_type, dedup_key, recipient_user_id) in \
-        (select value ->> 0, value ->> 1, value ->> 2 from json_each($1)) and window_ends_at <= (select {earlier($2)})";
+statement! {
+    on SQLite; WINDOWS_ON_SQLITE = "\
+        delete from notification_dedup where (event_type, dedup_key, recipient_user_id) in \
+            (select value ->> 'event_type', value ->> 'dedup_key', value ->> 'user' from json_each($1)) and window_ends_at <= (select {earlier($2)})"
+}
 
 /// Finds windows that have been over for longer, in one pass.
 pub(crate) async fn ended_windows(
     database: &Database,
     older_than: Duration,
 ) -> Result<Vec<serde_json::Value>, StoreError> {
-    let statement = match database.pool() {
+    let statement: &Statement = match database.pool() {
         #[cfg(feature = "postgres")]
-        Pool::Postgres(_) => PLACES_ON_POSTGRES,
+        Pool::Postgres(_) => &PLACES_ON_POSTGRES,
         #[cfg(feature = "sqlite")]
-        Pool::Sqlite(_) => PLACES_ON_SQLITE,
+        Pool::Sqlite(_) => &PLACES_ON_SQLITE,
         #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
         Pool::Missing(never) => match *never {},
     };
     let places: Result<String, _> = each_connection!(database, |connection| {
-        sqlx::query_scalar(database.sql(statement))
+        sqlx::query_scalar(statement.on(database))
             .bind(micros(older_than))
             .bind(i64::try_from(MAX_PLACES).unwrap_or(i64::MAX))
             .fetch_one(&mut *connection)
@@ -191,17 +222,17 @@ pub(crate) async fn windows(
     places: &[serde_json::Value],
     older_than: Duration,
 ) -> Result<u64, StoreError> {
-    let statement = match database.pool() {
+    let statement: &Statement = match database.pool() {
         #[cfg(feature = "postgres")]
-        Pool::Postgres(_) => WINDOWS_ON_POSTGRES,
+        Pool::Postgres(_) => &WINDOWS_ON_POSTGRES,
         #[cfg(feature = "sqlite")]
-        Pool::Sqlite(_) => WINDOWS_ON_SQLITE,
+        Pool::Sqlite(_) => &WINDOWS_ON_SQLITE,
         #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
         Pool::Missing(never) => match *never {},
     };
     let _turn = database.turn_to_write().await;
     let removed: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-        let done = sqlx::query(database.sql(statement))
+        let done = sqlx::query(statement.on(database))
             .bind(serde_json::json!(places).to_string())
             .bind(micros(older_than))
             .execute(&mut *connection)
@@ -214,12 +245,12 @@ pub(crate) async fn windows(
 /// Runs a local channel's own statement once, and says how many rows it has deleted.
 pub(crate) async fn items(
     database: &Database,
-    statement: &str,
+    statement: &'static Statement,
     older_than: Duration,
 ) -> Result<u64, StoreError> {
     let _turn = database.turn_to_write().await;
     let removed: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-        let done = sqlx::query(database.sql(statement))
+        let done = sqlx::query(statement.on(database))
             .bind(micros(older_than))
             .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
             .execute(&mut *connection)

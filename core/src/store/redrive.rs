@@ -1,12 +1,12 @@
 //! The dead that are made due again, a thousand in one statement.
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::deliveries::{COMPLETE, RETRY, id};
+use super::deliveries::{COMPLETE, RETRY};
 use crate::channel::delivery::ErrorClass;
-use crate::database::{Database, each_connection};
+use crate::database::row::Id;
+use crate::database::{Database, each_connection, statement};
 
 /// How many rows one statement changes.
 const BATCH: i64 = 1_000;
@@ -42,8 +42,15 @@ const DEAD: &str = "\
         and ($5 is null or $5 = (select error_class from {campanile}notification_attempts as log \
             where log.delivery_id = delivery.id order by log.attempt desc limit 1))";
 
-fn dead() -> String {
-    DEAD.replace("{complete}", COMPLETE)
+statement! { COUNT = "select count(*) {dead}", dead = DEAD, complete = COMPLETE }
+
+statement! { CLOCK = "select {now_micros}" }
+
+statement! {
+    REDRIVE = "\
+        with chosen as materialized (select id {dead} and id > {uuid($6)} order by id limit $7 {for_update}) \
+        {retry} where id in (select id from chosen) returning {text(id)} as id",
+    dead = DEAD, complete = COMPLETE, retry = RETRY
 }
 
 /// Binds what [`DEAD`] is asked with.
@@ -64,9 +71,8 @@ pub(crate) async fn count(
     filter: DeadFilter<'_>,
     until: i64,
 ) -> Result<u64, sqlx::Error> {
-    let statement = database.sql(&format!("select count(*) {}", dead()));
     let count: Result<i64, _> = each_connection!(database, |connection| {
-        let count = bind!(sqlx::query_scalar(statement), filter, until);
+        let count = bind!(sqlx::query_scalar(COUNT.on(database)), filter, until);
         count.fetch_one(&mut *connection).await
     });
     Ok(u64::try_from(count?).unwrap_or_default())
@@ -74,9 +80,8 @@ pub(crate) async fn count(
 
 /// Before which time, by the database's clock, they must have died: now at the latest.
 pub(crate) async fn until(database: &Database, filter: DeadFilter<'_>) -> Result<i64, sqlx::Error> {
-    let statement = database.sql("select {now_micros}");
     let now: Result<i64, _> = each_connection!(database, |connection| {
-        let now = sqlx::query_scalar(statement);
+        let now = sqlx::query_scalar(CLOCK.on(database));
         now.fetch_one(&mut *connection).await
     });
     let asked = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
@@ -90,18 +95,13 @@ pub(crate) async fn redrive(
     until: i64,
     after: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let statement = database.sql(&format!(
-        "with chosen as materialized (select id {} and id > {{uuid($6)}} order by id limit $7 {{for_update}}) \
-         {RETRY} where id in (select id from chosen) returning {{text(id)}} as id",
-        dead()
-    ));
     let _turn = database.turn_to_write().await;
-    each_connection!(database, |connection| {
-        let rows = bind!(sqlx::query(statement), filter, until)
+    let redriven: Vec<Id> = each_connection!(database, |connection| {
+        bind!(sqlx::query_scalar(REDRIVE.on(database)), filter, until)
             .bind(after.to_string())
             .bind(BATCH)
             .fetch_all(&mut *connection)
-            .await?;
-        rows.iter().map(|row| id(row.try_get("id")?)).collect()
-    })
+            .await
+    })?;
+    Ok(redriven.into_iter().map(|id| id.0).collect())
 }

@@ -3,31 +3,36 @@
 
 use sqlx::Connection as _;
 
-use crate::database::{Database, each_connection};
+use crate::database::{Database, Statement, each_connection, statement};
 
-/// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
-/// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
-/// other's siblings do not wait for each other in a ring.
-pub(super) const LOCK_SIBLINGS: &str = "\
-    select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
-    (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
-    order by id {for_update}";
+statement! {
+    /// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
+    /// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
+    /// other's siblings do not wait for each other in a ring.
+    pub(super) LOCK_SIBLINGS = "\
+        select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
+        (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
+        order by id {for_update}"
+}
 
-/// Releases the windows of notifications of which every delivery has ended, none has reached anybody, and one failed. `$1` is the
-/// deliveries that have just ended.
-///
-/// Locked windows are passed over. Whoever holds one renews, prunes or forgets it, or is a dispatch that found a repeat. Such a
-/// dispatch may be in a host's long transaction, so the window is [noted](NOTE_HELD), and [released later](release_held).
-const RELEASE: &str = "\
-    delete from {campanile}notification_dedup \
-    where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-        select event_type, dedup_key, recipient_user_id, notification_id from {campanile}notification_dedup \
+statement! {
+    /// Releases the windows of notifications of which every delivery has ended, none has reached anybody, and one failed. `$1` is the
+    /// deliveries that have just ended.
+    ///
+    /// Locked windows are passed over. Whoever holds one renews, prunes or forgets it, or is a dispatch that found a repeat. Such a
+    /// dispatch may be in a host's long transaction, so the window is [noted](NOTE_HELD), and [released later](release_held).
+    RELEASE = "\
+        delete from {campanile}notification_dedup \
         where (event_type, dedup_key, recipient_user_id, notification_id) in (\
-            select dispatch.event_type, dispatch.dedup_key, delivery.user_id, delivery.notification_id \
-            from {campanile}notification_deliveries as delivery \
-            join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
-            where {failed}) \
-        {skip_locked})";
+            select event_type, dedup_key, recipient_user_id, notification_id from {campanile}notification_dedup \
+            where (event_type, dedup_key, recipient_user_id, notification_id) in (\
+                select dispatch.event_type, dispatch.dedup_key, delivery.user_id, delivery.notification_id \
+                from {campanile}notification_deliveries as delivery \
+                join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
+                where {failed}) \
+            {skip_locked})",
+        failed = FAILED
+}
 
 /// Of these deliveries those whose notification has its window still, although it was to be released.
 const HELD: &str = "\
@@ -38,9 +43,12 @@ const HELD: &str = "\
         and held.notification_id = delivery.notification_id \
     where {failed}";
 
-/// Notes the windows that were held, in the transaction that was to release them.
-const NOTE_HELD: &str = "\
-    insert into {campanile}notification_held_windows (delivery_id) {held} order by 1 on conflict (delivery_id) do nothing";
+statement! {
+    /// Notes the windows that were held, in the transaction that was to release them.
+    NOTE_HELD = "\
+        insert into {campanile}notification_held_windows (delivery_id) {held} order by 1 on conflict (delivery_id) do nothing",
+        held = HELD, failed = FAILED
+}
 
 /// An end by an operator's cancel is a failure of the system's: the person could have been reached.
 const FAILED: &str = "\
@@ -52,27 +60,31 @@ const FAILED: &str = "\
         where other.notification_id = delivery.notification_id and other.state in {states.failed})";
 
 /// What follows, in their transaction, when deliveries end without having reached anybody.
-pub(super) const STEPS: [&str; 2] = [RELEASE, NOTE_HELD];
+pub(super) static STEPS: [&Statement; 2] = [&RELEASE, &NOTE_HELD];
 
-pub(super) fn complete(statement: &str) -> String {
-    let statement = statement.replace("{held}", HELD);
-    statement.replace("{failed}", FAILED)
+const NOTED_IDS: &str = "\
+        select {text(delivery_id)} as id from {campanile}notification_held_windows order by delivery_id limit 1000";
+
+statement! { NOTED = NOTED_IDS }
+
+statement! {
+    /// Another process that releases them is not waited for.
+    NOTED_AND_FREE = "{noted} {skip_locked}", noted = NOTED_IDS
 }
 
-/// Another process that releases them is not waited for.
-const NOTED: &str = "\
-    select {text(delivery_id)} as id from {campanile}notification_held_windows order by delivery_id limit 1000";
-
-/// What is no longer held, or no longer there, or was tried again since.
-const FORGET_RELEASED: &str = "\
-    delete from {campanile}notification_held_windows \
-    where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})";
+statement! {
+    /// What is no longer held, or no longer there, or was tried again since.
+    FORGET_RELEASED = "\
+        delete from {campanile}notification_held_windows \
+        where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})",
+        held = HELD, failed = FAILED
+}
 
 /// Releases the windows that somebody held when they were to be released, whoever has noted them.
 pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error> {
     // A look that finds nothing takes no lock of an SQLite file.
     let noted: Option<String> = each_connection!(database, |connection| {
-        sqlx::query_scalar(database.sql(NOTED))
+        sqlx::query_scalar(NOTED.on(database))
             .fetch_optional(&mut *connection)
             .await
     })?;
@@ -85,13 +97,12 @@ pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error>
         let _turn = database.turn_to_write().await;
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
-            let noted = database.sql(&format!("{NOTED} {{skip_locked}}"));
-            let noted: Vec<String> = sqlx::query_scalar(noted)
+            let noted: Vec<String> = sqlx::query_scalar(NOTED_AND_FREE.on(&database))
                 .fetch_all(&mut *transaction)
                 .await?;
             let noted = serde_json::json!(noted).to_string();
-            for statement in [LOCK_SIBLINGS, RELEASE, FORGET_RELEASED] {
-                sqlx::query(database.sql(&complete(statement)))
+            for statement in [&LOCK_SIBLINGS, &RELEASE, &FORGET_RELEASED] {
+                sqlx::query(statement.on(&database))
                     .bind(&noted)
                     .execute(&mut *transaction)
                     .await?;

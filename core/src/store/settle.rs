@@ -12,7 +12,7 @@ use super::{LOCKED, log, micros, release, uuids};
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
 use crate::database::error::StoreError;
-use crate::database::{Database, each_connection};
+use crate::database::{Database, each_connection, statement};
 use crate::state::DeliveryState;
 
 /// What follows for a delivery that was claimed: the [state](DeliveryState) it goes to, and how.
@@ -134,75 +134,90 @@ pub(crate) fn unreadable(
     }
 }
 
-/// A row of [`ITS`].
-fn row(its: &Settled) -> serde_json::Value {
-    let is_end = its.state.is_end();
-    serde_json::json!([
-        its.id,
-        its.attempt,
-        its.state.as_str(),
-        micros(its.delay),
-        its.outcome,
-        its.status,
-        its.provider_id,
-        its.error,
-        micros(its.took),
-        its.error_class,
-        its.trace_id,
-        i32::from(its.outcome.is_none()),
-        i32::from(matches!(
-            its.state,
-            Transition::Waiting | Transition::Untried
-        )),
-        its.maybe_sent,
-        its.state.blocked_as(),
-        its.maybe_sent && !is_end && its.state != Transition::Blocked(BlockedAs::Content),
-        its.alone && !is_end,
-        its.lost_answers,
-        its.claim,
-        its.state == Transition::Untried,
-        its.outcome.is_some() && its.state != Transition::Untried,
-        its.state == Transition::Released,
-    ])
+/// A row of [`GIVEN`].
+fn row(settled: &Settled) -> serde_json::Value {
+    let is_end = settled.state.is_end();
+    serde_json::json!({
+        "id": settled.id,
+        "attempt": settled.attempt,
+        "state": settled.state.as_str(),
+        "delay": micros(settled.delay),
+        "outcome": settled.outcome,
+        "status": settled.status,
+        "provider_id": settled.provider_id,
+        "error": settled.error,
+        "took": micros(settled.took),
+        "error_class": settled.error_class,
+        "trace_id": settled.trace_id,
+        "unused": i32::from(settled.outcome.is_none()),
+        "uncounted": i32::from(matches!(settled.state, Transition::Waiting | Transition::Untried)),
+        "maybe_sent": settled.maybe_sent,
+        "blocked_as": settled.state.blocked_as(),
+        "keeps_batch": settled.maybe_sent
+            && !is_end
+            && settled.state != Transition::Blocked(BlockedAs::Content),
+        "alone": settled.alone && !is_end,
+        "lost_answers": settled.lost_answers,
+        "claim": settled.claim,
+        "untried": settled.state == Transition::Untried,
+        "tried": settled.outcome.is_some() && settled.state != Transition::Untried,
+        "released": settled.state == Transition::Released,
+    })
 }
 
-/// What is recorded, read once for [`SETTLE`] and [`LOG`](log::LOG). `$1` is the rows.
-pub(super) const ITS: &str = "\
-    its (delivery_id, attempt, state, delay, outcome, status, provider_id, error, took, error_class, trace_id, \
-        unused, uncounted, maybe_sent, blocked_as, keeps_batch, alone, lost_answers, claim, untried, tried, released) as materialized (\
-        select {uuid(value ->> 0)}, {int(value ->> 1)}, value ->> 2, {int(value ->> 3)}, value ->> 4, {int(value ->> 5)}, \
-            value ->> 6, value ->> 7, {int(value ->> 8)}, value ->> 9, value ->> 10, \
-            {int(value ->> 11)}, {int(value ->> 12)}, {flag(value ->> 13)}, value ->> 14, {flag(value ->> 15)}, {flag(value ->> 16)}, \
-            {int(value ->> 17)}, {uuid(value ->> 18)}, {flag(value ->> 19)}, {flag(value ->> 20)}, \
-            {flag(value ->> 21)} \
-        from {rows($1)} as given)";
+/// What is recorded, read once for [`UPDATE`] and [`LOG`](log::LOG). `$1` is the rows.
+pub(super) const GIVEN: &str = "\
+    given as materialized (\
+        select {uuid(value ->> 'id')} as delivery_id, {int(value ->> 'attempt')} as attempt, value ->> 'state' as state, \
+            {int(value ->> 'delay')} as delay, value ->> 'outcome' as outcome, {int(value ->> 'status')} as status, \
+            value ->> 'provider_id' as provider_id, value ->> 'error' as error, {int(value ->> 'took')} as took, \
+            value ->> 'error_class' as error_class, value ->> 'trace_id' as trace_id, {int(value ->> 'unused')} as unused, \
+            {int(value ->> 'uncounted')} as uncounted, {flag(value ->> 'maybe_sent')} as maybe_sent, \
+            value ->> 'blocked_as' as blocked_as, {flag(value ->> 'keeps_batch')} as keeps_batch, \
+            {flag(value ->> 'alone')} as alone, {int(value ->> 'lost_answers')} as lost_answers, \
+            {uuid(value ->> 'claim')} as claim, {flag(value ->> 'untried')} as untried, {flag(value ->> 'tried')} as tried, \
+            {flag(value ->> 'released')} as released \
+        from {rows($1)} as rows)";
 
 /// `$2` is the worker.
 ///
 /// * `first_attempt_at` is null if no attempt counts. An outage that is over moves it forward, unless the delivery may have gone out.
 /// * `run_at` stays as it is if the delivery was not begun, so that it keeps its place in the queue.
 /// * `secret` becomes empty at an end, if there was one; null stays null.
-const SETTLE: &str = "\
+const UPDATE: &str = "\
     update {campanile}notification_deliveries as delivery set \
-        state = its.state, attempt = delivery.attempt - its.unused, \
-        uncounted = delivery.uncounted + its.uncounted, maybe_sent = its.maybe_sent, \
-        lost_answers = its.lost_answers, blocked_as = its.blocked_as, \
-        batch_id = case when its.alone then delivery.id when its.keeps_batch then delivery.batch_id end, \
-        lease_until = null, worker = null, claim = null, lost_worker = null, last_error = its.error, \
-        first_attempt_at = case when delivery.attempt - its.unused > delivery.uncounted + its.uncounted \
-            then case when its.tried and not its.maybe_sent and delivery.outage_since is not null \
+        state = given.state, attempt = delivery.attempt - given.unused, \
+        uncounted = delivery.uncounted + given.uncounted, maybe_sent = given.maybe_sent, \
+        lost_answers = given.lost_answers, blocked_as = given.blocked_as, \
+        batch_id = case when given.alone then delivery.id when given.keeps_batch then delivery.batch_id end, \
+        lease_until = null, worker = null, claim = null, lost_worker = null, last_error = given.error, \
+        first_attempt_at = case when delivery.attempt - given.unused > delivery.uncounted + given.uncounted \
+            then case when given.tried and not given.maybe_sent and delivery.outage_since is not null \
                 then delivery.first_attempt_at + ({now} - delivery.outage_since) else delivery.first_attempt_at end end, \
-        outage_since = case when its.untried then coalesce(delivery.outage_since, {now}) \
-            when not its.tried then delivery.outage_since end, \
-        outage_rounds = case when its.untried then delivery.outage_rounds + 1 when its.tried then 0 \
+        outage_since = case when given.untried then coalesce(delivery.outage_since, {now}) \
+            when not given.tried then delivery.outage_since end, \
+        outage_rounds = case when given.untried then delivery.outage_rounds + 1 when given.tried then 0 \
             else delivery.outage_rounds end, \
-        run_at = case when its.state = {state.pending} and not its.released then {later(its.delay)} else delivery.run_at end, \
-        finished_at = case when its.state in {states.final} then {now} end, \
-        secret = case when its.state in {states.waiting} then delivery.secret else substr(delivery.secret, 1, 0) end \
-    from its \
-    where delivery.id in (select id from locked) and delivery.id = its.delivery_id and delivery.state = {state.running} \
-        and delivery.claim = its.claim and delivery.worker = {uuid($2)} \
+        run_at = case when given.state = {state.pending} and not given.released then {later(given.delay)} else delivery.run_at end, \
+        finished_at = case when given.state in {states.final} then {now} end, \
+        secret = case when given.state in {states.waiting} then delivery.secret else substr(delivery.secret, 1, 0) end \
+    from given \
+    where delivery.id in (select id from locked) and delivery.id = given.delivery_id and delivery.state = {state.running} \
+        and delivery.claim = given.claim and delivery.worker = {uuid($2)} \
     returning {text(id)} as id";
+
+statement! {
+    SETTLE = "with {given}, {locked} {update}", given = GIVEN, locked = LOCKED, update = UPDATE
+}
+
+#[cfg(feature = "postgres")]
+statement! {
+    /// The same with the log, in one statement.
+    on Postgres; SETTLE_AND_LOG = "\
+        with {given}, {locked}, settled as ({update}), logged as ({log}) select id from settled",
+    given = GIVEN, locked = LOCKED, update = UPDATE, log = log::LOG,
+    whose = "{text(delivery_id)} in (select id from settled)"
+}
 
 /// What was recorded.
 #[derive(Debug, Default)]
@@ -267,13 +282,15 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
-const PARK_REFUSED: &str = "\
-    update {campanile}notification_deliveries set state = {state.blocked}, blocked_as = null, maybe_sent = {flag($4)}, \
-        batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5, \
-        secret = case when {flag($6)} then substr(secret, 1, 0) else secret end \
-    where id = {uuid($1)} and state = {state.running} and claim = {uuid($2)} and worker = {uuid($3)} \
-    returning {text(id)} as id";
+statement! {
+    /// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
+    PARK_REFUSED = "\
+        update {campanile}notification_deliveries set state = {state.blocked}, blocked_as = null, maybe_sent = {flag($4)}, \
+            batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5, \
+            secret = case when {flag($6)} then substr(secret, 1, 0) else secret end \
+        where id = {uuid($1)} and state = {state.running} and claim = {uuid($2)} and worker = {uuid($3)} \
+        returning {text(id)} as id"
+}
 
 /// Parks a delivery the end of which the database refuses, without a reason that a worker could find to be gone: it may have
 /// gone out, and what comes next is an operator's.
@@ -333,7 +350,7 @@ async fn park(
     let maybe_sent = settled.maybe_sent || settled.state == Transition::Delivered;
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
-        sqlx::query_scalar(database.sql(PARK_REFUSED))
+        sqlx::query_scalar(PARK_REFUSED.on(database))
             .bind(settled.id.to_string())
             .bind(settled.claim.to_string())
             .bind(worker.to_string())
@@ -350,34 +367,27 @@ async fn record(
     worker: Uuid,
     settled: &[&Settled],
 ) -> Result<HashSet<Uuid>, StoreError> {
-    let rows: Vec<_> = settled.iter().map(|its| row(its)).collect();
+    let rows: Vec<_> = settled.iter().map(|one| row(one)).collect();
     let rows = serde_json::json!(rows).to_string();
     let ended = settled
         .iter()
-        .filter(|its| its.state.state().reached_nobody() && !its.has_local);
-    let ended: Vec<Uuid> = ended.map(|its| its.id).collect();
-    let ids: Vec<Uuid> = settled.iter().map(|its| its.id).collect();
+        .filter(|one| one.state.state().reached_nobody() && !one.has_local);
+    let ended: Vec<Uuid> = ended.map(|one| one.id).collect();
+    let ids: Vec<Uuid> = settled.iter().map(|one| one.id).collect();
     let ours: Vec<String> = match database.pool() {
         #[cfg(feature = "postgres")]
-        Pool::Postgres(_) if ended.is_empty() => {
-            let log =
-                log::LOG.replace("{whose}", "{text(delivery_id)} in (select id from settled)");
-            let statement = format!(
-                "with {ITS}, {LOCKED}, settled as ({SETTLE}), logged as ({log}) select id from settled"
-            );
-            each_connection!(database, |connection| {
-                sqlx::query_scalar(database.sql(&statement))
-                    .bind(&rows)
-                    .bind(worker.to_string())
-                    .fetch_all(&mut *connection)
-                    .await
-            })?
-        }
+        Pool::Postgres(_) if ended.is_empty() => each_connection!(database, |connection| {
+            sqlx::query_scalar(SETTLE_AND_LOG.on(database))
+                .bind(&rows)
+                .bind(worker.to_string())
+                .fetch_all(&mut *connection)
+                .await
+        })?,
         _ => record_and_release(database, worker, &rows, &ids, &ended).await?,
     };
     let ours = uuids(&ours);
-    let lost = settled.iter().filter(|its| !ours.contains(&its.id));
-    let lost: Vec<_> = lost.map(|its| row(its)).collect();
+    let lost = settled.iter().filter(|one| !ours.contains(&one.id));
+    let lost: Vec<_> = lost.map(|one| row(one)).collect();
     log::write(database, worker, &lost).await?;
     Ok(ours)
 }
@@ -396,22 +406,20 @@ async fn record_and_release(
     // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
     let recording = tokio::spawn(async move {
         let _turn = database.turn_to_write().await;
-        let settle = format!("with {ITS}, {LOCKED} {SETTLE}");
-        let log = log::statement();
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
             if releases {
-                sqlx::query(database.sql(release::LOCK_SIBLINGS))
+                sqlx::query(release::LOCK_SIBLINGS.on(&database))
                     .bind(&ids)
                     .fetch_all(&mut *transaction)
                     .await?;
             }
-            let recorded = sqlx::query_scalar(database.sql(&settle))
+            let recorded = sqlx::query_scalar(SETTLE.on(&database))
                 .bind(&rows)
                 .bind(worker.to_string())
                 .fetch_all(&mut *transaction)
                 .await?;
-            sqlx::query(database.sql(&log))
+            sqlx::query(log::WRITE.on(&database))
                 .bind(&rows)
                 .bind(worker.to_string())
                 .bind(ids)
@@ -419,7 +427,7 @@ async fn record_and_release(
                 .await?;
             if releases {
                 for statement in release::STEPS {
-                    sqlx::query(database.sql(&release::complete(statement)))
+                    sqlx::query(statement.on(&database))
                         .bind(&ended_ids)
                         .execute(&mut *transaction)
                         .await?;
@@ -435,10 +443,12 @@ async fn record_and_release(
     }
 }
 
-const CANCEL: &str = "\
-    update {campanile}notification_deliveries set state = {state.cancelled}, batch_id = null, blocked_as = null, finished_at = {now}, \
-        secret = substr(secret, 1, 0) \
-    where id = {uuid($1)} and state in {states.waiting}";
+statement! {
+    CANCEL = "\
+        update {campanile}notification_deliveries set state = {state.cancelled}, batch_id = null, blocked_as = null, finished_at = {now}, \
+            secret = substr(secret, 1, 0) \
+        where id = {uuid($1)} and state in {states.waiting}"
+}
 
 /// Cancels a delivery that waits, and releases the window if nobody was reached; `false` if it does not wait.
 pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
@@ -446,16 +456,16 @@ pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::
     each_connection!(database, |connection| {
         let ids = serde_json::json!([id]).to_string();
         let mut transaction = connection.begin_with(database.begin()).await?;
-        sqlx::query(database.sql(release::LOCK_SIBLINGS))
+        sqlx::query(release::LOCK_SIBLINGS.on(database))
             .bind(&ids)
             .fetch_all(&mut *transaction)
             .await?;
-        let cancelled = sqlx::query(database.sql(CANCEL))
+        let cancelled = sqlx::query(CANCEL.on(database))
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
         for statement in release::STEPS {
-            sqlx::query(database.sql(&release::complete(statement)))
+            sqlx::query(statement.on(database))
                 .bind(&ids)
                 .execute(&mut *transaction)
                 .await?;

@@ -3,21 +3,21 @@
 //! Rows travel as JSON and are taken apart by `json_each`: one statement for any number of rows.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Admission, Batch, Candidate, Lease, LocalInsert, micros};
 use crate::database::dialect::{SQLITE, translate};
+use crate::database::row::Id;
+use crate::database::statement;
 
-/// The statements of one dispatcher.
+/// The statements of one dispatcher: those of the linked local channels.
 #[derive(Debug)]
 pub(crate) struct WriteStatements {
-    claim: SqlStr,
-    dispatch: SqlStr,
     locals: Vec<(&'static str, SqlStr)>,
-    deliver: SqlStr,
 }
 
 /// The steps need a transaction around them.
@@ -26,8 +26,8 @@ pub(super) const ONE_STATEMENT: bool = false;
 /// Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
-/// `$1` is the dispatches, `$2` the rows of what is written: `[dispatch, notification, user]`, and
-/// for a remote delivery `[.., delivery, channel, leased, has local]`.
+/// `$1` is the dispatches, `$2` the rows of what is written: its place among the dispatches, the notification and the user; and for
+/// a remote delivery itself, its channel, whether it is leased, and whether its notification is in a local channel too.
 const RELATIONS: &str = "\
 with dispatch as materialized (
     select key as n, value ->> 'dispatch_id' as dispatch_id, value ->> 'event_type' as event_type,
@@ -38,12 +38,13 @@ with dispatch as materialized (
     from json_each($1)
 ),
 given as materialized (
-    select value ->> 0 as n, value ->> 1 as notification_id, value ->> 2 as user_id, value ->> 3 as delivery_id,
-        value ->> 4 as channel, value ->> 5 as leased, value ->> 6 as has_local
+    select value ->> 'dispatch' as n, value ->> 'notification' as notification_id, value ->> 'user' as user_id,
+        value ->> 'delivery' as delivery_id, value ->> 'channel' as channel, value ->> 'leased' as leased,
+        value ->> 'has_local' as has_local
     from json_each($2)
 )";
 
-const CLAIM: &str = "\
+const CLAIM_ROWS: &str = "\
 insert into notification_dedup as held
     (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id, variant)
 select d.event_type, d.dedup_key, g.user_id, {now}, {now} + d.window_micros, g.notification_id, d.variant
@@ -55,14 +56,14 @@ on conflict (event_type, dedup_key, recipient_user_id) do update set
 where held.window_ends_at <= excluded.fired_at or held.variant is not excluded.variant
 returning notification_id";
 
-const DISPATCH: &str = "\
+const DISPATCH_ROWS: &str = "\
 insert into notification_dispatches
     (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, created_at)
 select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, d.trace_context, {now}
 from dispatch d where d.n in (select n from given)
 on conflict (id) do nothing";
 
-const DELIVER: &str = "\
+const DELIVER_ROWS: &str = "\
 insert into notification_deliveries
     (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
         first_attempt_at, expires_at, secret, created_at)
@@ -72,38 +73,50 @@ select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.
     iif(g.leased, {now}, null), {now} + d.expires_micros, d.secrets ->> g.channel, {now}
 from given g join dispatch d on d.n = g.n where true";
 
+statement! { on SQLite; CLAIM = "{relations}\n{rows}", relations = RELATIONS, rows = CLAIM_ROWS }
+statement! { on SQLite; DISPATCH = "{relations}\n{rows}", relations = RELATIONS, rows = DISPATCH_ROWS }
+statement! { on SQLite; DELIVER = "{relations}\n{rows}", relations = RELATIONS, rows = DELIVER_ROWS }
+
+const LOCAL: &str = "\
+{relations},
+admitted as (
+    select g.notification_id, d.dispatch_id, g.user_id, d.org_id, d.event_type, d.subject_id, d.category, d.payload,
+        d.content -> '{channel}' as parts, {now} as created_at
+    from given g join dispatch d on d.n = g.n
+)
+";
+
 impl WriteStatements {
     pub(crate) fn compose(locals: &[LocalInsert]) -> Self {
-        let statement = |text: &str| {
-            AssertSqlSafe(translate(&format!("{RELATIONS}\n{text}"), &SQLITE)).into_sql_str()
-        };
         let local = |local: &LocalInsert| {
-            let sql = format!(
-                "{}{}\n{}",
-                translate(RELATIONS, &SQLITE),
-                translate(
-                    &format!(
-                        ",\nadmitted as (
-    select g.notification_id, d.dispatch_id, g.user_id, d.org_id, d.event_type, d.subject_id, d.category, d.payload,
-        d.content -> '{}' as parts, {{now}} as created_at
-    from given g join dispatch d on d.n = g.n
-)",
-                        local.channel
-                    ),
-                    &SQLITE
-                ),
-                local.statement.sqlite
-            );
-            (local.channel, AssertSqlSafe(sql).into_sql_str())
+            let pieces = [("relations", RELATIONS), ("channel", local.channel)];
+            let sql = translate(LOCAL, &SQLITE, &pieces) + local.statement.sqlite;
+            let sql = AssertSqlSafe(Arc::<str>::from(sql));
+            (local.channel, sql.into_sql_str())
         };
         Self {
-            claim: statement(CLAIM),
-            dispatch: statement(DISPATCH),
             locals: locals.iter().map(local).collect(),
-            deliver: statement(DELIVER),
         }
     }
+
+    /// Each by a name.
+    pub(crate) fn every(&self) -> Vec<(String, SqlStr)> {
+        let locals = self.locals.iter();
+        let named = locals.map(|(channel, sql)| (format!("the write of {channel}"), sql.clone()));
+        named.collect()
+    }
 }
+
+/// A row of what is written, without a delivery.
+fn notification_row(candidate: &Candidate) -> Value {
+    json!({
+        "dispatch": candidate.dispatch,
+        "notification": candidate.notification_id,
+        "user": candidate.user_id,
+    })
+}
+
+statement! { on SQLite; PAUSED = "select channel from {campanile}notification_channel_pauses" }
 
 pub(crate) async fn write(
     connection: &mut SqliteConnection,
@@ -113,23 +126,13 @@ pub(crate) async fn write(
 ) -> Result<Admission, sqlx::Error> {
     let dispatches = dispatches(batch);
     let mut admission = Admission::default();
-    let candidates = batch.candidates.iter().map(|candidate| {
-        json!([
-            candidate.dispatch,
-            candidate.notification_id,
-            candidate.user_id
-        ])
-    });
-    let claimed = sqlx::query(statements.claim.clone())
+    let candidates = batch.candidates.iter().map(notification_row);
+    let claimed: Vec<Id> = sqlx::query_scalar(CLAIM.on_sqlite())
         .bind(&dispatches)
         .bind(array(candidates))
         .fetch_all(&mut *connection)
         .await?;
-    for row in claimed {
-        let id: &str = row.try_get("notification_id")?;
-        let id = Uuid::parse_str(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        admission.admitted.insert(id);
-    }
+    admission.admitted = claimed.into_iter().map(|id| id.0).collect();
     for candidate in &batch.candidates {
         if batch.dispatches[candidate.dispatch].window.is_zero() {
             admission.admitted.insert(candidate.notification_id);
@@ -163,21 +166,15 @@ async fn write_admitted(
         .iter()
         .filter(|candidate| admission.admitted.contains(&candidate.notification_id))
         .collect();
-    let paused: Vec<String> = sqlx::query_scalar("select channel from notification_channel_pauses")
+    let paused: Vec<String> = sqlx::query_scalar(PAUSED.on_sqlite())
         .fetch_all(&mut *connection)
         .await?;
     let remote = remote_rows(statements, &admitted, lease, &paused, admission);
     for (channel, statement) in &statements.locals {
-        let rows = admitted
-            .iter()
-            .filter(|candidate| candidate.deliveries.iter().any(|(_, its)| its == channel));
-        let rows = rows.map(|candidate| {
-            json!([
-                candidate.dispatch,
-                candidate.notification_id,
-                candidate.user_id
-            ])
-        });
+        let is_in =
+            |candidate: &Candidate| candidate.deliveries.iter().any(|(_, to)| to == channel);
+        let rows = admitted.iter().filter(|candidate| is_in(candidate));
+        let rows = rows.map(|candidate| notification_row(candidate));
         sqlx::query(statement.clone())
             .bind(dispatches)
             .bind(array(rows))
@@ -187,12 +184,12 @@ async fn write_admitted(
     if !remote.is_empty() {
         let remote = Value::Array(remote).to_string();
         // A dispatch row is kept for the sake of its remote deliveries, which share its content.
-        sqlx::query(statements.dispatch.clone())
+        sqlx::query(DISPATCH.on_sqlite())
             .bind(dispatches)
             .bind(&remote)
             .execute(&mut *connection)
             .await?;
-        sqlx::query(statements.deliver.clone())
+        sqlx::query(DELIVER.on_sqlite())
             .bind(dispatches)
             .bind(remote)
             .bind(micros(lease.time))
@@ -215,31 +212,29 @@ fn remote_rows(
     let is_local = |channel: &str| statements.locals.iter().any(|(local, _)| *local == channel);
     let mut rows = Vec::new();
     for candidate in admitted {
-        let has_local = candidate.deliveries.iter().any(|its| is_local(its.1));
-        for (id, channel) in candidate.deliveries.iter().filter(|its| !is_local(its.1)) {
-            let is_leased =
-                admission.leased.len() < lease.at_most && !paused.iter().any(|its| its == channel);
+        let has_local = candidate.deliveries.iter().any(|(_, to)| is_local(to));
+        for (id, channel) in candidate.deliveries.iter().filter(|(_, to)| !is_local(to)) {
+            let is_leased = admission.leased.len() < lease.at_most
+                && !paused.iter().any(|paused| paused == channel);
             if is_leased {
                 admission.leased.insert(*id);
             }
-            let Candidate {
-                dispatch,
-                notification_id,
-                user_id,
-                ..
-            } = candidate;
-            rows.push(json!([
-                dispatch,
-                notification_id,
-                user_id,
-                id,
-                channel,
-                i32::from(is_leased),
-                i32::from(has_local)
-            ]));
+            let mut row = notification_row(candidate);
+            row["delivery"] = json!(id);
+            row["channel"] = json!(channel);
+            row["leased"] = json!(is_leased);
+            row["has_local"] = json!(has_local);
+            rows.push(row);
         }
     }
     rows
+}
+
+statement! {
+    on SQLite; TAKE_IDS = "\
+        insert into {campanile}notification_dispatch_ids (id, created_at) \
+        select value, {now} from json_each($1) where true \
+        on conflict (id) do nothing returning id"
 }
 
 /// Takes the ids that callers gave, and says which were free.
@@ -248,14 +243,10 @@ pub(super) async fn take_ids(
     ids: &[Uuid],
     _: Lease,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let taken: Vec<String> = sqlx::query_scalar(
-        "insert into notification_dispatch_ids (id, created_at) \
-        select value, cast(unixepoch('subsec') * 1000000 as integer) from json_each($1) where true \
-        on conflict (id) do nothing returning id",
-    )
-    .bind(json!(ids).to_string())
-    .fetch_all(connection)
-    .await?;
+    let taken: Vec<String> = sqlx::query_scalar(TAKE_IDS.on_sqlite())
+        .bind(json!(ids).to_string())
+        .fetch_all(connection)
+        .await?;
     Ok(super::uuids(&taken))
 }
 
@@ -275,10 +266,12 @@ fn array(rows: impl Iterator<Item = Value>) -> String {
     Value::Array(rows.collect()).to_string()
 }
 
+statement! { on SQLite; WRITE_NOTHING = "delete from {campanile}notification_dedup where false" }
+
 /// Waits for the write lock before the first read: a deferred transaction that reads and then writes fails at once where
 /// it would have to wait (`SQLITE_BUSY_SNAPSHOT`).
 pub(super) async fn take_write_lock(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from notification_dedup where false")
+    sqlx::query(WRITE_NOTHING.on_sqlite())
         .execute(connection)
         .await?;
     Ok(())

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::micros;
-use crate::database::{Database, each_connection};
+use crate::database::row::Id;
+use crate::database::{Database, Statement, each_connection, row, statement};
 use crate::state::DeliveryState;
 
 /// Who was not seen for this long counts as gone: six heartbeats.
@@ -21,14 +21,17 @@ pub(crate) struct WorkerRow {
     pub(crate) channels: Vec<String>,
 }
 
-const BEAT: &str = "\
-    insert into {campanile}notification_workers as held (id, started_at, seen_at, channels) \
-    values ({uuid($1)}, {now}, {now}, {json($2)}) \
-    on conflict (id) do update set seen_at = excluded.seen_at, channels = excluded.channels";
+statement! {
+    BEAT = "\
+        insert into {campanile}notification_workers as held (id, started_at, seen_at, channels) \
+        values ({uuid($1)}, {now}, {now}, {json($2)}) \
+        on conflict (id) do update set seen_at = excluded.seen_at, channels = excluded.channels"
+}
 
-/// Of those that were not seen for an hour nobody asks any more.
-const SWEEP: &str =
-    "delete from {campanile}notification_workers where seen_at <= {earlier(3600000000)}";
+statement! {
+    /// Of those that were not seen for an hour nobody asks any more.
+    SWEEP = "delete from {campanile}notification_workers where seen_at <= {earlier(3600000000)}"
+}
 
 /// Says that this worker is alive.
 pub(crate) async fn beat(
@@ -38,25 +41,27 @@ pub(crate) async fn beat(
 ) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
-        sqlx::query(database.sql(BEAT))
+        sqlx::query(BEAT.on(database))
             .bind(worker.to_string())
             .bind(serde_json::json!(channels).to_string())
             .execute(&mut *connection)
             .await?;
-        sqlx::query(database.sql(SWEEP))
+        sqlx::query(SWEEP.on(database))
             .execute(&mut *connection)
             .await?;
         Ok(())
     })
 }
 
-const LEAVE: &str = "delete from {campanile}notification_workers where id = {uuid($1)}";
+statement! {
+    LEAVE = "delete from {campanile}notification_workers where id = {uuid($1)}"
+}
 
 /// Says that this worker has stopped.
 pub(crate) async fn leave(database: &Database, worker: Uuid) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
-        sqlx::query(database.sql(LEAVE))
+        sqlx::query(LEAVE.on(database))
             .bind(worker.to_string())
             .execute(&mut *connection)
             .await?;
@@ -64,34 +69,41 @@ pub(crate) async fn leave(database: &Database, worker: Uuid) -> Result<(), sqlx:
     })
 }
 
-const LIST: &str = "\
-    select {text(id)} as id, {micros(started_at)} as started_at, {micros(seen_at)} as seen_at, {text(channels)} as channels \
-    from {campanile}notification_workers where seen_at > {earlier($1)} order by started_at, id";
+row! {
+    /// A row of [`LIST`].
+    struct ListRow {
+        id: Id,
+        started_at: i64,
+        seen_at: i64,
+        channels: String,
+    }
+}
+
+statement! {
+    LIST = "\
+        select {text(id)} as id, {micros(started_at)} as started_at, {micros(seen_at)} as seen_at, {text(channels)} as channels \
+        from {campanile}notification_workers where seen_at > {earlier($1)} order by started_at, id"
+}
 
 /// The workers that were seen within this time.
 pub(crate) async fn list(
     database: &Database,
     within: Duration,
 ) -> Result<Vec<WorkerRow>, sqlx::Error> {
-    each_connection!(database, |connection| {
-        let rows = sqlx::query(database.sql(LIST))
-            .bind(micros(within))
-            .fetch_all(&mut *connection)
-            .await?;
-        let decode = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
-        rows.iter()
-            .map(|row| {
-                let (id, channels): (&str, &str) = (row.try_get("id")?, row.try_get("channels")?);
-                Ok(WorkerRow {
-                    id: Uuid::parse_str(id).map_err(|error| decode(error.into()))?,
-                    started_at: row.try_get("started_at")?,
-                    seen_at: row.try_get("seen_at")?,
-                    channels: serde_json::from_str(channels)
-                        .map_err(|error| decode(error.into()))?,
-                })
-            })
-            .collect()
-    })
+    let rows: Vec<ListRow> = each_connection!(database, |connection| {
+        let workers = sqlx::query_as(LIST.on(database)).bind(micros(within));
+        workers.fetch_all(&mut *connection).await
+    })?;
+    let workers = rows.into_iter().map(|row| {
+        let channels = serde_json::from_str(&row.channels);
+        Ok(WorkerRow {
+            id: row.id.0,
+            started_at: row.started_at,
+            seen_at: row.seen_at,
+            channels: channels.map_err(|error| sqlx::Error::Decode(error.into()))?,
+        })
+    });
+    workers.collect()
 }
 
 /// What waits on one channel in one state.
@@ -105,21 +117,36 @@ pub(crate) struct QueueRow {
     pub(crate) oldest: Option<Duration>,
 }
 
-const STATES: [DeliveryState; 5] = [
-    DeliveryState::Pending,
-    DeliveryState::Running,
-    DeliveryState::Blocked,
-    DeliveryState::Dead,
-    DeliveryState::Unknown,
-];
-
 /// Counted to this much: more is as alarming, and costs more.
 const MAX_COUNTED: i64 = 100_000;
 
+row! {
+    /// A row of [`DEPTH`].
+    struct DepthRow {
+        depth: i64,
+        age: Option<i64>,
+    }
+}
+
+/// In words of the statement, so that the partial indexes serve it.
 const DEPTH: &str = "\
     select count(*) as depth, {now_micros} - min(due) as age from \
     (select {micros(run_at)} as due from {campanile}notification_deliveries \
-    where channel = $1 and state = '{state}'{in_turn} limit $2) as waiting";
+    where channel = $1 and state = {state} {in_turn} limit $2) as waiting";
+
+statement! { PENDING = DEPTH, state = "{state.pending}", in_turn = "order by run_at" }
+statement! { RUNNING = DEPTH, state = "{state.running}", in_turn = "" }
+statement! { BLOCKED = DEPTH, state = "{state.blocked}", in_turn = "" }
+statement! { DEAD = DEPTH, state = "{state.dead}", in_turn = "" }
+statement! { UNKNOWN = DEPTH, state = "{state.unknown}", in_turn = "" }
+
+static DEPTHS: [(DeliveryState, &Statement); 5] = [
+    (DeliveryState::Pending, &PENDING),
+    (DeliveryState::Running, &RUNNING),
+    (DeliveryState::Blocked, &BLOCKED),
+    (DeliveryState::Dead, &DEAD),
+    (DeliveryState::Unknown, &UNKNOWN),
+];
 
 /// What waits on these channels.
 pub(crate) async fn queue(
@@ -128,19 +155,9 @@ pub(crate) async fn queue(
 ) -> Result<Vec<QueueRow>, sqlx::Error> {
     let mut rows = Vec::new();
     for &channel in channels {
-        for state in STATES {
-            // In words of the statement, so that the partial indexes serve it.
-            let in_turn = if state == DeliveryState::Pending {
-                " order by run_at"
-            } else {
-                ""
-            };
-            let statement = DEPTH
-                .replace("{state}", state.as_str())
-                .replace("{in_turn}", in_turn);
-            let statement = database.sql(&statement);
-            let (depth, age): (i64, Option<i64>) = each_connection!(database, |connection| {
-                sqlx::query_as(statement)
+        for (state, statement) in DEPTHS {
+            let waiting: DepthRow = each_connection!(database, |connection| {
+                sqlx::query_as(statement.on(database))
                     .bind(channel)
                     .bind(MAX_COUNTED)
                     .fetch_one(&mut *connection)
@@ -153,10 +170,10 @@ pub(crate) async fn queue(
             rows.push(QueueRow {
                 channel,
                 state: state.as_str(),
-                depth: depth as f64,
+                depth: waiting.depth as f64,
                 oldest: (state == DeliveryState::Pending).then(|| {
                     Duration::from_micros(
-                        u64::try_from(age.unwrap_or_default()).unwrap_or_default(),
+                        u64::try_from(waiting.age.unwrap_or_default()).unwrap_or_default(),
                     )
                 }),
             });

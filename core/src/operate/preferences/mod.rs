@@ -114,9 +114,9 @@ impl<'a> UserPreferences<'a> {
 
     pub(super) fn matrix_of(&self, rows: Vec<preferences::Row>) -> Matrix {
         let mut choices = Choices::default();
-        for (category, channel, enabled) in rows {
-            let choice = Choice::from_enabled(enabled);
-            choices.insert(&self.user, &category, &channel, choice);
+        for row in rows {
+            let choice = Choice::from_enabled(row.enabled);
+            choices.insert(&self.user, &row.category, &row.channel, choice);
         }
         Matrix {
             categories: self
@@ -166,17 +166,22 @@ impl<'a> UserPreferences<'a> {
     }
 
     /// The cells as their statement takes them. One upsert may not touch a row twice, and sorted rows do not deadlock.
-    pub(super) fn upsert(&self, changes: &[CellChange]) -> Result<String, PreferenceError> {
+    pub(super) fn upsert(
+        &self,
+        changes: &[CellChange],
+    ) -> Result<Vec<preferences::Row>, PreferenceError> {
         let mut cells = BTreeMap::new();
         for change in changes {
             let (category, channel) = self.known(&change.category, &change.channel)?;
             cells.insert((category, channel), change.enabled);
         }
-        let cells: Vec<_> = cells
-            .into_iter()
-            .map(|((category, channel), enabled)| serde_json::json!([category, channel, enabled]))
-            .collect();
-        Ok(serde_json::Value::Array(cells).to_string())
+        let rows = cells.into_iter();
+        let rows = rows.map(|((category, channel), enabled)| preferences::Row {
+            category: category.to_owned(),
+            channel: channel.to_owned(),
+            enabled,
+        });
+        Ok(rows.collect())
     }
 
     fn known(
