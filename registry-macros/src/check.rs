@@ -15,11 +15,11 @@ use crate::duration::{EXPIRES_AFTER, Purpose, WINDOW, milliseconds};
 use crate::file::{self, SourceFile};
 use crate::identity::{refuse_category, refuse_event_type};
 use crate::item::Item;
+use crate::list::list;
 use crate::markup::unquoted;
 use crate::names::{Role, names};
 use crate::parse::Attribute;
 use crate::problem::Problems;
-use crate::suggest::{did_you_mean, list};
 use crate::template::{Mistake, Vocabulary, mistake, mistakes};
 
 /// The part of a dedup key that is no field: what the event is about.
@@ -157,18 +157,12 @@ fn check_key(attribute: &Attribute, item: &Item, problems: &mut Problems) {
             && !is_field
             && name != SUBJECT
         {
-            let known = || {
-                fields
-                    .iter()
-                    .map(|field| field.name.as_str())
-                    .chain([SUBJECT])
-            };
-            let advice = did_you_mean(&name, known())
-                .unwrap_or_else(|| format!("; a dedup key may be made of {}", list(known())));
+            let known = fields.iter().map(|field| field.name.as_str());
+            let known = list(known.chain([SUBJECT]));
             let event = item.input.ident.unraw();
             problems.at(
                 word,
-                format!("`{name}` is not a field of `{event}`{advice}"),
+                format!("`{name}` is not a field of `{event}`; a dedup key may be made of {known}"),
             );
         }
     }

@@ -8,13 +8,15 @@ use syn::parse::ParseStream;
 use syn::parse::discouraged::Speculative as _;
 use syn::{Expr, Ident, Token, token};
 
+use crate::list::list;
 use crate::problem::Problems;
-use crate::suggest::{did_you_mean, list, nearest};
 
 /// Keys of a list, each with the form in which it is written, and where they were written.
 pub(crate) struct Keys {
     known: &'static [(&'static str, &'static str)],
     pub(crate) written: BTreeMap<&'static str, Span>,
+    /// Whether there was a word that is none of them: it may be one that is missing, under another name.
+    pub(crate) has_unknown: bool,
 }
 
 impl Keys {
@@ -22,6 +24,7 @@ impl Keys {
         Self {
             known,
             written: BTreeMap::new(),
+            has_unknown: false,
         }
     }
 
@@ -55,7 +58,7 @@ impl Keys {
         Ok(Some(key))
     }
 
-    /// The key of this name; a slip of the pen is noted and read as what was meant.
+    /// The key of this name; what is none is noted.
     fn named(
         &mut self,
         name: &str,
@@ -75,11 +78,13 @@ impl Keys {
             self.written.insert(channels, word.span());
             return None;
         }
-        let meant = nearest(name, self.names());
-        let advice = did_you_mean(name, self.names())
-            .unwrap_or_else(|| format!("; there are {}", list(self.names())));
-        problems.at(word, format!("there is no `{name}` here{advice}"));
-        find(meant?).filter(|(key, _)| !self.written.contains_key(key))
+        let known = list(self.names());
+        problems.at(
+            word,
+            format!("there is no `{name}` here; there are {known}"),
+        );
+        self.has_unknown = true;
+        None
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> + use<> {

@@ -1,6 +1,6 @@
 //! The **identity** of an event: three words joined by dots, and the one word of its category.
 
-use crate::suggest::list;
+use crate::list::list;
 
 const MAX_WORD: usize = 64;
 

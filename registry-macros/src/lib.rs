@@ -24,7 +24,7 @@ mod declared;
 mod evaluate;
 mod harmless;
 mod problem;
-mod suggest;
+mod list;
 
 use std::path::PathBuf;
 
