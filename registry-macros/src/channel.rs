@@ -12,14 +12,12 @@ use crate::problem::Problems;
 pub(crate) struct Channel {
     pub(crate) path: Path,
     pub(crate) parts: Vec<Part>,
-    /// Whether `parts` is everything that was meant, or lacks what could not be read.
-    pub(crate) parts_are_complete: bool,
 }
 
 /// `subject = ".."`.
 pub(crate) struct Part {
     pub(crate) name: Ident,
-    /// Nothing if it could not be read; the part counts as written all the same.
+    /// Nothing if it is something else; the part counts as written all the same.
     pub(crate) template: Option<Template>,
 }
 
@@ -43,12 +41,11 @@ pub(crate) fn channel(input: ParseStream<'_>, problems: &mut Problems) -> syn::R
         )
     })?;
     let mut parts: Vec<Part> = Vec::new();
-    let mut parts_are_complete = true;
     if input.peek(token::Paren) {
         let content;
         parenthesized!(content in input);
         entries(&content, problems, |input, problems| {
-            let part = part(input, problems).inspect_err(|_| parts_are_complete = false)?;
+            let part = part(input, problems)?;
             if parts.iter().any(|other| other.name == part.name) {
                 let name = part.name.unraw();
                 problems.at(&part.name, format!("`{name}` is written twice; keep one"));
@@ -56,16 +53,12 @@ pub(crate) fn channel(input: ParseStream<'_>, problems: &mut Problems) -> syn::R
                 parts.push(part);
             }
             Ok(())
-        });
+        })?;
     } else if !at_end_of_entry(input) {
         let name = last_name(&path);
         return Err(input.error(format!("expected the channel's parts: `{name}(..)`")));
     }
-    Ok(Channel {
-        path,
-        parts,
-        parts_are_complete,
-    })
+    Ok(Channel { path, parts })
 }
 
 fn part(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Part> {
@@ -87,21 +80,12 @@ fn part(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Part> {
             template: None,
         });
     }
-    let template = match value(input) {
-        Ok(value) => {
-            let place = value.to_token_stream();
-            let template = template(value);
-            if template.is_none() {
-                problems.at(place, wanted);
-            }
-            template
-        }
-        Err(error) => {
-            problems.add(error);
-            skip_entry(input)?;
-            None
-        }
-    };
+    let value = value(input)?;
+    let place = value.to_token_stream();
+    let template = template(value);
+    if template.is_none() {
+        problems.at(place, wanted);
+    }
     Ok(Part { name, template })
 }
 

@@ -1,11 +1,10 @@
-//! **Entries** between commas: a mistake in one is noted, and the next is read.
+//! **Entries** between commas: what one says wrongly is noted, and the next is read. What cannot be read at all ends the reading.
 
 use std::collections::BTreeMap;
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::parse::discouraged::Speculative as _;
 use syn::{Expr, Ident, Token, token};
 
 use crate::list::list;
@@ -98,24 +97,20 @@ fn is_const(name: &str) -> bool {
         .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Reads entries until the end. After a mistake it goes on behind the next comma, after a forgotten comma at once.
+/// Reads entries until the end, or until one cannot be read.
 pub(crate) fn entries(
     input: ParseStream<'_>,
     problems: &mut Problems,
     mut read: impl FnMut(ParseStream<'_>, &mut Problems) -> syn::Result<()>,
-) {
+) -> syn::Result<()> {
     while !input.is_empty() {
-        if let Err(error) = read(input, problems) {
-            problems.add(error);
-            // Skipping tokens cannot fail.
-            let _ = skip_entry(input);
+        read(input, problems)?;
+        if !at_end_of_entry(input) {
+            return Err(input.error("a comma is missing before this"));
         }
-        if input.peek(Token![,]) {
-            let _ = input.parse::<Token![,]>();
-        } else if !input.is_empty() {
-            problems.add(input.error("a comma is missing before this"));
-        }
+        input.parse::<Option<Token![,]>>()?;
     }
+    Ok(())
 }
 
 pub(crate) fn skip_entry(input: ParseStream<'_>) -> syn::Result<()> {
@@ -138,11 +133,7 @@ pub(crate) fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
             "there is nothing behind this",
         ));
     }
-    // A fork, because syn would report what a failed attempt leaves behind as a second error.
-    let attempt = input.fork();
-    let value = attempt.parse()?;
-    input.advance_to(&attempt);
-    Ok(ungrouped(value))
+    Ok(ungrouped(input.parse()?))
 }
 
 /// What a `macro_rules!` parameter stands for, which comes in brackets that nobody wrote.

@@ -77,12 +77,10 @@ impl Declaration<'_> {
         });
         let earlier = (0..i).filter(|i| !is_repeated(*i)).map(channel_const);
         let span = last_span(&channel.path);
-        let needs = channel.parts_are_complete.then(|| {
-            at(
-                span,
-                &quote!(#declare::needs(#event, #name, &[#(#written),*])),
-            )
-        });
+        let needs = at(
+            span,
+            &quote!(#declare::needs(#event, #name, &[#(#written),*])),
+        );
         // Each pair by itself: a const that does not exist silences every check it takes part in.
         let distinct =
             earlier.map(|earlier| at(span, &quote!(#declare::distinct(#event, #name, #earlier))));
@@ -91,8 +89,7 @@ impl Declaration<'_> {
 
     fn critical_check(&self, declare: &TokenStream, event: &str) -> Option<TokenStream> {
         let path = self.foreign_critical()?;
-        // Among what could not be read may be the very channel.
-        if !self.attribute.channels_are_complete || self.attribute.channels.is_empty() {
+        if self.attribute.channels.is_empty() {
             return None;
         }
         let channels = (0..self.attribute.channels.len()).map(channel_const);

@@ -20,8 +20,6 @@ pub(crate) struct Attribute {
     pub(crate) until_changed: Option<Ident>,
     pub(crate) expires_after: Option<LitStr>,
     pub(crate) channels: Vec<Channel>,
-    /// Whether `channels` is everything that was meant, or lacks what could not be read.
-    pub(crate) channels_are_complete: bool,
     pub(crate) critical: Option<Path>,
     /// An expression of the struct's type.
     pub(crate) example: Option<Expr>,
@@ -47,12 +45,9 @@ const DEDUP_KEYS: [(&str, &str); 3] = [
     ("until", "until = changed"),
 ];
 
-/// Reads the arguments, and notes what cannot be read or is missing.
+/// Reads the arguments, and notes what is wrong or missing. Of arguments that cannot be read to their end nothing is checked.
 pub(crate) fn attribute(arguments: proc_macro2::TokenStream, problems: &mut Problems) -> Attribute {
-    let mut attribute = Attribute {
-        channels_are_complete: true,
-        ..Attribute::default()
-    };
+    let mut attribute = Attribute::default();
     let mut keys = Keys::new(&KEYS);
     let read = |input: ParseStream<'_>| {
         entries(input, problems, |input, problems| {
@@ -61,11 +56,11 @@ pub(crate) fn attribute(arguments: proc_macro2::TokenStream, problems: &mut Prob
             } else {
                 attribute.entry(input, &mut keys, problems)
             }
-        });
-        Ok(())
+        })
     };
     if let Err(error) = read.parse2(arguments) {
         problems.add(error);
+        return Attribute::default();
     }
     if !keys.has_unknown {
         report_missing(&keys, problems);
@@ -146,22 +141,18 @@ impl Attribute {
                 Some(_) => self.by = Some(fields(input, problems)?),
             }
             Ok(())
-        });
-        Ok(())
+        })
     }
 
     fn channels(&mut self, input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<()> {
         let content;
         let parentheses = parenthesized!(content in input);
         let before = self.channels.len();
-        let (channels, complete) = (&mut self.channels, &mut self.channels_are_complete);
         entries(&content, problems, |input, problems| {
-            let read = channel(input, problems);
-            *complete &= read.is_ok();
-            channels.push(read?);
+            self.channels.push(channel(input, problems)?);
             Ok(())
-        });
-        if self.channels.len() == before && self.channels_are_complete {
+        })?;
+        if self.channels.len() == before {
             problems.at_span(
                 parentheses.span.join(),
                 "an event goes to at least one channel: INBOX(title = \"..\", body = \"..\")",
@@ -256,7 +247,7 @@ fn aliases(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Vec<L
             .map_err(|error: syn::Error| syn::Error::new(error.span(), wanted))?;
         aliases.push(alias);
         Ok(())
-    });
+    })?;
     Ok(aliases)
 }
 
@@ -271,7 +262,7 @@ fn fields(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Vec<Id
             .map_err(|error| syn::Error::new(error.span(), wanted))?;
         fields.push(field);
         Ok(())
-    });
+    })?;
     Ok(fields)
 }
 
@@ -364,19 +355,37 @@ mod tests {
     #[test]
     fn a_mistake_in_one_entry_does_not_hide_the_next() {
         let (attribute, problems) = read(quote!(
-            "a.b.c", category = 5, dedup(by(1), window = ), channels(5, INBOX(title = ..), EMAIL + 1), critical = a + b
+            "a.b.c",
+            category = 5,
+            dedup(window = 60),
+            channels(INBOX(title = ..)),
+            critical = a + b
         ));
-        assert_eq!(problems.len(), 7, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert_eq!(attribute.channels.len(), 1);
-        assert!(!attribute.channels_are_complete);
     }
 
     #[test]
-    fn a_forgotten_comma_is_one_mistake() {
-        let (attribute, problems) =
-            read(quote!("a.b.c" category = "team" channels(INBOX(title = "a" body = "b"))));
-        assert_eq!(problems, ["a comma is missing before this"; 3]);
-        assert_eq!(attribute.channels[0].parts.len(), 2);
+    fn what_cannot_be_read_is_one_mistake_and_ends_the_reading() {
+        let forgotten = [
+            quote!("a.b.c" category = "team"),
+            quote!("a.b.c", channels(INBOX(title = "a" body = "b"))),
+        ];
+        let unreadable = [
+            quote!("a.b.c", dedup(by(1), window = )),
+            quote!("a.b.c", category = ),
+            quote!("a.b.c", channels(5, EMAIL + 1)),
+            quote!("a.b.c", channels(EMAIL + 1)),
+            quote!("a.b.c", aliases(5)),
+        ];
+        for arguments in forgotten.iter().chain(&unreadable) {
+            let (attribute, problems) = read(arguments.clone());
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(attribute.event_type.is_none() && attribute.channels.is_empty());
+        }
+        for arguments in forgotten {
+            assert_eq!(read(arguments).1, ["a comma is missing before this"]);
+        }
     }
 
     #[test]
