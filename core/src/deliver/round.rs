@@ -38,10 +38,10 @@ use crate::report::Outcome;
 use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
 
-/// What is decided is recorded when there is this much, when a call ends this long after the last record, and at the end; where
-/// calls may take long, also when none has ended for a while.
+/// What is decided is recorded when there is this much, when a call ends this part of a lease after the last record (two seconds
+/// by default), and at the end; where calls may take long, also when none has ended for a while.
 const MAX_UNRECORDED: usize = 500;
-const MAX_UNRECORDED_TIME: Duration = Duration::from_secs(2);
+const RECORDS_IN_A_LEASE: u32 = 15;
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
 
 /// As good as without an end: a century would be too much for a timer.
@@ -327,6 +327,7 @@ impl Round {
         } else {
             FOREVER
         };
+        let unrecorded = self.deliverer.limits.lease / RECORDS_IN_A_LEASE;
         let mut recorded_at = Instant::now();
         loop {
             let ended = tokio::time::timeout(idle, under_way.next()).await;
@@ -336,7 +337,7 @@ impl Round {
             if is_over
                 || is_idle
                 || self.decided.len() >= MAX_UNRECORDED
-                || recorded_at.elapsed() > MAX_UNRECORDED_TIME
+                || recorded_at.elapsed() > unrecorded
             {
                 self = self.record().await;
                 recorded_at = Instant::now();
