@@ -16,7 +16,7 @@ use crate::channel::setup::{Settings, Setup};
 use crate::channel::{ChannelDeclaration, LocalChannel, RegisteredChannel, Transport};
 use crate::database::Database;
 use crate::database::statement::{self, Statement};
-use crate::database::wake::{self, Bell, WakeUp};
+use crate::database::wake::{self, Signal, WakeUp};
 use crate::deliver::Deliverer;
 use crate::deliver::bulkhead::Bulkhead;
 use crate::deliver::left_alone::LeftAlone;
@@ -290,7 +290,7 @@ fn assemble(parts: Parts) -> Dispatcher {
         worker,
         left_alone: LeftAlone::default(),
         running: AtomicUsize::new(0),
-        bell: Arc::new(Bell::new(wake::DELIVERIES, wake_up)),
+        queued: Arc::new(Signal::new(wake::DELIVERIES, wake_up)),
         prune_statements: PruneStatements {
             read: of_each(&locals, |local| local.prune),
             unread: of_each(&locals, |local| local.prune_unread),
@@ -299,7 +299,7 @@ fn assemble(parts: Parts) -> Dispatcher {
     let steps = Steps {
         writer,
         deliverer: Arc::clone(&deliverer),
-        commits: Arc::new(Bell::new(wake::COMMITS, wake_up)),
+        commits: Arc::new(Signal::new(wake::COMMITS, wake_up)),
     };
     Dispatcher {
         steps: Arc::new(steps),

@@ -27,14 +27,14 @@ impl Dispatcher {
     /// somebody [listens](Dispatcher::listen_for_commits); poll for those.
     #[must_use]
     pub fn commits(&self) -> Commits {
-        Commits(self.steps.commits.heard())
+        Commits(self.steps.commits.receiver())
     }
 
     /// Signals [`commits`](Dispatcher::commits) after a commit that no dispatch made: the host's own transaction after its
     /// `commit()`, or a change that a user made to stored items. With [`WakeUp::Notify`](crate::WakeUp) it reaches other
     /// processes too. Spurious calls are harmless.
     pub fn announce_commit(&self) {
-        self.steps.commits.ring(self.database());
+        self.steps.commits.send(self.database());
     }
 
     /// Forwards the commits of other processes to [`commits`](Dispatcher::commits) until it is dropped. Some signals are

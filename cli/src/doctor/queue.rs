@@ -14,19 +14,19 @@ use crate::table::{counted, plain};
 
 /// Deliveries that a worker should have taken, of channels that are not paused.
 const OVERDUE: &str = "\
-    select its.channel, count(*) as count, {micros(min(its.run_at))} as since \
-    from {campanile}notification_deliveries as its \
-    where its.state = {state.pending} and its.run_at < {earlier(LATE)} and not exists \
-    (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
-    group by its.channel order by its.channel";
+    select delivery.channel, count(*) as count, {micros(min(delivery.run_at))} as since \
+    from {campanile}notification_deliveries as delivery \
+    where delivery.state = {state.pending} and delivery.run_at < {earlier(LATE)} and not exists \
+    (select 1 from {campanile}notification_channel_pauses as held where held.channel = delivery.channel) \
+    group by delivery.channel order by delivery.channel";
 
 /// Deliveries of workers that are gone, and that nobody took over.
 const ABANDONED: &str = "\
-    select its.channel, count(*) as count, {micros(min(its.lease_until))} as since \
-    from {campanile}notification_deliveries as its \
-    where its.state = {state.running} and its.lease_until < {earlier(LATE)} and not exists \
-    (select 1 from {campanile}notification_channel_pauses as held where held.channel = its.channel) \
-    group by its.channel order by its.channel";
+    select delivery.channel, count(*) as count, {micros(min(delivery.lease_until))} as since \
+    from {campanile}notification_deliveries as delivery \
+    where delivery.state = {state.running} and delivery.lease_until < {earlier(LATE)} and not exists \
+    (select 1 from {campanile}notification_channel_pauses as held where held.channel = delivery.channel) \
+    group by delivery.channel order by delivery.channel";
 
 const WAITING: &str = "\
     select channel, count(*) as count, {micros(min(created_at))} as since \
@@ -60,17 +60,17 @@ pub(super) async fn overdue(
         (OVERDUE, "overdue"),
         (ABANDONED, "left by a worker that is gone"),
     ] {
-        for its in ask(database, statement, late).await? {
-            if !is_linked(registry, &its.channel) {
+        for group in ask(database, statement, late).await? {
+            if !is_linked(registry, &group.channel) {
                 continue;
             }
-            let channel = plain(&its.channel);
+            let channel = plain(&group.channel);
             checks.push(Finding::problem(
                 CHECK,
                 format!(
                     "{} over {channel} {what}, since {:.0}",
-                    counted(its.count, "delivery", "deliveries"),
-                    its.since
+                    counted(group.count, "delivery", "deliveries"),
+                    group.since
                 ),
                 format!(
                     "see that a worker runs that links {channel}, and look at its log; to start one: `worker`"
@@ -132,33 +132,33 @@ pub(super) async fn parked(
 ) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "parked";
     let mut checks = Vec::new();
-    for its in ask(database, WAITING, Duration::ZERO).await? {
-        if !is_linked(registry, &its.channel) {
-            let channel = plain(&its.channel);
-            let text = told(&its, "waiting, and this binary does not link the channel");
+    for group in ask(database, WAITING, Duration::ZERO).await? {
+        if !is_linked(registry, &group.channel) {
+            let channel = plain(&group.channel);
+            let text = told(&group, "waiting, and this binary does not link the channel");
             let mend = format!(
                 "run a worker that links it: `use campanile_{channel} as _;` in the source of its binary, or the crate that registers `{channel}`"
             );
             checks.push(Finding::warning(CHECK, text, mend));
         }
     }
-    for its in ask(database, BLOCKED, Duration::ZERO).await? {
+    for group in ask(database, BLOCKED, Duration::ZERO).await? {
         let (text, channel) = (
             told(
-                &its,
+                &group,
                 "blocked: they cannot be read or recorded, or no running worker knows their event or channel",
             ),
-            plain(&its.channel),
+            plain(&group.channel),
         );
         let mend = format!(
             "deploy workers as new as the binary that dispatched; `deliveries list --channel {channel} --state blocked`"
         );
         checks.push(Finding::warning(CHECK, text, mend));
     }
-    for its in ask(database, DEAD, Duration::ZERO).await? {
+    for group in ask(database, DEAD, Duration::ZERO).await? {
         let (text, channel) = (
-            told(&its, DeliveryState::Dead.as_str()),
-            plain(&its.channel),
+            told(&group, DeliveryState::Dead.as_str()),
+            plain(&group.channel),
         );
         let mend = format!(
             "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel} --yes`"
@@ -174,12 +174,12 @@ pub(super) async fn parked(
     Ok(checks)
 }
 
-fn told(its: &Waiting, what: &str) -> String {
+fn told(group: &Waiting, what: &str) -> String {
     format!(
         "{} over {} {what}, the oldest of {:.0}",
-        counted(its.count, "delivery", "deliveries"),
-        plain(&its.channel),
-        its.since
+        counted(group.count, "delivery", "deliveries"),
+        plain(&group.channel),
+        group.since
     )
 }
 

@@ -55,80 +55,80 @@ pub(crate) const COMMITS: &str = "campanile_commits";
 #[cfg(feature = "postgres")]
 statement! { on Postgres; NOTIFY = "select pg_notify($1, '')" }
 
-/// A bell of one process.
-pub(crate) struct Bell {
+/// A signal of one process to whoever waits for what was written, in this process and, if they are to hear, in others.
+pub(crate) struct Signal {
     /// What its notifications are called.
     #[cfg_attr(
         not(feature = "postgres"),
         allow(unused, reason = "only Postgres has notifications")
     )]
     topic: &'static str,
-    rung: watch::Sender<()>,
+    sender: watch::Sender<()>,
     how: WakeUp,
-    /// Whether others are to be told of something.
-    to_tell: AtomicBool,
-    /// Whether a task tells them.
+    /// Whether other processes have yet to be notified.
+    is_due: AtomicBool,
+    /// Whether a task notifies them.
     #[cfg(feature = "postgres")]
-    telling: AtomicBool,
+    is_notifying: AtomicBool,
 }
 
-impl Bell {
+impl Signal {
     pub(crate) fn new(topic: &'static str, how: WakeUp) -> Self {
         Self {
             topic,
-            rung: watch::Sender::new(()),
+            sender: watch::Sender::new(()),
             how,
-            to_tell: AtomicBool::new(false),
+            is_due: AtomicBool::new(false),
             #[cfg(feature = "postgres")]
-            telling: AtomicBool::new(false),
+            is_notifying: AtomicBool::new(false),
         }
     }
 
-    /// Tells of every ring after this was called; many at once are one.
-    pub(crate) fn heard(&self) -> watch::Receiver<()> {
-        self.rung.subscribe()
+    /// Receives every signal that is sent from now on; several at once are received as one.
+    pub(crate) fn receiver(&self) -> watch::Receiver<()> {
+        self.sender.subscribe()
     }
 
-    /// Tells this process, and others if they are to hear.
-    pub(crate) fn ring(self: &Arc<Self>, database: &Database) {
-        self.rung.send_replace(());
+    /// Signals this process and, by `NOTIFY`, others.
+    pub(crate) fn send(self: &Arc<Self>, database: &Database) {
+        self.sender.send_replace(());
         if self.how == WakeUp::Polling {
             return;
         }
-        self.to_tell.store(true, Ordering::Release);
+        self.is_due.store(true, Ordering::Release);
         #[cfg(feature = "postgres")]
         if matches!(database.pool(), Pool::Postgres(_))
-            && !self.telling.swap(true, Ordering::AcqRel)
+            && !self.is_notifying.swap(true, Ordering::AcqRel)
         {
-            tokio::spawn(Arc::clone(self).tell(database.clone()));
+            tokio::spawn(Arc::clone(self).notify(database.clone()));
         }
         #[cfg(not(feature = "postgres"))]
         let _ = database;
     }
 
-    /// Tells other processes, now and again after each interval in which something more was queued.
+    /// Notifies other processes, now and after each interval in which more was written.
     #[cfg(feature = "postgres")]
-    async fn tell(self: Arc<Self>, database: Database) {
+    async fn notify(self: Arc<Self>, database: Database) {
         loop {
-            while self.to_tell.swap(false, Ordering::AcqRel) {
+            while self.is_due.swap(false, Ordering::AcqRel) {
                 let notified: Result<(), sqlx::Error> = each_connection!(&database, |connection| {
                     let notify = sqlx::query(NOTIFY.on_postgres()).bind(self.topic);
                     notify.execute(&mut *connection).await.map(drop)
                 });
                 if let Err(error) = notified {
-                    tracing::debug!(target: "campanile", topic = self.topic, %error, "other processes were not woken; they will look");
+                    tracing::debug!(target: "campanile", topic = self.topic, %error, "other processes were not notified; they poll");
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
-            self.telling.store(false, Ordering::Release);
-            // Somebody may have rung after the last look, and seen a task that was about to end.
-            if !self.to_tell.load(Ordering::Acquire) || self.telling.swap(true, Ordering::AcqRel) {
+            self.is_notifying.store(false, Ordering::Release);
+            // A signal may have been sent after the last check, and have seen a task that was about to end.
+            if !self.is_due.load(Ordering::Acquire) || self.is_notifying.swap(true, Ordering::AcqRel) {
                 return;
             }
         }
     }
 
-    /// Passes on what other processes ring, until it is dropped. Without `LISTEN` it waits forever.
+    /// Forwards the signals of other processes, until it is dropped. Without `LISTEN` it waits forever.
     pub(crate) async fn listen(&self, database: &Database) {
         #[cfg(feature = "postgres")]
         if let (WakeUp::Notify, Pool::Postgres(pool)) = (self.how, database.pool()) {
@@ -138,7 +138,7 @@ impl Bell {
                     target: "campanile",
                     topic = self.topic,
                     error = &error as &dyn std::error::Error,
-                    "other processes are not heard; this one looks, and listens again"
+                    "notifications of other processes are not received; this process polls, and listens again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -160,7 +160,7 @@ impl Bell {
         listener.listen(self.topic).await?;
         loop {
             // At first, and after a connection that was lost (`None`), something may have been missed.
-            self.rung.send_replace(());
+            self.sender.send_replace(());
             let rung = Instant::now();
             listener.try_recv().await?;
             if self.topic == DELIVERIES {

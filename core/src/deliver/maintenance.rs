@@ -57,7 +57,7 @@ impl Maintenance {
         };
         tasks.spawn(maintenance.in_current_span());
         let listening = Arc::clone(deliverer);
-        let listen = async move { listening.bell.listen(&listening.database).await };
+        let listen = async move { listening.queued.listen(&listening.database).await };
         tasks.spawn(listen.in_current_span());
         Self {
             tasks,

@@ -34,7 +34,7 @@ use uuid::Uuid;
 use crate::channel::address::AddressBook;
 use crate::channel::policy::Policy;
 use crate::database::Database;
-use crate::database::wake::Bell;
+use crate::database::wake::Signal;
 use crate::deliver::left_alone::LeftAlone;
 use crate::deliver::prune::PruneStatements;
 use crate::deliver::remote::Remotes;
@@ -56,7 +56,7 @@ pub(crate) struct Deliverer {
     /// How many workers run over this dispatcher. Other processes see them as one, because they share an id.
     pub(crate) running: AtomicUsize,
     /// What wakes workers.
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) queued: Arc<Signal>,
     /// What deletes items from the local channels' own tables.
     pub(crate) prune_statements: PruneStatements,
 }

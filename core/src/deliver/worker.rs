@@ -149,7 +149,7 @@ impl Worker {
 /// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
 /// take. What is queued during a poll is found by the next.
 async fn wake_one_of_each(deliverer: Arc<Deliverer>) {
-    let mut heard = deliverer.bell.heard();
+    let mut heard = deliverer.queued.receiver();
     while heard.changed().await.is_ok() {
         for remote in deliverer.channels.values() {
             remote.wake.notify_one();

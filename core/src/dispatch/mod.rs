@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::database::connection::within;
 use crate::database::error::StoreError;
 use crate::database::transaction::InTransaction;
-use crate::database::wake::Bell;
+use crate::database::wake::Signal;
 use crate::database::{Held, Pool, each_database};
 use crate::deliver::{Deliverer, first};
 use crate::dispatch::account::empty_report;
@@ -78,7 +78,7 @@ pub(crate) struct Steps {
     pub(crate) writer: Writer,
     pub(crate) deliverer: Arc<Deliverer>,
     /// What tells of commits.
-    pub(crate) commits: Arc<Bell>,
+    pub(crate) commits: Arc<Signal>,
 }
 
 impl Steps {
@@ -139,10 +139,10 @@ impl Steps {
         let Writer {
             database, channels, ..
         } = &self.writer;
-        self.commits.ring(database);
+        self.commits.send(database);
         let leased = written.leased(channels);
         if written.has_queued(channels, leased.len()) {
-            self.deliverer.bell.ring(database);
+            self.deliverer.queued.send(database);
         }
         first::attempt(&self.deliverer, leased, written.leased_at).await
     }

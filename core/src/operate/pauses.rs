@@ -146,7 +146,7 @@ impl Operations {
             .await
             .map_err(StoreError::from)?;
         self.deliverer.channels[channel].bulkhead.brake.resume();
-        self.deliverer.bell.ring(self.database());
+        self.deliverer.queued.send(self.database());
         tracing::info!(target: "campanile", channel, "a channel was resumed");
         Ok(())
     }

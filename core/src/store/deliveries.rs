@@ -86,12 +86,12 @@ pub struct Attempt {
 }
 
 const SUMMARY: &str = "\
-    select {text(its.id)} as id, {text(its.notification_id)} as notification_id, its.user_id, its.channel, \
-        coalesce(dispatch.event_type, '') as event_type, its.state, its.attempt, {micros(its.run_at)} as run_at, its.last_error, \
-        {micros(its.created_at)} as created_at, {micros(its.finished_at)} as finished_at, \
-        coalesce(its.secret = '', false) as erased \
-    from {campanile}notification_deliveries as its \
-    left join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
+    select {text(delivery.id)} as id, {text(delivery.notification_id)} as notification_id, delivery.user_id, delivery.channel, \
+        coalesce(dispatch.event_type, '') as event_type, delivery.state, delivery.attempt, {micros(delivery.run_at)} as run_at, delivery.last_error, \
+        {micros(delivery.created_at)} as created_at, {micros(delivery.finished_at)} as finished_at, \
+        coalesce(delivery.secret = '', false) as erased \
+    from {campanile}notification_deliveries as delivery \
+    left join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id";
 
 /// A fresh set of attempts: those so far no longer count.
 pub(super) const RETRY: &str = "\
@@ -109,15 +109,15 @@ statement! {
 }
 
 const PAGE: &str = "\
-    {summary} where ($1 is null or its.channel = $1) and ($2 is null or its.state = $2) and {earlier} \
-    order by its.id desc limit $4";
+    {summary} where ($1 is null or delivery.channel = $1) and ($2 is null or delivery.state = $2) and {earlier} \
+    order by delivery.id desc limit $4";
 
 statement! { FIRST_PAGE = PAGE, summary = SUMMARY, earlier = "$3 is null" }
-statement! { NEXT_PAGE = PAGE, summary = SUMMARY, earlier = "its.id < {uuid($3)}" }
+statement! { NEXT_PAGE = PAGE, summary = SUMMARY, earlier = "delivery.id < {uuid($3)}" }
 
-statement! { BY_ID = "{summary} where its.id = {uuid($1)}", summary = SUMMARY }
+statement! { BY_ID = "{summary} where delivery.id = {uuid($1)}", summary = SUMMARY }
 statement! {
-    OF_NOTIFICATION = "{summary} where its.notification_id = {uuid($1)} order by its.channel", summary = SUMMARY
+    OF_NOTIFICATION = "{summary} where delivery.notification_id = {uuid($1)} order by delivery.channel", summary = SUMMARY
 }
 
 statement! {
@@ -134,12 +134,12 @@ statement! {
 
 statement! {
     ATTEMPTS = "\
-        select {text(its.delivery_id)} as delivery_id, its.attempt, {micros(its.started_at)} as started_at, \
-        its.took_micros, its.outcome, its.status, its.provider_id, its.error, its.error_class, its.trace_id, \
-        {text(its.worker)} as worker \
-        from {campanile}notification_attempts as its \
-        join {campanile}notification_deliveries as delivery on delivery.id = its.delivery_id \
-        where delivery.notification_id = {uuid($1)} order by its.started_at, its.delivery_id, its.attempt"
+        select {text(log.delivery_id)} as delivery_id, log.attempt, {micros(log.started_at)} as started_at, \
+        log.took_micros, log.outcome, log.status, log.provider_id, log.error, log.error_class, log.trace_id, \
+        {text(log.worker)} as worker \
+        from {campanile}notification_attempts as log \
+        join {campanile}notification_deliveries as delivery on delivery.id = log.delivery_id \
+        where delivery.notification_id = {uuid($1)} order by log.started_at, log.delivery_id, log.attempt"
 }
 
 row! {

@@ -111,7 +111,7 @@ impl Operations {
     pub async fn retry_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
         let changed = store::retry(self.database(), id).await;
         if changed.map_err(StoreError::from)? {
-            self.deliverer.bell.ring(self.database());
+            self.deliverer.queued.send(self.database());
             return Ok(());
         }
         Err(self.refusal(id, "tried again").await)

@@ -42,7 +42,7 @@ impl Operations {
             }
         }
         if redriven > 0 {
-            self.deliverer.bell.ring(self.database());
+            self.deliverer.queued.send(self.database());
         }
         Ok(redriven)
     }
