@@ -87,6 +87,7 @@ pub mod __private {
     pub use serde_json;
 
     /// Every statement of a dispatcher in the dialect of its database, by a name.
+    #[must_use]
     pub fn statements(dispatcher: &crate::Dispatcher) -> Vec<(String, String)> {
         dispatcher.statements()
     }

@@ -85,8 +85,11 @@ impl DeliveryState {
     }
 }
 
+/// Whether a state is in a set.
+type IsIn = fn(DeliveryState) -> bool;
+
 /// The sets of states that statements ask for, by their names.
-const SETS: [(&str, fn(DeliveryState) -> bool); 6] = [
+const SETS: [(&str, IsIn); 6] = [
     ("final", DeliveryState::is_final),
     ("open", |state| !state.is_final()),
     // No worker holds it, and it has not ended.

@@ -100,7 +100,7 @@ fn renewals_and_records_lock_by_ascending_id_whatever_the_plan() {
         holder.rollback().await.unwrap();
         let holder = hold(&app, 0).await;
         gate.add_permits(300);
-        assert_eq!(free_while(&app, "its (delivery_id").await, 299);
+        assert_eq!(free_while(&app, "given as materialized").await, 299);
         holder.rollback().await.unwrap();
         assert_eq!(share.await.unwrap().sent, 300);
         let delivered = app.database.deliveries("state = 'delivered'").await;

@@ -116,7 +116,7 @@ impl Watch {
             let rows = sqlx::query(CHANGES.on(&self.database))
                 .bind(&self.moment)
                 .bind(&users)
-                .bind(i64::try_from(MOST).expect("it is small"));
+                .bind(i64::try_from(MOST).unwrap_or(i64::MAX));
             let rows = rows.fetch_all(connection).await?;
             let now = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             let mut found = Found {
@@ -144,8 +144,8 @@ impl Watch {
             of_users.entry(&change.user).or_default().push(change);
         }
         let news = inboxes.iter().map(|inbox| {
-            let its = of_users.get(inbox.user.as_str());
-            its.map_or_else(News::default, |changes| News::of(changes, inbox))
+            let changes = of_users.get(inbox.user.as_str());
+            changes.map_or_else(News::default, |changes| News::of(changes, inbox))
         });
         Ok(Changes::News(news.collect()))
     }
@@ -161,7 +161,7 @@ impl News {
             };
         }
         let mut news = Self::default();
-        for change in changes.iter().filter(|its| inbox.holds(&its.item)) {
+        for change in changes.iter().filter(|change| inbox.holds(&change.item)) {
             let items = if change.is_new {
                 &mut news.created
             } else {

@@ -80,7 +80,7 @@ impl Inbox {
             return Err(InboxError::InvalidLimit(page.limit));
         }
         // One more than asked for tells whether there is a page beyond.
-        let limit = i64::try_from(page.limit + 1).expect("a page is small");
+        let limit = i64::try_from(page.limit + 1).unwrap_or(i64::MAX);
         let read_at = each_connection!(&self.database, |connection| {
             let rows = sqlx::query(statement::feed(&page).on(&self.database))
                 .bind(&self.user)

@@ -56,7 +56,7 @@ impl Inbox {
     /// Whether an item of its user is in this part of the inbox.
     pub(crate) fn holds(&self, item: &Item) -> bool {
         let is_here =
-            |part: &Option<String>, its: Option<&String>| part.is_none() || part.as_ref() == its;
+            |part: &Option<String>, of: Option<&String>| part.is_none() || part.as_ref() == of;
         is_here(&self.org, item.org_id.as_ref()) && is_here(&self.category, Some(&item.category))
     }
 }

@@ -443,7 +443,8 @@ type Shared = Option<(Uuid, Option<Arc<Parts>>, Arc<serde_json::Value>)>;
 
 fn read_each(channel: &str, claim: Uuid, rows: Vec<Row>) -> Vec<Result<Delivery, Settled>> {
     let mut contents: HashMap<String, Shared> = HashMap::new();
-    let deliveries = rows.into_iter().map(|mut row| {
+    let mut deliveries = Vec::with_capacity(rows.len());
+    for mut row in rows {
         let shared = contents
             .entry(std::mem::take(&mut row.dispatch_id))
             .or_insert_with_key(|dispatch| {
@@ -455,15 +456,12 @@ fn read_each(channel: &str, claim: Uuid, rows: Vec<Row>) -> Vec<Result<Delivery,
             Some((dispatch_id, parts, payload, hidden))
         });
         let Some((dispatch_id, parts, payload, hidden)) = read else {
-            return Err(unreadable(
-                row.id.0,
-                claim,
-                row.attempt.0,
-                row.maybe_sent,
-                row.lost_answers.0,
-            ));
+            let (id, attempt, lost) = (row.id.0, row.attempt.0, row.lost_answers.0);
+            let parked = unreadable(id, claim, attempt, row.maybe_sent, lost);
+            deliveries.push(Err(parked));
+            continue;
         };
-        Ok(Delivery {
+        deliveries.push(Ok(Delivery {
             id: row.id.0,
             notification_id: row.notification_id.0,
             dispatch_id,
@@ -491,9 +489,9 @@ fn read_each(channel: &str, claim: Uuid, rows: Vec<Row>) -> Vec<Result<Delivery,
             addresses: Vec::new(),
             parts,
             payload,
-        })
-    });
-    deliveries.collect()
+        }));
+    }
+    deliveries
 }
 
 fn time(micros: i64) -> Duration {

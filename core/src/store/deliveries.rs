@@ -134,12 +134,12 @@ statement! {
 
 statement! {
     ATTEMPTS = "\
-        select {text(log.delivery_id)} as delivery_id, log.attempt, {micros(log.started_at)} as started_at, \
-        log.took_micros, log.outcome, log.status, log.provider_id, log.error, log.error_class, log.trace_id, \
-        {text(log.worker)} as worker \
-        from {campanile}notification_attempts as log \
-        join {campanile}notification_deliveries as delivery on delivery.id = log.delivery_id \
-        where delivery.notification_id = {uuid($1)} order by log.started_at, log.delivery_id, log.attempt"
+        select {text(attempt.delivery_id)} as delivery_id, attempt.attempt, {micros(attempt.started_at)} as started_at, \
+        attempt.took_micros, attempt.outcome, attempt.status, attempt.provider_id, attempt.error, attempt.error_class, attempt.trace_id, \
+        {text(attempt.worker)} as worker \
+        from {campanile}notification_attempts as attempt \
+        join {campanile}notification_deliveries as delivery on delivery.id = attempt.delivery_id \
+        where delivery.notification_id = {uuid($1)} order by attempt.started_at, attempt.delivery_id, attempt.attempt"
 }
 
 row! {
