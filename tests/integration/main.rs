@@ -48,6 +48,7 @@ mod logging;
 mod secrets;
 mod registry;
 mod rooms;
+mod statements;
 mod databases;
 mod upgrades;
 mod forget;

@@ -201,6 +201,90 @@ fn sql_stands_in_the_store_and_the_dialects_alone() {
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }
 
+/// What is between this parenthesis, which was opened, and the one that closes it.
+fn enclosed(text: &str) -> &str {
+    let mut depth = 1;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return text[..at].trim();
+        }
+    }
+    text
+}
+
+/// What begins, marks and ends transactions names no table.
+const CONTROL: [&str; 4] = ["\"savepoint ", "\"rollback", "\"release ", "\"begin\""];
+
+#[test]
+fn every_statement_is_on_the_list() {
+    let mut found = Vec::new();
+    for folder in [
+        "core/src",
+        "channels/inbox/src",
+        "channels/email/src",
+        "channels/push/src",
+    ] {
+        sources(&root().join(folder), &mut found);
+    }
+    let (mut wrong, mut asked) = (Vec::new(), 0);
+    for source in found {
+        let text = code(&source);
+        let place = source.strip_prefix(root()).unwrap().display().to_string();
+        let composes = place.contains("core/src/database/")
+            || place.ends_with("store/postgres.rs")
+            || place.ends_with("store/sqlite.rs");
+        for way in [".sql(", "AssertSqlSafe(", "Statement::declare(", "raw_sql("] {
+            if text.contains(way) && !composes {
+                wrong.push(format!("{place}: `{way}..)`"));
+            }
+        }
+        // By its whole path, so that it is found here; and not a text straight to the connection.
+        for word in ["query(", "query_as(", "query_scalar("] {
+            let is_bare = |at: usize| {
+                let before = text[..at].chars().next_back();
+                !text[..at].ends_with("sqlx::")
+                    && before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.')
+            };
+            if text.match_indices(word).any(|(at, _)| is_bare(at)) {
+                wrong.push(format!("{place}: `{word}..)` without `sqlx::`"));
+            }
+        }
+        for word in [
+            "execute(\"",
+            "fetch_all(\"",
+            "fetch_one(\"",
+            "fetch_optional(\"",
+        ] {
+            if text.contains(word) {
+                wrong.push(format!("{place}: `.{word}..)`"));
+            }
+        }
+        for call in text.split("sqlx::query").skip(1) {
+            let (_, argument) = call.split_once('(').unwrap();
+            let argument = enclosed(argument);
+            let is_listed = argument.contains(".on(")
+                || argument.contains(".on_postgres()")
+                || argument.contains(".on_sqlite()")
+                || argument == "statement.clone()"
+                || CONTROL.iter().any(|word| argument.starts_with(word));
+            if !is_listed {
+                wrong.push(format!("{place}: `{argument}`"));
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "{asked}");
+    assert!(
+        wrong.is_empty(),
+        "declare it by `statement!`, and ask it by `.on(database)`: {wrong:#?}"
+    );
+}
+
 #[test]
 fn the_words_of_states_stand_in_their_enum_alone() {
     let mut found = Vec::new();
