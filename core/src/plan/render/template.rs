@@ -5,19 +5,20 @@
 use std::io;
 
 use minijinja::value::{Value, ValueKind};
-use minijinja::{
-    Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
-};
+use minijinja::{Environment, Error, ErrorKind, HtmlEscape, Output, State, UndefinedBehavior};
 
 use super::text::is_bidi_override;
 
 /// The most instructions one part may take to render.
 const FUEL: u64 = 200_000;
 
+/// How the name of a template ends that is HTML.
+const HTML: &str = ".html";
+
 /// The largest rendered part, in bytes.
 const MAX_PART: usize = 1024 * 1024;
 
-/// minijinja without the filter `safe`, as the attribute checks templates.
+/// minijinja without the filter `safe`, as the attribute checks templates. Its `autoescape` decides nothing: see [`print`].
 pub(super) fn environment() -> Environment<'static> {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -27,9 +28,7 @@ pub(super) fn environment() -> Environment<'static> {
     templates
 }
 
-/// Adds a template, or tells why it is refused.
-///
-/// The attribute refuses the same while compiling, but a declaration may have been made by hand.
+/// Adds a template, or tells why it is refused. It escapes what it prints if its name ends in `.html`.
 pub(super) fn add(
     templates: &mut Environment<'static>,
     name: String,
@@ -37,65 +36,26 @@ pub(super) fn add(
 ) -> Result<(), String> {
     templates
         .add_template_owned(name, source)
-        .map_err(|error| format!("does not parse: {}", describe(&error)))?;
-    match unescaping_word(templates, source) {
-        Some(word) => Err(format!(
-            "uses `{word}`, which is not available: the payload is data and shows as text everywhere; \
-             put markup into the template itself"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// The word by which a template would print the payload as markup, if there is one.
-///
-/// minijinja keeps its syntax tree to itself, but tells a word of the language from mere text, a comment or a field of that
-/// name: misspelled, only the former no longer parses.
-fn unescaping_word(templates: &Environment<'_>, source: &str) -> Option<&'static str> {
-    let parses_with = |letter: char, at: usize| {
-        let mut misspelled = source.to_owned();
-        misspelled.insert(at, letter);
-        templates.template_from_str(&misspelled).is_ok()
-    };
-    let mut autoescape = source.match_indices("autoescape");
-    if autoescape.any(|(at, _)| !parses_with('_', at)) {
-        return Some("autoescape");
-    }
-    let mut safe = source.match_indices("safe");
-    // A name may begin with any letter, but not with a digit.
-    let is_filter = |at| filter_named(source, at, "safe").is_some_and(|at| !parses_with('0', at));
-    safe.any(|(at, _)| is_filter(at)).then_some("safe")
-}
-
-/// Where to misspell `.. | safe`, `{% filter safe %}` and `.. | map("safe")`, if the word stands where a filter's would.
-fn filter_named(source: &str, at: usize, word: &str) -> Option<usize> {
-    let (before, after) = (&source[..at], &source[at + word.len()..]);
-    if after.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_') {
-        return None;
-    }
-    if before.trim_end().ends_with('|') || before.trim_end().ends_with("filter") {
-        return Some(at);
-    }
-    let call = before.strip_suffix(['"', '\''])?.trim_end();
-    let map = call.strip_suffix('(')?.trim_end().strip_suffix("map")?;
-    Some(map.len())
+        .map_err(|error| format!("does not parse: {}", describe(&error)))
 }
 
 /// Prints one value: an absent `Option` as nothing to read, not the word "None"; text without the bidi overrides that could
 /// disguise it. The template's own text is the author's, and does not come by here.
+///
+/// The template's name says whether text is escaped, and no `autoescape` in it: the payload is data and shows as text everywhere.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.kind() {
         ValueKind::None => Ok(()),
-        ValueKind::Bool | ValueKind::Number => escape_formatter(out, state, value),
         // A list or map prints what is inside it.
         _ => {
             let text = value.to_string().replace(is_bidi_override, "");
-            let text = if value.is_safe() {
-                Value::from_safe_string(text)
+            // What a filter has escaped, or a block has printed, is not escaped again.
+            if state.name().ends_with(HTML) && !value.is_safe() {
+                write!(out, "{}", HtmlEscape(&text))?;
             } else {
-                Value::from(text)
-            };
-            escape_formatter(out, state, &text)
+                out.write_str(&text)?;
+            }
+            Ok(())
         }
     }
 }
@@ -183,10 +143,6 @@ mod tests {
 
     use super::*;
 
-    fn refusal(source: &'static str) -> Option<String> {
-        add(&mut environment(), "part.html".into(), source).err()
-    }
-
     fn rendered(name: &str, source: &'static str, payload: &serde_json::Value) -> String {
         let mut templates = environment();
         add(&mut templates, name.to_owned(), source).unwrap();
@@ -200,41 +156,37 @@ mod tests {
     }
 
     #[test]
-    fn what_would_print_the_payload_as_markup_is_refused() {
-        for source in [
-            "{{ x | safe }}",
-            "{{ x|upper|safe|trim }}",
-            "{{- x |\n  safe -}}",
-            "{{ '#}' }}{{ x | safe }}",
-            "safe {# safe #} {{ x | safe }}",
-            "{% filter safe %}{{ x }}{% endfilter %}",
-            "{% filter upper | safe %}{{ x }}{% endfilter %}",
-            "{% set y | safe %}{{ x }}{% endset %}",
-            "{{ x | map('safe') | join }}{{ x | map ( \"safe\" ) }}",
-        ] {
-            let refusal = refusal(source).expect(source);
-            assert!(refusal.starts_with("uses `safe`, which is"), "{refusal}");
-        }
+    fn no_template_prints_the_payload_as_markup() {
+        let payload = json!({ "x": "<b>", "list": ["<b>"] });
         for source in [
             "{% autoescape false %}{{ x }}{% endautoescape %}",
-            "{%- autoescape x -%}{% endautoescape %}",
+            "{% autoescape 'none' %}{% set y %}{{ x }}{% endset %}{% endautoescape %}{{ y }}",
+            "{% autoescape false %}{{ x | upper }}{{ list }}{% for y in list %}{{ y }}{% endfor %}{% endautoescape %}",
+            "{% autoescape false %}{% filter upper %}{{ x }}{% endfilter %}{% endautoescape %}",
+            "{{ x | escape }}{{ list | join }}{{ x ~ x }}",
         ] {
-            let refusal = refusal(source).expect(source);
-            assert!(refusal.starts_with("uses `autoescape`, which"), "{refusal}");
+            let html = rendered("part.html", source, &payload);
+            assert!(!html.to_lowercase().contains("<b>"), "{source}: {html}");
+        }
+        for source in [
+            "{{ x | safe }}",
+            "{% filter safe %}{{ x }}{% endfilter %}",
+            "{% set y | safe %}{{ x }}{% endset %}",
+            "{{ list | map('safe') | join }}",
+        ] {
+            let mut templates = environment();
+            add(&mut templates, "part.html".into(), source).unwrap();
+            let context = Value::from(Serde(&payload));
+            let error = render(&templates, "part.html", &context, Overflow::Refuse).unwrap_err();
+            assert!(error.contains("filter safe is unknown"), "{error}");
         }
     }
 
     #[test]
-    fn the_same_words_elsewhere_are_just_words() {
-        for source in [
-            "safe | safe, and autoescape false",
-            "{# {{ x | safe }} {% autoescape false %} #}",
-            "{% raw %}{{ x | safe }}{% autoescape false %}{% endraw %}",
-            "{{ 'x | safe' ~ \"{% autoescape false %}\" ~ \" map('safe')\" }}",
-            "{{ safe }}{{ x.safe }}{{ autoescape }}{{ dict(safe=1, autoescape=2) | length }}",
-            "{{ x | default(safe) }}{{ x | attr('safe') }}{{ x is safe }}",
-        ] {
-            assert_eq!(refusal(source), None, "{source}");
+    fn a_template_that_is_not_html_prints_text_as_it_is() {
+        let payload = json!({ "x": "<b>" });
+        for source in ["{{ x }}", "{% autoescape true %}{{ x }}{% endautoescape %}"] {
+            assert_eq!(rendered("part.txt", source, &payload), "<b>");
         }
     }
 
