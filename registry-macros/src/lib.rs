@@ -127,8 +127,8 @@ use crate::problem::Problems;
 /// notice is a repeat. A field that is itself called `subject` cannot be in the key, and must be renamed to be. Floats,
 /// lists and maps cannot be in it either, whatever their type is called.
 ///
-/// The window is a whole number and a unit, `ms`, `s`, `m`, `h` or `d`, at most `"366d"`; `"0s"` means that nothing is ever
-/// a repeat. Left out, the window is 60 seconds and the key is the subject. `by(role)` does not name the subject: one
+/// The window is a number and a unit, or several, as [humantime] reads them: `"60s"`, `"1h 30m"`, `"2 days"`, at most `"366d"`;
+/// `"0s"` means that nothing is ever a repeat. Left out, the window is 60 seconds and the key is the subject. `by(role)` does not name the subject: one
 /// notification for each role. `by()` names nothing: one notification for each recipient and window, whatever it is about.
 ///
 /// With `until = changed` a window ends before its time when another key of the same event, subject and recipient is
@@ -155,6 +155,7 @@ use crate::problem::Problems;
 ///
 /// A crate of events needs no dependency but campanile, which it may have renamed.
 ///
+/// [humantime]: https://docs.rs/humantime/2/humantime/fn.parse_duration.html
 /// [minijinja]: https://docs.rs/minijinja/3/minijinja/syntax/index.html
 #[proc_macro_attribute]
 pub fn notifiable_event(
