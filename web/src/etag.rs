@@ -1,5 +1,6 @@
 //! An **entity tag**: the version of an answer, and whether the client has that version already.
 
+use axum::http::{HeaderName, HeaderValue, header};
 use axum_extra::TypedHeader;
 use axum_extra::headers::{ETag, IfNoneMatch};
 
@@ -14,4 +15,10 @@ pub(crate) fn etag(version: &str) -> ETag {
 
 pub(crate) fn is_known(etag: &ETag, known: Known) -> bool {
     known.is_some_and(|TypedHeader(known)| !known.precondition_passes(etag))
+}
+
+/// To be kept, and asked about each time.
+pub(crate) fn revalidate() -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_static("private, no-cache");
+    (header::CACHE_CONTROL, value)
 }

@@ -65,7 +65,9 @@ mod router;
 mod settings;
 mod rate;
 mod caller;
+mod state;
 mod api;
+mod counts;
 mod settings_page;
 mod live;
 mod assets;
@@ -80,5 +82,5 @@ pub mod promises;
 
 pub use crate::router::{openapi, router};
 pub use crate::settings::{Settings, SettingsError};
-pub use crate::settings_page::SettingsPage;
+pub use crate::settings_page::words::SettingsPage;
 pub use crate::viewer::Viewer;

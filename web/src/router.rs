@@ -18,13 +18,13 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use utoipa::openapi::OpenApi;
 
 use crate::api;
-use crate::api::Web;
 use crate::assets;
 use crate::body::MAX_BODY;
 use crate::caller::Caller;
 use crate::openapi::{self, complete};
 use crate::problem::{CROSS_ORIGIN, METHOD_NOT_ALLOWED, Problem, TOO_MANY_REQUESTS};
 use crate::settings::Settings;
+use crate::state::Web;
 use crate::viewer::Viewer;
 
 /// The routes, to nest in a host's app: `.nest("/notifications", router::<_, CurrentUser>(dispatcher, settings))`.

@@ -9,14 +9,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::{Database, StoreError};
 use sqlx::Row as _;
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
-use crate::item::Item;
-use crate::statement::{CHANGES, MOMENT};
+use crate::item::{COLUMNS, Item};
+use crate::moment::{EARLIER, IS_NEW, NOW, SINCE};
+
+statement! {
+    /// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now,
+    /// and whether the database is at an earlier one than that. Of each user `$3` items, the newest ones, and one more.
+    pub(crate) CHANGES = "\
+        with changed as (select {columns}, user_id, coalesce({is_new}, {flag(0)}) as is_new, \
+            row_number() over (partition by user_id order by notifications.id desc) as nth \
+            from {campanile}notifications where {since} and user_id in (select {texts($2)})) \
+        select now.moment, now.is_lost, changed.* from (select {moment} as moment, {earlier} as is_lost) as now \
+        left join changed on changed.nth <= {int($3)} + 1 order by changed.id",
+    columns = COLUMNS, is_new = IS_NEW, since = SINCE, moment = NOW, earlier = EARLIER
+}
+
+statement! {
+    /// The moment that is now.
+    pub(crate) MOMENT = "select {moment} as moment", moment = NOW
+}
 
 /// Of how many items of one user a look tells one by one.
 const MOST: usize = 20;

@@ -1,12 +1,39 @@
 //! What a bell shows: how many items there are.
 
 use campanile::StoreError;
-use campanile::database::{Database, each_connection, row};
+use campanile::database::{Database, each_connection, row, statement};
 use serde_json::json;
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
-use crate::statement::{COUNT_UNREAD, COUNTS, COUNTS_OF_MANY};
+use crate::statement::{CURRENT, SCOPE, SCOPE_OF_MANY, UNREAD, UNSEEN};
+
+const COUNTS_IN: &str = "\
+    (select count(*) from (select 1 from {unread} limit {cap}) as capped) as unread, \
+    (select count(*) from (select 1 from {unseen} limit {cap}) as capped) as unseen, \
+    (select count(*) from (select 1 from {current} limit {cap}) as capped) as total";
+
+statement! {
+    /// The three counts, each up to the cap `$4`.
+    pub(crate) COUNTS = "select {counts}",
+    counts = COUNTS_IN, cap = "{int($4)}", scope = SCOPE, unread = UNREAD, unseen = UNSEEN, current = CURRENT
+}
+
+statement! {
+    /// The three counts of several inboxes, each up to the cap `$2`; `$1` is an array of a place, a user, an organization or null, a
+    /// category or null.
+    pub(crate) COUNTS_OF_MANY = "\
+        with inboxes as (select {int(value ->> 'place')} as place, value ->> 'user' as whose, value ->> 'org' as org, \
+            value ->> 'category' as kind from {rows($1)} as given) \
+        select {counts} from inboxes order by place",
+    counts = COUNTS_IN, cap = "{int($2)}", scope = SCOPE_OF_MANY, unread = UNREAD, unseen = UNSEEN, current = CURRENT
+}
+
+statement! {
+    /// The unread items, up to the cap `$4`.
+    pub(crate) COUNT_UNREAD = "select count(*) as unread from (select 1 from {unread} limit {int($4)}) as capped",
+    unread = UNREAD, scope = SCOPE
+}
 
 /// How many items there are that are not archived, each number up to the cap that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

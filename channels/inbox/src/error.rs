@@ -3,7 +3,8 @@
 use campanile::StoreError;
 use campanile::event::recipient::InvalidInput;
 
-use crate::feed::MAX_PAGE;
+/// The most items of one page.
+pub(crate) const MAX_PAGE: usize = 100;
 
 /// Why the inbox was not read or changed.
 #[derive(Debug, thiserror::Error)]

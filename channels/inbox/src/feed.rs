@@ -1,15 +1,62 @@
 //! A **feed**: the items of an inbox, newest first, page by page.
 
 use campanile::StoreError;
-use campanile::database::each_connection;
+use campanile::database::{Statement, each_connection, statement};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::cursor::Cursor;
 use crate::error::InboxError;
 use crate::inbox::Inbox;
-use crate::item::Item;
-use crate::moment::Moment;
-use crate::statement;
+use crate::item::{COLUMNS, Item};
+use crate::moment::{Moment, NOW};
+use crate::statement::{ARCHIVED, CURRENT, SCOPE, UNREAD};
+
+/// A page, beside the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends, `$6` how
+/// many items it has at most. `order by id` would mean the text of the id, for which there is no index.
+const FEED: &str = "\
+    select now.moment, page.* from (select {moment} as moment) as now left join (\
+        select {columns} from {rows} and {after} and {before} order by notifications.id {order} limit {int($6)}) as page on true";
+
+/// The pages of one filter. Towards the head the nearest items come first, and are turned round afterwards.
+macro_rules! pages {
+    ($module:ident = $rows:expr) => {
+        mod $module {
+            use super::*;
+
+            pages! { @ HEAD = $rows, "$4 is null", "$5 is null", "desc" }
+            pages! { @ OLDER = $rows, "id < {uuid($4)}", "$5 is null", "desc" }
+            pages! { @ NEWER = $rows, "$4 is null", "id > {uuid($5)}", "asc" }
+            pages! { @ BETWEEN = $rows, "id < {uuid($4)}", "id > {uuid($5)}", "desc" }
+
+            pub(super) const fn of(page: &Page) -> &'static Statement {
+                match (page.after, page.before) {
+                    (None, None) => &HEAD,
+                    (Some(_), None) => &OLDER,
+                    (None, Some(_)) => &NEWER,
+                    (Some(_), Some(_)) => &BETWEEN,
+                }
+            }
+        }
+    };
+    (@ $name:ident = $rows:expr, $after:expr, $before:expr, $order:expr) => {
+        statement! {
+            $name = FEED, moment = NOW, columns = COLUMNS, rows = $rows, scope = SCOPE, after = $after, before = $before, order = $order
+        }
+    };
+}
+
+pages! { all = CURRENT }
+pages! { unread = UNREAD }
+pages! { archived = ARCHIVED }
+
+/// The statement of a page.
+pub(crate) const fn statement(page: &Page) -> &'static Statement {
+    match page.filter {
+        Filter::All => all::of(page),
+        Filter::Unread => unread::of(page),
+        Filter::Archived => archived::of(page),
+    }
+}
 
 /// The most items of one page.
 pub(crate) const MAX_PAGE: usize = 100;
@@ -82,7 +129,7 @@ impl Inbox {
         // One more than asked for tells whether there is a page beyond.
         let limit = i64::try_from(page.limit + 1).unwrap_or(i64::MAX);
         let read_at = each_connection!(&self.database, |connection| {
-            let rows = sqlx::query(statement::feed(&page).on(&self.database))
+            let rows = sqlx::query(self::statement(&page).on(&self.database))
                 .bind(&self.user)
                 .bind(&self.org)
                 .bind(&self.category)

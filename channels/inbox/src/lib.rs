@@ -19,6 +19,7 @@ mod changes;
 mod error;
 mod moment;
 mod statement;
+mod served;
 
 use campanile::channel::{LocalChannel, Transport};
 use campanile::database::statement;
@@ -35,7 +36,7 @@ pub use crate::item::Item;
 pub use crate::mark::Change;
 pub use crate::moment::Moment;
 #[doc(hidden)]
-pub use crate::statement::{Served, every_statement, statements_of_many};
+pub use crate::served::{Served, every_statement, statements_of_many};
 
 statement! {
     /// Read is what has a time of reading: an item that was archived unread stays. The sub-query asks the clock once, which lets the

@@ -1,14 +1,47 @@
 //! What a user does with the items: see, read, archive, and take it back.
 
 use campanile::StoreError;
-use campanile::database::{Statement, each_connection};
+use campanile::database::{Statement, each_connection, statement};
 use uuid::Uuid;
 
 use crate::error::InboxError;
 use crate::inbox::Inbox;
-use crate::item::Item;
-use crate::moment::Moment;
-use crate::statement::{CHANGE, READ_ALL, SEE_ALL};
+use crate::item::{COLUMNS, Item};
+use crate::moment::{Moment, THIS_WRITE, WAS_THERE};
+use crate::statement::SCOPE;
+
+statement! {
+    /// What becomes of the item `$4`: whether it is seen is `$5`, read `$6`, archived `$7`; 1, 0, or null to leave it as it is. A
+    /// repeated change keeps the first time. `changed_in` tells [`crate::Watch`] of it. Gives the item back.
+    pub(crate) CHANGE = "\
+        update {campanile}notifications set \
+            seen_at = case {int($5)} when 1 then coalesce(seen_at, {now}) when 0 then null else seen_at end, \
+            read_at = case {int($6)} when 1 then coalesce(read_at, {now}) when 0 then null else read_at end, \
+            archived_at = case {int($7)} when 1 then coalesce(archived_at, {now}) when 0 then null else archived_at end, \
+            changed_in = {this_write} \
+        where {scope} and id = {uuid($4)} returning {columns}",
+    scope = SCOPE, columns = COLUMNS, this_write = THIS_WRITE
+}
+
+statement! {
+    /// What is unread of all that could be read at the moment `$4`, and of the items `$5`, a JSON array, is read.
+    pub(crate) READ_ALL = "update {mark}",
+    mark = "{table} set read_at = {now}, seen_at = coalesce(seen_at, {now}), changed_in = {this_write} \
+        where {scope} and archived_at is null and read_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by notifications_unread)}",
+    scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
+}
+
+statement! {
+    /// The same is seen.
+    pub(crate) SEE_ALL = "update {mark}",
+    mark = "{table} set seen_at = {now}, changed_in = {this_write} \
+        where {scope} and archived_at is null and read_at is null and seen_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by notifications_unseen)}",
+    scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
+}
+
+const SHOWN: &str = "({was_there} or id in (select {uuids($5)}))";
 
 /// What becomes of an item; `None` leaves it as it is. What is read has been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

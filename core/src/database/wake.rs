@@ -122,7 +122,9 @@ impl Signal {
             }
             self.is_notifying.store(false, Ordering::Release);
             // A signal may have been sent after the last check, and have seen a task that was about to end.
-            if !self.is_due.load(Ordering::Acquire) || self.is_notifying.swap(true, Ordering::AcqRel) {
+            if !self.is_due.load(Ordering::Acquire)
+                || self.is_notifying.swap(true, Ordering::AcqRel)
+            {
                 return;
             }
         }

@@ -12,12 +12,12 @@ use rand::RngExt as _;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::Web;
-use crate::api::counts::Counts;
 use crate::body::Search;
 use crate::caller::Caller;
-use crate::live::Message;
+use crate::counts::Counts;
+use crate::live::message::Message;
 use crate::problem::Problem;
+use crate::state::Web;
 
 /// When a client whose connection ended comes back, in milliseconds: not all of them at once after a restart.
 const RECONNECT_DELAY_MS: std::ops::Range<u64> = 1_000..4_000;

@@ -6,12 +6,12 @@ use campanile_inbox::{Filter, InboxError, Item, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::Web;
-use crate::api::counts::Counts;
 use crate::body::Search;
 use crate::caller::Caller;
+use crate::counts::Counts;
 use crate::cursor::{Direction, View};
 use crate::problem::{INVALID_LIMIT, Problem};
+use crate::state::Web;
 
 /// How many items a page has that does not say.
 const LIMIT: usize = 20;

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::api::Web;
-use crate::api::counts::{Counts, CountsQuery};
+use crate::api::counts::CountsQuery;
 use crate::body::{Document, Search};
 use crate::caller::Caller;
+use crate::counts::Counts;
 use crate::problem::{INVALID_BODY, Problem};
+use crate::state::Web;
 
 /// What becomes of an item. What is left out, or null, stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -10,11 +10,11 @@ use campanile::preferences::{CategoryRow, Cell, CellChange, EventRow, Matrix, Pr
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::{Web, revalidate};
 use crate::body::Document;
 use crate::caller::Caller;
-use crate::etag::{Known, etag, is_known};
+use crate::etag::{Known, etag, is_known, revalidate};
 use crate::problem::{Problem, VERSION_REQUIRED};
+use crate::state::Web;
 
 /// What a settings page shows: the categories, in alphabetical order.
 #[derive(Debug, Serialize, ToSchema)]

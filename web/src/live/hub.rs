@@ -10,18 +10,13 @@ use futures_util::{Stream, stream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::message::Message;
-use super::options::Options;
-use super::watcher;
+use crate::live::message::Message;
+use crate::live::options::Options;
 use crate::problem::{Problem, TOO_MANY_CONNECTIONS, UNAVAILABLE};
 
 /// How many messages wait for a connection that does not take them. When there are more, the oldest ones are given up, and the
 /// connection is told that it missed something: nobody waits for it.
 const BUFFER: usize = 32;
-
-/// The live connections of one router. They end when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Live(Arc<Hub>);
 
 pub(super) struct Hub {
     pub(super) dispatcher: Dispatcher,
@@ -66,12 +61,6 @@ impl Drop for Leave {
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.0.gone.notify_one();
-    }
-}
-
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub")
@@ -80,34 +69,31 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-impl Live {
-    pub(crate) fn new(dispatcher: Dispatcher, options: Options) -> Self {
-        Self(Arc::new(Hub {
+impl Hub {
+    pub(super) fn new(dispatcher: Dispatcher, options: Options) -> Self {
+        Self {
             dispatcher,
             options,
             audience: Mutex::default(),
             left: Notify::new(),
             gone: Notify::new(),
-        }))
+        }
     }
 
-    pub(crate) fn options(&self) -> &Options {
-        &self.0.options
-    }
-
-    /// Takes a seat before a part of a user's inbox: whatever happens there from now on is told.
-    pub(crate) fn join(
-        &self,
+    /// Takes a seat before a part of a user's inbox. The first one begins the watcher, which tells when it has begun.
+    pub(super) fn seat(
+        self: &Arc<Self>,
         user: &str,
         org: Option<&str>,
         inbox: Inbox,
+        begin: impl FnOnce() -> watch::Receiver<bool>,
     ) -> Result<Seat, Problem> {
-        let mut audience = self.0.audience();
+        let mut audience = self.audience();
         let views = audience.users.entry(user.to_owned()).or_default();
         let connections: usize = views.iter().map(|view| view.connections()).sum();
-        if connections >= self.0.options.most_of_one_user {
+        if connections >= self.options.most_of_one_user {
             // A connection that broke off is noticed with the next heartbeat.
-            let seconds = self.0.options.heartbeat.as_secs().max(1);
+            let seconds = self.options.heartbeat.as_secs().max(1);
             return Err(Problem::new(
                 TOO_MANY_CONNECTIONS,
                 "close a tab, or share one connection between them",
@@ -122,15 +108,11 @@ impl Live {
             views.push(Arc::new(view));
             messages
         };
-        let begun = audience.begun.get_or_insert_with(|| {
-            let (sender, begun) = watch::channel(false);
-            tokio::spawn(watcher::run(Arc::clone(&self.0), sender));
-            begun
-        });
+        let begun = audience.begun.get_or_insert_with(begin);
         Ok(Seat {
             messages,
             begun: begun.clone(),
-            _leave: Leave(Arc::clone(&self.0)),
+            _leave: Leave(Arc::clone(self)),
         })
     }
 }
@@ -238,23 +220,25 @@ mod tests {
     async fn who_joins_during_a_look_is_told_to_read_again_and_nobody_else() {
         let database = Database::connect("sqlite::memory:").await.unwrap();
         let dispatcher = Dispatcher::builder().database(database.clone());
-        let live = Live::new(dispatcher.build().unwrap(), Options::default());
+        let hub = Hub::new(dispatcher.build().unwrap(), Options::default());
+        let hub = Arc::new(hub);
         let join = |user| {
             let inbox = Inbox::for_user(&database, user).unwrap();
-            live.join(user, None, inbox).unwrap()
+            let begin = || watch::channel(true).1;
+            hub.seat(user, None, inbox, begin).unwrap()
         };
         let mut early = join("u_ada");
-        let looked_at = live.0.views();
+        let looked_at = hub.views();
         let [mut same, mut late] = [join("u_ada"), join("u_bob")];
-        live.0.reset_the_late();
+        hub.reset_the_late();
         assert_eq!(looked_at.len(), 1);
         let told = format!("{:?}", late.messages.try_recv().unwrap());
         assert!(told.contains("reset"), "{told}");
         for seat in [&mut early, &mut same, &mut late] {
             assert!(seat.messages.try_recv().is_err());
         }
-        live.0.views();
-        live.0.reset_the_late();
+        hub.views();
+        hub.reset_the_late();
         assert!(late.messages.try_recv().is_err());
     }
 }

@@ -7,7 +7,7 @@ use axum::response::sse::Event;
 use campanile_inbox::Item;
 use serde::Serialize;
 
-use crate::api::counts::Counts;
+use crate::counts::Counts;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Message {

@@ -8,11 +8,51 @@
 //!
 //! It knows nothing of HTTP but what an event is.
 
-mod options;
-mod message;
+pub(crate) mod options;
+pub(crate) mod message;
 mod hub;
 mod watcher;
 
-pub(crate) use self::hub::Live;
-pub(crate) use self::message::Message;
-pub(crate) use self::options::Options;
+use std::sync::Arc;
+
+use campanile::Dispatcher;
+use campanile_inbox::Inbox;
+use tokio::sync::watch;
+
+use crate::live::hub::{Hub, Seat};
+use crate::live::options::Options;
+use crate::problem::Problem;
+
+/// The live connections of one router. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Live(Arc<Hub>);
+
+impl Live {
+    pub(crate) fn new(dispatcher: Dispatcher, options: Options) -> Self {
+        Self(Arc::new(Hub::new(dispatcher, options)))
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// Takes a seat before a part of a user's inbox: whatever happens there from now on is told.
+    pub(crate) fn join(
+        &self,
+        user: &str,
+        org: Option<&str>,
+        inbox: Inbox,
+    ) -> Result<Seat, Problem> {
+        self.0.seat(user, org, inbox, || {
+            let (sender, begun) = watch::channel(false);
+            tokio::spawn(watcher::run(Arc::clone(&self.0), sender));
+            begun
+        })
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.gone.notify_one();
+    }
+}

@@ -9,9 +9,9 @@ use rand::RngExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::hub::{Hub, View};
-use super::message::Message;
-use crate::api::counts::{CAP, Counts};
+use crate::counts::{CAP, Counts};
+use crate::live::hub::{Hub, View};
+use crate::live::message::Message;
 
 /// The least time between two looks: however much is committed, there are at most twenty a second.
 const BREATH: Duration = Duration::from_millis(50);

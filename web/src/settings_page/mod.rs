@@ -1,8 +1,8 @@
 //! The **settings page**: the preferences for people. Without JavaScript each switch is a form of its own; with it, it is
 //! saved where it stands.
 
-mod words;
-mod view;
+pub(crate) mod words;
+pub(crate) mod view;
 
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -11,13 +11,11 @@ use campanile::preferences::{CellChange, Matrix, PreferenceError};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::Web;
 use crate::body::{Form, Search};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::settings_page::view::Note;
-pub(crate) use crate::settings_page::view::Page;
-pub use crate::settings_page::words::SettingsPage;
+use crate::state::Web;
 
 /// Its own style and script, and requests to its own origin. A host may show it in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \

@@ -7,8 +7,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use super::words::{SettingsPage, capital, fill};
 use crate::problem::{PREFERENCES_CHANGED, Problem};
+use crate::settings_page::words::{SettingsPage, capital, fill};
 
 /// Its name decides that everything in it is escaped as HTML.
 const TEMPLATE: &str = "settings.html";

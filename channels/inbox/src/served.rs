@@ -1,0 +1,89 @@
+//! Every statement under a name, with the indexes that **serve** it: for the tests that look at the plans.
+
+use campanile::Database;
+use uuid::Uuid;
+
+use crate::changes::CHANGES;
+use crate::counts::{COUNT_UNREAD, COUNTS, COUNTS_OF_MANY};
+use crate::cursor::Cursor;
+use crate::feed::{self, Filter, Page};
+use crate::mark::{CHANGE, READ_ALL, SEE_ALL};
+use crate::moment::Moment;
+
+/// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
+#[doc(hidden)]
+pub type Served = (
+    &'static str,
+    &'static str,
+    Vec<Option<String>>,
+    &'static [&'static str],
+);
+
+/// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`, and where a
+/// moment is, `moment`.
+#[must_use]
+pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec<Served> {
+    const FEED: &[&str] = &["notifications_feed"];
+    const UNREAD: &[&str] = &["notifications_unread"];
+    const ARCHIVED: &[&str] = &["notifications_archived"];
+    const ALL: &[&str] = &[FEED[0], UNREAD[0], "notifications_unseen"];
+    let of_one: &[&str] = match database.kind() {
+        "Postgres" => &["notifications_pkey"],
+        _ => &["PRIMARY KEY (id=?)"],
+    };
+    let cursor = Some(Cursor(place));
+    let page = |filter, after, before| Page {
+        after,
+        before,
+        filter,
+        ..Page::default()
+    };
+    let pages = [
+        ("all", page(Filter::All, None, None), FEED),
+        ("all, older", page(Filter::All, cursor, None), FEED),
+        ("all, newer", page(Filter::All, None, cursor), FEED),
+        ("unread", page(Filter::Unread, None, None), UNREAD),
+        ("unread, older", page(Filter::Unread, cursor, None), UNREAD),
+        ("archived", page(Filter::Archived, None, None), ARCHIVED),
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    let places = |page: &Page| {
+        let places = [page.after, page.before];
+        let [after, before] = places.map(|place| place.map(|cursor| cursor.0.to_string()));
+        vec![after, before, text("20")]
+    };
+    let changed = vec![Some(place.to_string()), text("1"), text("1"), None];
+    let cap = vec![text("100")];
+    let shown = vec![Some(moment.to_string()), Some("[]".to_owned())];
+    pages
+        .into_iter()
+        .map(|(name, page, indexes)| (name, feed::statement(&page), places(&page), indexes))
+        .chain([
+            ("counts", &COUNTS, cap.clone(), ALL),
+            ("unread count", &COUNT_UNREAD, cap, UNREAD),
+            ("change", &CHANGE, changed, of_one),
+            ("read all", &READ_ALL, shown.clone(), UNREAD),
+            // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
+            ("see all", &SEE_ALL, shown, &["notifications_un"]),
+        ])
+        .map(|(name, statement, parameters, indexes)| {
+            (name, statement.on(database), parameters, indexes)
+        })
+        .collect()
+}
+
+/// Not public API: the statements about several inboxes, under a name, with the indexes that serve them.
+#[must_use]
+pub fn statements_of_many(
+    database: &Database,
+) -> [(&'static str, &'static str, &'static [&'static str]); 2] {
+    const INDEXES: &[&str] = &[
+        "notifications_feed",
+        "notifications_unread",
+        "notifications_unseen",
+    ];
+    [
+        ("changes", CHANGES.on(database), &["notifications_changed"]),
+        ("counts", COUNTS_OF_MANY.on(database), INDEXES),
+    ]
+}
