@@ -51,7 +51,7 @@
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
 //! | `GET /settings`, `POST /settings` | the same matrix as a page for people, also without JavaScript |
 //! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
-//! | `GET /openapi.json` | all of this in OpenAPI 3.1, for programs and for [viewers](https://redocly.github.io/redoc/) |
+//! | `GET /openapi.json` | all of this in `OpenAPI` 3.1, for programs and for [viewers](https://redocly.github.io/redoc/) |
 //!
 //! The stream of events ends with the router, after [a while](Settings::live_lifetime), and when the app
 //! [says that it stops](Settings::shutdown).

@@ -51,7 +51,7 @@ fn the_reference_names_every_environment_variable() {
         "tests",
     ] {
         sources(&root.join(folder), &mut |source| {
-            found.extend(variables(source))
+            found.extend(variables(source));
         });
     }
     assert!(found.len() > 15, "{found:?}");

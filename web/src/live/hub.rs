@@ -108,10 +108,10 @@ impl Hub {
             views.push(Arc::new(view));
             messages
         };
-        let begun = audience.begun.get_or_insert_with(begin);
+        let watching = audience.begun.get_or_insert_with(begin);
         Ok(Seat {
             messages,
-            begun: begun.clone(),
+            begun: watching.clone(),
             _leave: Leave(Arc::clone(self)),
         })
     }

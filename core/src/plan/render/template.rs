@@ -44,20 +44,16 @@ pub(super) fn add(
 ///
 /// The template's name says whether text is escaped, and no `autoescape` in it: the payload is data and shows as text everywhere.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    match value.kind() {
-        ValueKind::None => Ok(()),
-        // A list or map prints what is inside it.
-        _ => {
-            let text = value.to_string().replace(is_bidi_override, "");
-            // What a filter has escaped, or a block has printed, is not escaped again.
-            if state.name().ends_with(HTML) && !value.is_safe() {
-                write!(out, "{}", HtmlEscape(&text))?;
-            } else {
-                out.write_str(&text)?;
-            }
-            Ok(())
-        }
+    if value.kind() == ValueKind::None {
+        return Ok(());
     }
+    // A list or map prints what is inside it.
+    let text = value.to_string().replace(is_bidi_override, "");
+    // What a filter has escaped, or a block has printed, is not escaped again.
+    if state.name().ends_with(HTML) && !value.is_safe() {
+        return Ok(write!(out, "{}", HtmlEscape(&text))?);
+    }
+    Ok(out.write_str(&text)?)
 }
 
 /// What becomes of a text that is larger than [`MAX_PART`].
