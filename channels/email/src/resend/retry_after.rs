@@ -2,8 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::fmt::rfc2822::DateTimeParser;
-
 /// How long to wait; nothing for a date that has passed, and `None` for what is neither seconds nor a date.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
@@ -11,8 +9,8 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
         return value.parse().ok().map(Duration::from_secs);
     }
-    let at = DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
+    let at = httpdate::parse_http_date(value).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -28,6 +26,9 @@ mod tests {
             (" 0 ", Some(0)),
             ("Sun, 06 Nov 1994 08:51:37 GMT", Some(120)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            // The two obsolete forms.
+            ("Sunday, 06-Nov-94 08:51:37 GMT", Some(120)),
+            ("Sun Nov  6 08:51:37 1994", Some(120)),
             ("soon", None),
             ("-1", None),
             ("+1", None),
