@@ -1,4 +1,4 @@
-//! The channel's own const says what it knows; a misspelled part is not missing too.
+//! The channel's own const says what it knows; beside an unknown part none is missing.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -30,14 +30,14 @@ pub struct Negative;
 )]
 pub struct TooLong;
 
-/// A word for a unit.
+/// No unit of time.
 #[notifiable_event(
     "a.b.f",
     category = "team",
-    expires_after = "15 minutes",
+    expires_after = "15 moons",
     channels(EMAIL(subject = "..", html = ".."))
 )]
-pub struct Word;
+pub struct NoTime;
 
 /// No number.
 #[notifiable_event(

@@ -1,4 +1,4 @@
-//! A whole number and a unit, at most a year.
+//! A number and a unit, whole milliseconds, at most a year.
 
 use campanile::channel::INBOX;
 use campanile::notifiable_event;
@@ -21,14 +21,14 @@ pub struct WithoutUnit;
 )]
 pub struct Negative;
 
-/// Broken.
+/// Too fine.
 #[notifiable_event(
     "a.b.e",
     category = "team",
-    dedup(window = "1.5h"),
+    dedup(window = "1500us"),
     channels(INBOX(title = "..", body = ".."))
 )]
-pub struct Broken;
+pub struct TooFine;
 
 /// Too long.
 #[notifiable_event(
@@ -39,14 +39,14 @@ pub struct Broken;
 )]
 pub struct TooLong;
 
-/// A word for a unit.
+/// No unit of time.
 #[notifiable_event(
     "a.b.g",
     category = "team",
-    dedup(window = "60 seconds"),
+    dedup(window = "60 moons"),
     channels(INBOX(title = "..", body = ".."))
 )]
-pub struct Word;
+pub struct NoTime;
 
 /// No string.
 #[notifiable_event(

@@ -1,17 +1,17 @@
-//! Misspelled, repeated, foreign and missing keys. What is misspelled is read as what was meant.
+//! Unknown, repeated, foreign and missing keys. What is unknown is not missing too; what cannot be read is one mistake.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;
 
-/// Misspelled.
+/// Unknown.
 #[notifiable_event(
     "a.b.c",
     categry = "team",
-    dedupe(windw = "60"),
+    dedup(windw = "60"),
     expires_afer = "0s",
     chanels(INBOX(title = "{{ b }}", body = ".."))
 )]
-pub struct Misspelled;
+pub struct Unknown;
 
 /// Repeated.
 #[notifiable_event(
@@ -45,8 +45,20 @@ pub struct HalfMissing;
 pub struct OtherForms;
 
 /// Of other types.
-#[notifiable_event(a.b.c, category = team, channels("inbox", EMAIL { }), critical = [EMAIL, INBOX], aliases(a.b.j))]
+#[notifiable_event(a.b.c, category = team, channels(INBOX(title = "..", body = "..")), critical = [EMAIL, INBOX])]
 pub struct OtherTypes;
+
+/// A channel by its name.
+#[notifiable_event("a.b.n", category = "team", channels("inbox"))]
+pub struct ByName;
+
+/// In braces.
+#[notifiable_event("a.b.o", category = "team", channels(EMAIL { }))]
+pub struct InBraces;
+
+/// Without quotes.
+#[notifiable_event("a.b.p", category = "team", channels(INBOX(title = "..", body = "..")), aliases(a.b.j))]
+pub struct WithoutQuotes;
 
 /// Without channels.
 #[notifiable_event("a.b.k", category = "team", channels())]

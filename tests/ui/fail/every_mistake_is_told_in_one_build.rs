@@ -5,7 +5,8 @@ use campanile::notifiable_event;
 
 #[notifiable_event(
     "Org.Member.RoleChanged",
-    categry = "My Team",
+    category = "My Team",
+    priority = 5,
     dedup(window = "60", by(subject, new_rol, score)),
     expires_after = "0s",
     channels(
