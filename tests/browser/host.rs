@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::request::Parts;
+use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect};
@@ -14,8 +13,9 @@ use axum::routing::get;
 use campanile::NotifiableEvent as _;
 use campanile::channel::INBOX;
 use campanile::notifiable_event;
+use campanile_tests::viewer::{CurrentUser, Session};
 use campanile_tests::{App, TestDatabase};
-use campanile_web::{Settings, Viewer};
+use campanile_web::Settings;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -133,37 +133,12 @@ impl Drop for Host {
     }
 }
 
-/// Who is signed in: the name in the cookie.
-#[derive(Debug, Clone)]
-struct CurrentUser(String);
-
-impl<S: Sync> FromRequestParts<S> for CurrentUser {
-    type Rejection = StatusCode;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
-        let cookie = parts.headers.get(header::COOKIE);
-        let name = cookie
-            .and_then(|cookie| cookie.to_str().ok())
-            // The one of the longest path comes first.
-            .and_then(|cookie| cookie.split(';').next())
-            .and_then(|cookie| cookie.strip_prefix("session="));
-        name.map(|name| Self(name.to_owned()))
-            .ok_or(StatusCode::UNAUTHORIZED)
-    }
-}
-
-impl Viewer for CurrentUser {
-    fn user_id(&self) -> &str {
-        &self.0
-    }
-}
-
 fn site(app: &App, weather: Weather, heartbeat: Duration) -> Router {
     // Tests ask more than a person does.
     let settings = Settings::default()
         .rate(1_000, 1_000)
         .live_heartbeat(heartbeat);
-    let routes = campanile_web::router::<(), CurrentUser>(app.dispatcher.clone(), settings);
+    let routes = campanile_web::router::<Session, CurrentUser>(app.dispatcher.clone(), settings);
     Router::new()
         .nest("/notifications", routes.clone())
         .nest("/of/{user}/notifications", routes)
@@ -174,6 +149,7 @@ fn site(app: &App, weather: Weather, heartbeat: Duration) -> Router {
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/as/{user}", get(sign_in))
         .layer(from_fn_with_state(weather, pass))
+        .with_state(Session::Cookie("session"))
 }
 
 async fn sign_in(Path(user): Path<String>) -> impl IntoResponse {
@@ -225,7 +201,7 @@ async fn page(Query(written): Query<Written>, user: CurrentUser) -> impl IntoRes
         (header::CONTENT_TYPE, HTML),
         (header::CONTENT_SECURITY_POLICY, POLICY),
     ];
-    let page = self::written(&written.lang, &written.dir, &user.0);
+    let page = self::written(&written.lang, &written.dir, &user.id);
     (headers, page)
 }
 

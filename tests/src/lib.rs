@@ -33,6 +33,7 @@ pub mod outside;
 pub mod smtp;
 pub mod older;
 pub mod tour;
+pub mod viewer;
 
 use campanile_inbox as _;
 

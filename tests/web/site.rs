@@ -2,15 +2,15 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::FromRequestParts;
-use axum::http::request::{Builder, Parts};
+use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use campanile::NotifiableEvent as _;
 use campanile_tests::database::Fixture;
 use campanile_tests::events::PigeonExpected;
+use campanile_tests::viewer::{CurrentUser, Session};
 use campanile_tests::{App, TestDatabase};
-use campanile_web::{Settings, Viewer};
+use campanile_web::Settings;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -18,41 +18,6 @@ use crate::listener::Listener;
 
 /// Where the host has nested the routes. The path has a parameter of its own, which is none of theirs.
 const NEST: &str = "/{id}/notifications";
-
-/// Who is signed in: the host reads its session from a header.
-#[derive(Debug, Clone)]
-struct CurrentUser {
-    id: String,
-    org: Option<String>,
-}
-
-/// What the host's extractor needs and the routes know nothing of.
-#[derive(Debug, Clone)]
-struct HostState {
-    session: &'static str,
-}
-
-impl FromRequestParts<HostState> for CurrentUser {
-    type Rejection = StatusCode;
-
-    async fn from_request_parts(parts: &mut Parts, host: &HostState) -> Result<Self, StatusCode> {
-        let text = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-        Ok(Self {
-            id: text(host.session).ok_or(StatusCode::UNAUTHORIZED)?,
-            org: text("x-org"),
-        })
-    }
-}
-
-impl Viewer for CurrentUser {
-    fn user_id(&self) -> &str {
-        &self.id
-    }
-
-    fn org_id(&self) -> Option<&str> {
-        self.org.as_deref()
-    }
-}
 
 /// An app of a host's, and its site.
 pub(crate) struct Site {
@@ -169,10 +134,10 @@ impl Site {
 }
 
 fn router(app: &App, settings: Settings) -> Router {
-    let routes = campanile_web::router::<HostState, CurrentUser>(app.dispatcher.clone(), settings);
-    Router::new().nest(NEST, routes).with_state(HostState {
-        session: "x-session",
-    })
+    let routes = campanile_web::router::<Session, CurrentUser>(app.dispatcher.clone(), settings);
+    Router::new()
+        .nest(NEST, routes)
+        .with_state(Session::Header("x-session"))
 }
 
 impl Answer {

@@ -10,16 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::extract::Path;
 use axum::routing::get;
 use campanile::{Database, Dispatcher, NotifiableEvent as _, WakeUp};
 use campanile_pigeon::PigeonSettings;
 use campanile_tests::app::capture;
 use campanile_tests::database::{Kind, TestDatabase, run};
 use campanile_tests::events::PigeonExpected;
-use campanile_web::{Settings, Viewer};
+use campanile_tests::viewer::{CurrentUser, Session};
+use campanile_web::Settings;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -84,36 +83,18 @@ fn since_1970() -> Duration {
     now.expect("it is after 1970")
 }
 
-/// Who is signed in, by their own word.
-struct CurrentUser(String);
-
-impl<S: Sync> FromRequestParts<S> for CurrentUser {
-    type Rejection = StatusCode;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
-        let name = parts.headers.get("x-session");
-        let name = name.and_then(|name| name.to_str().ok());
-        name.map(|name| Self(name.to_owned()))
-            .ok_or(StatusCode::UNAUTHORIZED)
-    }
-}
-
-impl Viewer for CurrentUser {
-    fn user_id(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The process that is measured: says where it listens, and tells its users something when it is asked to.
 async fn serve(url: &str, users: u32) {
     let dispatcher = dispatcher(Database::connect(url).await.expect("it answers"));
-    let routes = campanile_web::router::<(), CurrentUser>(dispatcher.clone(), Settings::default());
+    let routes =
+        campanile_web::router::<Session, CurrentUser>(dispatcher.clone(), Settings::default());
     let tell_all = move |Path(story): Path<String>| async move {
         tell(&dispatcher, users, &story).await;
     };
     let app = Router::new()
         .nest("/notifications", routes)
-        .route("/tell/{story}", get(tell_all));
+        .route("/tell/{story}", get(tell_all))
+        .with_state(Session::Header("x-session"));
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("a loopback port is free");
     let address = listener.local_addr().expect("a listener has an address");

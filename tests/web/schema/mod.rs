@@ -5,13 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
-use axum::http::request::Parts;
 use campanile::NotifiableEvent as _;
 use campanile_tests::events::PigeonExpected;
+use campanile_tests::viewer::{CurrentUser, Session};
 use campanile_tests::{App, both_databases};
-use campanile_web::{Settings, Viewer};
+use campanile_web::Settings;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -20,34 +18,14 @@ const VERSION: &str = "4.32.5";
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web/schema/schemathesis.toml");
 
-/// Who is signed in: the name in a header.
-struct CurrentUser(String);
-
-impl FromRequestParts<()> for CurrentUser {
-    type Rejection = StatusCode;
-
-    async fn from_request_parts(parts: &mut Parts, (): &()) -> Result<Self, StatusCode> {
-        let name = parts
-            .headers
-            .get("x-session")
-            .and_then(|it| it.to_str().ok());
-        name.map(|name| Self(name.to_owned()))
-            .ok_or(StatusCode::UNAUTHORIZED)
-    }
-}
-
-impl Viewer for CurrentUser {
-    fn user_id(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Serves the routes below `/notifications`, and gives their address.
 async fn serve(app: &App) -> String {
     // It asks more than a person does.
     let settings = Settings::default().rate(100_000, 100_000);
-    let routes = campanile_web::router::<(), CurrentUser>(app.dispatcher.clone(), settings);
-    let site: Router = Router::new().nest("/notifications", routes);
+    let routes = campanile_web::router::<Session, CurrentUser>(app.dispatcher.clone(), settings);
+    let site: Router = Router::new()
+        .nest("/notifications", routes)
+        .with_state(Session::Header("x-session"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/notifications", listener.local_addr().unwrap());
     // It ends with the runtime of the test.
