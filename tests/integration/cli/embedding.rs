@@ -1,6 +1,7 @@
 //! How the commands stand in a host's own command line.
 
 use campanile_tests::{TestDatabase, both_databases};
+use serde_json::Value;
 
 use super::{run, run_on};
 
@@ -31,8 +32,14 @@ both_databases! {
         let line = table.text().lines().find(|line| line.starts_with("org.billing.past_due"));
         assert!(line.unwrap().contains("inbox, email!"), "{table:?}");
         let json = run(&database, "events --json").await.json();
-        let known = campanile::Registry::collect().unwrap().to_json();
-        assert_eq!(json, known);
+        // The stories declare events of their own, which the app does not link.
+        let linked = campanile::Registry::collect().unwrap().to_json();
+        let is_of_the_app = |event: &&Value| {
+            let file = event["declaredAt"]["file"].as_str().unwrap();
+            file.starts_with("tests/src/")
+        };
+        let known: Vec<_> = linked.as_array().unwrap().iter().filter(is_of_the_app).collect();
+        assert_eq!(json, serde_json::json!(known));
     }
 
     async fn events_are_listed_also_where_a_channel_is_not_set_up(database: TestDatabase) {
