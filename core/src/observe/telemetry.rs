@@ -3,16 +3,7 @@
 //! Without the features `metrics` and `opentelemetry` nothing here does anything. Labels are channels, events and
 //! outcomes: never a user, an address or a payload.
 //!
-//! | metric | kind | labels |
-//! |---|---|---|
-//! | `campanile.notifications` | counter | `event_type`, `outcome`: `admitted`, `deduped`, `suppressed`, `failed` |
-//! | `campanile.deliveries` | counter | `messaging.destination.name`, `state` |
-//! | `messaging.client.sent.messages` | counter | `messaging.system`, `messaging.destination.name`, `outcome`, `error.type` |
-//! | `messaging.client.operation.duration` | histogram, seconds | `messaging.system`, `messaging.operation.name`, `messaging.destination.name` |
-//! | `campanile.queue.depth` | gauge | `messaging.destination.name`, `state` |
-//! | `campanile.queue.oldest.age` | gauge, seconds | `messaging.destination.name` |
-//! | `campanile.leases.rescued`, `campanile.leases.lost` | counter | `messaging.destination.name` |
-//! | `campanile.channel.paused` | gauge, 0 or 1 | `messaging.destination.name` |
+//! Their names, kinds and labels are the table of `docs/reference.md`, which a test compares with this file.
 //!
 //! `messaging.destination.name` is the channel; names with `messaging.` are those of OpenTelemetry's semantic conventions for
 //! messaging. Spans and log lines (target `campanile`) have the fields `event_type`, `channel`, `recipients`,

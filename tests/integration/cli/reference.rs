@@ -92,3 +92,47 @@ fn the_reference_names_every_command_and_option() {
     named(&Cli::command(), "", &mut missing);
     assert!(missing.is_empty(), "docs/reference.md lacks {missing:?}");
 }
+
+/// The figures that the sources make: a name, its kind and its labels.
+fn figures(source: &str) -> BTreeSet<String> {
+    let kinds = ["counter", "gauge", "histogram"];
+    let made = kinds.into_iter().flat_map(|kind| {
+        let call = format!("metrics::{kind}!(");
+        let calls = source.split(&call).skip(1);
+        let lines = calls.map(move |call| {
+            let arguments = call.split(")\n").next().unwrap();
+            let quoted: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
+            // A label stands before an arrow, its value behind it.
+            let labels = quoted[1..].iter().filter(|text| {
+                let arrow = format!("\"{text}\" =>");
+                arguments.contains(&arrow)
+            });
+            let labels: BTreeSet<_> = labels.copied().collect();
+            format!("{} {kind} {labels:?}", quoted[0])
+        });
+        lines.collect::<Vec<_>>()
+    });
+    made.collect()
+}
+
+#[test]
+fn the_reference_names_every_figure_with_its_kind_and_labels() {
+    let table = REFERENCE
+        .split("| metric | kind | labels |")
+        .nth(1)
+        .unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let promised = rows.map(|row| {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let name = cells[0].trim_matches(['|', ' ', '`']);
+        let kind = cells[1].split(',').next().unwrap().trim();
+        // What an outcome may be stands behind a colon.
+        let labels = cells[2].split(": ").next().unwrap();
+        let labels: BTreeSet<_> = labels.split('`').skip(1).step_by(2).collect();
+        format!("{name} {kind} {labels:?}")
+    });
+    let promised: BTreeSet<_> = promised.collect();
+    let made = figures(include_str!("../../../core/src/observe/telemetry.rs"));
+    assert!(made.len() >= 9, "{made:?}");
+    assert_eq!(promised, made);
+}
