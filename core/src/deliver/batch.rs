@@ -10,7 +10,7 @@ use crate::channel::delivery::{Delivery, DeliveryError, ErrorClass, Verdict};
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
 use crate::deliver::transition::{Cause, Transition};
-use crate::store::claim;
+use crate::store::lease;
 
 /// The deliveries of a round as batches; and those that must not go out, because who is in which batch could not be written
 /// down, or because their batch is too large for the channel as it is set up here.
@@ -64,7 +64,7 @@ async fn freeze(deliverer: &Deliverer, batches: &mut [Vec<Delivery>]) -> Frozen 
         return Frozen::Yes;
     }
     let (database, lease) = (&deliverer.database, deliverer.limits.lease);
-    let frozen = claim::freeze(database, deliverer.worker, &batches, lease).await;
+    let frozen = lease::freeze(database, deliverer.worker, &batches, lease).await;
     match frozen.map_err(StoreError::from) {
         Ok(true) => Frozen::Yes,
         // Another worker has taken some of them over.

@@ -14,7 +14,7 @@ use crate::deliver::Deliverer;
 use crate::deliver::transition::{Cause, Transition, take_out};
 use crate::event::Weight;
 use crate::plan::preference::{Choice, decide};
-use crate::store::claim;
+use crate::store::lease;
 
 /// A look that began this recently is as good as another.
 const FRESH: Duration = Duration::from_millis(100);
@@ -84,13 +84,13 @@ impl Seen {
         let begun = Instant::now();
         let waiting = self.waiting.iter();
         let waiting: Vec<_> = waiting.map(|(id, (claim, _))| (*id, *claim)).collect();
-        let rows = claim::look(&deliverer.database, deliverer.worker, &waiting).await?;
+        let rows = lease::look(&deliverer.database, deliverer.worker, &waiting).await?;
         self.compare(&rows);
         self.at = begun;
         Ok(())
     }
 
-    fn compare(&mut self, rows: &HashMap<Uuid, claim::Look>) {
+    fn compare(&mut self, rows: &HashMap<Uuid, lease::Look>) {
         self.out.clear();
         for (id, (_, weight)) in &self.waiting {
             let cause = match rows.get(id) {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::channel::delivery::Delivery;
 use crate::deliver::Deliverer;
 use crate::observe::telemetry;
-use crate::store::claim;
+use crate::store::lease as store;
 
 /// The lease of one round, renewed until it is dropped.
 pub(crate) struct Lease {
@@ -96,7 +96,7 @@ async fn beat(deliverer: Arc<Deliverer>, channel: &'static str, leased: Arc<Mute
         if ours.is_empty() {
             continue;
         }
-        let renewal = claim::renew(&deliverer.database, deliverer.worker, &ours, lease);
+        let renewal = store::renew(&deliverer.database, deliverer.worker, &ours, lease);
         match tokio::time::timeout(pause, renewal).await {
             Ok(Ok(renewed)) => {
                 let mut leased = lock(&leased);

@@ -16,7 +16,7 @@ use crate::deliver::Deliverer;
 use crate::deliver::prune::{Retention, prune};
 use crate::observe::telemetry;
 use crate::store::workers::ALIVE;
-use crate::store::{chores, claim, pauses, release, workers};
+use crate::store::{chores, park, pauses, release, workers};
 
 /// How often.
 pub(crate) const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
@@ -92,13 +92,13 @@ async fn maintain(deliverer: &Deliverer) -> Result<(), sqlx::Error> {
     let own: Vec<&'static str> = deliverer.channels.keys().copied().collect();
     workers::beat(&deliverer.database, deliverer.worker, &own).await?;
     release::release_held(&deliverer.database).await?;
-    claim::erase_expired(&deliverer.database).await?;
+    park::erase_expired(&deliverer.database).await?;
     let fleet = workers::list(&deliverer.database, ALIVE).await?;
     let linked: Vec<String> = fleet
         .into_iter()
         .flat_map(|worker| worker.channels)
         .collect();
-    let parked = claim::park_strangers(&deliverer.database, &linked, PARK_AFTER).await?;
+    let parked = park::park_unlinked(&deliverer.database, &linked, PARK_AFTER).await?;
     if parked > 0 {
         tracing::warn!(
             target: "campanile",

@@ -38,8 +38,8 @@ use crate::report::Outcome;
 use crate::store::claim::{Claimed, Take};
 use crate::store::log::{self, Lost};
 
-/// What is decided is recorded when there is this much, when a call ends this part of a lease after the last record (two seconds
-/// by default), and at the end; where calls may take long, also when none has ended for a while.
+/// Decided deliveries are recorded when there are 500, when a call ends more than a fifteenth of a lease (two seconds by default)
+/// after the last record, and at the end; on a channel with long calls also after 100 ms in which no call has ended.
 const MAX_UNRECORDED: usize = 500;
 const RECORDS_IN_A_LEASE: u32 = 15;
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);

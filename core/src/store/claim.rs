@@ -16,9 +16,6 @@ use crate::database::row::{Id, Number};
 use crate::database::{Database, Pool, Statement, each_connection, row, statement};
 use crate::event::secret::Kept;
 
-pub(crate) use super::lease::{Look, freeze, look, renew};
-pub(crate) use super::park::{erase_expired, park_strangers};
-
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Take<'a> {

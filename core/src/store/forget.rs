@@ -13,8 +13,8 @@ use crate::database::{Database, Held, Statement, each_database, statement};
 /// What was erased of a user, and what was not.
 ///
 /// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
-/// providers were given. Nor is what names the user in rows of others: their inbox items, the dispatches that went to them, and the
-/// keys of their windows, by a payload or a subject. Of what it does hold of the user, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
+/// providers were given. Rows of other users that mention this one stay too: their inbox items, dispatches and window keys, by a
+/// payload or a subject. Of what it does hold of the user, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
 /// the host has given a key, [hashes](Forgotten::kept_hashes) of addresses that must not be written to any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

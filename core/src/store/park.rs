@@ -37,7 +37,7 @@ static STEPS: [(&Statement, &Statement); 2] = [
 ];
 
 /// Parks what has been due for a while on channels that are not among these, and says how much.
-pub(crate) async fn park_strangers(
+pub(crate) async fn park_unlinked(
     database: &Database,
     linked: &[String],
     overdue: Duration,

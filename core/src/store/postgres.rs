@@ -93,9 +93,8 @@ not exists (
             and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
     )";
 
-/// The same inside a transaction of the host's, but for a serializable one. There what is read is watched, in whole pages of the
-/// index, and two hosts that claim windows beside each other would be refused for it. The conflict clause reads nothing that is
-/// watched.
+/// The same check inside the host's transaction, skipped at `SERIALIZABLE`: there its reads take predicate locks of whole index
+/// pages, so that two hosts that claim windows at the same time would fail with 40001. `on conflict` takes none.
 const CLOSED_WITHIN: &str = "case when current_setting('transaction_isolation') = 'serializable' then true else {no_open_window} end";
 
 const TAIL: &str = "\

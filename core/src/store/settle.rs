@@ -283,7 +283,8 @@ pub(crate) async fn settle(
 }
 
 statement! {
-    /// Of a delivery whose end the database refuses nothing more is known to any worker, so that none claims it again.
+    /// If the database refuses to record how a delivery ended, clears its claim, lease and `blocked_as`, so that no worker claims it
+    /// again.
     PARK_REFUSED = "\
         update {campanile}notification_deliveries set state = {state.blocked}, blocked_as = null, maybe_sent = {flag($4)}, \
             batch_id = null, lease_until = null, worker = null, claim = null, lost_worker = null, last_error = $5, \
