@@ -101,10 +101,10 @@ fi
 elsewhere="on_sqlite address_book bad_input blocking:: brake:: cli:: email:: explain:: faults_of_channels fourth_channel half_open \
 logging:: long_calls mail_refusals outages:: worker_pauses policies:: push:: registry:: rendering:: rooms:: untyped::"
 # Workers that wait for seconds by this process's clock, and channels that hang: they ask the database nothing that others do not.
-elsewhere="$elsewhere what_a_worker_that_is_alive_links a_step_holds_no_more a_channel_that_hangs account::"
+elsewhere="$elsewhere what_a_worker_that_is_alive_links a_step_holds_no_more account::"
 # Who is shown a secret is decided by this process; when a row may hold one is decided by a check of the table, and is told.
-elsewhere="$elsewhere secrets::a_secret_reaches secrets::a_retry_sends secrets::a_refusal_that_repeats secrets::a_batch_that \
-secrets::the_first_attempt secrets::two_without_a_subject secrets::what_a_channel_writes_down secrets::who_only_looks \
+elsewhere="$elsewhere secrets::a_secret_reaches secrets::a_refusal_that_repeats secrets::a_batch_that \
+secrets::two_without_a_subject secrets::what_a_channel_writes_down secrets::who_only_looks \
 secrets::what_an_older_process"
 skipped=""
 for story in $elsewhere; do
