@@ -14,23 +14,23 @@ use crate::table::counted;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Deliveries that ended longer ago, with their attempts and content: `30d`, `12h`
+    /// Deletes deliveries that ended longer ago than this, with their attempts and content: `30d`, `12h`
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = input::length_of_time)]
     deliveries: Duration,
 
-    /// Dedup windows that were over longer ago
+    /// Deletes dedup windows that ended longer ago than this
     #[arg(long, value_name = "AGE", default_value = "1d", value_parser = input::length_of_time)]
     windows: Duration,
 
-    /// Inbox items that were read longer ago; they are kept unless you say so
+    /// Deletes inbox items that were read longer ago than this. Default: they are kept
     #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
     read_items: Option<Duration>,
 
-    /// Inbox items that were written longer ago and never read; they are kept unless you say so
+    /// Deletes unread inbox items that were written longer ago than this. Default: they are kept
     #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
     unread_items: Option<Duration>,
 
-    /// Parked deliveries that were committed longer ago; they are kept unless you say so
+    /// Deletes parked deliveries that were committed longer ago than this. Default: they are kept
     #[arg(long, value_name = "AGE", value_parser = input::length_of_time)]
     parked: Option<Duration>,
 }

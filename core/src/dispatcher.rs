@@ -164,10 +164,10 @@ impl Dispatcher {
     /// # Isolation
     ///
     /// At `REPEATABLE READ` and `SERIALIZABLE` a window that another transaction took since this one's snapshot is a
-    /// serialization failure (40001), as for any row of the host's own: retry the transaction. At `SERIALIZABLE` the windows are not
-    /// read before they are claimed, so that hosts are not refused because they notify beside each other. The recipients'
-    /// preferences are read, by their keys: a host that changes preferences in a serializable transaction may be refused beside one
-    /// that notifies, and on tables of a few pages, which Postgres reads whole, also for other people's.
+    /// serialization failure (40001), as for any row of the host's own: retry the transaction. At `SERIALIZABLE` windows are not
+    /// read before they are claimed, so that concurrent dispatches cause no serialization failures. Preferences are read: a
+    /// serializable transaction that changes preferences may conflict with a concurrent dispatch to the same users, and on very small
+    /// tables, which Postgres scans whole, to any user.
     pub async fn enqueue_in<'c>(
         &self,
         transaction: impl Into<InTransaction<'c>>,

@@ -73,8 +73,8 @@ impl DeliveryState {
         self.is_final() && !matches!(self, Self::Delivered | Self::Unknown)
     }
 
-    /// Whether the system failed to deliver, and not the person to be reachable. A cancel is a failure of the system's: the person
-    /// could have been reached.
+    /// Whether the system failed to deliver, as opposed to a person who cannot be reached. A cancel counts as the system's failure: the
+    /// person could have been reached.
     const fn is_failure(self) -> bool {
         matches!(self, Self::Dead | Self::Expired | Self::Cancelled)
     }

@@ -88,7 +88,7 @@ async fn pass<V: Viewer>(web: Web, inner: Router, viewer: V, mut request: Reques
     inner.oneshot(request).await.into_response()
 }
 
-/// A page of another origin can make a browser send a request; it says so, and is refused. A script says nothing.
+/// Refuses requests that a browser sends for a page of another origin, which it says in a header. Programs send no such header.
 fn csrf(
     settings: &Settings,
 ) -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone + Send + Sync + 'static> {

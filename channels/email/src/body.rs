@@ -9,8 +9,8 @@ use html5gum::{HtmlString, Token, Tokenizer};
 /// The width of the text part, in columns (RFC 5322 recommends at most 78).
 const WIDTH: usize = 78;
 
-/// The bytes of the HTML, times the square of how deep its elements may nest, for text to be derived: 70 levels in 100 kB, 22 in a
-/// megabyte. It takes about a second.
+/// The maximum of size in bytes times the square of the nesting depth for which a text is derived: 70 levels in 100 kB, 22 in a
+/// megabyte. That takes about a second.
 const MAX_WORK: usize = 500_000_000;
 
 /// The attributes that one tag may have, for text to be derived.

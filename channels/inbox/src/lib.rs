@@ -39,8 +39,8 @@ pub use crate::moment::Moment;
 pub use crate::served::{Served, every_statement, statements_of_many};
 
 statement! {
-    /// Read is what has a time of reading: an item that was archived unread stays. The sub-query asks the clock once, which lets the
-    /// index on that time be used; the `with` is carried out once, so that the limit is one.
+    /// Deletes items with a `read_at`; an item that was archived unread stays. The sub-query evaluates the clock once, so that the index
+    /// on that time can be used; the `with` is evaluated once, so that the limit holds.
     PRUNE_READ = "\
         with old as (select id from {campanile}notifications \
             where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \

@@ -8,8 +8,8 @@ const MASK: &str = "[secret]";
 /// Pieces of a secret that are shorter are words that mean nothing by themselves.
 const MIN_PIECE: usize = 6;
 
-/// The same text without these, without the longer pieces of them, in which an encoded link may be repeated, and without the
-/// beginning of one at its end, where the text may have been cut.
+/// Masks in a text every hidden value, the longer pieces of each (an encoded link repeats its pieces), and a truncated secret at
+/// the end of the text.
 pub(crate) fn scrub(text: &str, hidden: &[String]) -> String {
     if hidden.is_empty() {
         return text.to_owned();

@@ -178,8 +178,8 @@ impl Session for sqlx::SqliteConnection {
     }
 }
 
-/// Not public API: a connection of [`each_connection!`]. Dropped in the middle of a statement it is closed; the pool would wait
-/// for its answer, and where none comes be smaller by one for good.
+/// Not public API: a connection of [`each_connection!`]. If it is dropped in the middle of a statement it is
+/// closed: given back, it would make the pool wait for the answer, and without an answer the pool would be smaller by one for good.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Held<DB: sqlx::Database> {

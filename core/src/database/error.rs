@@ -148,7 +148,7 @@ fn advice(code: &str) -> &'static str {
             "the statement is refused; if it says `no such table`, run `database.migrate()` at start-up"
         }
         "40001" | "40P01" => {
-            "a concurrent transaction was in the way; try again, inside a transaction of yours with the whole of it"
+            "deadlock or serialization failure: try again, and inside a transaction of your own begin the whole of it again"
         }
         "25P02" => {
             "the transaction is aborted by an error before this one: roll it back, and begin it again if that error was one to try again"

@@ -35,7 +35,8 @@ pub(crate) fn cut(payload: &Value, max: usize) -> Value {
         .unwrap_or_else(|| Value::Object(Map::new()))
 }
 
-/// What the largest number of `min..=max` makes that makes anything; whatever one makes, so does every smaller one.
+/// A binary search: `made(n)` for the largest `n` of `min..=max` for which it is `Some`. If it is for one, it is for every smaller
+/// one.
 fn largest(min: usize, max: usize, made: impl Fn(usize) -> Option<Value>) -> Option<Value> {
     let mut best = made(min)?;
     let (mut low, mut high) = (min, max);

@@ -61,13 +61,13 @@ enum LiveKind {
 
 /// Listen
 ///
-/// A stream of Server-Sent Events that tells what happens in the inbox. `counts`, the first one on every connection, has the
-/// counts; `created` and `updated` have an item of the feed, one that is new and one that was changed; `reset` has `{}` and says
-/// that more happened than is told. Take every event as what is true now: it may come twice.
-/// `heartbeat` comes after the counts and whenever nothing else came for `everyMs` milliseconds, which it has: when nothing at all
-/// came for twice as long, the connection is broken although nobody said so, as after a computer's sleep; connect again.
+/// A stream of Server-Sent Events about the inbox. `counts`, the first event of every connection, has the counts; `created` and
+/// `updated` have a new or changed item of the feed; `reset` has `{}` and says that events were dropped. Every event says what is
+/// true now, and may be sent twice.
+/// `heartbeat` is sent after the counts and whenever the stream was idle for `everyMs` milliseconds, a field of its data. If nothing
+/// arrives for twice as long, the connection is dead, for example because the computer slept: connect again.
 /// There are no event ids, and `Last-Event-ID` is ignored. After the first event, and after a `reset`, read the head of the feed
-/// and its counts again: what happened while nobody listened is not told.
+/// and its counts again: events from before the connection are not sent.
 /// A connection ends after a quarter of an hour or less; connect again, as a browser's `EventSource` does by itself.
 #[utoipa::path(
     get,

@@ -13,11 +13,11 @@ use crate::counts::{CAP, Counts};
 use crate::live::hub::{Hub, View};
 use crate::live::message::Message;
 
-/// The least time between two looks: however much is committed, there are at most twenty a second.
+/// The minimum time between two polls: at most twenty a second, however much is committed.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// And it is so many times what the look took. While a transaction that writes is open for long, every look on Postgres reads
-/// again what was changed since that began.
+/// The pause is also at least this many times as long as the poll took. While a writing transaction stays open, every poll on
+/// Postgres reads again all changes since it began.
 const SHARE: u32 = 4;
 
 /// How soon a database that did not answer is asked again, at first and at the most.
