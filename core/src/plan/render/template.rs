@@ -174,7 +174,9 @@ mod tests {
             add(&mut templates, "part.html".into(), source).unwrap();
             let context = Value::from(Serde(&payload));
             let error = render(&templates, "part.html", &context, Overflow::Refuse).unwrap_err();
-            assert!(error.contains("filter safe is unknown"), "{error}");
+            // `map` does not name the filter that it lacks.
+            let names = ["filter safe is unknown", "unknown filter"];
+            assert!(names.iter().any(|name| error.contains(name)), "{error}");
         }
     }
 
