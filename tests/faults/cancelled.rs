@@ -45,8 +45,8 @@ async fn assert_sound(stage: &Stage, pool: &PgPool, inserts: i64) {
 
 async fn assert_whole(stage: &Stage, text: &str) {
     let rows = "select (select count(*) from {campanile}notifications where subject_id = $1) \
-        + 10 * (select count(*) from {campanile}notification_deliveries as its join {campanile}notification_dispatches \
-        as dispatch on dispatch.id = its.dispatch_id where dispatch.subject_id = $1)";
+        + 10 * (select count(*) from {campanile}notification_deliveries as delivery join {campanile}notification_dispatches \
+        as dispatch on dispatch.id = delivery.dispatch_id where dispatch.subject_id = $1)";
     let rows = stage.number_of(rows, text).await;
     assert!([0, 42].contains(&rows), "{text}: {rows}");
 }

@@ -15,7 +15,7 @@ both_databases! {
     async fn a_channel_that_panics_spoils_its_own_deliveries_and_the_worker_goes_on(stage: Stage) {
         stage.people(10).await;
         let _ = stage.enqueue(bell("panics", 10)).await;
-        let mut worker = stage.worker_as(|its| its.pigeons = Pigeons::Panic);
+        let mut worker = stage.worker_as(|settings| settings.pigeons = Pigeons::Panic);
         let panicked = "select count(distinct delivery_id) from {campanile}notification_attempts where error = 'the channel panicked'";
         stage.eventually("each of them panicked", async || stage.database.number(panicked).await == 10).await;
         stage.eventually("mails go out", async || stage.database.number(MAILED).await == 10).await;
@@ -29,7 +29,7 @@ both_databases! {
     async fn a_channel_that_always_panics_leaves_its_deliveries_dead(stage: Stage) {
         stage.people(2).await;
         let _ = stage.enqueue(bell("always panics", 2)).await;
-        let dispatcher = stage.dispatcher_as(|its| its.pigeons = Pigeons::Panic);
+        let dispatcher = stage.dispatcher_as(|settings| settings.pigeons = Pigeons::Panic);
         for _ in 0..12 {
             stage.end_pauses().await;
             dispatcher.deliver_due(10).await.unwrap();
@@ -43,7 +43,7 @@ both_databases! {
         stage.people(10).await;
         let _ = stage.enqueue(bell("hangs", 10)).await;
         // Its time-out is far away: mails go out while pigeons hang.
-        let worker = stage.worker_as(|its| (its.pigeons, its.attempt_millis) = (Pigeons::Hang, 60_000));
+        let worker = stage.worker_as(|settings| (settings.pigeons, settings.attempt_millis) = (Pigeons::Hang, 60_000));
         stage.eventually("the pigeons hang", async || stage.database.number(FLYING).await == 10).await;
         let _ = stage.enqueue(letter("meanwhile", 10)).await;
         stage.eventually("mails go out", async || stage.database.number(MAILED).await == 20).await;
@@ -56,7 +56,7 @@ both_databases! {
     async fn a_channel_that_blocks_its_thread_leaves_the_others_theirs(stage: Stage) {
         stage.people(2).await;
         let _ = stage.enqueue(bell("blocks", 2)).await;
-        let worker = stage.worker_as(|its| (its.pigeons, its.threads) = (Pigeons::BlockMillis(120_000), 4));
+        let worker = stage.worker_as(|settings| (settings.pigeons, settings.threads) = (Pigeons::BlockMillis(120_000), 4));
         stage.eventually("the pigeons block", async || stage.database.number(FLYING).await == 2).await;
         for time in 0..5 {
             let _ = stage.enqueue(letter(&format!("meanwhile {time}"), 2)).await;

@@ -118,7 +118,7 @@ impl<'s> Play<'s> {
 
 fn worker(stage: &Stage, round: &mut Round) -> Process {
     let mails = round.one_of(&[Mails::Alone, Mails::Together]);
-    stage.worker_as(|its| its.mails = mails)
+    stage.worker_as(|settings| settings.mails = mails)
 }
 
 fn teller(stage: &Stage, round: &mut Round, number: usize) -> Process {

@@ -37,8 +37,9 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
         // Somebody else's lease, and what waits for an hour.
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(bell("leased", 4)).await;
-        let right =
-            stage.worker_as(|its| (its.mail_millis, its.attempt_millis) = (120_000, 120_000));
+        let right = stage.worker_as(|settings| {
+            (settings.mail_millis, settings.attempt_millis) = (120_000, 120_000)
+        });
         stage.provider.asked(0, 4).await;
         stage.stop(&right).await;
         stage.provider.always(Behaviour::Accept);
@@ -58,13 +59,13 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
                     })
                     .await;
             }
-            let untouched = "select count(*) from {campanile}notification_deliveries as its \
-                join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-                where dispatch.subject_id = 'in an hour' and its.state = 'pending' and its.attempt = 0";
+            let untouched = "select count(*) from {campanile}notification_deliveries as delivery \
+                join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
+                where dispatch.subject_id = 'in an hour' and delivery.state = 'pending' and delivery.attempt = 0";
             assert_eq!(stage.database.number(untouched).await, 8, "{offset}");
-            let leased = "select count(*) from {campanile}notification_deliveries as its \
-                join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
-                where dispatch.subject_id = 'leased' and its.channel = 'email' and its.state = 'running' and its.attempt = 1";
+            let leased = "select count(*) from {campanile}notification_deliveries as delivery \
+                join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
+                where dispatch.subject_id = 'leased' and delivery.channel = 'email' and delivery.state = 'running' and delivery.attempt = 1";
             assert_eq!(stage.database.number(leased).await, 4, "{offset}");
             worker.terminate().await;
         }

@@ -35,8 +35,8 @@ pub(crate) async fn assert_whole(stage: &Stage, lines: &[String]) {
         for statement in [
             "select count(*) from {campanile}notifications where subject_id = $1",
             "select count(*) from {campanile}notification_dedup where dedup_key = $1",
-            "select count(*) / 2 from {campanile}notification_deliveries as its join {campanile}notification_dispatches \
-             as dispatch on dispatch.id = its.dispatch_id where dispatch.subject_id = $1",
+            "select count(*) / 2 from {campanile}notification_deliveries as told join {campanile}notification_dispatches \
+             as dispatch on dispatch.id = told.dispatch_id where dispatch.subject_id = $1",
         ] {
             rows.push(stage.number_of(statement, &text).await);
         }
@@ -116,8 +116,8 @@ both_databases! {
             assert_eq!(failed(&lines), [""; 0], "{lines:?}");
             assert_whole(&stage, &lines).await;
             let apart = "select count(*) from (select text from host_action) as action full join \
-                (select distinct subject_id from {campanile}notifications) as its on its.subject_id = action.text \
-                where action.text is null or its.subject_id is null";
+                (select distinct subject_id from {campanile}notifications) as told on told.subject_id = action.text \
+                where action.text is null or told.subject_id is null";
             assert_eq!(stage.database.number(apart).await, 0);
             stage.ends_well().await;
         }

@@ -47,8 +47,8 @@ both_databases! {
     async fn a_hundred_thousand_mails_of_one_call_keep_nobody_else_from_being_told(stage: Stage) {
         stage.people(100_000).await;
         // Nothing here is about time.
-        let dispatcher = stage.dispatcher_as(|its| {
-            (its.mails, its.mail_millis, its.attempt_millis) = (Mails::Together, 60_000, 60_000);
+        let dispatcher = stage.dispatcher_as(|settings| {
+            (settings.mails, settings.mail_millis, settings.attempt_millis) = (Mails::Together, 60_000, 60_000);
         });
         let calling = dispatcher.clone();
         let crowd = tokio::spawn(async move { calling.dispatch(letter("crowd", 100_000)).await.unwrap() });
@@ -70,7 +70,7 @@ both_databases! {
         assert_eq!((report.admitted, report.failed, report.sent + report.queued), (100_000, 0, 100_000));
         assert!(report.sent <= 100, "the rest is left to workers");
         let seen = stage.provider.ledger().mails();
-        let worker = stage.worker_as(|its| (its.mails, its.batch) = (Mails::Together, 100));
+        let worker = stage.worker_as(|settings| (settings.mails, settings.batch) = (Mails::Together, 100));
         stage.provider.until(|ledger| ledger.mails() > seen + 200).await;
         for time in 0..5 {
             other_is_told(&format!("while it is delivered {time}")).await;

@@ -16,7 +16,7 @@ both_databases! {
     /// F14.
     async fn of_eight_workers_each_delivery_is_made_by_one(stage: Stage) {
         stage.people(100).await;
-        let workers: Vec<_> = (0..8).map(|_| stage.worker_as(|its| its.batch = 5)).collect();
+        let workers: Vec<_> = (0..8).map(|_| stage.worker_as(|settings| settings.batch = 5)).collect();
         let _ = stage.enqueue(bell("eight", 100)).await;
         stage.all_ended().await;
         for worker in workers {

@@ -131,7 +131,7 @@ both_databases! {
             assert_eq!(stage.number_of(&left, "u_1").await, 0, "{table}");
         }
         let orphans = "select count(*) from {campanile}notification_attempts as line where not exists \
-            (select 1 from {campanile}notification_deliveries as its where its.id = line.delivery_id)";
+            (select 1 from {campanile}notification_deliveries as delivery where delivery.id = line.delivery_id)";
         assert_eq!(stage.database.number(orphans).await, 0);
         assert_eq!(stage.in_state("delivered").await, 2 * 2 * 3);
     }

@@ -39,7 +39,7 @@ both_databases! {
         stage.people(4).await;
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(letter("taken over", 4)).await;
-        let worker = stage.worker_as(|its| (its.lease_millis, its.mail_millis, its.attempt_millis) = (5_000, 120_000, 120_000));
+        let worker = stage.worker_as(|settings| (settings.lease_millis, settings.mail_millis, settings.attempt_millis) = (5_000, 120_000, 120_000));
         stage.provider.asked(0, 4).await;
         stage.provider.always(Behaviour::Accept);
         let other = stage.worker();
@@ -65,7 +65,7 @@ both_databases! {
                 let seen = stage.provider.ledger().entries.len();
                 let _ = stage.enqueue(bell(&round.text(&format!("kill {kill}")), 12)).await;
                 let mails = round.one_of(&[Mails::Alone, Mails::Together]);
-                let worker = stage.worker_as(|its| its.mails = mails);
+                let worker = stage.worker_as(|settings| settings.mails = mails);
                 let requests = if mails == Mails::Alone { round.between(1..=10) } else { 1 };
                 stage.provider.asked(seen, requests).await;
                 tokio::time::sleep(round.up_to(Duration::from_millis(60))).await;
@@ -102,13 +102,13 @@ both_databases! {
             stage.provider.always(Behaviour::AcceptThenHold);
             let _ = stage.enqueue(letter(&round.text("together"), 10)).await;
             let seen = stage.provider.ledger().entries.len();
-            let worker = stage.worker_as(|its| its.mails = Mails::Together);
+            let worker = stage.worker_as(|settings| settings.mails = Mails::Together);
             stage.provider.asked(seen, 1).await;
             stage.kill(worker).await;
             stage.ends_well().await;
         }
         let ledger = stage.provider.ledger();
-        assert!(ledger.taken().values().all(|its| (its.in_batch, its.alone) == (1, 0)));
+        assert!(ledger.taken().values().all(|delivery| (delivery.in_batch, delivery.alone) == (1, 0)));
         assert!(ledger.answered(Answered::Repeated) > 0);
     }
 }

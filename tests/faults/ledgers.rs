@@ -18,9 +18,9 @@ pub(crate) struct Delivery {
 }
 
 const DELIVERIES: &str = "\
-    select {text(its.id)} as id, its.user_id, its.channel, its.state, dispatch.payload ->> 'text' as text \
-    from {campanile}notification_deliveries as its \
-    join {campanile}notification_dispatches as dispatch on dispatch.id = its.dispatch_id";
+    select {text(delivery.id)} as id, delivery.user_id, delivery.channel, delivery.state, dispatch.payload ->> 'text' as text \
+    from {campanile}notification_deliveries as delivery \
+    join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id";
 
 /// Every delivery in the database.
 pub(crate) async fn deliveries(stage: &Stage) -> Vec<Delivery> {

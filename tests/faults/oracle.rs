@@ -75,7 +75,7 @@ async fn o1_recipients_are_partitioned(stage: &Stage, told: &Told) -> Vec<String
         .database
         .number(
             "select count(*) from (select id from {campanile}notifications \
-             union select notification_id from {campanile}notification_deliveries) as its",
+             union select notification_id from {campanile}notification_deliveries) as delivery",
         )
         .await;
     if told.complete() && i64::try_from(admitted).unwrap() != notifications {
@@ -91,8 +91,8 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
     let mut wrong = count(
         stage,
         "O2: notifications whose inbox row is missing, or should not be there",
-        "select count(*) from {campanile}notification_deliveries as its where its.has_local <> \
-         exists (select 1 from {campanile}notifications as item where item.id = its.notification_id)",
+        "select count(*) from {campanile}notification_deliveries as delivery where delivery.has_local <> \
+         exists (select 1 from {campanile}notifications as item where item.id = delivery.notification_id)",
     )
     .await;
     let lines = told.reports.iter().flat_map(|report| &report.outcomes);
@@ -110,14 +110,16 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
 fn o5_what_was_delivered_is_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
     let (ledger, scrolls) = (stage.provider.ledger(), scrolls(stage));
     let taken = ledger.taken();
-    let arrived = |its: &&Delivery| match its.channel.as_str() {
-        "email" => taken.contains_key(&its.mail),
-        _ => scrolls.contains(&its.key),
+    let arrived = |delivery: &&Delivery| match delivery.channel.as_str() {
+        "email" => taken.contains_key(&delivery.mail),
+        _ => scrolls.contains(&delivery.key),
     };
-    let delivered = deliveries.iter().filter(|its| its.state == "delivered");
-    let missing = delivered.filter(|its| !arrived(its));
+    let delivered = deliveries
+        .iter()
+        .filter(|delivery| delivery.state == "delivered");
+    let missing = delivered.filter(|delivery| !arrived(delivery));
     missing
-        .map(|its| format!("O5: delivered, and nobody got it: {its:?}"))
+        .map(|delivery| format!("O5: delivered, and nobody got it: {delivery:?}"))
         .collect()
 }
 
@@ -138,9 +140,11 @@ fn o6_no_key_is_taken_twice(stage: &Stage) -> Vec<String> {
         for (key, times) in taken.iter().filter(|(_, times)| **times > 1) {
             wrong.push(format!("O6: {key} was taken {times} times"));
         }
-        for (mail, its) in ledger.taken() {
-            if its.alone + its.in_batch > 1 {
-                wrong.push(format!("O6: {mail:?} went out more than once: {its:?}"));
+        for (mail, delivery) in ledger.taken() {
+            if delivery.alone + delivery.in_batch > 1 {
+                wrong.push(format!(
+                    "O6: {mail:?} went out more than once: {delivery:?}"
+                ));
             }
         }
     }
@@ -168,7 +172,7 @@ async fn o8_attempts_are_within_the_limit(stage: &Stage) -> Vec<String> {
     )
     .await;
     let log = "select count(*) from {campanile}notification_attempts as line where not exists \
-         (select 1 from {campanile}notification_deliveries as its where its.id = line.delivery_id and its.attempt >= line.attempt)";
+         (select 1 from {campanile}notification_deliveries as delivery where delivery.id = line.delivery_id and delivery.attempt >= line.attempt)";
     wrong.extend(count(stage, "O8: lines of the log without their attempt", log).await);
     wrong
 }
@@ -181,14 +185,14 @@ fn o9_what_was_taken_is_delivered_or_unknown(
 ) -> Vec<String> {
     let by_mail: HashMap<&Mail, &Delivery> = deliveries
         .iter()
-        .filter(|its| its.channel == "email")
-        .map(|its| (&its.mail, its))
+        .filter(|entry| entry.channel == "email")
+        .map(|entry| (&entry.mail, entry))
         .collect();
     let by_key: HashMap<&str, &Delivery> = deliveries
         .iter()
-        .map(|its| (its.key.as_str(), its))
+        .map(|entry| (entry.key.as_str(), entry))
         .collect();
-    let is_told = |its: &Delivery| matches!(its.state.as_str(), "delivered" | "unknown");
+    let is_told = |entry: &Delivery| matches!(entry.state.as_str(), "delivered" | "unknown");
     let is_forgotten = |to: &str| {
         told.forgotten
             .iter()
@@ -197,18 +201,18 @@ fn o9_what_was_taken_is_delivered_or_unknown(
     let mut wrong = Vec::new();
     for mail in stage.provider.ledger().taken().into_keys() {
         match by_mail.get(mail) {
-            Some(its) if is_told(its) => {}
+            Some(entry) if is_told(entry) => {}
             None if told.pruned || is_forgotten(&mail.to) => {}
-            its => wrong.push(format!(
-                "O9: {mail:?} was taken, and its delivery is {its:?}"
+            entry => wrong.push(format!(
+                "O9: {mail:?} was taken, and its delivery is {entry:?}"
             )),
         }
     }
     for key in scrolls(stage) {
         match by_key.get(key.as_str()) {
-            Some(its) if is_told(its) => {}
+            Some(entry) if is_told(entry) => {}
             None if told.pruned || !told.forgotten.is_empty() => {}
-            its => wrong.push(format!("O9: {key} arrived, and its delivery is {its:?}")),
+            entry => wrong.push(format!("O9: {key} arrived, and its delivery is {entry:?}")),
         }
     }
     wrong

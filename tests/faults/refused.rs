@@ -115,7 +115,7 @@ both_databases! {
             (Mails::Alone, None, 0, 10),
         ] {
             stage.provider.always(Behaviour::Refuse { status: 429, retry_after });
-            let dispatcher = stage.dispatcher_as(|its| its.mails = mails);
+            let dispatcher = stage.dispatcher_as(|settings| settings.mails = mails);
             let text = format!("{mails:?} {retry_after:?}");
             let report = stage.keep(dispatcher.dispatch(bell(&text, 3)).await.unwrap());
             assert_eq!((report.failed, report.sent), (3, 6), "the pigeons and the inbox are unaffected");
@@ -137,7 +137,7 @@ both_databases! {
         let _ = stage.enqueue(letter("outage", 200)).await;
         for _ in 0..4 {
             // A process of its own each time: the brake of one that has met the outage lets a single probe through.
-            let dispatcher = stage.dispatcher_as(|its| its.mails = Mails::Together);
+            let dispatcher = stage.dispatcher_as(|settings| settings.mails = Mails::Together);
             stage.end_pauses().await;
             assert_eq!(dispatcher.deliver_due(200).await.unwrap().claimed, 200);
         }
@@ -155,7 +155,7 @@ both_databases! {
         let (busy, fullest) = (tens.iter().filter(|crowd| **crowd > 0).count(), tens.iter().max().unwrap());
         assert!(busy >= 7 && *fullest <= 50, "how many come in each ten seconds: {tens:?}");
         stage.provider.always(Behaviour::Accept);
-        let worker = stage.worker_as(|its| its.mails = Mails::Together);
+        let worker = stage.worker_as(|settings| settings.mails = Mails::Together);
         stage.end_pauses().await;
         stage.all_ended().await;
         worker.terminate().await;

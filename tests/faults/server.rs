@@ -22,7 +22,7 @@ async fn amid(stage: &Stage, round: &mut Round, fault: impl AsyncFnOnce(&mut Rou
     let url = &stage.database.url;
     let mut teller =
         Process::start(&mut stage.dispatcher_command(url, way, &round.text("told"), 5));
-    let worker = stage.worker_as(|its| its.mails = Mails::Together);
+    let worker = stage.worker_as(|settings| settings.mails = Mails::Together);
     let mut lines = lines_until_done(&mut teller, round.between(2..=6)).await;
     tokio::time::sleep(round.up_to(Duration::from_millis(50))).await;
     stage.told().killed = true;

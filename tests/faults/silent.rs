@@ -13,7 +13,7 @@ both_databases! {
         for behaviour in [Behaviour::Hang, Behaviour::Drip, Behaviour::Endless] {
             for mails in [Mails::Alone, Mails::Together] {
                 stage.provider.always(behaviour);
-                let dispatcher = stage.dispatcher_as(|its| (its.mails, its.mail_millis) = (mails, 1_200));
+                let dispatcher = stage.dispatcher_as(|settings| (settings.mails, settings.mail_millis) = (mails, 1_200));
                 let text = format!("{behaviour:?} {mails:?}");
                 let report = stage.keep(dispatcher.dispatch(bell(&text, 2)).await.unwrap());
                 let of = |channel: &str| {

@@ -105,7 +105,7 @@ impl Stage {
         let rows = serde_json::json!(rows);
         let insert = format!(
             "insert into {{campanile}}notification_addresses \
-             select its.value ->> 0, its.value ->> 1, its.value ->> 2, {{now}} from {{rows('{rows}')}} as its"
+             select given.value ->> 0, given.value ->> 1, given.value ->> 2, {{now}} from {{rows('{rows}')}} as given"
         );
         self.database.execute(&insert).await;
     }
@@ -281,7 +281,7 @@ impl Stage {
         self.provider.always(Behaviour::Accept);
         self.provider.release();
         // Batches that are not known to have arrived come again as they were.
-        let dispatcher = self.dispatcher_as(|its| its.mails = Mails::Together);
+        let dispatcher = self.dispatcher_as(|settings| settings.mails = Mails::Together);
         for _ in 0..60 {
             if self.database.number(UNDER_WAY).await == 0 {
                 return;

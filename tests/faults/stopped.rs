@@ -56,7 +56,7 @@ both_databases! {
         stage.provider.asked(0, 1).await;
         stage.stop(&stopped).await;
         stage.advance().await;
-        let other = stage.worker_as(|its| (its.mail_millis, its.attempt_millis) = (60_000, 60_000));
+        let other = stage.worker_as(|settings| (settings.mail_millis, settings.attempt_millis) = (60_000, 60_000));
         stage.provider.asked(1, 1).await;
         stage.provider.release();
         stopped.signal("CONT").await;

@@ -50,7 +50,7 @@ both_databases! {
         let _ = stage.enqueue(letter("new", 5)).await;
         let _ = stage.enqueue(bell("old", 5)).await;
         let letter_came = LetterCame::DECLARATION.event_type.to_owned();
-        let old = stage.worker_as(|its| its.unknown_events = vec![letter_came]);
+        let old = stage.worker_as(|settings| settings.unknown_events = vec![letter_came]);
         let (blocked, delivered) = ("blocked", "delivered");
         let parted = async || (stage.in_state(blocked).await, stage.in_state(delivered).await) == (5, 10);
         stage.eventually("what it does not know is blocked, the rest delivered", parted).await;
@@ -67,7 +67,7 @@ both_databases! {
         stage.people(5).await;
         let _ = stage.enqueue(letter("mail alone", 5)).await;
         let _ = stage.enqueue(bell("by mail and by pigeon", 5)).await;
-        let old = stage.worker_as(|its| its.unlinked = vec!["pigeon".into()]);
+        let old = stage.worker_as(|settings| settings.unlinked = vec!["pigeon".into()]);
         let letters = async || stage.in_state("delivered").await >= 5;
         stage.eventually("what it knows is delivered", letters).await;
         old.terminate().await;

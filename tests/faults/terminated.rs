@@ -17,7 +17,7 @@ both_databases! {
         stage.people(70).await;
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(letter("in flight", 50)).await;
-        let mut worker = stage.worker_as(|its| (its.mails, its.batch) = (Mails::Together, 50));
+        let mut worker = stage.worker_as(|settings| (settings.mails, settings.batch) = (Mails::Together, 50));
         stage.provider.until(|ledger| ledger.mails() == 50).await;
         let _ = stage.enqueue(letter("too late", 70)).await;
         worker.tell_to_end().await;
@@ -33,7 +33,7 @@ both_databases! {
         stage.people(50).await;
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(letter("leased", 50)).await;
-        let mut worker = stage.worker_as(|its| its.batch = 50);
+        let mut worker = stage.worker_as(|settings| settings.batch = 50);
         stage.provider.until(|ledger| ledger.mails() == 8).await;
         worker.tell_to_end().await;
         stage.provider.release();
@@ -48,7 +48,7 @@ both_databases! {
         stage.people(8).await;
         stage.provider.always(Behaviour::Hang);
         let _ = stage.enqueue(letter("hangs", 8)).await;
-        let worker = stage.worker_as(|its| its.mail_millis = 1_000);
+        let worker = stage.worker_as(|settings| settings.mail_millis = 1_000);
         stage.provider.asked(0, 8).await;
         worker.terminate().await;
         assert_eq!(stage.in_state("pending").await, 8);

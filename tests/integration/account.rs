@@ -107,8 +107,8 @@ both_databases! {
         let orphans = "select count(*) from {campanile}notification_dedup as held \
              where not exists (select 1 from {campanile}notifications as item where item.id = held.notification_id \
              and item.user_id = held.recipient_user_id) \
-             and not exists (select 1 from {campanile}notification_deliveries as its \
-             where its.notification_id = held.notification_id and its.user_id = held.recipient_user_id)";
+             and not exists (select 1 from {campanile}notification_deliveries as delivery \
+             where delivery.notification_id = held.notification_id and delivery.user_id = held.recipient_user_id)";
         assert_eq!(app.database.number(orphans).await, 0, "a window without its notification");
         let strays = "select count(*) from {campanile}notifications where id not in \
              (select notification_id from {campanile}notification_dedup)";

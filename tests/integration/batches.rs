@@ -29,8 +29,9 @@ fn lofts_of(scrolls: usize, app: &App, verdict: &Verdict) -> (Dispatcher, Seen) 
         Flight::Ends(verdict.clone())
     });
     pigeons.loft = scrolls;
-    let keyed = app.builder().with(pigeons).tune(&PIGEON, |its| {
-        its.key_lifetime(Duration::from_hours(24))
+    let keyed = app.builder().with(pigeons).tune(&PIGEON, |policy| {
+        policy
+            .key_lifetime(Duration::from_hours(24))
             .concurrency(1)
             .batch(2)
     });
@@ -58,7 +59,7 @@ both_databases! {
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         assert_eq!(first.deliver_due(100).await.unwrap().claimed, 5);
         let before = take(&seen);
-        assert!(before.iter().all(|its| its.0.is_some()), "{before:?}");
+        assert!(before.iter().all(|mail| mail.0.is_some()), "{before:?}");
         // Others join the queue, and another process takes over, one delivery at a time.
         enqueue(&app, "b", 4).await;
         app.database.advance_deliveries().await;
@@ -68,7 +69,7 @@ both_databases! {
             after.extend(take(&seen));
         }
         assert_eq!(after.len(), 9);
-        after.retain(|its| before.contains(its));
+        after.retain(|mail| before.contains(mail));
         after.sort();
         assert_eq!(after, before);
         let settled = "select count(*) from {campanile}notification_deliveries where state = 'delivered' and batch_id is null";
@@ -102,7 +103,7 @@ both_databases! {
         app.database.advance_deliveries().await;
         let (second, seen) = lofts(&app, &Verdict::accepted());
         second.deliver_due(100).await.unwrap();
-        let rest: Vec<_> = before.into_iter().filter(|its| its.1 != "u_1").collect();
+        let rest: Vec<_> = before.into_iter().filter(|mail| mail.1 != "u_1").collect();
         assert_eq!(take(&seen), rest);
         // It may have gone out before.
         let unknown = "select count(*) from {campanile}notification_deliveries where state = 'unknown' and user_id = 'u_1'";
@@ -120,7 +121,7 @@ both_databases! {
         second.deliver_due(100).await.unwrap();
         let after = take(&seen);
         assert_eq!(after.len(), 3);
-        assert!(after.iter().all(|its| its.0 == after[0].0 && its.0 != before[0].0), "{after:?}");
+        assert!(after.iter().all(|mail| mail.0 == after[0].0 && mail.0 != before[0].0), "{after:?}");
     }
 
     async fn what_was_refused_together_comes_again_one_by_one(app: App) {
@@ -128,11 +129,11 @@ both_databases! {
         let refused = DeliveryError::new("one of them").with_class(ErrorClass::Refused);
         let (first, seen) = lofts(&app, &Verdict::retry(refused));
         first.deliver_due(100).await.unwrap();
-        assert!(take(&seen).iter().all(|its| its.0.is_some()));
+        assert!(take(&seen).iter().all(|mail| mail.0.is_some()));
         app.database.advance_deliveries().await;
         let (second, seen) = lofts(&app, &Verdict::accepted());
         assert_eq!(second.deliver_due(100).await.unwrap().sent, 3);
-        assert!(take(&seen).iter().all(|its| its.0.is_none()));
+        assert!(take(&seen).iter().all(|mail| mail.0.is_none()));
     }
 
     async fn a_batch_of_which_one_is_cancelled_goes_out_without_it(app: App) {
@@ -147,7 +148,7 @@ both_databases! {
         app.database.advance_deliveries().await;
         let (second, seen) = lofts(&app, &Verdict::accepted());
         assert_eq!(second.deliver_due(1).await.unwrap().sent, 2);
-        let rest: Vec<_> = before.into_iter().filter(|its| its.1 != cancelled.user_id).collect();
+        let rest: Vec<_> = before.into_iter().filter(|mail| mail.1 != cancelled.user_id).collect();
         assert_eq!(take(&seen), rest);
     }
 
@@ -209,9 +210,9 @@ both_databases! {
         let (smaller, seen) = lofts_of(2, &app, &Verdict::accepted());
         smaller.deliver_due(100).await.unwrap();
         assert!(take(&seen).is_empty());
-        for its in app.dispatcher.operations().deliveries(DeliveryFilter::default()).await.unwrap() {
-            assert_eq!(its.state, DeliveryState::Unknown);
-            app.dispatcher.operations().retry_delivery(its.id).await.unwrap();
+        for delivery in app.dispatcher.operations().deliveries(DeliveryFilter::default()).await.unwrap() {
+            assert_eq!(delivery.state, DeliveryState::Unknown);
+            app.dispatcher.operations().retry_delivery(delivery.id).await.unwrap();
         }
         smaller.deliver_due(100).await.unwrap();
         assert_eq!(take(&seen).len(), 3);

@@ -86,7 +86,7 @@ both_databases! {
         let blocking = blocking();
         let builder = app.builder().with(blocking.pigeons.clone());
         let builder = builder.attempt_timeout(Duration::from_millis(500));
-        let dispatcher = builder.tune(&PIGEON, |its| its.concurrency(1)).build().unwrap();
+        let dispatcher = builder.tune(&PIGEON, |policy| policy.concurrency(1)).build().unwrap();
         let report = dispatcher.dispatch(alone("a")).await.unwrap();
         let Outcome::Failed { reason, .. } = &report.outcomes[0].outcome else { panic!("{report:?}") };
         assert!(reason.contains("did not answer within 500ms"), "{reason}");

@@ -99,7 +99,9 @@ fn take_two_a_second(provider: &Provider, retry_after: Option<u64>) {
 
 fn taken(ledger: &Ledger) -> usize {
     let entries = ledger.entries.iter();
-    entries.filter(|its| its.answered.is_acceptance()).count()
+    entries
+        .filter(|entry| entry.answered.is_acceptance())
+        .count()
 }
 
 both_databases! {

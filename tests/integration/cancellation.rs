@@ -31,8 +31,8 @@ async fn assert_all_or_nothing(app: &App, subject: &str) {
         .number(&format!(
             "select (select count(*) from {{campanile}}notifications where subject_id = '{subject}') \
              + 10 * (select count(*) from {{campanile}}notification_dedup where dedup_key like '{subject}:%') \
-             + 100 * (select count(*) from {{campanile}}notification_deliveries as its \
-             join {{campanile}}notification_dispatches as dispatch on dispatch.id = its.dispatch_id \
+             + 100 * (select count(*) from {{campanile}}notification_deliveries as delivery \
+             join {{campanile}}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
              where dispatch.subject_id = '{subject}')"
         ))
         .await;

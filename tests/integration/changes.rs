@@ -95,7 +95,7 @@ both_databases! {
         tell(&app, "u_eve", "of somebody who is not looked at").await;
         let inboxes = [&bob, &there, &weather, &ada, &here, &loft];
         let news = look_at(&mut watch, &inboxes).await;
-        let found: Vec<_> = news.iter().map(|its| its.created.len()).collect();
+        let found: Vec<_> = news.iter().map(|entry| entry.created.len()).collect();
         assert_eq!(found, [0, 0, 0, 1, 1, 1]);
         assert_eq!(news[3].created[0], item);
         assert_eq!(look_at(&mut watch, &[]).await, []);

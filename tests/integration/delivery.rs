@@ -74,7 +74,7 @@ both_databases! {
             .builder()
             .with(hanging)
             .attempt_timeout(std::time::Duration::from_secs(2))
-            .tune(&campanile_pigeon::PIGEON, |its| its.concurrency(8))
+            .tune(&campanile_pigeon::PIGEON, |policy| policy.concurrency(8))
             .build()
             .unwrap();
         let report = dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();

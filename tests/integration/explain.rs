@@ -38,7 +38,7 @@ both_databases! {
         let planned: usize = plan
             .recipients
             .iter()
-            .map(|recipient| recipient.channels.iter().filter(|its| its.sends).count())
+            .map(|recipient| recipient.channels.iter().filter(|entry| entry.sends).count())
             .sum();
         assert_eq!(planned, report.sent);
         assert_eq!(report.suppressed_by_prefs, 1);

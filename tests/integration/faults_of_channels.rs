@@ -113,7 +113,7 @@ both_databases! {
         let dispatcher = app.builder().with(pigeons).build().unwrap();
         let report = dispatcher.dispatch(PigeonExpected::default().to(&users)).await.unwrap();
         assert_eq!((report.sent, report.failed), (5 + 4, 1));
-        let failed = report.outcomes.iter().find(|its| its.outcome.as_str() == "failed").unwrap();
+        let failed = report.outcomes.iter().find(|entry| entry.outcome.as_str() == "failed").unwrap();
         assert_eq!(failed.recipient_user_id, "u_3");
     }
 

@@ -35,7 +35,7 @@ impl Gated {
         });
         let builder = app.builder().with(pigeons.clone()).lease(lease);
         let builder = builder.attempt_timeout(Duration::from_mins(1));
-        let dispatcher = builder.tune(&PIGEON, |its| its.concurrency(1));
+        let dispatcher = builder.tune(&PIGEON, |attempt| attempt.concurrency(1));
         Self {
             dispatcher: dispatcher.build().unwrap(),
             pigeons,
@@ -235,7 +235,7 @@ both_databases! {
         lost.gate.add_permits(1);
         assert_eq!(share.await.unwrap().claimed, 1);
         let log = history(&app).await.attempts;
-        let outcomes: Vec<_> = log.iter().map(|its| (its.attempt, its.outcome.as_str(), its.worker)).collect();
+        let outcomes: Vec<_> = log.iter().map(|entry| (entry.attempt, entry.outcome.as_str(), entry.worker)).collect();
         assert_eq!(outcomes, [(1, "permanent", first.worker), (2, "accepted", second.worker)]);
         assert_eq!(log[0].error.as_deref(), Some("no such tower"));
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 2 and last_error is null").await, 1);

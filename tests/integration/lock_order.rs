@@ -117,7 +117,9 @@ fn a_claim_waits_for_nobody_and_leaves_a_batch_of_which_one_is_locked() {
             let mut pigeons = PigeonSettings::new(move |_| Flight::Ends(verdict.clone()));
             pigeons.loft = 3;
             let builder = app.builder().with(pigeons);
-            let builder = builder.tune(&PIGEON, |its| its.key_lifetime(Duration::from_hours(24)));
+            let builder = builder.tune(&PIGEON, |policy| {
+                policy.key_lifetime(Duration::from_hours(24))
+            });
             builder.build().unwrap()
         };
         keyed(Verdict::unknown("no answer"))

@@ -71,13 +71,13 @@ pub(crate) fn lines(wanted: impl Fn(&Fields) -> bool) -> Vec<Fields> {
 /// The fields of the spans of this name that have this one.
 fn spans(name: &str, field: &str, value: &str) -> Vec<Vec<String>> {
     let spans = lines(|line| {
-        let is = |field: &str, value: &str| line.get(field).is_some_and(|its| its == value);
+        let is = |field: &str, value: &str| line.get(field).is_some_and(|entry| entry == value);
         is("target", "campanile") && is("span", name) && is(field, value)
     });
     let fields = spans.iter().map(|span| {
         let fields = span
             .keys()
-            .filter(|its| !["span", "target"].contains(&its.as_str()));
+            .filter(|entry| !["span", "target"].contains(&entry.as_str()));
         fields.cloned().collect()
     });
     fields.collect()
@@ -126,7 +126,7 @@ both_databases! {
             (spans("worker", "channel", "\"pigeon\""), &["channel"]),
             (spans("attempt", "deliveries", "13"), &["channel", "deliveries"]),
         ] {
-            assert!(!found.is_empty() && found.iter().all(|its| its == fields), "{fields:?} in {found:?}");
+            assert!(!found.is_empty() && found.iter().all(|entry| entry == fields), "{fields:?} in {found:?}");
         }
         let fields = [
             "attempt", "channel", "delivery_id", "error", "error_class", "event_type", "level", "message", "outcome", "status", "target",

@@ -67,7 +67,7 @@ both_databases! {
         let told: Vec<_> = history
             .attempts
             .iter()
-            .map(|its| (its.attempt, its.outcome.as_str(), its.error.as_deref()))
+            .map(|entry| (entry.attempt, entry.outcome.as_str(), entry.error.as_deref()))
             .collect();
         assert_eq!(told, [(1, "retry", Some("storm")), (2, "accepted", None)]);
         assert_ne!(history.attempts[0].worker, history.attempts[1].worker);

@@ -33,7 +33,7 @@ fn loft(app: &App) -> Loft {
         })
     });
     let builder = app.builder().with(pigeons);
-    let builder = builder.tune(&PIGEON, |its| its.concurrency(8));
+    let builder = builder.tune(&PIGEON, |policy| policy.concurrency(8));
     let dispatcher = builder.build().unwrap();
     Loft {
         dispatcher,

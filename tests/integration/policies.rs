@@ -66,16 +66,16 @@ async fn age(app: &App, age: Duration) {
 async fn pause(app: &App) -> i64 {
     app.database
         .number(
-            "select {micros(its.run_at)} - {micros(log.started_at)} - log.took_micros \
-             from {campanile}notification_deliveries as its \
-             join {campanile}notification_attempts as log on log.delivery_id = its.id",
+            "select {micros(delivery.run_at)} - {micros(log.started_at)} - log.took_micros \
+             from {campanile}notification_deliveries as delivery \
+             join {campanile}notification_attempts as log on log.delivery_id = delivery.id",
         )
         .await
 }
 
 both_databases! {
     async fn retries_that_outlast_the_providers_memory_are_refused_at_start_up(app: App) {
-        let tuned = app.builder().tune(&PIGEON, |its| its.key_lifetime(A_DAY).horizon(A_DAY));
+        let tuned = app.builder().tune(&PIGEON, |policy| policy.key_lifetime(A_DAY).horizon(A_DAY));
         let text = tuned.build().unwrap_err().to_string();
         assert!(text.contains("channel `pigeon`: its deliveries are retried for"), "{text}");
         assert!(text.contains("set `.horizon(..)` below that"), "{text}");
@@ -83,7 +83,7 @@ both_databases! {
 
     async fn a_channel_that_is_not_linked_or_writes_rows_cannot_be_tuned(app: App) {
         const TELEPATHY: ChannelDeclaration = ChannelDeclaration::new("telepathy", "campanile_telepathy", &[]);
-        let tuned = app.builder().tune(&TELEPATHY, |its| its).tune(&INBOX, |its| its);
+        let tuned = app.builder().tune(&TELEPATHY, |policy| policy).tune(&INBOX, |policy| policy);
         let error = tuned.build().unwrap_err();
         assert_eq!(error.problems().len(), 2, "{error}");
         for (problem, channel) in error.problems().iter().zip(["`telepathy` is tuned", "`inbox` is tuned"]) {
@@ -92,17 +92,17 @@ both_databases! {
     }
 
     async fn a_policy_under_which_nothing_would_be_sent_is_refused_with_all_its_problems(app: App) {
-        let tuned = app.builder().tune(&PIGEON, |its| {
-            let none = its.concurrency(0).batch(0).max_attempts(0).max_lost_answers(0).calls_per_second(0);
+        let tuned = app.builder().tune(&PIGEON, |policy| {
+            let none = policy.concurrency(0).batch(0).max_attempts(0).max_lost_answers(0).calls_per_second(0);
             none.backoff(Duration::ZERO, A_DAY).attempt_timeout(Duration::ZERO)
         });
         let error = tuned.build().unwrap_err();
         assert_eq!(error.problems().len(), 7, "{error}");
-        assert!(error.problems().iter().all(|its| its.starts_with("channel `pigeon`: ")), "{error}");
+        assert!(error.problems().iter().all(|problem| problem.starts_with("channel `pigeon`: ")), "{error}");
     }
 
     async fn what_is_refused_until_the_horizon_is_dead_and_no_longer_tried(app: App) {
-        let (dispatcher, begun) = pigeons(&app, later(60), |its| its);
+        let (dispatcher, begun) = pigeons(&app, later(60), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         // The next pause would end after the horizon.
         age(&app, Duration::from_hours(20) - Duration::from_secs(30)).await;
@@ -118,7 +118,7 @@ both_databases! {
     }
 
     async fn what_may_have_gone_out_before_the_horizon_ends_as_unknown(app: App) {
-        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its);
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         age(&app, Duration::from_hours(21)).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
@@ -128,7 +128,7 @@ both_databases! {
     }
 
     async fn a_channel_that_would_rather_send_nothing_than_twice_stops_after_the_first_unknown(app: App) {
-        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its.max_lost_answers(1));
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy.max_lost_answers(1));
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 1").await, 1);
         // Neither does it try again what a lost worker had under way.
@@ -143,7 +143,7 @@ both_databases! {
     }
 
     async fn where_keys_are_not_honoured_two_lost_answers_are_the_end(app: App) {
-        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |its| its);
+        let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         for _ in 0..5 {
             app.database.advance_deliveries().await;
@@ -171,7 +171,7 @@ both_databases! {
     }
 
     async fn where_keys_are_honoured_lost_answers_are_tried_again(app: App) {
-        let tuning = |its: Policy| its.key_lifetime(A_DAY);
+        let tuning = |policy: Policy| policy.key_lifetime(A_DAY);
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), tuning);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         for _ in 0..5 {
@@ -185,7 +185,7 @@ both_databases! {
     async fn a_provider_gets_the_pause_it_asks_for_up_to_the_cap(app: App) {
         let second = 1_000_000;
         for (asked, most) in [(40, 40), (86_400, 60)] {
-            let (dispatcher, _) = pigeons(&app, later(asked), |its| its.backoff(Duration::from_secs(1), Duration::from_mins(1)));
+            let (dispatcher, _) = pigeons(&app, later(asked), |policy| policy.backoff(Duration::from_secs(1), Duration::from_mins(1)));
             app.dispatcher.operations().forget_user("u_ada").await.unwrap();
             app.address("u_ada", "pigeon", "tower").await;
             let _ = dispatcher.dispatch(ada()).await.unwrap();
@@ -199,7 +199,7 @@ both_databases! {
         let flight = Duration::from_millis(10);
         let slow = PigeonSettings::new(move |_| Flight::EndsAfter(flight, Verdict::accepted()));
         let builder = app.builder().with(slow.clone());
-        let dispatcher = builder.tune(&PIGEON, |its| its.concurrency(2)).build().unwrap();
+        let dispatcher = builder.tune(&PIGEON, |policy| policy.concurrency(2)).build().unwrap();
         let _ = dispatcher.enqueue(to(&users[..15])).await.unwrap();
         let worker = Running::start(&dispatcher);
         let dispatches = users[15..].chunks(5).map(|users| dispatcher.dispatch(to(users)));
@@ -218,7 +218,7 @@ both_databases! {
         let pigeons = PigeonSettings::new(move |_| Flight::WaitsAt(Arc::clone(&held), Verdict::accepted()));
         // A share is half of the time that an attempt may take: two seconds, with two calls in each.
         let builder = app.builder().with(pigeons.clone()).attempt_timeout(Duration::from_secs(4));
-        let dispatcher = builder.tune(&PIGEON, |its| its.calls_per_second(2)).build().unwrap();
+        let dispatcher = builder.tune(&PIGEON, |policy| policy.calls_per_second(2)).build().unwrap();
         let _ = dispatcher.enqueue(to(&users)).await.unwrap();
         let worker = Running::start_as(Worker::new(dispatcher).tasks(1));
         app.eventually(async || pigeons.aloft.now() > 0).await;
@@ -238,7 +238,7 @@ both_databases! {
             Flight::Ends(Verdict::accepted())
         });
         let builder = app.builder().with(pigeons).attempt_timeout(Duration::from_millis(1_800));
-        let dispatcher = builder.tune(&PIGEON, |its| its.calls_per_second(1)).build().unwrap();
+        let dispatcher = builder.tune(&PIGEON, |policy| policy.calls_per_second(1)).build().unwrap();
         let report = dispatcher.dispatch(to(&users)).await.unwrap();
         assert_eq!((report.sent, report.queued), (1, 5));
         assert_eq!(app.database.deliveries("state = 'pending' and attempt = 0 and lease_until is null").await, 5);

@@ -30,7 +30,7 @@ fn cell<'m>(matrix: &'m Value, category: &str, channel: &str) -> &'m Value {
 both_databases! {
     async fn the_matrix_shows_every_category_with_its_events_and_channels(app: App) {
         let matrix = matrix(&app, "u_ada").await;
-        let names: Vec<_> = matrix["categories"].as_array().unwrap().iter().map(|its| &its["category"]).collect();
+        let names: Vec<_> = matrix["categories"].as_array().unwrap().iter().map(|row| &row["category"]).collect();
         assert_eq!(names, ["billing", "loft", "security", "team"]);
         assert_eq!(matrix["categories"][3], json!({
             "category": "team",

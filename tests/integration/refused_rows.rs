@@ -28,7 +28,7 @@ fn counting(app: &App) -> (Dispatcher, Flown) {
         Flight::Ends(Verdict::accepted())
     });
     let builder = app.builder().with(pigeons);
-    let builder = builder.tune(&PIGEON, |its| its.concurrency(1));
+    let builder = builder.tune(&PIGEON, |policy| policy.concurrency(1));
     (builder.build().unwrap(), flown)
 }
 
@@ -90,7 +90,7 @@ both_databases! {
         enqueue(&app, "b", 4..5).await;
         app.eventually(async || app.database.deliveries("state = 'delivered'").await == 10).await;
         worker.stop().await;
-        let twice: Vec<_> = flown.lock().unwrap().clone().into_iter().filter(|its| its.1 > 1).collect();
+        let twice: Vec<_> = flown.lock().unwrap().clone().into_iter().filter(|delivery| delivery.1 > 1).collect();
         assert_eq!(twice, [("u_4".to_owned(), 2)]);
         let parked = "user_id = 'u_3' and state = 'blocked' and blocked_as is null and maybe_sent and attempt = 1 \
              and worker is null and lease_until is null and last_error is not null";
@@ -135,7 +135,7 @@ both_databases! {
         });
         pigeons.loft = 3;
         let keyed = app.builder().with(pigeons);
-        let keyed = keyed.tune(&PIGEON, |its| its.key_lifetime(Duration::from_hours(24)));
+        let keyed = keyed.tune(&PIGEON, |policy| policy.key_lifetime(Duration::from_hours(24)));
         let dispatcher = keyed.build().unwrap();
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 3);
         assert_eq!(*keys.lock().unwrap(), [None, None, None]);

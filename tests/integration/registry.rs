@@ -33,7 +33,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
         .as_array()
         .unwrap()
         .iter()
-        .find(|its| its["eventType"] == "org.billing.past_due")
+        .find(|row| row["eventType"] == "org.billing.past_due")
         .unwrap();
     assert!(
         entry["declaredAt"]["file"]
@@ -65,7 +65,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
 fn a_channel_that_is_not_linked_comes_with_the_line_to_paste() {
     let channels: Vec<_> = linked()
         .into_iter()
-        .filter(|its| its.declaration.name() == "inbox")
+        .filter(|channel| channel.declaration.name() == "inbox")
         .collect();
     let error = Registry::new(
         [PigeonExpected::DECLARATION, PastDue::DECLARATION],

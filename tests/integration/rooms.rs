@@ -461,3 +461,43 @@ fn limits_are_named_as_the_field_names_them() {
         }
     }
 }
+
+#[test]
+fn no_identifier_is_called_its() {
+    let mut found = Vec::new();
+    for folder in [
+        "core",
+        "channels",
+        "cli",
+        "web",
+        "inspector",
+        "migrations",
+        "registry-macros",
+        "tests",
+    ] {
+        sources(&root().join(folder), &mut found);
+    }
+    let is_rust = |source: &PathBuf| {
+        source
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+    };
+    found.retain(is_rust);
+    assert!(found.len() > 300, "{}", found.len());
+    for source in found {
+        let text = std::fs::read_to_string(&source).unwrap();
+        // Words in comments and texts are English; a name in a text stands in braces.
+        let mut code = String::new();
+        for line in text.lines() {
+            let line = line.split("//").next().unwrap();
+            code.extend(line.split('"').step_by(2).flat_map(|piece| [piece, " "]));
+        }
+        let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let name = ["i", "ts"].concat();
+        let is_called = words.filter(|word| **word == name).count() > 0
+            || text.contains(&format!("{{{name}}}"))
+            || text.contains(&format!("{{{name}:"))
+            || text.contains(&format!(" {name}."));
+        assert!(!is_called, "{}: name it by its noun", source.display());
+    }
+}

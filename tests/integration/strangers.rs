@@ -19,7 +19,7 @@ fn alone() -> Notice {
 fn version(app: &App, events: &[&'static EventDeclaration], unlinked: &[&str]) -> Dispatcher {
     let linked = Registry::collect().unwrap();
     let linked = linked.channels().copied();
-    let channels = linked.filter(|its| !unlinked.contains(&its.declaration.name()));
+    let channels = linked.filter(|channel| !unlinked.contains(&channel.declaration.name()));
     let registry = Registry::new(events.iter().copied(), channels).unwrap();
     app.builder().registry(registry).build().unwrap()
 }
@@ -39,8 +39,10 @@ async fn overdue(app: &App) {
 /// When this dispatcher's worker was last seen.
 async fn seen(dispatcher: &Dispatcher, channels: usize) -> Option<i64> {
     let workers = dispatcher.operations().workers().await.unwrap();
-    let its = workers.iter().find(|its| its.channels.len() == channels);
-    its.map(|its| its.seen_at.as_microsecond())
+    let found = workers
+        .iter()
+        .find(|worker| worker.channels.len() == channels);
+    found.map(|worker| worker.seen_at.as_microsecond())
 }
 
 /// Parks so many deliveries, each with this much content of its own.
@@ -64,7 +66,7 @@ async fn first_step(app: &App, deliveries: i64, batch: usize) -> i64 {
         PigeonSettings::new(move |_| Flight::WaitsAt(Arc::clone(&held), Verdict::accepted()));
     let aloft = Arc::clone(&pigeons.aloft);
     let builder = app.builder().with(pigeons);
-    let dispatcher = builder.tune(&PIGEON, move |its| its.batch(batch));
+    let dispatcher = builder.tune(&PIGEON, move |policy| policy.batch(batch));
     let worker = Running::start(&dispatcher.build().unwrap());
     app.eventually(async || aloft.now() > 0).await;
     let step = app.database.deliveries("state = 'running'").await;

@@ -99,7 +99,7 @@ both_databases! {
         let lost = PigeonSettings::new(|_| {
             Flight::Ends(Verdict::unknown("no answer"))
         });
-        let builder = app.builder().with(lost).tune(&PIGEON, |its| its.max_attempts(12).max_lost_answers(12));
+        let builder = app.builder().with(lost).tune(&PIGEON, |policy| policy.max_attempts(12).max_lost_answers(12));
         let dispatcher = builder.build().unwrap();
         let alone = || PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
         let _ = dispatcher.dispatch(alone()).await.unwrap();

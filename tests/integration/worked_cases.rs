@@ -174,7 +174,7 @@ both_databases! {
         let role = |role| app.role_changed(role).about("m_1").to(["u_ada", "u_bob"]);
         let notices = [role(Role::Admin), role(Role::Admin), role(Role::Owner)];
         let reports = app.dispatcher.enqueue_all(notices).await.unwrap();
-        let seen: Vec<_> = reports.iter().map(|its| (its.sent, its.queued, its.deduped)).collect();
+        let seen: Vec<_> = reports.iter().map(|entry| (entry.sent, entry.queued, entry.deduped)).collect();
         assert_eq!(seen, [(2, 2, 0), (0, 0, 2), (2, 2, 0)]);
         assert_eq!(app.database.count("notifications").await, 4);
     }

@@ -95,7 +95,7 @@ both_databases! {
         let bad = Process::bad(&app);
         let good: Vec<_> = (0..9).map(|_| Process::good(&app)).collect();
         let mut workers = vec![Running::start(&bad.dispatcher)];
-        workers.extend(good.iter().map(|its| Running::start(&its.dispatcher)));
+        workers.extend(good.iter().map(|process| Running::start(&process.dispatcher)));
         app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 10).await;
         // Until the bad one has taken a share: any of the ten may be the first to look.
         let mut rounds = 0;
@@ -170,7 +170,7 @@ both_databases! {
     async fn when_every_worker_says_the_same_the_channel_is_paused_for_all(app: App) {
         let users = crowd(&app, 40).await;
         let all: Vec<_> = (0..2).map(|_| Process::bad(&app)).collect();
-        let workers: Vec<_> = all.iter().map(|its| Running::start(&its.dispatcher)).collect();
+        let workers: Vec<_> = all.iter().map(|process| Running::start(&process.dispatcher)).collect();
         app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 2).await;
         let _ = app.dispatcher.enqueue(to("a", &users)).await.unwrap();
         app.eventually(async || {

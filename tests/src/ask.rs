@@ -27,7 +27,7 @@ impl TestDatabase {
     /// When the database refuses it, or there is a null.
     pub async fn lines(&self, statement: &str) -> Vec<String> {
         let texts = self.texts(statement).await.into_iter();
-        texts.map(|its| its.expect("it is not null")).collect()
+        texts.map(|entry| entry.expect("it is not null")).collect()
     }
 
     /// How many deliveries there are of which this is true.

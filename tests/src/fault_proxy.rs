@@ -111,12 +111,12 @@ impl FaultProxy {
 type Halves = (OwnedReadHalf, OwnedWriteHalf);
 
 /// Passes on in both directions until either ends.
-async fn pass(its: (usize, watch::Receiver<Weather>), client: Halves, server: Halves) {
+async fn pass(connection: (usize, watch::Receiver<Weather>), client: Halves, server: Halves) {
     let (from_client, to_client) = client;
     let (from_server, to_server) = server;
     tokio::select! {
-        () = one_way(its.clone(), from_client, to_server, |weather| weather.to_server) => {},
-        () = one_way(its, from_server, to_client, |weather| weather.to_client) => {},
+        () = one_way(connection.clone(), from_client, to_server, |weather| weather.to_server) => {},
+        () = one_way(connection, from_server, to_client, |weather| weather.to_client) => {},
     }
 }
 

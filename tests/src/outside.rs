@@ -158,10 +158,10 @@ impl Outside {
             .attempt_timeout(Duration::from_millis(self.attempt_millis))
             .lease(Duration::from_millis(self.lease_millis));
         for channel in [&EMAIL, &PIGEON] {
-            if !self.unlinked.iter().any(|its| its == channel.name()) {
-                builder = builder.tune(channel, move |its| {
+            if !self.unlinked.iter().any(|name| name == channel.name()) {
+                builder = builder.tune(channel, move |settings| {
                     // A provider on this machine is not Resend, and has no default limit.
-                    let policy = its.batch(batch).concurrency(8).max_attempts(12);
+                    let policy = settings.batch(batch).concurrency(8).max_attempts(12);
                     policy.calls_per_second(1_000_000)
                 });
             }
@@ -175,20 +175,20 @@ impl Outside {
     /// The registry of a binary that lacks some events and channels.
     fn registry(&self) -> Registry {
         let all = Registry::collect().expect("this binary's events and channels fit together");
-        let unlinked = |name: &str| self.unlinked.iter().any(|its| its == name);
+        let unlinked = |name: &str| self.unlinked.iter().any(|unlinked| unlinked == name);
         let events = all.events().filter(|event| {
             !self
                 .unknown_events
                 .iter()
-                .any(|its| its == event.event_type)
+                .any(|unknown| unknown == event.event_type)
                 && !event
                     .channels
                     .iter()
-                    .any(|its| unlinked(its.channel.name()))
+                    .any(|used| unlinked(used.channel.name()))
         });
         let channels = all
             .channels()
-            .filter(|its| !unlinked(its.declaration.name()));
+            .filter(|channel| !unlinked(channel.declaration.name()));
         Registry::new(events, channels.copied()).expect("fewer of them fit together as well")
     }
 

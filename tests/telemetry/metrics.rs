@@ -110,7 +110,7 @@ fn sent(error: &str, outcome: &str) -> String {
 fn names_nobody(figures: &Figures) {
     let named: Vec<_> = figures
         .keys()
-        .filter(|its| its.contains("canary"))
+        .filter(|figure| figure.contains("canary"))
         .collect();
     assert!(named.is_empty(), "{named:?}");
 }
@@ -174,7 +174,7 @@ fn a_lease_that_is_taken_over_is_counted_once_where_it_was_lost_and_once_where_i
         let builder = app.builder().with(pigeons.clone());
         let builder = builder.attempt_timeout(Duration::from_mins(1));
         let builder = builder.lease(Duration::from_millis(600));
-        let builder = builder.tune(&PIGEON, |its| its.concurrency(1));
+        let builder = builder.tune(&PIGEON, |policy| policy.concurrency(1));
         let slow = builder.build().unwrap();
         let _ = slow.enqueue(alone_to(&["u_canary"])).await.unwrap();
         let working = slow.clone();

@@ -56,13 +56,13 @@ pub(crate) const CASES: &[Case] = &[
         method: "post",
         path: "/inbox/seen",
         status: 200,
-        body: |its| Said::Json(json!({ "asOf": its.as_of, "since": [its.id] })),
+        body: |case| Said::Json(json!({ "asOf": case.as_of, "since": [case.id] })),
     },
     Case {
         method: "post",
         path: "/inbox/read-all",
         status: 200,
-        body: |its| Said::Json(json!({ "asOf": its.as_of, "since": [its.id] })),
+        body: |case| Said::Json(json!({ "asOf": case.as_of, "since": [case.id] })),
     },
     Case {
         method: "get",
@@ -92,8 +92,8 @@ pub(crate) const CASES: &[Case] = &[
         method: "post",
         path: "/settings",
         status: 303,
-        body: |its| {
-            let version = &its.version;
+        body: |case| {
+            let version = &case.version;
             let form = format!("category=team&channel=inbox&enabled=false&version={version}");
             Said::Form(form)
         },

@@ -61,7 +61,7 @@ impl Site {
         let bytes = if parts
             .headers
             .get("content-type")
-            .is_some_and(|its| its == "text/event-stream")
+            .is_some_and(|kind| kind == "text/event-stream")
         {
             // It has no end; what it begins with is the answer.
             let first = Listener::over(body).next().await.unwrap();

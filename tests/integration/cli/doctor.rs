@@ -29,12 +29,12 @@ fn findings(ended: &Ended, check: &str) -> Vec<(String, String, String)> {
     let all: Vec<Value> = serde_json::from_str(&ended.out).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     all.iter()
-        .filter(|its| its["check"] == check)
-        .map(|its| {
+        .filter(|finding| finding["check"] == check)
+        .map(|finding| {
             (
-                text(&its["status"]),
-                text(&its["message"]),
-                text(&its["mend"]),
+                text(&finding["status"]),
+                text(&finding["message"]),
+                text(&finding["mend"]),
             )
         })
         .collect()
@@ -93,8 +93,8 @@ both_databases! {
         let healthy = run(&app.database, "doctor --json").await;
         assert_eq!(healthy.code, 0, "{healthy:?}");
         let all = healthy.json();
-        for its in all.as_array().unwrap() {
-            assert_eq!((&its["status"], &its["mend"]), (&"ok".into(), &Value::Null), "{its}");
+        for finding in all.as_array().unwrap() {
+            assert_eq!((&finding["status"], &finding["mend"]), (&"ok".into(), &Value::Null), "{finding}");
         }
         let text = run(&app.database, "doctor").await;
         assert!(text.text().ends_with("\n0 problems, 0 warnings\n"), "{text:?}");

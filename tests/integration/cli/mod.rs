@@ -100,5 +100,5 @@ async fn ids(app: &App) -> Vec<String> {
         .deliveries(DeliveryFilter::default())
         .await
         .unwrap();
-    all.iter().map(|its| its.id.to_string()).collect()
+    all.iter().map(|delivery| delivery.id.to_string()).collect()
 }

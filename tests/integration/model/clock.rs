@@ -18,17 +18,17 @@ impl Stage {
         let time = |at: i64| now + (at - model.now - 1) * 1_000_000;
         let rows = self.names.iter().filter_map(|(id, name)| {
             let mut deliveries = model.deliveries.iter();
-            let (_, its) = deliveries.find(|(its, _)| shown(**its) == *name)?;
-            let turn = time(its.turn.0) + i64::from(its.turn.1);
-            (!its.state.is_end()).then(|| format!("[\"{id}\",{turn}]"))
+            let (_, delivery) = deliveries.find(|(known, _)| shown(**known) == *name)?;
+            let turn = time(delivery.turn.0) + i64::from(delivery.turn.1);
+            (!delivery.state.is_end()).then(|| format!("[\"{id}\",{turn}]"))
         });
         let rows = rows.collect::<Vec<_>>().join(",");
-        let turn = database.time_of("(its.value ->> 1)");
+        let turn = database.time_of("(given.value ->> 1)");
         let statement = format!(
             "update {{campanile}}notification_deliveries as delivery set \
              run_at = case when state = 'pending' then {turn} else run_at end, \
              lease_until = case when state = 'running' then {turn} end \
-             from {{rows('[{rows}]')}} as its where delivery.id = {{uuid(its.value ->> 0)}}"
+             from {{rows('[{rows}]')}} as given where delivery.id = {{uuid(given.value ->> 0)}}"
         );
         database.execute(&statement).await;
         for (channel, at) in &model.pauses {

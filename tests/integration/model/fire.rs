@@ -41,13 +41,13 @@ impl Model {
             lines.extend(
                 muted
                     .iter()
-                    .map(|its| line(user, *its, "suppressedByPrefs")),
+                    .map(|channel| line(user, *channel, "suppressedByPrefs")),
             );
             if open.is_empty() {
                 counts.fully_suppressed += 1;
             } else if !self.is_admitted(event, subject, user, open.contains(&Channel::Inbox)) {
                 counts.deduped += 1;
-                lines.extend(open.iter().map(|its| line(user, *its, "deduped")));
+                lines.extend(open.iter().map(|channel| line(user, *channel, "deduped")));
             } else {
                 counts.admitted += 1;
                 for channel in &open {
@@ -83,7 +83,7 @@ impl Model {
         if self
             .windows
             .get(&key)
-            .is_some_and(|its| its.ends_at > self.now)
+            .is_some_and(|window| window.ends_at > self.now)
         {
             return false;
         }
@@ -126,7 +126,7 @@ impl Recipients {
     fn add_up(&self, lines: &[String], named: usize) -> String {
         let count = |word: &str| {
             let words = lines.iter().filter_map(|line| line.split(' ').nth(2));
-            words.filter(|its| *its == word).count()
+            words.filter(|said| *said == word).count()
         };
         format!(
             "sent {} queued {} failed {} suppressed {} unreachable {} addresses {} \

@@ -66,7 +66,7 @@ both_databases! {
         let TestError::Fail(reason, commands) = failure else {
             panic!("{failure}");
         };
-        let commands: Vec<_> = commands.iter().map(|its| format!("{its:?}")).collect();
+        let commands: Vec<_> = commands.iter().map(|command| format!("{command:?}")).collect();
         panic!("{}\n{reason}\nCAMPANILE_MODEL_SEED={seed}", commands.join("\n"));
     }
 }
@@ -105,7 +105,10 @@ async fn tell(stage: &mut Stage, commands: &[Command]) -> Result<(), TestCaseErr
     for command in [Command::Advance(9), Command::Deliver(1_000)] {
         step(stage, &mut model, commands.len(), &command).await?;
     }
-    let open = model.deliveries.values().filter(|its| !its.state.is_end());
+    let open = model
+        .deliveries
+        .values()
+        .filter(|delivery| !delivery.state.is_end());
     same("deliveries that did not end", &open.count(), &0)?;
     // The dead speak, and nobody listens.
     for worker in 1..WORKERS {
@@ -135,7 +138,7 @@ async fn step(
     let without = |these: &[String], those: &[String]| -> Vec<String> {
         these
             .iter()
-            .filter(|its| !those.contains(its))
+            .filter(|line| !those.contains(line))
             .cloned()
             .collect()
     };

@@ -12,10 +12,10 @@ const ROWS: [&str; 5] = [
     "select 'delivery ' || {text(dispatch_id)} || ' ' || user_id || ' ' || channel || ' ' || state || ' ' || \
         cast(attempt as text) || ' ' || cast(uncounted as text) || case when maybe_sent then ' maybe' else ' -' end \
      from {campanile}notification_deliveries",
-    "select 'attempt ' || {text(its.dispatch_id)} || ' ' || its.user_id || ' ' || its.channel || ' ' || \
+    "select 'attempt ' || {text(delivery.dispatch_id)} || ' ' || delivery.user_id || ' ' || delivery.channel || ' ' || \
         cast(log.attempt as text) || ' ' || log.outcome \
      from {campanile}notification_attempts as log \
-     left join {campanile}notification_deliveries as its on its.id = log.delivery_id",
+     left join {campanile}notification_deliveries as delivery on delivery.id = log.delivery_id",
     "select 'window ' || event_type || ' ' || dedup_key || ' ' || recipient_user_id \
      from {campanile}notification_dedup where window_ends_at > {now}",
     "select 'inbox ' || user_id || ' ' || event_type || ' ' || subject_id from {campanile}notifications",
@@ -27,10 +27,10 @@ const ROWS: [&str; 5] = [
 const NEVER: [(&str, &str); 6] = [
     (
         "an open window without its notification",
-        "notification_dedup as its where window_ends_at > {now} \
-         and not exists (select 1 from {campanile}notifications as item where item.id = its.notification_id) \
+        "notification_dedup as claimed where window_ends_at > {now} \
+         and not exists (select 1 from {campanile}notifications as item where item.id = claimed.notification_id) \
          and not exists (select 1 from {campanile}notification_deliveries as delivery \
-             where delivery.notification_id = its.notification_id)",
+             where delivery.notification_id = claimed.notification_id)",
     ),
     (
         "an attempt beyond the limit",
@@ -52,9 +52,9 @@ const NEVER: [(&str, &str); 6] = [
     ),
     (
         "a delivered one that its log does not say was accepted",
-        "notification_deliveries as its where state = 'delivered' \
+        "notification_deliveries as delivery where state = 'delivered' \
          and not exists (select 1 from {campanile}notification_attempts as log \
-             where log.delivery_id = its.id and log.attempt = its.attempt and log.outcome = 'accepted')",
+             where log.delivery_id = delivery.id and log.attempt = delivery.attempt and log.outcome = 'accepted')",
     ),
 ];
 

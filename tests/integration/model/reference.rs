@@ -105,7 +105,7 @@ impl Model {
     pub(super) fn hanging(&self, worker: usize, channel: Channel) -> usize {
         let round = self.held.get(&worker).and_then(VecDeque::back);
         let shares = round.into_iter().flatten();
-        let of_channel = shares.filter(|its| its.channel == channel);
+        let of_channel = shares.filter(|share| share.channel == channel);
         of_channel.map(Share::calls).sum()
     }
 
@@ -165,11 +165,11 @@ impl Model {
         if self.addresses.contains(&(user, Channel::Email)) {
             self.suppressed.remove(&user);
         }
-        self.addresses.retain(|its| its.0 != user);
-        self.off.retain(|its| its.0 != user);
-        self.windows.retain(|its, _| its.2 != user);
-        self.inbox.retain(|its| its.0 != user);
-        self.deliveries.retain(|its, _| its.1 != user);
+        self.addresses.retain(|address| address.0 != user);
+        self.off.retain(|cell| cell.0 != user);
+        self.windows.retain(|key, _| key.2 != user);
+        self.inbox.retain(|item| item.0 != user);
+        self.deliveries.retain(|name, _| name.1 != user);
     }
 
     fn retry(&mut self, pick: usize) -> Option<String> {
@@ -197,8 +197,8 @@ impl Model {
     }
 
     fn redrive(&mut self, channel: Option<Channel>) -> String {
-        let dead = self.deliveries.iter().filter(|(name, its)| {
-            its.state == State::Dead && channel.is_none_or(|channel| channel == name.2)
+        let dead = self.deliveries.iter().filter(|(name, delivery)| {
+            delivery.state == State::Dead && channel.is_none_or(|channel| channel == name.2)
         });
         let dead: Vec<Name> = dead.map(|(name, _)| *name).collect();
         for name in &dead {
@@ -213,18 +213,21 @@ impl Model {
     /// All there is to see, a line for each thing.
     pub(super) fn picture(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for ((fire, user, channel), its) in &self.deliveries {
+        for ((fire, user, channel), delivery) in &self.deliveries {
             let name = format!("#{fire} {} {}", USERS[*user], channel.name());
-            let (maybe, state) = (if its.maybe_sent { "maybe" } else { "-" }, its.state.name());
-            let (attempts, uncounted) = (its.attempts, its.uncounted);
+            let (maybe, state) = (
+                if delivery.maybe_sent { "maybe" } else { "-" },
+                delivery.state.name(),
+            );
+            let (attempts, uncounted) = (delivery.attempts, delivery.uncounted);
             lines.push(format!(
                 "delivery {name} {state} {attempts} {uncounted} {maybe}"
             ));
-            let log = its.log.iter();
+            let log = delivery.log.iter();
             lines.extend(log.map(|(attempt, said)| format!("attempt {name} {attempt} {said}")));
         }
-        for ((event_type, key, user), its) in &self.windows {
-            if its.ends_at > self.now {
+        for ((event_type, key, user), window) in &self.windows {
+            if window.ends_at > self.now {
                 lines.push(format!("window {event_type} {key} {}", USERS[*user]));
             }
         }

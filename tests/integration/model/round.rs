@@ -46,7 +46,10 @@ impl Share {
     /// How many calls of the channel hang in it.
     pub(super) fn calls(&self) -> usize {
         // Each goes alone; of batches `batches.rs` tells.
-        self.tries.iter().filter(|its| its.known.is_none()).count()
+        self.tries
+            .iter()
+            .filter(|attempt| attempt.known.is_none())
+            .count()
     }
 }
 
@@ -79,10 +82,10 @@ impl Model {
     /// What is due on a channel: what was lost first, then what waits, each in turn.
     fn due(&self, channel: Channel, at_most: usize) -> Vec<Name> {
         let of = |state: State| {
-            let all = self.deliveries.iter().filter(move |(name, its)| {
-                name.2 == channel && its.state == state && its.turn.0 <= self.now
+            let all = self.deliveries.iter().filter(move |(name, delivery)| {
+                name.2 == channel && delivery.state == state && delivery.turn.0 <= self.now
             });
-            let mut names: Vec<_> = all.map(|(name, its)| (its.turn, *name)).collect();
+            let mut names: Vec<_> = all.map(|(name, delivery)| (delivery.turn, *name)).collect();
             names.sort_unstable();
             names.into_iter().map(|(_, name)| name)
         };
@@ -137,18 +140,18 @@ impl Model {
         self.speak_of_one(share);
         let says = self.says.get(&share.channel).copied();
         let mut outcomes = Vec::new();
-        for its in &share.tries {
-            let word = its.known.or(says).unwrap_or(Word::Accepted);
+        for attempt in &share.tries {
+            let word = attempt.known.or(says).unwrap_or(Word::Accepted);
             if word == Word::Accepted {
-                *self.accepted.entry(its.name).or_default() += 1;
+                *self.accepted.entry(attempt.name).or_default() += 1;
             }
             let turn = self.turn(self.now + super::delivery::PAUSE);
-            let mut settled = its.delivery.clone();
+            let mut settled = attempt.delivery.clone();
             settled.settle(word, turn);
-            outcomes.push((its.name, word.in_report(settled.state)));
-            if let Some(present) = self.deliveries.get_mut(&its.name) {
+            outcomes.push((attempt.name, word.in_report(settled.state)));
+            if let Some(present) = self.deliveries.get_mut(&attempt.name) {
                 let is_held = present.state == State::Running
-                    && present.attempts == its.delivery.attempts
+                    && present.attempts == attempt.delivery.attempts
                     && present.worker == share.worker;
                 if is_held {
                     *present = Delivery {
@@ -156,7 +159,7 @@ impl Model {
                         ..settled
                     };
                 }
-                present.note(its.delivery.attempts, word);
+                present.note(attempt.delivery.attempts, word);
             }
             if word == Word::Misconfigured {
                 let probe_at = Some(self.now + PROBE_EVERY);
@@ -166,7 +169,7 @@ impl Model {
             }
         }
         if share.probe == Probe::Yes {
-            let words = share.tries.iter().map(|its| its.known.or(says));
+            let words = share.tries.iter().map(|attempt| attempt.known.or(says));
             self.judge_probe(
                 share.channel,
                 words.map(|word| word.unwrap_or(Word::Accepted)),

@@ -204,7 +204,7 @@ impl Stage {
             return None;
         };
         let name = shown(model.pick(*pick)?);
-        let id = self.names.iter().find(|its| *its.1 == name)?.0;
+        let id = self.names.iter().find(|(_, known)| **known == name)?.0;
         let id = uuid::Uuid::parse_str(id).unwrap();
         let changed = match command {
             Command::Retry(_) => self.workers[BRISK].operations().retry_delivery(id).await,
@@ -241,7 +241,7 @@ impl Stage {
         let settled = async |under_way: &[JoinHandle<Attempted>]| {
             let hang = all
                 .iter()
-                .all(|its| self.office.came(worker, its.0) == its.1);
+                .all(|(channel, calls)| self.office.came(worker, *channel) == *calls);
             let ends = calls.iter().all(|(_, calls)| *calls == 0);
             let is_over = !ends || under_way.iter().all(JoinHandle::is_finished);
             hang && is_over && self.picture().await == model.picture()
@@ -301,12 +301,12 @@ pub(super) fn shown((fire, user, channel): Name) -> String {
 
 /// What a report says, as the model says it.
 fn told(report: &DispatchReport) -> Vec<String> {
-    let lines = report.outcomes.iter().map(|its| {
-        let outcome = match &its.outcome {
+    let lines = report.outcomes.iter().map(|line| {
+        let outcome = match &line.outcome {
             Outcome::Failed { retry, .. } => format!("failed {retry:?}").to_lowercase(),
             outcome => outcome.as_str().to_owned(),
         };
-        format!("{} {} {outcome}", its.recipient_user_id, its.channel)
+        format!("{} {} {outcome}", line.recipient_user_id, line.channel)
     });
     let mut lines: Vec<_> = lines.collect();
     lines.sort();

@@ -29,9 +29,9 @@ pub(super) fn build(app: &App, office: &Arc<Office>, worker: usize) -> Dispatche
         ))
         .with(PushSettings::new(carrier.clone()))
         .with(carrier.pigeons())
-        .tune(&EMAIL, move |its| short(its).key_lifetime(day))
+        .tune(&EMAIL, move |policy| short(policy).key_lifetime(day))
         .tune(&PIGEON, short)
-        .tune(&PUSH, |its| short(its).max_lost_answers(1));
+        .tune(&PUSH, |policy| short(policy).max_lost_answers(1));
     let builder = if worker == BRISK {
         builder
     } else {

@@ -99,7 +99,7 @@ fn dispatcher(database: Database, batch: usize) -> Dispatcher {
         .database(database)
         .with(capture().0)
         .with(pigeons)
-        .tune(&PIGEON, move |its| its.batch(batch))
+        .tune(&PIGEON, move |policy| policy.batch(batch))
         .build()
         .expect("the events and channels of the tests fit together")
 }

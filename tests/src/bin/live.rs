@@ -151,8 +151,8 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{id}/status"));
         let status = status.expect("this is Linux");
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident = resident.and_then(|its| its.trim().strip_suffix(" kB"));
-        let resident = resident.and_then(|its| its.trim().parse().ok());
+        let resident = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        let resident = resident.and_then(|text| text.trim().parse().ok());
         resident.expect("it says how much")
     }
 }

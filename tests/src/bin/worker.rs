@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .database(Database::connect(url).await?)
         .with(capture().0)
         .with(pigeons)
-        .tune(&PIGEON, |its| its.batch(10).concurrency(8))
+        .tune(&PIGEON, |policy| policy.batch(10).concurrency(8))
         .build()?;
     let stop = async move {
         terminated.recv().await;
