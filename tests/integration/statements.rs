@@ -110,12 +110,9 @@ const HOT: &[(&str, &[&str])] = &[
         "campanile::store::write::READ_CHOICES",
         &["user_notification_preferences_pkey"],
     ),
+    ("campanile_inbox::feed::ALL_HEAD", &["notifications_feed"]),
     (
-        "campanile_inbox::statement::all::HEAD",
-        &["notifications_feed"],
-    ),
-    (
-        "campanile_inbox::statement::COUNT_UNREAD",
+        "campanile_inbox::counts::COUNT_UNREAD",
         &["notifications_unread"],
     ),
 ];

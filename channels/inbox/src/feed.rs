@@ -19,22 +19,18 @@ const FEED: &str = "\
 
 /// The pages of one filter. Towards the head the nearest items come first, and are turned round afterwards.
 macro_rules! pages {
-    ($module:ident = $rows:expr) => {
-        mod $module {
-            use super::*;
+    ($of:ident = $rows:expr, $head:ident, $older:ident, $newer:ident, $between:ident) => {
+        pages! { @ $head = $rows, "$4 is null", "$5 is null", "desc" }
+        pages! { @ $older = $rows, "id < {uuid($4)}", "$5 is null", "desc" }
+        pages! { @ $newer = $rows, "$4 is null", "id > {uuid($5)}", "asc" }
+        pages! { @ $between = $rows, "id < {uuid($4)}", "id > {uuid($5)}", "desc" }
 
-            pages! { @ HEAD = $rows, "$4 is null", "$5 is null", "desc" }
-            pages! { @ OLDER = $rows, "id < {uuid($4)}", "$5 is null", "desc" }
-            pages! { @ NEWER = $rows, "$4 is null", "id > {uuid($5)}", "asc" }
-            pages! { @ BETWEEN = $rows, "id < {uuid($4)}", "id > {uuid($5)}", "desc" }
-
-            pub(super) const fn of(page: &Page) -> &'static Statement {
-                match (page.after, page.before) {
-                    (None, None) => &HEAD,
-                    (Some(_), None) => &OLDER,
-                    (None, Some(_)) => &NEWER,
-                    (Some(_), Some(_)) => &BETWEEN,
-                }
+        const fn $of(page: &Page) -> &'static Statement {
+            match (page.after, page.before) {
+                (None, None) => &$head,
+                (Some(_), None) => &$older,
+                (None, Some(_)) => &$newer,
+                (Some(_), Some(_)) => &$between,
             }
         }
     };
@@ -45,16 +41,16 @@ macro_rules! pages {
     };
 }
 
-pages! { all = CURRENT }
-pages! { unread = UNREAD }
-pages! { archived = ARCHIVED }
+pages! { all = CURRENT, ALL_HEAD, ALL_OLDER, ALL_NEWER, ALL_BETWEEN }
+pages! { unread = UNREAD, UNREAD_HEAD, UNREAD_OLDER, UNREAD_NEWER, UNREAD_BETWEEN }
+pages! { archived = ARCHIVED, ARCHIVED_HEAD, ARCHIVED_OLDER, ARCHIVED_NEWER, ARCHIVED_BETWEEN }
 
 /// The statement of a page.
 pub(crate) const fn statement(page: &Page) -> &'static Statement {
     match page.filter {
-        Filter::All => all::of(page),
-        Filter::Unread => unread::of(page),
-        Filter::Archived => archived::of(page),
+        Filter::All => all(page),
+        Filter::Unread => unread(page),
+        Filter::Archived => archived(page),
     }
 }
 

@@ -140,7 +140,7 @@ impl Signal {
                     target: "campanile",
                     topic = self.topic,
                     error = &error as &dyn std::error::Error,
-                    "notifications of other processes are not received; this process polls, and listens again"
+                    "other processes are not heard; this one polls, and listens again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
