@@ -38,7 +38,7 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(bell("leased", 4)).await;
         let right = stage.worker_as(|settings| {
-            (settings.mail_millis, settings.attempt_millis) = (120_000, 120_000)
+            (settings.mail_millis, settings.attempt_millis) = (120_000, 120_000);
         });
         stage.provider.asked(0, 4).await;
         stage.stop(&right).await;
