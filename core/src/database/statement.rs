@@ -13,7 +13,7 @@ use crate::database::dialect::SQLITE;
 use crate::database::dialect::{Dialect, translate};
 use crate::database::{Database, Pool};
 
-/// A statement that is known when the program is built, with the placeholders of [`Database::sql`]; made by [`statement!`].
+/// A statement that is known when the program is built, with the placeholders of [`Database::sql`]; made by [`statement!`](macro@crate::statement).
 pub struct Statement {
     name: &'static str,
     /// The only kind of database it is for.
