@@ -47,7 +47,7 @@ enum Action {
     /// Addresses that must not be mailed
     #[command(subcommand)]
     Suppressions(suppressions::Action),
-    /// Deletes what ended long ago; a worker does so every hour by itself
+    /// Deletes rows past their retention; a worker does so every hour by itself
     Prune(prune::Arguments),
     /// Erases a user: inbox, preferences, addresses, deliveries, windows
     ///

@@ -50,7 +50,7 @@
 //! | `dead list`, `redrive` | deliveries that used up their attempts or will never work |
 //! | `channels list`, `pause`, `resume` | channels that wait |
 //! | `suppressions list`, `add`, `remove` | addresses that must not be mailed |
-//! | `prune` | removes what ended long ago |
+//! | `prune` | deletes rows past their retention |
 //! | `forget` | erases a user, and says what stays |
 //! | `doctor` | checks the database, the channels and the workers; each line says what mends it |
 //!

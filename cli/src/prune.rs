@@ -1,4 +1,4 @@
-//! **Prunes** what ended long ago.
+//! **Prunes** rows past their retention.
 
 use std::time::Duration;
 

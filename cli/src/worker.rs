@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     tasks: u16,
 
-    /// Leave it to others to delete what ended long ago
+    /// Does not delete rows past their retention; other workers do
     #[arg(long)]
     no_prune: bool,
 

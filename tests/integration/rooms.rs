@@ -146,7 +146,7 @@ fn segments<'t>(text: &'t str, prefix: &'t str) -> impl Iterator<Item = String> 
     })
 }
 
-/// Each file of a room with those that it imports. What is no file of its own stands in `mod`.
+/// Each file of a room with the files that it imports. Items of `mod.rs` count as the file `mod`.
 fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
     let folder = root().join("core/src").join(room);
     let mut found = Vec::new();

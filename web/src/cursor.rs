@@ -1,8 +1,8 @@
 //! **Cursors** of the API: a place in one view of one user's feed.
 //!
-//! A cursor is a version, a direction, the item's id, and a digest of the view it was given out for: a client that pages on in
-//! another view is told so, and does not read from the middle of it. There is no key. Every query is about the rows of whoever
-//! asks, so a cursor that somebody makes up is a place in their own feed; and any process reads the cursors of any other.
+//! A cursor is a version, a direction, an item's id, and a digest of its view. A cursor of another view is refused, so that a client
+//! does not start in the middle of a feed. It needs no key: every query is limited to the caller's own rows, so a forged cursor is a
+//! place in the caller's own feed, and every process can read every other's cursors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -64,8 +64,8 @@ pub trait Mailer: Send + Sync + 'static {
     /// Tries each mail once and gives one answer for each, in order.
     async fn send(&self, mails: &[Mail]) -> Vec<Answer>;
 
-    /// What the provider accepts and recognizes. There is no default, so that a mailer that wraps another one cannot lose its keys
-    /// or its batches.
+    /// What the provider accepts and recognizes. There is no default: a mailer that wraps another one must pass on its
+    /// capabilities.
     fn capabilities(&self) -> Capabilities;
 }
 

@@ -93,7 +93,7 @@ const OLDEST: &str = "\
     select 'any' as channel, count(*) as count, coalesce({micros(min(finished_at))}, 0) as since from \
     (select finished_at from {campanile}notification_deliveries where finished_at is not null order by finished_at limit 1) as oldest";
 
-/// Whether somebody deletes what ended long ago.
+/// Whether finished deliveries past their retention are deleted.
 pub(super) async fn finished(
     database: &Database,
     kept: Duration,

@@ -1,7 +1,8 @@
-//! The **calls** of a round: each waits for a permit, looks once more at who may still hear, calls the channel, and takes what it says.
+//! The **calls** of a round: each waits for a permit, checks opt-outs once more, calls the channel, and turns its verdicts into
+//! transitions.
 //!
-//! What was not begun goes back untouched: the time to start is over, the lease is no longer surely held, a stop was asked for, or
-//! the brake is on.
+//! Deliveries whose call may not begin are given back unchanged: after the time to start, when the lease may be lost, after a stop,
+//! or while the brake is on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

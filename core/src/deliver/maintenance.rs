@@ -136,12 +136,12 @@ pub(crate) async fn keep_pruned(deliverer: Arc<Deliverer>, retention: Retention)
         };
         match pruned {
             Ok(pruned) => {
-                tracing::info!(target: "campanile", ?pruned, "what ended long ago was pruned");
+                tracing::info!(target: "campanile", ?pruned, "rows past their retention were deleted");
             }
             Err(error) => tracing::warn!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
-                "what ended long ago was not pruned; it is tried again in about an hour"
+                "rows past their retention were not deleted; the next try is in about an hour"
             ),
         }
     }

@@ -312,8 +312,8 @@ impl Round {
         self
     }
 
-    /// Calls side by side, until the time to start is over, the lease is no longer surely held, the worker is told to stop, or the
-    /// brake is put on. What has ended is recorded meanwhile.
+    /// Makes the calls concurrently. No call begins after the time to start, when the lease may be lost, after a stop, or while the
+    /// brake is on. Finished calls are recorded meanwhile.
     async fn call(mut self) {
         let (calls, batches) = (self.calls(), std::mem::take(&mut self.batches));
         let side_by_side = self.deliverer.policy(self.channel).concurrency;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::micros;
 use crate::database::{Database, each_connection, statement};
 
-/// To delete what ended long ago.
+/// To delete rows past their retention.
 pub(crate) const PRUNE: &str = "prune";
 
 statement! {

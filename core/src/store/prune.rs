@@ -161,8 +161,8 @@ impl Ended {
 
 #[cfg(feature = "postgres")]
 statement! {
-    /// Where the windows lie that are over, as a JSON array. There is no index on their end: it would be written at each renewal, and
-    /// keep that from staying on its page.
+    /// The row addresses of expired windows, as a JSON array. There is no index on their end: every renewal would have to write it, and
+    /// could no longer be a HOT update.
     on Postgres; PLACES_ON_POSTGRES = "\
         select coalesce(json_agg(place), '[]')::text from (select ctid::text as place from {campanile}notification_dedup \
         where window_ends_at <= (select {earlier($1)}) limit $2) as ended"

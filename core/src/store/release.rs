@@ -73,7 +73,7 @@ statement! {
 }
 
 statement! {
-    /// What is no longer held, or no longer there, or was tried again since.
+    /// Deletes the notes of windows that are no longer held, or whose delivery is gone or was retried since.
     FORGET_RELEASED = "\
         delete from {campanile}notification_held_windows \
         where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})",
