@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod dialect;
 pub(crate) mod statement;
 pub(crate) mod row;
+pub(crate) mod task;
 pub(crate) mod transaction;
 pub(crate) mod wake;
 pub(crate) mod error;
@@ -30,6 +31,7 @@ use crate::database::dialect::SQLITE;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::database::dialect::translate;
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 
 /// The host's connection pool. Cheap to clone.
 ///
@@ -201,7 +203,7 @@ impl Database {
     /// migrators' lock.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool.clone();
-        let migration = tokio::spawn(async move {
+        let migrated: Result<(), campanile_migrations::MigrationError> = run_to_end(async move {
             match &pool {
                 #[cfg(feature = "postgres")]
                 Pool::Postgres(pool) => campanile_migrations::postgres(pool).await,
@@ -210,9 +212,8 @@ impl Database {
                 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
                 Pool::Missing(never) => match *never {},
             }
-        });
-        let migrated: Result<(), campanile_migrations::MigrationError> =
-            migration.await.map_err(|_| StoreError::interrupted())?;
+        })
+        .await?;
         Ok(migrated?)
     }
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::deliver::Deliverer;
 use crate::deliver::pause::{self, Allowance};
 use crate::deliver::round::{Attempted, Round};
@@ -33,11 +33,7 @@ pub(crate) async fn all(
         released?;
         Ok(total)
     };
-    match tokio::spawn(task.in_current_span()).await {
-        Ok(result) => result,
-        Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-        Err(_) => Err(StoreError::interrupted()),
-    }
+    run_to_end(task).await?
 }
 
 async fn all_on(

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::database::connection::within;
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::database::transaction::InTransaction;
 use crate::database::wake::Signal;
 use crate::database::{Held, Pool, each_database};
@@ -123,15 +124,15 @@ impl Steps {
             let outcomes = steps.deliver(&written).await;
             Ok(writer.report(&written, &outcomes))
         };
-        match tokio::spawn(task.instrument(span)).await {
-            Ok(result) => result,
-            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-            // It was dropped wherever it was, perhaps while the database was committing.
-            Err(_) => Err(DispatchError::CommitUnknown {
-                dispatch_ids,
-                source: StoreError::interrupted(),
-            }),
-        }
+        // A task that was stopped may have been waiting for its commit.
+        run_to_end(task.instrument(span))
+            .await
+            .unwrap_or_else(|source| {
+                Err(DispatchError::CommitUnknown {
+                    dispatch_ids,
+                    source,
+                })
+            })
     }
 
     /// Step 7: tries what was leased, and wakes workers for the rest.

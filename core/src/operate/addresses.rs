@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::channel::address::{AddressBook, AddressError};
 use crate::database::Database;
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::event::recipient::{self, InvalidInput};
 use crate::store::addresses;
 
@@ -63,9 +64,8 @@ impl AddressTable {
         check(user, channel, address)?;
         let database = self.database.clone();
         let row = [user, channel, address].map(ToOwned::to_owned);
-        tokio::spawn(async move { addresses::replace(&database, &row).await })
-            .await
-            .map_err(|_| StoreError::interrupted())?
+        run_to_end(async move { addresses::replace(&database, &row).await })
+            .await?
             .map_err(StoreError::from)?;
         Ok(())
     }

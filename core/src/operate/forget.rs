@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::event::recipient::{self, InvalidInput};
 use crate::operate::Operations;
 use crate::store::forget::Erasure;
@@ -61,9 +62,7 @@ impl Operations {
     pub async fn forget_user(&self, user: &str) -> Result<Forgotten, ForgetError> {
         recipient::check("user_id", user)?;
         let (dispatcher, user) = (self.clone(), user.to_owned());
-        tokio::spawn(async move { dispatcher.forget(&user).await })
-            .await
-            .map_err(|_| StoreError::interrupted())?
+        run_to_end(async move { dispatcher.forget(&user).await }).await?
     }
 
     async fn forget(&self, user: &str) -> Result<Forgotten, ForgetError> {

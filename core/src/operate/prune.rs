@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::deliver::prune::{Pruned, Retention, prune};
 use crate::operate::Operations;
 
@@ -22,10 +23,10 @@ impl Operations {
     /// Once polled, it runs in a task of its own; each batch is deleted whole or not at all.
     pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
         let deliverer = Arc::clone(&self.deliverer);
-        let pruning = tokio::spawn(async move {
+        run_to_end(async move {
             let statements = &deliverer.prune_statements;
             prune(&deliverer.database, statements, retention).await
-        });
-        pruning.await.map_err(|_| StoreError::interrupted())?
+        })
+        .await?
     }
 }

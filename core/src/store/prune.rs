@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 
 use super::micros;
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::database::{Database, Pool, Statement, each_connection, row, statement};
 
 statement! {
@@ -110,7 +111,7 @@ impl Ended {
         };
         let database = database.clone();
         // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
-        let batch = tokio::spawn(async move {
+        let removed: Result<_, sqlx::Error> = run_to_end(async move {
             let _turn = database.turn_to_write().await;
             each_connection!(&database, |connection| {
                 let mut transaction = connection.begin_with(database.begin()).await?;
@@ -153,8 +154,8 @@ impl Ended {
                 transaction.commit().await?;
                 Ok(removed)
             })
-        });
-        let removed = batch.await.map_err(|_| StoreError::interrupted())?;
+        })
+        .await?;
         Ok(removed?)
     }
 }

@@ -3,6 +3,7 @@
 
 use sqlx::Connection as _;
 
+use crate::database::task::run_to_end;
 use crate::database::{Database, Statement, each_connection, statement};
 
 statement! {
@@ -93,7 +94,7 @@ pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error>
     }
     let database = database.clone();
     // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
-    let releasing = tokio::spawn(async move {
+    let releasing = run_to_end(async move {
         let _turn = database.turn_to_write().await;
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
@@ -110,8 +111,5 @@ pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error>
             transaction.commit().await
         })
     });
-    match releasing.await {
-        Ok(released) => released,
-        Err(_) => Err(sqlx::Error::WorkerCrashed),
-    }
+    releasing.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }

@@ -12,6 +12,7 @@ use super::{LOCKED, log, micros, release, uuids};
 #[cfg(feature = "postgres")]
 use crate::database::Pool;
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::database::{Database, each_connection, statement};
 use crate::state::DeliveryState;
 
@@ -405,7 +406,7 @@ async fn record_and_release(
     let ended_ids = serde_json::json!(ended).to_string();
     let releases = !ended.is_empty();
     // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
-    let recording = tokio::spawn(async move {
+    let recording = run_to_end(async move {
         let _turn = database.turn_to_write().await;
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
@@ -438,10 +439,7 @@ async fn record_and_release(
             Ok(recorded)
         })
     });
-    match recording.await {
-        Ok(recorded) => recorded,
-        Err(_) => Err(sqlx::Error::WorkerCrashed),
-    }
+    recording.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 statement! {

@@ -5,6 +5,7 @@
 use uuid::Uuid;
 
 use crate::database::error::StoreError;
+use crate::database::task::run_to_end;
 use crate::operate::Operations;
 use crate::store::{deliveries as store, settle};
 
@@ -128,8 +129,7 @@ impl Operations {
     /// Once polled it goes on in a task of its own: it is cancelled and its window released, or neither.
     pub async fn cancel_delivery(&self, id: Uuid) -> Result<(), DeliveryChangeError> {
         let database = self.database().clone();
-        let cancelling = tokio::spawn(async move { settle::cancel(&database, id).await });
-        let cancelled = cancelling.await.map_err(|_| StoreError::interrupted())?;
+        let cancelled = run_to_end(async move { settle::cancel(&database, id).await }).await?;
         if cancelled.map_err(StoreError::from)? {
             return Ok(());
         }
