@@ -1,6 +1,6 @@
 //! **Deliveries** at hand: list them, show one, try it again, cancel it.
 
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::operate::{DeliveryFilter, DeliveryState, DeliverySummary};
 use campanile::{Database, Dispatcher, StoreError};
 use serde_json::json;
@@ -141,12 +141,13 @@ async fn show(dispatcher: &Dispatcher, id: Uuid) -> Result<Answer, CommandError>
     Ok(Answer::new(timeline::of(&history), &history))
 }
 
+statement! {
+    NOTIFICATION = "select {text(notification_id)} from {campanile}notification_deliveries where id = {uuid($1)}"
+}
+
 async fn notification_of(database: &Database, id: Uuid) -> Result<Option<Uuid>, StoreError> {
-    let statement = database.sql(
-        "select {text(notification_id)} from {campanile}notification_deliveries where id = {uuid($1)}",
-    );
     let found: Result<Option<String>, _> = each_connection!(database, |connection| {
-        let found = sqlx::query_scalar(statement).bind(id.to_string());
+        let found = sqlx::query_scalar(NOTIFICATION.on(database)).bind(id.to_string());
         found.fetch_optional(&mut *connection).await
     });
     let parsed = found?.map(|text| Uuid::parse_str(&text)).transpose();

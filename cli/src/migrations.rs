@@ -1,6 +1,6 @@
 //! **Migrations**: which of them the database has, and those it lacks.
 
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::{Database, StoreError};
 use serde::Serialize;
 use sqlx::Row as _;
@@ -39,14 +39,17 @@ pub(crate) async fn state(database: &Database) -> Result<State, StoreError> {
 /// A row of the bookkeeping table: version, description, whether it ended well.
 type Row = (i64, String, bool);
 
+statement! {
+    APPLIED = "select version, description, success from {campanile}{table} order by version",
+    table = campanile_migrations::TABLE
+}
+
 async fn rows(database: &Database) -> Result<Vec<Row>, sqlx::Error> {
-    let statement = database.sql(&format!(
-        "select version, description, success from {{campanile}}{} order by version",
-        campanile_migrations::TABLE
-    ));
     // A simple query, as all of the doctor's: a pooler may not know prepared statements.
     each_connection!(database, |connection| {
-        let rows = sqlx::raw_sql(statement).fetch_all(&mut *connection).await?;
+        let rows = sqlx::raw_sql(APPLIED.on(database))
+            .fetch_all(&mut *connection)
+            .await?;
         let rows = rows.iter().map(|row| {
             Ok((
                 row.try_get("version")?,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use campanile::database::each_connection;
+use campanile::database::{Statement, each_connection, statement};
 use campanile::{Database, Dispatcher, ErasureKey, RegistryError, StoreError};
 use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
@@ -89,28 +89,34 @@ pub(crate) fn erasure_key(dispatcher: Result<&Dispatcher, &RegistryError>) -> Op
     }
 }
 
-/// An older binary wrote no kind.
-const LIST: &str = "\
-    select address, reason, {micros(created_at)} as since, {micros(expires_at)} as expires_at, \
-    coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) as kind \
-    from {campanile}email_suppressions \
-    where (expires_at is null or expires_at > {now}) \
-    and ({text($1)} is null or coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) = $1) \
-    and ({text($2)} is null or (created_at, address) < \
-    (select created_at, address from {campanile}email_suppressions where address = $2)) \
-    order by created_at desc, address desc limit {int($3)}";
+statement! {
+    /// An older binary wrote no kind.
+    LIST = "\
+        select address, reason, {micros(created_at)} as since, {micros(expires_at)} as expires_at, \
+        coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) as kind \
+        from {campanile}email_suppressions \
+        where (expires_at is null or expires_at > {now}) \
+        and ({text($1)} is null or coalesce(kind, case when reason like 'bounced: %' then 'bounce' else 'manual' end) = $1) \
+        and ({text($2)} is null or (created_at, address) < \
+        (select created_at, address from {campanile}email_suppressions where address = $2)) \
+        order by created_at desc, address desc limit {int($3)}"
+}
 
-const SUSPECTS: &str = "\
-    select address, reason, {micros(created_at)} as since, {int(null)} as expires_at, 'suspect' as kind \
-    from {campanile}email_suspects order by created_at desc, address desc limit {int($3)}";
+statement! {
+    SUSPECTS = "\
+        select address, reason, {micros(created_at)} as since, {int(null)} as expires_at, 'suspect' as kind \
+        from {campanile}email_suspects order by created_at desc, address desc limit {int($1)}"
+}
 
-/// A later end replaces an earlier one; an entry without an end stays as it is.
-const ADD: &str = "\
-    insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
-    values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
-    set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
-    where listed.expires_at is not null \
-    and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)";
+statement! {
+    /// A later end replaces an earlier one; an entry without an end stays as it is.
+    ADD = "\
+        insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
+        values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
+        set reason = excluded.reason, created_at = excluded.created_at, kind = excluded.kind, expires_at = excluded.expires_at \
+        where listed.expires_at is not null \
+        and (excluded.expires_at is null or excluded.expires_at > listed.expires_at)"
+}
 
 pub(crate) async fn perform(
     action: Action,
@@ -123,7 +129,7 @@ pub(crate) async fn perform(
             limit,
             ..
         } => {
-            let entries = list(database, SUSPECTS, None, None, limit).await?;
+            let entries = list(database, &SUSPECTS, None, limit).await?;
             Ok(Answer::new(
                 table(&entries, limit, "no address is suspected"),
                 &entries,
@@ -132,7 +138,7 @@ pub(crate) async fn perform(
         Action::List {
             kind, after, limit, ..
         } => {
-            let entries = list(database, LIST, kind, after, limit).await?;
+            let entries = list(database, &LIST, Some((kind, after)), limit).await?;
             Ok(Answer::new(
                 table(&entries, limit, "no address is suppressed"),
                 &entries,
@@ -150,22 +156,14 @@ pub(crate) async fn perform(
 
 async fn list(
     database: &Database,
-    statement: &str,
-    kind: Option<String>,
-    after: Option<String>,
+    statement: &'static Statement,
+    filter: Option<(Option<String>, Option<String>)>,
     limit: u32,
 ) -> Result<Vec<Entry>, CommandError> {
-    // Each database wants the parameters that its statement names, and no others.
-    let is_filtered = statement.contains("$1");
-    let statement = database.sql(&if is_filtered {
-        statement.to_owned()
-    } else {
-        statement.replace("$3", "$1")
-    });
     let time = |micros| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
     let entries: Result<_, sqlx::Error> = each_connection!(database, |connection| {
-        let mut query = sqlx::query(statement);
-        if is_filtered {
+        let mut query = sqlx::query(statement.on(database));
+        if let Some((kind, after)) = filter {
             query = query.bind(kind).bind(after);
         }
         let query = query.bind(i64::from(limit));
@@ -221,9 +219,8 @@ async fn add(
 ) -> Result<Answer, CommandError> {
     let reason: String = reason.replace('\0', " ").chars().take(500).collect();
     let micros = lasting.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
-    let statement = database.sql(ADD);
     let added: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-        let query = sqlx::query(statement).bind(address).bind(reason);
+        let query = sqlx::query(ADD.on(database)).bind(address).bind(reason);
         let query = query.bind(kind).bind(micros);
         Ok(query.execute(&mut *connection).await?.rows_affected())
     });
@@ -237,6 +234,14 @@ async fn add(
     Ok(Answer::new(text, &json))
 }
 
+statement! {
+    REMOVE_SUPPRESSIONS = "delete from {campanile}email_suppressions where address in (select {texts($1)})"
+}
+
+statement! {
+    REMOVE_SUSPECTS = "delete from {campanile}email_suspects where address in (select {texts($1)})"
+}
+
 async fn remove(
     database: &Database,
     key: Option<&ErasureKey>,
@@ -246,12 +251,9 @@ async fn remove(
     let forms: Vec<_> = std::iter::once(address.to_owned()).chain(erased).collect();
     let forms = json!(forms).to_string();
     let mut removed = 0;
-    for table in ["email_suppressions", "email_suspects"] {
-        let statement = database.sql(&format!(
-            "delete from {{campanile}}{table} where address in (select {{texts($1)}})"
-        ));
+    for statement in [&REMOVE_SUPPRESSIONS, &REMOVE_SUSPECTS] {
         let rows: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-            let query = sqlx::query(statement).bind(&forms);
+            let query = sqlx::query(statement.on(database)).bind(&forms);
             Ok(query.execute(&mut *connection).await?.rows_affected())
         });
         removed += rows?;
@@ -265,18 +267,19 @@ async fn remove(
     Ok(Answer::new(text, &json))
 }
 
+statement! {
+    LATELY = "\
+        select (select count(*) from {campanile}email_suppressions where created_at > {earlier(86400000000)}) as day, \
+        (select count(*) from {campanile}email_suppressions where created_at > {earlier(604800000000)}) as week, \
+        (select count(*) from {campanile}email_suspects) as suspects"
+}
+
 /// How many entries that count were added in the last day and in the last week, and how many addresses are suspected.
 pub(crate) async fn lately(database: &Database) -> Result<[u64; 3], StoreError> {
-    const DAY: u64 = 24 * 3_600 * 1_000_000;
-    let counts = format!(
-        "select (select count(*) from {{campanile}}email_suppressions where created_at > {{earlier({DAY})}}) as day, \
-         (select count(*) from {{campanile}}email_suppressions where created_at > {{earlier({})}}) as week, \
-         (select count(*) from {{campanile}}email_suspects) as suspects",
-        7 * DAY
-    );
-    let statement = database.sql(&counts);
     let counts: Result<_, sqlx::Error> = each_connection!(database, |connection| {
-        let row = sqlx::query(statement).fetch_one(&mut *connection).await?;
+        let row = sqlx::query(LATELY.on(database))
+            .fetch_one(&mut *connection)
+            .await?;
         let count = |name| -> Result<u64, sqlx::Error> {
             Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
         };

@@ -1,6 +1,7 @@
 //! Every statement is one that the migrated tables know, and the hot ones are served by the indexes that were made for them.
 
 use campanile::database::Pool;
+use campanile_cli as _;
 use campanile_tests::App;
 use campanile_tests::both_databases;
 use campanile_tests::database::{Kind, run};
@@ -128,7 +129,7 @@ const TABLES: [&str; 4] = [
 both_databases! {
     async fn every_statement_names_tables_and_columns_that_are_there(app: App) {
         let statements = campanile::__private::statements(&app.dispatcher);
-        for part in ["campanile::store::", "campanile::database::", "campanile_inbox::", "campanile_email::", "the write"] {
+        for part in ["campanile::store::", "campanile::database::", "campanile_inbox::", "campanile_email::", "campanile_cli::", "the write"] {
             let is_there = statements.iter().any(|(name, _)| name.starts_with(part));
             assert!(is_there || part == "campanile::database::" && app.database.kind == Kind::Sqlite, "{part}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::{Database, StoreError};
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -14,11 +14,16 @@ const CHECK: &str = "clock";
 /// More than this is worth a word, in seconds.
 const MAX_OFFSET: f64 = 2.0;
 
+statement! {
+    NOW = "select {micros(now)} from (select {now} as now) as clock"
+}
+
 pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
-    let statement = database.sql("select {micros(now)} from (select {now} as now) as clock");
     let (before, asked) = (Timestamp::now(), Instant::now());
     let micros: Result<i64, _> = each_connection!(database, |connection| {
-        let row = sqlx::raw_sql(statement).fetch_one(&mut *connection).await?;
+        let row = sqlx::raw_sql(NOW.on(database))
+            .fetch_one(&mut *connection)
+            .await?;
         row.try_get(0)
     });
     let micros = micros?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::operate::DeliveryState;
 use campanile::{Database, Registry, StoreError};
 use jiff::Timestamp;
@@ -28,18 +28,24 @@ const ABANDONED: &str = "\
     (select 1 from {campanile}notification_channel_pauses as held where held.channel = delivery.channel) \
     group by delivery.channel order by delivery.channel";
 
-const WAITING: &str = "\
-    select channel, count(*) as count, {micros(min(created_at))} as since \
-    from {campanile}notification_deliveries \
-    where state in {states.open} group by channel order by channel";
+statement! {
+    WAITING = "\
+        select channel, count(*) as count, {micros(min(created_at))} as since \
+        from {campanile}notification_deliveries \
+        where state in {states.open} group by channel order by channel"
+}
 
-const DEAD: &str = "\
-    select channel, count(*) as count, {micros(min(created_at))} as since \
-    from {campanile}notification_deliveries where state = {state.dead} group by channel order by channel";
+statement! {
+    DEAD = "\
+        select channel, count(*) as count, {micros(min(created_at))} as since \
+        from {campanile}notification_deliveries where state = {state.dead} group by channel order by channel"
+}
 
-const BLOCKED: &str = "\
-    select channel, count(*) as count, {micros(min(created_at))} as since \
-    from {campanile}notification_deliveries where state = {state.blocked} group by channel order by channel";
+statement! {
+    BLOCKED = "\
+        select channel, count(*) as count, {micros(min(created_at))} as since \
+        from {campanile}notification_deliveries where state = {state.blocked} group by channel order by channel"
+}
 
 /// Some deliveries of one channel.
 struct Waiting {
@@ -60,7 +66,7 @@ pub(super) async fn overdue(
         (OVERDUE, "overdue"),
         (ABANDONED, "left by a worker that is gone"),
     ] {
-        for group in ask(database, statement, late).await? {
+        for group in late_groups(database, statement, late).await? {
             if !is_linked(registry, &group.channel) {
                 continue;
             }
@@ -88,10 +94,12 @@ pub(super) async fn overdue(
     Ok(checks)
 }
 
-/// How long ago the oldest delivery ended that is still there.
-const OLDEST: &str = "\
-    select 'any' as channel, count(*) as count, coalesce({micros(min(finished_at))}, 0) as since from \
-    (select finished_at from {campanile}notification_deliveries where finished_at is not null order by finished_at limit 1) as oldest";
+statement! {
+    /// How long ago the oldest delivery ended that is still there.
+    OLDEST = "\
+        select 'any' as channel, count(*) as count, coalesce({micros(min(finished_at))}, 0) as since from \
+        (select finished_at from {campanile}notification_deliveries where finished_at is not null order by finished_at limit 1) as oldest"
+}
 
 /// Whether finished deliveries past their retention are deleted.
 pub(super) async fn finished(
@@ -99,7 +107,7 @@ pub(super) async fn finished(
     kept: Duration,
 ) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "finished";
-    let rows = ask(database, OLDEST, Duration::ZERO).await?;
+    let rows = groups(database, OLDEST.on(database)).await?;
     let Some(oldest) = rows.first().filter(|oldest| oldest.count > 0) else {
         return Ok(vec![Finding::ok(CHECK, "no delivery has ended yet")]);
     };
@@ -132,7 +140,7 @@ pub(super) async fn parked(
 ) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "parked";
     let mut checks = Vec::new();
-    for group in ask(database, WAITING, Duration::ZERO).await? {
+    for group in groups(database, WAITING.on(database)).await? {
         if !is_linked(registry, &group.channel) {
             let channel = plain(&group.channel);
             let text = told(&group, "waiting, and this binary does not link the channel");
@@ -142,7 +150,7 @@ pub(super) async fn parked(
             checks.push(Finding::warning(CHECK, text, mend));
         }
     }
-    for group in ask(database, BLOCKED, Duration::ZERO).await? {
+    for group in groups(database, BLOCKED.on(database)).await? {
         let (text, channel) = (
             told(
                 &group,
@@ -155,7 +163,7 @@ pub(super) async fn parked(
         );
         checks.push(Finding::warning(CHECK, text, mend));
     }
-    for group in ask(database, DEAD, Duration::ZERO).await? {
+    for group in groups(database, DEAD.on(database)).await? {
         let (text, channel) = (
             told(&group, DeliveryState::Dead.as_str()),
             plain(&group.channel),
@@ -188,13 +196,21 @@ fn is_linked(registry: Option<&Registry>, channel: &str) -> bool {
     registry.is_none_or(|registry| channels::remote(registry).contains(&channel))
 }
 
-async fn ask(
+/// The groups that are late. A simple query, as all of the doctor's, has no parameters.
+async fn late_groups(
     database: &Database,
     statement: &str,
     late: Duration,
 ) -> Result<Vec<Waiting>, StoreError> {
     let late = late.as_micros().to_string();
     let statement = database.sql(&statement.replace("LATE", &late));
+    groups(database, statement).await
+}
+
+async fn groups(
+    database: &Database,
+    statement: impl sqlx::SqlSafeStr + Send,
+) -> Result<Vec<Waiting>, StoreError> {
     let waiting: Result<_, sqlx::Error> = each_connection!(database, |connection| {
         let rows = sqlx::raw_sql(statement).fetch_all(&mut *connection).await?;
         let rows = rows.iter().map(|row| {

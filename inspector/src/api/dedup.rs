@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use campanile::StoreError;
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::sqlx::{self, Row as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,6 @@ use crate::api::timestamp;
 use crate::body::Document;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
-
-/// The most windows that are listed.
-const MOST: u32 = 500;
 
 /// One entry of the ledger: a window. Its time left is by the database's clock, the only one that decides.
 #[derive(Debug, Serialize)]
@@ -41,16 +38,20 @@ pub(crate) struct Which {
     recipient_user_id: Option<String>,
 }
 
+statement! {
+    NEWEST = "\
+        select event_type, coalesce(variant, dedup_key) as dedup_key, recipient_user_id, {micros(fired_at)} as fired_at, \
+         {micros(window_ends_at)} as window_ends_at, {micros(clock.now)} as now \
+         from {campanile}notification_dedup cross join (select {now} as now) as clock \
+         order by fired_at desc, event_type, 2, recipient_user_id limit 500"
+}
+
 pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<Entry>>, Problem> {
     let database = inspector.dispatcher().database();
-    let statement = database.sql(&format!(
-        "select event_type, coalesce(variant, dedup_key) as dedup_key, recipient_user_id, {{micros(fired_at)}} as fired_at, \
-         {{micros(window_ends_at)}} as window_ends_at, {{micros(clock.now)}} as now \
-         from {{campanile}}notification_dedup cross join (select {{now}} as now) as clock \
-         order by fired_at desc, event_type, 2, recipient_user_id limit {MOST}"
-    ));
     let windows: Result<Vec<Entry>, sqlx::Error> = each_connection!(database, |connection| {
-        let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(NEWEST.on(database))
+            .fetch_all(&mut *connection)
+            .await?;
         rows.iter()
             .map(|row| {
                 let (ends_at, now): (i64, i64) =
@@ -69,6 +70,13 @@ pub(crate) async fn list(State(inspector): State<Inspector>) -> Result<Json<Vec<
     Ok(Json(windows.map_err(StoreError::from)?))
 }
 
+statement! {
+    RELEASE = "\
+        delete from {campanile}notification_dedup \
+         where ($1 is null or event_type = $1) and ($2 is null or coalesce(variant, dedup_key) = $2) \
+         and ($3 is null or recipient_user_id = $3)"
+}
+
 pub(crate) async fn release(
     State(inspector): State<Inspector>,
     which: Option<Document<Which>>,
@@ -84,13 +92,8 @@ pub(crate) async fn release(
         return Err(Problem::unprocessable("INVALID_INPUT", detail));
     }
     let database = inspector.dispatcher().database();
-    let statement = database.sql(
-        "delete from {campanile}notification_dedup \
-         where ($1 is null or event_type = $1) and ($2 is null or coalesce(variant, dedup_key) = $2) \
-         and ($3 is null or recipient_user_id = $3)",
-    );
     let released: Result<u64, sqlx::Error> = each_connection!(database, |connection| {
-        let released = sqlx::query(statement)
+        let released = sqlx::query(RELEASE.on(database))
             .bind(&which.event_type)
             .bind(&which.dedup_key)
             .bind(&which.recipient_user_id)

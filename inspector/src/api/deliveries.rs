@@ -3,15 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use campanile::StoreError;
-use campanile::database::each_connection;
+use campanile::database::{each_connection, statement};
 use campanile::sqlx::{self, Row as _};
 use serde::Serialize;
 
 use crate::inspector::Inspector;
 use crate::problem::Problem;
-
-/// The most deliveries that are listed.
-const MOST: u32 = 100;
 
 /// A delivery that is not at its end yet.
 #[derive(Debug, Serialize)]
@@ -27,21 +24,25 @@ pub(crate) struct Waiting {
     milliseconds_left: i64,
 }
 
+statement! {
+    OPEN = "\
+        select {text(delivery.id)} as id, event_type, user_id, channel, state, \
+         {int(attempt)} as attempts, last_error, {micros(run_at)} as run_at, \
+         {micros(clock.now)} as now \
+         from {campanile}notification_deliveries as delivery \
+         join {campanile}notification_dispatches as dispatch on dispatch.id = dispatch_id \
+         cross join (select {now} as now) as clock \
+         where state in {states.open} order by run_at, delivery.id limit 100"
+}
+
 pub(crate) async fn list(
     State(inspector): State<Inspector>,
 ) -> Result<Json<Vec<Waiting>>, Problem> {
     let database = inspector.dispatcher().database();
-    let statement = database.sql(&format!(
-        "select {{text(delivery.id)}} as id, event_type, user_id, channel, state, \
-         {{int(attempt)}} as attempts, last_error, {{micros(run_at)}} as run_at, \
-         {{micros(clock.now)}} as now \
-         from {{campanile}}notification_deliveries as delivery \
-         join {{campanile}}notification_dispatches as dispatch on dispatch.id = dispatch_id \
-         cross join (select {{now}} as now) as clock \
-         where state in {{states.open}} order by run_at, delivery.id limit {MOST}"
-    ));
     let waiting: Result<Vec<Waiting>, sqlx::Error> = each_connection!(database, |connection| {
-        let rows = sqlx::query(statement).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(OPEN.on(database))
+            .fetch_all(&mut *connection)
+            .await?;
         rows.iter()
             .map(|row| {
                 let (run_at, now): (i64, i64) = (row.try_get("run_at")?, row.try_get("now")?);
