@@ -1,11 +1,11 @@
-//! **Changes**: what was committed to several inboxes since they were looked at last, for a process that shows them live.
+//! **Changes**: what was committed to several inboxes since the last poll, for a process that shows them live.
 //!
-//! Nothing is missed, in whatever order transactions begin, write and commit, because no time and no id of an item is compared.
-//! Each row names the transaction that changed it last. On Postgres a look keeps its snapshot, and the next look asks for the
-//! rows whose transaction that snapshot did not see: a transaction that was open then, for however long, is one of those. On
-//! SQLite there is one writer at a time, so the number of a write is its place in the order of the commits.
+//! Nothing is missed, in whatever order transactions begin, write and commit, because neither times nor ids are compared. Each
+//! row names the transaction that changed it last. On Postgres a poll keeps its snapshot, and the next poll selects the rows
+//! whose transaction that snapshot did not see; a transaction that was open then, for however long, is one of those. On SQLite
+//! there is one writer at a time, so the number of a write is its place in the order of the commits.
 //!
-//! It does not tell of what was removed: pruned, or forgotten with its user.
+//! Items that were removed, because they were pruned or their user was forgotten, are not reported.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,8 +19,8 @@ use crate::item::{COLUMNS, Item};
 use crate::moment::{EARLIER, IS_NEW, NOW, SINCE};
 
 statement! {
-    /// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the moment that is now,
-    /// and whether the database is at an earlier one than that. Of each user `$3` items, the newest ones, and one more.
+    /// What was committed to the inboxes of the users `$2`, a JSON array, since the moment `$1`; beside it the current moment,
+    /// and whether that is earlier than `$1`. At most `$3` items of each user, the newest ones, and one more.
     pub(crate) CHANGES = "\
         with changed as (select {columns}, user_id, coalesce({is_new}, {flag(0)}) as is_new, \
             row_number() over (partition by user_id order by notifications.id desc) as nth \
@@ -31,29 +31,29 @@ statement! {
 }
 
 statement! {
-    /// The moment that is now.
+    /// The current moment.
     pub(crate) MOMENT = "select {moment} as moment", moment = NOW
 }
 
-/// Of how many items of one user a look tells one by one.
-const MOST: usize = 20;
+/// How many changed items of one user a poll reports one by one.
+const MAX_REPORTED: usize = 20;
 
-/// Looks again and again at what is new in inboxes. It begins now.
+/// Polls inboxes for changes, beginning with what is committed after its creation.
 #[derive(Debug, Clone)]
 pub struct Watch {
     database: Database,
-    /// When was looked last, in the database's own words.
+    /// The moment of the last poll, in the database's own format.
     moment: String,
 }
 
-/// What a look found.
+/// The result of a poll.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Changes {
-    /// What is new in each of the inboxes, in their order.
+    /// What is new in each of the inboxes, in the order in which they were given.
     News(Vec<News>),
-    /// Nobody knows: the database is at an earlier moment than at the last look. It was restored from a backup, or a replica
-    /// took over that had not heard of everything, or, on SQLite, what was changed last was removed since.
+    /// What changed is not known, because the database is at an earlier moment than at the last poll. It was restored from a
+    /// backup, or a replica took over that lagged behind, or, on SQLite, the item that was changed last has been removed.
     Lost,
 }
 
@@ -61,11 +61,11 @@ pub enum Changes {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct News {
-    /// Items that were not there at the last look, oldest first.
+    /// Items that did not exist at the last poll, oldest first.
     pub created: Vec<Item>,
-    /// Items that were there, and were changed since, oldest first.
+    /// Items that existed then and have changed since, oldest first.
     pub updated: Vec<Item>,
-    /// Whether there is more than these: too much to be told one by one.
+    /// Whether there are too many changes to report one by one; both lists are empty then.
     pub many: bool,
 }
 
@@ -77,14 +77,14 @@ impl News {
     }
 }
 
-/// What a look reads: the moment that is now, whether it is an earlier one, and what changed.
+/// What a poll reads: the current moment, whether that is earlier than the last one, and what changed.
 struct Found {
     moment: String,
     is_lost: bool,
     changes: Vec<Change>,
 }
 
-/// A row of a look: whose item, and whether it is new.
+/// A row of a poll: the item, its user, and whether it is new.
 struct Change {
     user: String,
     is_new: bool,
@@ -92,7 +92,7 @@ struct Change {
 }
 
 impl Watch {
-    /// Begins: what is committed from now on is found by the next look.
+    /// Begins: the first poll finds what is committed from now on.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Watch {
         Ok(Self::at(database, moment.map_err(StoreError::from)?))
     }
 
-    /// Not public API: begins at a moment, for the tests of those that this database has not come to yet.
+    /// Not public API: begins at a given moment, for tests with a moment that this database has not reached yet.
     #[doc(hidden)]
     #[must_use]
     pub fn at(database: &Database, moment: String) -> Self {
@@ -116,16 +116,17 @@ impl Watch {
         }
     }
 
-    /// Finds what was committed to these inboxes, of the database it began with, since the last look. One statement, whatever
-    /// their number, whose cost grows with what was changed since and not with what there is.
+    /// Polls: finds what was committed to these inboxes since the last poll. The inboxes must be of the database that the watch
+    /// began with. It is one statement for any number of inboxes, and its cost grows with the changes, not with the inboxes.
     ///
     /// # Errors
     ///
-    /// [`InboxError::Store`], also when the database does not answer within ten seconds. The next look finds it then.
+    /// [`InboxError::Store`], also when the database does not answer within ten seconds. The next poll finds what this one
+    /// missed.
     ///
     /// # Cancel safety
     ///
-    /// As with an error: the next look finds what this one did not give.
+    /// As after an error, the next poll finds what this one did not return.
     pub async fn look(&mut self, inboxes: &[&Inbox]) -> Result<Changes, InboxError> {
         let users: HashSet<&str> = inboxes.iter().map(|inbox| inbox.user.as_str()).collect();
         let users = serde_json::json!(users).to_string();
@@ -133,7 +134,7 @@ impl Watch {
             let rows = sqlx::query(CHANGES.on(&self.database))
                 .bind(&self.moment)
                 .bind(&users)
-                .bind(i64::try_from(MOST).unwrap_or(i64::MAX));
+                .bind(i64::try_from(MAX_REPORTED).unwrap_or(i64::MAX));
             let rows = rows.fetch_all(connection).await?;
             let now = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             let mut found = Found {
@@ -142,7 +143,7 @@ impl Watch {
                 changes: Vec::new(),
             };
             for row in &rows {
-                // Beside the moment there is nothing if nothing is new.
+                // The one row has only the moment if nothing is new.
                 if let Some(user) = row.try_get("user_id")? {
                     let is_new = row.try_get("is_new")?;
                     let item = Item::of_row(row)?;
@@ -169,9 +170,9 @@ impl Watch {
 }
 
 impl News {
-    /// What of a user's changes is in this part of their inbox.
+    /// The changes of a user that are in this part of their inbox.
     fn of(changes: &[&Change], inbox: &Inbox) -> Self {
-        if changes.len() > MOST {
+        if changes.len() > MAX_REPORTED {
             return Self {
                 many: true,
                 ..Self::default()

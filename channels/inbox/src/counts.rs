@@ -1,4 +1,4 @@
-//! What a bell shows: how many items there are.
+//! The numbers that a bell shows: unread, unseen and all items.
 
 use campanile::StoreError;
 use campanile::database::{Database, each_connection, row, statement};
@@ -20,8 +20,8 @@ statement! {
 }
 
 statement! {
-    /// The three counts of several inboxes, each up to the cap `$2`; `$1` is an array of a place, a user, an organization or null, a
-    /// category or null.
+    /// The three counts of several inboxes, each up to the cap `$2`; `$1` is a JSON array of objects with a place, a user, an
+    /// organization or null, and a category or null.
     pub(crate) COUNTS_OF_MANY = "\
         with inboxes as (select {int(value ->> 'place')} as place, value ->> 'user' as whose, value ->> 'org' as org, \
             value ->> 'category' as kind from {rows($1)} as given) \
@@ -35,20 +35,20 @@ statement! {
     unread = UNREAD, scope = SCOPE
 }
 
-/// How many items there are that are not archived, each number up to the cap that was asked for.
+/// How many items are not archived, each number up to the requested cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Those that were not read.
+    /// Items that were not read.
     pub unread: u64,
-    /// Those that were in no list yet that the user opened.
+    /// Items that have not been in any list that the user opened.
     pub unseen: u64,
-    /// All of them.
+    /// All items.
     pub total: u64,
 }
 
 impl Inbox {
-    /// Counts what is unread, unseen and there at all, each up to a cap, so that its cost does not grow with the inbox.
+    /// Counts the unread, the unseen and all items, each up to a cap, so that the cost does not grow with the inbox.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Inbox {
         Ok(counts.into())
     }
 
-    /// What [`Inbox::counts_up_to`] says of each of these inboxes, which are of one database, in one statement.
+    /// The counts of [`Inbox::counts_up_to`] for each of these inboxes, in one statement. They must be of this database.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Inbox {
         self.count_unread(None).await
     }
 
-    /// Counts the unread items up to a cap, for a badge that says `99+`: `unread_up_to(100)`. Its cost does not grow with
+    /// Counts the unread items up to a cap, for a badge that says `99+`: `unread_up_to(100)`. The cost does not grow with
     /// the inbox.
     ///
     /// # Errors

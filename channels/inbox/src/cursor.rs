@@ -1,4 +1,4 @@
-//! A **cursor** is a place in a feed: after this item. Opaque to clients, and the same place whatever arrives meanwhile.
+//! A **cursor** is a place in a feed: after this item. It is opaque to clients, and new items do not move it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::error::InboxError;
 
 /// A place in a feed. Written with `to_string`, read with `parse`.
 ///
-/// It names an item and not an offset: rows that arrive, and items of the same instant, move nothing.
+/// It names an item, not an offset, so new rows and items of the same instant do not shift pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub(crate) Uuid);
 
@@ -23,18 +23,18 @@ impl Cursor {
         Self(id)
     }
 
-    /// The item whose place it is.
+    /// The id of the item at this place.
     #[must_use]
     pub const fn id(self) -> Uuid {
         self.0
     }
 
-    /// The place beside it on the newer side: what is older begins with this item.
+    /// The place just before this item: a page of older items begins with it.
     pub(crate) const fn just_newer(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))
     }
 
-    /// The place beside it on the older side: what is newer ends with this item.
+    /// The place just after this item: a page of newer items ends with it.
     pub(crate) const fn just_older(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128().saturating_sub(1)))
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_anything_else_is_refused() {
+    fn a_cursor_round_trips_and_other_text_is_refused() {
         let cursor = Cursor(Uuid::now_v7());
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         for bad in ["", "c1", "c2018f", "c1zz", "' or 1=1 --", "c1\0"] {

@@ -1,9 +1,9 @@
-//! Why an inbox was not read or changed.
+//! Errors of reading and changing an inbox.
 
 use campanile::StoreError;
 use campanile::event::recipient::InvalidInput;
 
-/// The most items of one page.
+/// The maximum number of items of one page.
 pub(crate) const MAX_PAGE: usize = 100;
 
 /// Why the inbox was not read or changed.
@@ -16,13 +16,13 @@ pub enum InboxError {
     /// The page's limit is not from 1 to 100.
     #[error("a page has from 1 to {MAX_PAGE} items, not {0}")]
     InvalidLimit(usize),
-    /// The text is no cursor of this version.
+    /// The text is not a cursor of this version.
     #[error("the cursor is not one of this feed; start again without one")]
     InvalidCursor,
-    /// The text is no moment at which this inbox was read.
+    /// The text is not a moment at which this inbox was read.
     #[error("the moment is not one of this inbox; use the one that came with the page")]
     InvalidMoment,
-    /// There is no such item in this inbox. Another user's item looks the same.
+    /// There is no such item in this inbox. Another user's item gives the same error.
     #[error("there is no such notification in this inbox")]
     NotFound,
     /// The database refused or did not answer.

@@ -11,13 +11,13 @@ use crate::item::{COLUMNS, Item};
 use crate::moment::{Moment, NOW};
 use crate::statement::{ARCHIVED, CURRENT, SCOPE, UNREAD};
 
-/// A page, beside the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends, `$6` how
-/// many items it has at most. `order by id` would mean the text of the id, for which there is no index.
+/// A page, with the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends, `$6`
+/// the maximum number of items. `order by id` without the table's name would sort by the id as text, for which there is no index.
 const FEED: &str = "\
     select now.moment, page.* from (select {moment} as moment) as now left join (\
         select {columns} from {rows} and {after} and {before} order by notifications.id {order} limit {int($6)}) as page on true";
 
-/// The pages of one filter. Towards the head the nearest items come first, and are turned round afterwards.
+/// The pages of one filter. Towards the head the nearest items come first, and are reversed afterwards.
 macro_rules! pages {
     ($of:ident = $rows:expr, $head:ident, $older:ident, $newer:ident, $between:ident) => {
         pages! { @ $head = $rows, "$4 is null", "$5 is null", "desc" }
@@ -54,19 +54,19 @@ pub(crate) const fn statement(page: &Page) -> &'static Statement {
     }
 }
 
-/// The most items of one page.
+/// The maximum number of items of one page.
 pub(crate) const MAX_PAGE: usize = 100;
 
 /// Which items of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Filter {
-    /// All that are not archived.
+    /// Items that are not archived.
     #[default]
     All,
-    /// Those of them that were not read yet.
+    /// Items that are neither archived nor read.
     Unread,
-    /// Those that are archived.
+    /// Items that are archived.
     Archived,
 }
 
@@ -79,9 +79,9 @@ pub enum Filter {
 pub struct Page {
     /// From 1 to 100 items.
     pub limit: usize,
-    /// The place to go on from, to older items; `None` is the head.
+    /// Only items older than this place; `None` begins at the head.
     pub after: Option<Cursor>,
-    /// The place to go back from, to newer items: those nearest to it. With `after` too, what is between the two.
+    /// Only items newer than this place, the nearest ones. With `after` too, the items between the two.
     pub before: Option<Cursor>,
     /// Which items.
     pub filter: Filter,
@@ -122,7 +122,7 @@ impl Inbox {
         if !(1..=MAX_PAGE).contains(&page.limit) {
             return Err(InboxError::InvalidLimit(page.limit));
         }
-        // One more than asked for tells whether there is a page beyond.
+        // One item more than requested shows whether there is another page.
         let limit = i64::try_from(page.limit + 1).unwrap_or(i64::MAX);
         let read_at = each_connection!(&self.database, |connection| {
             let rows = sqlx::query(self::statement(&page).on(&self.database))
@@ -141,7 +141,7 @@ impl Inbox {
     }
 }
 
-/// When was read, and what: beside the moment there is nothing if the page is empty.
+/// The moment and the items of a page. An empty page is one row with only the moment.
 fn read<R: Row>(rows: &[R]) -> Result<(Moment, Vec<Item>), sqlx::Error>
 where
     for<'r> &'r str: Decode<'r, R::Database> + Type<R::Database> + ColumnIndex<R>,
@@ -160,7 +160,7 @@ where
 }
 
 impl Feed {
-    /// Makes a page of what was read, one item more than asked for if there are more.
+    /// Makes a page of the items that were read, which are one more than requested if there is another page.
     fn of(mut items: Vec<Item>, page: Page, as_of: Moment) -> Self {
         let more = items.len() > page.limit;
         items.truncate(page.limit);
@@ -168,7 +168,7 @@ impl Feed {
         if backwards {
             items.reverse();
         }
-        // Whoever came from a place knows that there is something on its other side.
+        // The place that the client came from has items on its other side.
         let (older, newer) = if backwards {
             (true, more)
         } else {
@@ -186,7 +186,7 @@ impl Feed {
         }
     }
 
-    /// An empty page: the way back begins with the very item whose place was given.
+    /// An empty page: the way back begins with the item whose place was given.
     const fn nothing_at(page: Page, as_of: Moment) -> Self {
         let (next, previous) = match (page.after, page.before) {
             (Some(place), _) => (None, Some(place.just_older())),

@@ -1,4 +1,4 @@
-//! One user's inbox, or a part of it. It knows one user's rows and no other's.
+//! One user's inbox, or a part of it. It never reads another user's rows.
 
 use campanile::Database;
 use campanile::event::recipient;
@@ -6,7 +6,7 @@ use campanile::event::recipient;
 use crate::error::InboxError;
 use crate::item::Item;
 
-/// The inbox of one user: all of it, or what happened in one organization, or what is of one category.
+/// The inbox of one user: all of it, or only one organization, or only one category.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     pub(crate) database: Database,
@@ -31,7 +31,7 @@ impl Inbox {
         })
     }
 
-    /// Only what happened in one organization. What happened in none is in no organization's inbox.
+    /// Only the items of one organization. Items without an organization are not in any organization's inbox.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Inbox {
         Ok(self)
     }
 
-    /// Only what is of one category. A category of which there is nothing is an empty inbox.
+    /// Only the items of one category. An unknown category is an empty inbox.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! An **item** of an inbox, as it was frozen at dispatch, and what its user has done with it since.
+//! An **item** of an inbox: its content, frozen at dispatch, and what its user has done with it since.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use uuid::Uuid;
 
-/// An item of the inbox, as it was frozen when it was sent, and what its user has done with it since.
+/// An item of the inbox: its content, frozen at dispatch, and what its user has done with it since.
 ///
 /// In JSON its keys are camelCase, its times RFC 3339.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Item {
-    /// The notification.
+    /// The id of the notification.
     pub id: Uuid,
     /// The type of the event, `org.member.role_changed`.
     pub event_type: String,
@@ -21,7 +21,7 @@ pub struct Item {
     pub category: String,
     /// What the event is about.
     pub subject_id: Option<String>,
-    /// The organization it happened in.
+    /// The organization in which it happened.
     pub org_id: Option<String>,
     /// One line of plain text.
     pub title: String,
@@ -37,7 +37,7 @@ pub struct Item {
     /// When the user read it.
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub read_at: Option<Timestamp>,
-    /// When the user put it away.
+    /// When the user archived it.
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub archived_at: Option<Timestamp>,
     /// When it was sent.

@@ -1,13 +1,13 @@
-//! The **inbox**: rows in the app's own database, written with the dispatch, and a pure read for the user.
+//! The **inbox**: rows in the app's own database, written with the dispatch and read by the user.
 //!
 //! Linking this crate registers the channel `inbox`: `use campanile_inbox as _;`. The rows are written by the dispatch
 //! statement itself, so there is exactly one for each admitted notification, and none for an action that rolled back.
 //!
-//! [`Inbox::for_user`] is the only way in: no call takes a row without its owner. [`Watch`] tells whoever shows many inboxes
-//! what is new in them.
+//! [`Inbox::for_user`] is the only way in: no call takes a row without its owner. [`Watch`] polls many
+//! inboxes for changes, for a process that shows them live.
 //!
-//! Seen, read and archived are three things: an item is *seen* when a list that held it was opened, *read* when it was opened
-//! itself, *archived* when it was put away. What is read counts as seen; what is archived is in no count.
+//! Seen, read and archived are three things: an item is *seen* when a list that contains it was opened, *read* when the item
+//! itself was opened, *archived* when the user put it away. A read item counts as seen; an archived item is not counted.
 
 mod inbox;
 mod item;
@@ -48,7 +48,7 @@ statement! {
 }
 
 statement! {
-    /// Ids are ordered by time, so that the walk ends where the younger items begin.
+    /// Ids are ordered by time, so the scan ends where the younger items begin.
     PRUNE_UNREAD = "\
         with old as (select id from {campanile}notifications \
             where id < (select {id_earlier($1)}) and read_at is null and created_at <= (select {earlier($1)}) \
@@ -74,7 +74,7 @@ campanile::register_channel!(
             moment::next_number!(),
             " as number)"
         ),
-        // The table is one of campanile's migrations, which erase it in every binary.
+        // The table is created by campanile's migrations, so every binary erases its rows, with or without this crate.
         forget: &[],
         prune: &[&PRUNE_READ],
         prune_unread: &[&PRUNE_UNREAD],

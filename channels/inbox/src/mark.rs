@@ -1,4 +1,4 @@
-//! What a user does with the items: see, read, archive, and take it back.
+//! What a user does with items: see, read, archive, and undo.
 
 use campanile::StoreError;
 use campanile::database::{Statement, each_connection, statement};
@@ -11,8 +11,8 @@ use crate::moment::{Moment, THIS_WRITE, WAS_THERE};
 use crate::statement::SCOPE;
 
 statement! {
-    /// What becomes of the item `$4`: whether it is seen is `$5`, read `$6`, archived `$7`; 1, 0, or null to leave it as it is. A
-    /// repeated change keeps the first time. `changed_in` tells [`crate::Watch`] of it. Gives the item back.
+    /// Changes the item `$4`: `$5` is seen, `$6` read, `$7` archived, each 1, 0, or null to leave it as it is. A repeated change
+    /// keeps the first time. [`crate::Watch`] finds the change by `changed_in`. Returns the item.
     pub(crate) CHANGE = "\
         update {campanile}notifications set \
             seen_at = case {int($5)} when 1 then coalesce(seen_at, {now}) when 0 then null else seen_at end, \
@@ -24,7 +24,7 @@ statement! {
 }
 
 statement! {
-    /// What is unread of all that could be read at the moment `$4`, and of the items `$5`, a JSON array, is read.
+    /// Marks as read the unread items that were visible at the moment `$4`, and those of the ids `$5`, a JSON array.
     pub(crate) READ_ALL = "update {mark}",
     mark = "{table} set read_at = {now}, seen_at = coalesce(seen_at, {now}), changed_in = {this_write} \
         where {scope} and archived_at is null and read_at is null and {shown}",
@@ -33,7 +33,7 @@ statement! {
 }
 
 statement! {
-    /// The same is seen.
+    /// Marks the same items as seen.
     pub(crate) SEE_ALL = "update {mark}",
     mark = "{table} set seen_at = {now}, changed_in = {this_write} \
         where {scope} and archived_at is null and read_at is null and seen_at is null and {shown}",
@@ -43,7 +43,7 @@ statement! {
 
 const SHOWN: &str = "({was_there} or id in (select {uuids($5)}))";
 
-/// What becomes of an item; `None` leaves it as it is. What is read has been seen.
+/// A change of an item; `None` leaves a mark as it is. A read item counts as seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(
     clippy::exhaustive_structs,
@@ -57,7 +57,7 @@ pub struct Change {
 }
 
 impl Inbox {
-    /// Changes an item and gives it back as it is then. A repeated change keeps the first time.
+    /// Changes an item and returns it as it is then. A repeated change keeps the first time.
     ///
     /// # Errors
     ///
@@ -119,9 +119,9 @@ impl Inbox {
         self.change(id, unread).await.map(drop)
     }
 
-    /// Marks as read what is unread of all that the user was shown, and says how many there were: everything that was committed
-    /// when a page was read ([`Feed::as_of`](crate::Feed::as_of)), on it or older, and the items that were shown `since` then. What
-    /// was committed later stays unread, whatever its id and its time. Archived items stay as they are.
+    /// Marks everything that the user was shown as read, and returns how many items changed: all items that were committed when a
+    /// page was read ([`Feed::as_of`](crate::Feed::as_of)), on that page or older, and the items that were shown `since` then.
+    /// Items that were committed later stay unread, whatever their ids and times. Archived items stay as they are.
     ///
     /// # Errors
     ///
@@ -134,8 +134,8 @@ impl Inbox {
         self.mark_all(&READ_ALL, as_of, since).await
     }
 
-    /// Marks as seen all that the user was shown, and says how much of it was not. It bounds what it marks as
-    /// [`Inbox::mark_all_read`] does.
+    /// Marks everything that the user was shown as seen, and returns how many items changed. `as_of` and `since` mean what they
+    /// mean in [`Inbox::mark_all_read`].
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! **Moments** of a database, and how it tells what was committed since one: what [`crate::Watch`] goes by, and what bounds a
-//! change of all that a user was shown.
+//! **Moments** of a database, and how it finds what was committed after one. [`crate::Watch`] polls by them, and they limit which
+//! items are marked as read or seen together.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use campanile::Database;
 
 use crate::error::InboxError;
 
-/// When an inbox was read, in the order in which its database commits: it tells what could be read then from what was committed
-/// later, whatever the clocks of those who wrote it. Opaque to clients; written with `to_string`, read with `parse`.
+/// When an inbox was read, in the order in which its database commits: it separates what was visible then from what was committed
+/// later, whatever the clocks of the writers. Opaque to clients; written with `to_string`, read with `parse`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment(String);
 
@@ -18,7 +18,7 @@ impl Moment {
         Self(text)
     }
 
-    /// As the database reads it, unless it is one of the other kind.
+    /// The moment as the database reads it. It is refused if it is of the other kind of database.
     pub(crate) fn for_database(&self, database: &Database) -> Result<&str, InboxError> {
         let is_snapshot = self.0.contains(':');
         if is_snapshot == (database.kind() == "Postgres") {
@@ -35,8 +35,8 @@ impl fmt::Display for Moment {
     }
 }
 
-/// The number of a write on SQLite, or a snapshot on Postgres: the first and the last transaction that it has in sight, and the
-/// ones between that were open.
+/// The number of a write on SQLite, or a snapshot on Postgres: its first and its last transaction, and those in between that were
+/// open.
 impl FromStr for Moment {
     type Err = InboxError;
 
@@ -76,7 +76,7 @@ macro_rules! last_number {
 }
 
 /// The number of a write on SQLite: the time, or one more than the last one if that is later. There is one writer at a time, so
-/// the numbers rise in the order of the commits. The time keeps a number from being given again when the last item is removed.
+/// the numbers rise in the order of the commits. Because of the time, no number is reused after the last item was removed.
 macro_rules! next_number {
     () => {
         concat!(
@@ -88,45 +88,45 @@ macro_rules! next_number {
 }
 pub(crate) use {last_number, next_number};
 
-// How a database tells what was committed since a moment.
+// How a database finds what was committed since a moment.
 //
-// On Postgres a moment is a snapshot. The first two conditions of `SINCE` are the range of the index, and the third one says which of
-// the transactions in it the snapshot did not see. No item that can be seen was written by a transaction beyond the snapshot's end,
-// unless it came with a dump from another server, whose numbers mean nothing here.
+// On Postgres a moment is a snapshot. The first two conditions of `SINCE` are the range of the index, and the third one says
+// which of the transactions in it the snapshot did not see. No visible item was written by a transaction beyond the snapshot's
+// end, unless it was restored from a dump of another server, whose numbers mean nothing here.
 //
 // On SQLite a moment is the number of the last write.
 
-/// What this write is numbered by.
+/// The number of this write.
 pub(crate) const THIS_WRITE: &str = concat!(
     "{postgres(pg_current_xact_id())}{sqlite(",
     next_number!(),
     ")}"
 );
 
-/// This moment, as text.
+/// The current moment, as text.
 pub(crate) const NOW: &str = concat!(
     "{postgres(pg_current_snapshot()::text)}{sqlite(cast(",
     last_number!(),
     " as text))}"
 );
 
-/// Whether it is before the moment `$1`.
+/// Whether the current moment is before the moment `$1`.
 pub(crate) const EARLIER: &str = concat!(
     "{postgres(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot))}{sqlite(",
     last_number!(),
     " < cast($1 as integer))}"
 );
 
-/// Whether an item was not there yet at the moment `$1`.
+/// Whether an item did not exist yet at the moment `$1`.
 pub(crate) const IS_NEW: &str = "\
     {postgres(not pg_visible_in_snapshot(created_in, $1::pg_snapshot))}{sqlite(created_in > cast($1 as integer))}";
 
-/// Whether an item was not as it is at the moment `$1`.
+/// Whether an item was created or changed after the moment `$1`.
 pub(crate) const SINCE: &str = "\
     {postgres(changed_in >= pg_snapshot_xmin($1::pg_snapshot) and changed_in < pg_snapshot_xmax(pg_current_snapshot()) \
         and not pg_visible_in_snapshot(changed_in, $1::pg_snapshot))}{sqlite(changed_in > cast($1 as integer))}";
 
-/// Whether an item could be read at the moment `$4`.
+/// Whether an item was visible at the moment `$4`.
 pub(crate) const WAS_THERE: &str = "\
     {postgres((created_in is null or pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
         or created_in >= pg_snapshot_xmax(pg_current_snapshot())))}\
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_reads_back_and_anything_else_is_refused() {
+    fn a_moment_round_trips_and_other_text_is_refused() {
         for good in ["0", "1796000000000000", "7:9:", "7:7:", "7:12:7,9,11"] {
             assert_eq!(good.parse::<Moment>().unwrap().to_string(), good);
         }

@@ -1,4 +1,4 @@
-//! Every statement under a name, with the indexes that **serve** it: for the tests that look at the plans.
+//! Every statement by name, with the indexes that **serve** it, for the tests that check query plans.
 
 use campanile::Database;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::feed::{self, Filter, Page};
 use crate::mark::{CHANGE, READ_ALL, SEE_ALL};
 use crate::moment::Moment;
 
-/// Not public API: a statement under a name, its parameters after the third, and the indexes that serve it.
+/// Not public API: a statement's name, its text, its parameters after the third, and the indexes that serve it.
 #[doc(hidden)]
 pub type Served = (
     &'static str,
@@ -19,8 +19,8 @@ pub type Served = (
     &'static [&'static str],
 );
 
-/// Not public API: every statement, for the tests that look at the plans. Where a place is needed it is `place`, and where a
-/// moment is, `moment`.
+/// Not public API: every statement, for the tests that check query plans. `place` and `moment` are the parameters of those that
+/// need one.
 #[must_use]
 pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec<Served> {
     const FEED: &[&str] = &["notifications_feed"];
@@ -63,7 +63,7 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
             ("unread count", &COUNT_UNREAD, cap, UNREAD),
             ("change", &CHANGE, changed, of_one),
             ("read all", &READ_ALL, shown.clone(), UNREAD),
-            // Postgres may take the index of the unread items here, as the one of the unseen is about to change.
+            // Postgres may use the index of the unread items here, because the statement changes the index of the unseen ones.
             ("see all", &SEE_ALL, shown, &["notifications_un"]),
         ])
         .map(|(name, statement, parameters, indexes)| {
@@ -72,7 +72,7 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
         .collect()
 }
 
-/// Not public API: the statements about several inboxes, under a name, with the indexes that serve them.
+/// Not public API: the statements about several inboxes, by name, with the indexes that serve them.
 #[must_use]
 pub fn statements_of_many(
     database: &Database,

@@ -1,7 +1,7 @@
 //! The **push** channel: a title and a body on every device of a user.
 //!
 //! Linking this crate registers the channel `push`: `use campanile_push as _;`. It is a stub with the full shape: several
-//! tokens for each user, one answer for each token, dead tokens forgotten, and a [`Provider`] trait whose only
+//! tokens for each user, one answer for each token, removal of dead tokens, and a [`Provider`] trait whose only
 //! implementation, [`Recorder`], records messages. A provider for APNs, FCM or Web Push implements the same
 //! trait and is given in code: `Dispatcher::builder().with(PushSettings::new(provider))`.
 
@@ -37,7 +37,7 @@ pub struct Message {
     /// Where a tap leads; empty if nowhere.
     pub action_url: String,
     /// What a provider collapses repeats by: `cmp_{delivery id}_{16 hex digits of the token's SHA-256}`. It is the same in
-    /// every attempt, whatever becomes of the user's other devices, and different for each device.
+    /// every attempt, whatever happens to the user's other devices, and different for each device.
     pub idempotency_key: String,
 }
 
@@ -55,9 +55,9 @@ impl std::fmt::Debug for Message {
 pub enum Answer {
     /// It accepted the message.
     Accepted,
-    /// It no longer knows the token (HTTP 404 or 410): the address book is told to forget it.
+    /// It no longer knows the token (HTTP 404 or 410); the token is removed from the address book.
     TokenGone,
-    /// It failed in a way that the verdict describes; [`Verdict::Accepted`] is the same as [`Answer::Accepted`].
+    /// It failed as the verdict describes; [`Verdict::Accepted`] is the same as [`Answer::Accepted`].
     Failed(Verdict),
 }
 
@@ -68,7 +68,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn push(&self, message: &Message) -> Answer;
 }
 
-/// The provider of the stub: it records messages and sends nothing. Clones share their memory.
+/// The provider of the stub: it records messages and sends nothing. Clones share the record.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     messages: Arc<Mutex<VecDeque<Message>>>,
@@ -178,7 +178,7 @@ impl Push {
                 channel = PUSH.name(),
                 delivery_id = %delivery.id,
                 %error,
-                "a dead token was not forgotten"
+                "a dead token could not be removed from the address book"
             );
         }
     }
@@ -186,8 +186,8 @@ impl Push {
 
 /// The verdict on a delivery, from the verdicts of its devices.
 ///
-/// One device that accepted it is enough: a retry would ring that one twice. Otherwise a retryable failure beats a permanent one,
-/// because a device may still get it. Of equals, the first device's counts.
+/// One device that accepted it is enough, because a retry would notify that device twice. Otherwise a retryable failure takes
+/// precedence over a permanent one, because a device may still get it. Among equals the first device decides.
 fn of_all_devices(verdicts: Vec<Verdict>) -> Verdict {
     let rank = |verdict: &Verdict| match verdict {
         Verdict::Accepted { .. } => 0,
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_device_that_took_it_is_enough_and_hope_beats_despair() {
+    fn one_accepting_device_is_enough_and_a_retryable_failure_precedes_a_permanent_one() {
         let accepted = Verdict::accepted;
         let gone = || Verdict::Unreachable;
         let retry = || Verdict::retry("retry");
