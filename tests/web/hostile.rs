@@ -121,7 +121,7 @@ fn a_database_that_does_not_answer_shows_nothing_of_itself() {
         let change = with_json(Method::PATCH, "u_ada", &item, &body);
         for answer in [site.get("u_ada", "/inbox").await, site.send(change).await] {
             answer.expect_problem(500, "internal");
-            assert_eq!(answer.json["detail"], "the log of the app has the details");
+            assert_eq!(answer.json["detail"], "the app's log has the details");
         }
     });
 }

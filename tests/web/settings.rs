@@ -83,7 +83,7 @@ both_databases! {
             (turn(&site, ["<b>", "email", "false"]).await, 422, "`&lt;b&gt;`"),
             (turn(&site, ["team", "push", "false"]).await, 422, "Not saved. "),
             (site.submit("u_ada", "/settings", &[("category", "team"), ("channel", "email"), ("enabled", "true"), ("version", &stale)]).await,
-             412, "Not saved. The settings were changed in another place meanwhile."),
+             412, "Not saved. The settings were changed elsewhere in the meantime."),
         ] {
             answer.expect(status);
             assert!(answer.text.contains(why), "{why}: {}", answer.text);

@@ -1,4 +1,4 @@
-//! The **assets**: what a page loads, embedded in the binary and the same for everybody.
+//! The **assets**: the files that a page loads, embedded in the binary and the same for every user.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -86,8 +86,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 impl Asset {
-    /// As it is, and a script without its comments and margins: they are a quarter of what a page would load. Lines keep their
-    /// numbers.
+    /// The text as it is served: a script without its comments and indentation, which are a quarter of its size. Line numbers do
+    /// not change.
     fn served(&self) -> String {
         if self.kind != SCRIPT {
             return self.text.to_owned();
@@ -98,7 +98,7 @@ impl Asset {
     }
 }
 
-/// Kept by a browser and asked about each time: a new release is seen at once.
+/// Browsers keep it and revalidate it on each load, so that a new release is used at once.
 fn answer(etag: ETag, kind: HeaderValue, text: Bytes, known: Known) -> Response {
     let headers = [
         (
@@ -133,10 +133,10 @@ mod tests {
 
     use super::*;
 
-    /// What a page pays for the bell, style included: sixteen kilobytes, as a server with the usual settings compresses them.
+    /// The maximum size of the bell, style included, as a server with the usual settings compresses it.
     const MAX_SIZE: usize = 16_000;
 
-    /// A script and all it imports.
+    /// A script and everything it imports.
     fn loaded(path: &str, found: &mut BTreeMap<&'static str, usize>) {
         let asset = ASSETS.iter().find(|asset| asset.path == path);
         let asset = asset.unwrap_or_else(|| panic!("{path} is not served"));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bell_and_all_it_loads_stay_small() {
+    fn the_bell_and_its_imports_stay_below_16_kb() {
         let mut found = BTreeMap::new();
         loaded("/bell.js", &mut found);
         assert!(found.contains_key("/live.js"), "{found:?}");

@@ -1,4 +1,4 @@
-//! What a request **says**: a JSON body, a form, a query. What cannot be read is a problem that says why.
+//! The input of a **request**: a JSON body, a form, a query. Input that cannot be parsed is a problem that says why.
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, FormRejection, JsonRejection, QueryRejection};
@@ -13,19 +13,19 @@ use crate::problem::{
     Problem,
 };
 
-/// The largest body, in bytes. The ones there are have a few hundred.
+/// The maximum size of a body, in bytes. Real ones have a few hundred.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
-/// A JSON body. A form of another origin can post text without asking; JSON it cannot.
+/// A JSON body. A form of another origin can post text without a CORS preflight, but not JSON.
 pub(crate) struct Document<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        // Its syntax to the end first: else a field that is missing would hide a brace that is.
+        // The syntax of the whole body is checked first, so that a missing brace is not reported as a missing field.
         let Json(body) = Json::<Value>::from_request(request, state).await?;
-        // serde would take a list for the members of a struct in their order.
+        // serde would accept an array as the fields of a struct, in order.
         if !body.is_object() {
             return Err(Problem::new(INVALID_BODY, "the body is not a JSON object"));
         }
@@ -34,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     }
 }
 
-/// A form, as a page without JavaScript sends it. What another origin may send too is kept out by the router.
+/// A form, as a page without JavaScript sends it. The router refuses forms of other origins.
 pub(crate) struct Form<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
@@ -46,7 +46,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// The query of a URL. What it does not know it leaves alone: proxies and trackers add their own.
+/// The query of a URL. Unknown parameters are ignored, because proxies and trackers add their own.
 pub(crate) struct Search<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Search<T> {
@@ -96,6 +96,6 @@ impl From<BytesRejection> for Problem {
             let detail = format!("a body has at most {MAX_BODY} bytes");
             return Self::new(BODY_TOO_LARGE, detail);
         }
-        Self::new(MALFORMED_BODY, "the body broke off before its end")
+        Self::new(MALFORMED_BODY, "the body ended early")
     }
 }

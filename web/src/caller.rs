@@ -1,4 +1,4 @@
-//! The **caller** is the viewer as the handlers know them: ids the host has verified, and what of the inbox they may see.
+//! The **caller** is the viewer as handlers know them: ids that the host has verified, and the part of the inbox they may see.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,7 +9,7 @@ use campanile_inbox::Inbox;
 use crate::problem::{OTHER_ORGANIZATION, Problem};
 use crate::viewer::Viewer;
 
-/// Who asks. Made by the router from the host's extractor and by nothing else.
+/// The user of a request. Only the router makes one, from the host's extractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     user: String,
@@ -32,19 +32,19 @@ impl Caller {
         &self.user
     }
 
-    /// The organization to look at: the session's, or, in a session without one, the one that is asked for.
+    /// The organization to show: the session's, or, in a session without one, the requested one.
     pub(crate) fn org<'c>(&'c self, asked: Option<&'c str>) -> Result<Option<&'c str>, Problem> {
         match (self.org.as_deref(), asked) {
             (Some(own), Some(asked)) if own != asked => Err(Problem::new(
                 OTHER_ORGANIZATION,
-                "the inbox holds what happened in the organization of the session; leave out `org`",
+                "the inbox is limited to the organization of the session; leave out `org`",
             )),
             (Some(own), _) => Ok(Some(own)),
             (None, asked) => Ok(asked),
         }
     }
 
-    /// The caller's inbox, as far as it is asked for.
+    /// The caller's inbox, or the requested part of it.
     pub(crate) fn inbox(&self, database: &Database, asked: Option<&str>) -> Result<Inbox, Problem> {
         let inbox = Inbox::for_user(database, &self.user)?;
         Ok(match self.org(asked)? {
@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let caller = parts.extensions.get().cloned();
         caller.ok_or_else(|| {
-            tracing::error!(target: "campanile", "a request came without its caller");
+            tracing::error!(target: "campanile", "a request reached a handler without its caller");
             Problem::internal()
         })
     }

@@ -8,24 +8,24 @@ use utoipa::ToSchema;
 use crate::etag::etag;
 use crate::problem::Problem;
 
-/// Counting ends here, so that what it costs does not grow with the inbox; of one organization or category it walks past the
-/// items of the others.
+/// Counting stops here, so that its cost does not grow with the inbox. To count one organization or category, the database still
+/// scans the items of the others.
 pub(crate) const CAP: u32 = 100;
 
-/// How many items there are that are not archived. Each number ends at 100, which means a hundred or more.
+/// How many items are not archived. Each number is at most 100, which means a hundred or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Counts {
-    /// Not read.
+    /// Unread items.
     #[schema(minimum = 0, maximum = 100)]
     unread: u64,
-    /// In no list yet that the user opened.
+    /// Items that have not been in any list that the user opened.
     #[schema(minimum = 0, maximum = 100)]
     unseen: u64,
-    /// All of them.
+    /// All items.
     #[schema(minimum = 0, maximum = 100)]
     total: u64,
-    /// What to write on a bell: the unread ones, `0` to `99`, or `99+`.
+    /// The text of a bell's badge: the unread items, `0` to `99`, or `99+`.
     badge: String,
 }
 

@@ -10,13 +10,13 @@ use campanile_inbox::{Cursor, Filter};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// An older or newer cursor is refused, not misread.
+/// The version of the format; an older or newer cursor is refused, not misread.
 const VERSION: u8 = 2;
 
-/// The bytes of a digest: enough that no two views of a user are taken for each other.
+/// The bytes of a digest, enough to tell all views of a user apart.
 const DIGEST: usize = 8;
 
-/// Where the page is from the item that a cursor names.
+/// On which side of a cursor's item the page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Older = 0,
@@ -70,7 +70,7 @@ impl View<'_> {
             Filter::Archived => "archived",
             _ => "another",
         };
-        // As JSON, so that no two views read the same, and nothing is not the same as empty.
+        // As JSON, so that no two views have the same text, and `None` differs from an empty string.
         let view = serde_json::json!([self.user, self.org, self.category, filter]).to_string();
         *Sha256::digest(view)
             .first_chunk()
@@ -90,7 +90,7 @@ mod tests {
     };
 
     #[test]
-    fn a_cursor_opens_in_its_own_view_and_in_no_other() {
+    fn a_cursor_is_valid_in_its_own_view_only() {
         let place = Cursor::at(Uuid::now_v7());
         for direction in [Direction::Older, Direction::Newer] {
             let cursor = VIEW.cursor(direction, place);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_was_cut_short_is_refused() {
+    fn a_truncated_cursor_is_refused() {
         let cursor = VIEW.cursor(Direction::Older, Cursor::at(Uuid::now_v7()));
         for length in 0..cursor.len() {
             assert_eq!(VIEW.place(&cursor[..length]), Err(NotOfThisView));

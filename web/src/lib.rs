@@ -1,7 +1,7 @@
 //! The end user's side of campanile over **HTTP**: an inbox and preferences, as axum routers to nest in a host's app.
 //!
-//! campanile has no users. The host says who is looking, by an extractor of its own that is a [`Viewer`]; without one the
-//! [`router`] does not compile. No user id is ever taken from a path, a query or a body.
+//! campanile has no users. The host's own extractor says who is signed in: it implements [`Viewer`], and without one the
+//! [`router`] does not compile. A user id is never taken from a path, a query or a body.
 //!
 //! ```
 //! use axum::Router;
@@ -45,20 +45,19 @@
 //! |---|---|
 //! | `GET /inbox` | a page of the feed with its counts; `limit`, `cursor`, `status`, `category`, `org` |
 //! | `GET /inbox/counts` | the counts alone, with an `ETag` |
-//! | `PATCH /inbox/{id}` | reads, unreads, archives or takes back one item |
-//! | `POST /inbox/seen`, `POST /inbox/read-all` | all of them up to the newest one that was shown |
-//! | `GET /inbox/events` | what happens, as it happens, by Server-Sent Events |
+//! | `PATCH /inbox/{id}` | marks one item as read or unread, archives or restores it |
+//! | `POST /inbox/seen`, `POST /inbox/read-all` | marks all items that the user was shown |
+//! | `GET /inbox/events` | new and changed items and the counts, live, by Server-Sent Events |
 //! | `GET /preferences`, `PATCH /preferences` | the matrix of categories and channels, and one switch of it |
-//! | `GET /settings`, `POST /settings` | the same matrix as a page for people, also without JavaScript |
-//! | `GET /bell.js` | `<campanile-bell>`, to put into a page; `/inbox.js` is what it is built on, for other bells |
-//! | `GET /openapi.json` | all of this in `OpenAPI` 3.1, for programs and for [viewers](https://redocly.github.io/redoc/) |
+//! | `GET /settings`, `POST /settings` | the same matrix as a settings page, also without JavaScript |
+//! | `GET /bell.js` | `<campanile-bell>`, for any page; `/inbox.js` is the module below it, for a bell of your own |
+//! | `GET /openapi.json` | the API's description in `OpenAPI` 3.1, for programs and for [viewers](https://redocly.github.io/redoc/) |
 //!
-//! The stream of events ends with the router, after [a while](Settings::live_lifetime), and when the app
-//! [says that it stops](Settings::shutdown).
+//! The stream of events ends when the router is dropped, after [a maximum time](Settings::live_lifetime), and when the app
+//! [shuts down](Settings::shutdown).
 //!
-//! Whatever these routes do not answer as asked is `application/problem+json` (RFC 9457) with a stable `type`; other paths, and
-//! those who are not signed in, are answered by the host. Cookies of the host's are safe to use: a page of another origin cannot
-//! change anything.
+//! Errors of these routes are `application/problem+json` (RFC 9457) with a stable `type`. Other paths, and requests of users who
+//! are not signed in, are answered by the host. The host may use cookies: a page of another origin cannot change anything.
 
 mod viewer;
 mod router;

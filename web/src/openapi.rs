@@ -1,4 +1,4 @@
-//! The **document**: the routes' own descriptions, completed with what is true of all of them.
+//! The **document**: the routes' own descriptions, completed with what all of them share.
 
 use axum::http::{HeaderName, header};
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
@@ -15,17 +15,17 @@ use crate::problem::{
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Adds what every route shares: who may call it, and its problems.
+/// Adds what the routes share: who may call them, and their problems.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     document.info = InfoBuilder::new()
         .title("Notifications")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "The inbox and the preferences of whoever is signed in. Keys are camelCase, times RFC 3339 in UTC. \
-             Whatever is not answered as asked is a problem by RFC 9457; its `type` is for programs, its `detail` for people.",
+             Every error is a problem by RFC 9457; its `type` is for programs, its `detail` for people.",
         ))
         .build();
-    // A path here is below wherever the host has nested the routes.
+    // The paths are relative to where the host has nested the routes.
     document.servers = Some(vec![utoipa::openapi::Server::new(".")]);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
@@ -41,7 +41,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// The document, to be answered as it is.
+/// The document as an answer.
 pub(crate) fn json(document: &OpenApi) -> ([(HeaderName, &'static str); 2], String) {
     let text = document.to_json().expect("a document can be written");
     let headers = [
@@ -63,7 +63,7 @@ fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation)> {
 }
 
 fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    // Not told to those who are not signed in: that is the host's answer.
+    // The host answers users who are not signed in.
     add(
         operation,
         "401",
@@ -106,7 +106,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         if let RefOr::T(response) = response
             && status.as_str() >= "400"
             && status != "401"
-            // A page that says what is wrong is its route's own answer; problems may stand beside it.
+            // The settings page answers errors with a page, beside problems.
             && (response.content.is_empty() || kinds.iter().any(|kind| kind.status.as_str() == status))
         {
             let content = ContentBuilder::new()
@@ -138,17 +138,20 @@ fn problem() -> utoipa::openapi::Schema {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)));
     ObjectBuilder::new()
         .description(Some(
-            "Why something was not done, by RFC 9457. Members beside these are named where they occur.",
+            "An error, by RFC 9457. Additional members are described where they occur.",
         ))
-        .property("type", text("What kind of problem; it never changes").enum_values(Some(types)))
+        .property(
+            "type",
+            text("The kind of problem; stable").enum_values(Some(types)),
+        )
         .property("title", text("The kind in words"))
         .property("status", status)
-        .property("detail", text("What was wrong this time, in words"))
+        .property("detail", text("What was wrong with this request, in words"))
         .property(
             "known",
             ObjectBuilder::new()
                 .schema_type(Type::Array)
-                .description(Some("What there is, where something unknown was named")),
+                .description(Some("The known names, where an unknown one was given")),
         )
         .property("reason", text("Why a critical channel cannot be muted"))
         .required("type")

@@ -1,5 +1,4 @@
-//! A **problem** is every answer that is not what was asked for: RFC 9457 JSON whose `type` never changes. What went wrong
-//! inside is for the log.
+//! A **problem** is an error answer: RFC 9457 JSON whose `type` never changes. Internal details are only logged.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +8,7 @@ use campanile::preferences::PreferenceError;
 use campanile_inbox::InboxError;
 use serde_json::{Map, Value, json};
 
-/// What kind of problem: its status, the end of its `type`, its title.
+/// A kind of problem: its status, the end of its `type`, its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub(crate) status: StatusCode,
@@ -17,14 +16,14 @@ pub(crate) struct Kind {
     pub(crate) title: &'static str,
 }
 
-/// What every `type` begins with.
+/// The prefix of every `type`.
 pub(crate) const TYPES: &str = "urn:campanile:problem:";
 
 macro_rules! kinds {
     ($($kind:ident = $status:ident, $name:literal, $title:literal;)+) => {
         $(pub(crate) const $kind: Kind = Kind { status: StatusCode::$status, name: $name, title: $title };)+
 
-        /// Every kind there is, for the document.
+        /// Every kind, for the document.
         pub(crate) const KINDS: &[Kind] = &[$($kind),+];
     };
 }
@@ -34,10 +33,10 @@ kinds! {
     INVALID_LIMIT = BAD_REQUEST, "invalid-limit", "A page has from 1 to 100 items";
     INVALID_CURSOR = BAD_REQUEST, "invalid-cursor", "The cursor is not one of this view";
     MALFORMED_BODY = BAD_REQUEST, "malformed-body", "The body is not JSON";
-    CROSS_ORIGIN = FORBIDDEN, "cross-origin", "Pages of another origin change nothing";
+    CROSS_ORIGIN = FORBIDDEN, "cross-origin", "A page of another origin must not change anything";
     OTHER_ORGANIZATION = FORBIDDEN, "other-organization", "The session is in another organization";
     UNKNOWN_NOTIFICATION = NOT_FOUND, "unknown-notification", "There is no such notification in this inbox";
-    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "This path answers other methods";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not support the method";
     CRITICAL_CHANNEL = CONFLICT, "critical-channel", "The channel cannot be muted";
     PREFERENCES_CHANGED = PRECONDITION_FAILED, "preferences-changed", "The preferences have changed since they were read";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
@@ -46,7 +45,7 @@ kinds! {
     INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid-body", "The body does not have the expected shape";
     UNKNOWN_CATEGORY = UNPROCESSABLE_ENTITY, "unknown-category", "There is no such category";
     UNKNOWN_CHANNEL = UNPROCESSABLE_ENTITY, "unknown-channel", "No event of the category goes to this channel";
-    VERSION_REQUIRED = PRECONDITION_REQUIRED, "version-required", "Say which version is changed";
+    VERSION_REQUIRED = PRECONDITION_REQUIRED, "version-required", "`If-Match` is required";
     TOO_MANY_REQUESTS = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests";
     TOO_MANY_CONNECTIONS = TOO_MANY_REQUESTS, "too-many-connections", "The user has too many live connections";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
@@ -78,13 +77,13 @@ impl Problem {
         self
     }
 
-    /// Says when it is worth trying again.
+    /// Sets after how many seconds to retry.
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The same, where what cannot be used stood in the body.
+    /// The same problem, for a field of the body.
     pub(crate) fn of_body(self) -> Self {
         match self.kind {
             INVALID_QUERY => Self {
@@ -103,9 +102,9 @@ impl Problem {
         &self.detail
     }
 
-    /// Our own mistake, or the host's; the log has the details and the answer has none.
+    /// A bug of campanile's or of the host's; the details are logged and not sent.
     pub(crate) fn internal() -> Self {
-        Self::new(INTERNAL, "the log of the app has the details")
+        Self::new(INTERNAL, "the app's log has the details")
     }
 }
 

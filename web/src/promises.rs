@@ -1,5 +1,5 @@
-//! What must hold of what **requests say**, whatever it is: property tests try it with input that they make up, the fuzzer with
-//! input that it finds. Each function panics where a promise is broken.
+//! What must hold for any **input** of a request: property tests check it with generated input, the fuzzer with input that it
+//! finds. Each function panics where a promise is broken.
 
 #![allow(
     unreachable_pub,
@@ -22,7 +22,7 @@ use crate::body::{Document, Form, Search};
 use crate::cursor::View;
 use crate::settings_page::{SwitchForm, Turned};
 
-/// A cursor is read back as it was written, or refused.
+/// A cursor round-trips, or is refused.
 pub fn cursor(text: &str) {
     let view = View {
         user: "u_ada",
@@ -41,7 +41,7 @@ pub fn cursor(text: &str) {
     }
 }
 
-/// A body is read or refused as the client's mistake.
+/// A body is parsed, or refused as the client's mistake.
 pub fn body(bytes: &[u8]) {
     fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
         let document = Document::<T>::from_request(request("application/json", bytes), &());
@@ -67,7 +67,7 @@ pub fn body(bytes: &[u8]) {
     }
 }
 
-/// A form and a query are read or refused as the client's mistake.
+/// A form and a query are parsed, or refused as the client's mistake.
 pub fn form(bytes: &[u8]) {
     let request = request("application/x-www-form-urlencoded", bytes);
     let form = Form::<SwitchForm>::from_request(request, &()).now_or_never();
@@ -167,17 +167,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back_as_it_was_written_or_refused(text in "[AQgc10-9a-f:,]{0,60}|\\PC{0,60}") {
+        fn a_cursor_round_trips_or_is_refused(text in "[AQgc10-9a-f:,]{0,60}|\\PC{0,60}") {
             super::cursor(&text);
         }
 
         #[test]
-        fn a_body_is_read_or_refused_as_the_clients_mistake(bytes in bodies()) {
+        fn a_body_is_parsed_or_refused_as_the_clients_mistake(bytes in bodies()) {
             super::body(&bytes);
         }
 
         #[test]
-        fn a_form_is_read_or_refused_as_the_clients_mistake(bytes in forms()) {
+        fn a_form_is_parsed_or_refused_as_the_clients_mistake(bytes in forms()) {
             super::form(&bytes);
         }
     }

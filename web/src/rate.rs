@@ -1,21 +1,21 @@
 //! The **rate** of one user's requests, in this process.
 //!
-//! The generic cell rate algorithm keeps one instant for each user: when they would have used up what they asked for. That is
-//! all there is to it, so it stands here and is no dependency: those bring a concurrent map, a clock and jitter of their own,
-//! and still leave it to the caller to forget who was quiet.
+//! The generic cell rate algorithm keeps one instant for each user: when the requests so far would be used up. It is implemented
+//! here because it is so small: the crates for it bring a concurrent map, a clock and jitter of their own, and still leave the
+//! removal of idle users to the caller.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many users are remembered before those who were quiet are forgotten.
+/// How many users are kept before idle ones are removed.
 const CROWD: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Rate {
     /// What one request uses up.
     each: Duration,
-    /// How much may be used up ahead of time.
+    /// How much may be used in advance.
     ahead: Duration,
     users: Mutex<Users>,
 }
@@ -49,18 +49,18 @@ impl Rate {
             return Err(over);
         }
         users.used_up_at.insert(user.to_owned(), until);
-        users.forget_who_was_quiet(now);
+        users.remove_idle_users(now);
         Ok(())
     }
 }
 
 impl Users {
-    fn forget_who_was_quiet(&mut self, now: Instant) {
+    fn remove_idle_users(&mut self, now: Instant) {
         if self.used_up_at.len() <= self.most {
             return;
         }
         self.used_up_at.retain(|_, at| *at > now);
-        // Where that leaves many, the next sweep is due when they have doubled: its cost stays that of the requests.
+        // If many users remain, the next sweep is due when their number has doubled, so its cost is proportional to the requests.
         self.most = CROWD.max(self.used_up_at.len() * 2);
     }
 }
@@ -90,14 +90,14 @@ mod tests {
             assert_eq!(
                 rate.admit("u_ada", much_later),
                 Ok(()),
-                "quiet time adds up to one burst"
+                "idle time adds up to one burst"
             );
         }
         assert!(rate.admit("u_ada", much_later).is_err());
     }
 
     #[test]
-    fn who_was_quiet_is_forgotten() {
+    fn idle_users_are_removed() {
         let rate = Rate::new(10, 3);
         let now = Instant::now();
         for user in 0..CROWD {

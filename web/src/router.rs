@@ -1,8 +1,8 @@
 //! The **router**: the host's extractor on the outside, campanile's own routes inside.
 //!
-//! Each path is known to two routers. The outer one has the host's state, so that the host's extractor runs there; it hands
-//! the caller and the bare request to the inner one, which knows nothing of the host: no extension, no path parameter of the
-//! host's reaches a handler.
+//! Two routers know each path. The outer one has the host's state, so the host's extractor runs there. It passes the caller and
+//! the bare request to the inner one, which knows nothing of the host: the host's extensions and path parameters do not reach a
+//! handler.
 
 use std::time::Instant;
 
@@ -29,12 +29,12 @@ use crate::viewer::Viewer;
 
 /// The routes, to nest in a host's app: `.nest("/notifications", router::<_, CurrentUser>(dispatcher, settings))`.
 ///
-/// `S` is the state of the host's router, `V` its extractor of who is signed in; whoever is not gets the extractor's own
-/// rejection. The API's description is for everybody. What is at no path of these is answered by the host's own fallback.
+/// `S` is the state of the host's router, `V` its extractor of the signed-in user; without one a request gets the extractor's own
+/// rejection. The API's description is public. Other paths are answered by the host's own fallback.
 ///
 /// # Panics
 ///
-/// Never: what the settings hold was checked when it was set.
+/// Never: the settings were checked when they were made.
 pub fn router<S, V>(dispatcher: Dispatcher, settings: Settings) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -63,7 +63,7 @@ where
         .layer(map_response(harden))
 }
 
-/// The API's description in `OpenAPI` 3.1, as `GET /openapi.json` gives it.
+/// The API's description in `OpenAPI` 3.1, as `GET /openapi.json` returns it.
 #[must_use]
 pub fn openapi() -> OpenApi {
     complete(api::routes().into_openapi())
@@ -73,22 +73,25 @@ async fn pass<V: Viewer>(web: Web, inner: Router, viewer: V, mut request: Reques
     let caller = match Caller::of(&viewer) {
         Ok(caller) => caller,
         Err(error) => {
-            tracing::error!(target: "campanile", %error, "the host's viewer has an id that cannot be one");
+            tracing::error!(target: "campanile", %error, "the host's viewer has an invalid id");
             return Problem::internal().into_response();
         }
     };
     if let Err(wait) = web.rate.admit(caller.user(), Instant::now()) {
         let seconds = wait.as_secs() + 1;
-        return Problem::new(TOO_MANY_REQUESTS, "slow down, and try again later")
-            .after(seconds)
-            .into_response();
+        return Problem::new(
+            TOO_MANY_REQUESTS,
+            "send fewer requests, and try again later",
+        )
+        .after(seconds)
+        .into_response();
     }
     *request.extensions_mut() = Extensions::new();
     request.extensions_mut().insert(caller);
     inner.oneshot(request).await.into_response()
 }
 
-/// Refuses requests that a browser sends for a page of another origin, which it says in a header. Programs send no such header.
+/// Refuses requests of pages of other origins, which browsers mark with a header. Programs do not send that header.
 fn csrf(
     settings: &Settings,
 ) -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone + Send + Sync + 'static> {
@@ -101,7 +104,7 @@ fn csrf(
     layer.with_rejection_response(|_| {
         Problem::new(
             CROSS_ORIGIN,
-            "only pages of the app's own origin, and programs, may change something",
+            "only pages of the app's own origin, and programs, may change anything",
         )
         .into_response()
     })
@@ -114,7 +117,7 @@ async fn method_not_allowed() -> Problem {
     )
 }
 
-/// What an inbox holds is for one person and for now; a handler that knows better says so itself.
+/// Answers are private and must not be stored, unless the handler says otherwise.
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers

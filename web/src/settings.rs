@@ -1,4 +1,4 @@
-//! What a host may **set**: how much one user may ask for, which other origins it trusts.
+//! The **settings** of the router: the rate of one user's requests, trusted origins, live connections.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::live::options::Options;
 use crate::settings_page::words::SettingsPage;
 
-/// What a host may set of its [`router`](crate::router). [`Settings::default`] needs nothing.
+/// The settings of a [`router`](crate::router). [`Settings::default`] needs nothing else.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(crate) requests_per_second: u32,
@@ -23,12 +23,12 @@ pub struct Settings {
 #[non_exhaustive]
 pub enum SettingsError {
     /// Not an origin.
-    #[error("`{0}` is no origin: write `https://app.example.com`, without a path")]
+    #[error("`{0}` is not an origin: write `https://app.example.com`, without a path")]
     InvalidOrigin(String),
 }
 
 impl Default for Settings {
-    /// 10 requests a second for each user, 60 at once; no origin but the host's own.
+    /// 10 requests a second for each user, 60 at once; no other origin is trusted.
     fn default() -> Self {
         Self {
             requests_per_second: 10,
@@ -41,7 +41,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How much one user may ask of one process: so many requests a second in the long run, and so many at once.
+    /// How many requests one user may send to one process: in the long run for each second, and at once.
     #[must_use]
     pub fn rate(mut self, requests_per_second: u32, burst: u32) -> Self {
         self.requests_per_second = requests_per_second.max(1);
@@ -49,7 +49,7 @@ impl Settings {
         self
     }
 
-    /// Another origin whose pages may change something, `https://app.example.com`.
+    /// Trusts the pages of another origin, `https://app.example.com`, so that they may change something.
     ///
     /// # Errors
     ///
@@ -63,49 +63,48 @@ impl Settings {
         Ok(self)
     }
 
-    /// What the settings page says: its title, its language, its words.
+    /// The texts of the settings page: its title, its language, its words.
     #[must_use]
     pub fn page(mut self, page: SettingsPage) -> Self {
         self.page = page;
         self
     }
 
-    /// How often the database is asked for what other processes did, while anybody is connected. Default: every two seconds, give
-    /// or take a quarter. What this process does is told at once, and what others do too with
-    /// [`WakeUp::Notify`](campanile::WakeUp); a transaction of the host's own
-    /// [`when it says so`](campanile::Dispatcher::announce_commit).
+    /// How often the database is polled for commits of other processes, while there are connections. Default: every two seconds,
+    /// give or take a quarter. Commits of this process are sent at once, and with [`WakeUp::Notify`](campanile::WakeUp) those of
+    /// other processes too; a transaction of the host's own is, once it is
+    /// [announced](campanile::Dispatcher::announce_commit).
     #[must_use]
     pub fn live_poll_interval(mut self, poll_interval: Duration) -> Self {
         self.live.poll_interval = poll_interval.max(Duration::from_millis(10));
         self
     }
 
-    /// How often a connection on which nothing happens is written to, so that neither a proxy nor the browser gives it up, and a
-    /// client that hears nothing for twice as long knows that it is broken. Default: 20 seconds.
+    /// How often a heartbeat is sent on an idle connection, so that neither a proxy nor the browser closes it, and a client that
+    /// receives nothing for twice as long knows that it is broken. Default: 20 seconds.
     #[must_use]
     pub fn live_heartbeat(mut self, heartbeat: Duration) -> Self {
         self.live.heartbeat = heartbeat.max(Duration::from_millis(10));
         self
     }
 
-    /// How long a connection lasts at most. Default: 15 minutes. A session is looked at when a connection
-    /// begins, and not again: whoever signs out, or is thrown out, may hear of their inbox for that long. Clients connect again
-    /// by themselves.
+    /// The maximum lifetime of a connection. Default: 15 minutes. The session is checked only when a connection begins: a user
+    /// who signs out, or is signed out, may receive events for that long. Clients reconnect automatically.
     #[must_use]
-    pub fn live_lifetime(mut self, longest: Duration) -> Self {
-        self.live.longest = longest.max(Duration::from_millis(10));
+    pub fn live_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.live.max_lifetime = max_lifetime.max(Duration::from_millis(10));
         self
     }
 
     /// How many connections one user may have to one process. Default: 8. Further ones are refused, with 429.
     #[must_use]
-    pub fn live_connections(mut self, most_of_one_user: usize) -> Self {
-        self.live.most_of_one_user = most_of_one_user.max(1);
+    pub fn live_connections(mut self, max_per_user: usize) -> Self {
+        self.live.max_per_user = max_per_user.max(1);
         self
     }
 
-    /// When the app begins to shut down. Live connections end then, and no new ones begin. Without it axum's graceful shutdown
-    /// would wait for the last of them, up to the [longest](Settings::live_lifetime) time they may last.
+    /// A signal that the app shuts down. Live connections end then, and new ones are refused. Without it axum's graceful shutdown
+    /// would wait for the last of them, up to their [maximum lifetime](Settings::live_lifetime).
     ///
     /// ```
     /// # async fn serve(dispatcher: campanile::Dispatcher, listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -129,8 +128,8 @@ impl Settings {
     /// # }
     /// ```
     ///
-    /// A client that has stopped to read holds its connection all the same until the operating system gives it up: put a deadline
-    /// around the shutdown, as for any other response.
+    /// A client that has stopped reading still holds its connection until the operating system closes it: put a deadline around
+    /// the shutdown, as for any other response.
     #[must_use]
     pub fn shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.live.shutdown = signal.boxed().shared();
@@ -143,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_what_to_write() {
+    fn an_invalid_origin_is_refused_with_an_example() {
         for wrong in ["app.example.com", "https://app.example.com/path", ""] {
             let error = Settings::default().trust_origin(wrong).unwrap_err();
             assert!(error.to_string().contains("`https://app.example.com`"));

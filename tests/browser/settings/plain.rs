@@ -54,7 +54,7 @@ fn an_old_page_says_so_without_a_script() {
         stage
             .expect("document.title", "Not saved: Notifications")
             .await;
-        let said = "Not saved. The settings were changed in another place meanwhile. They are shown as they are now.";
+        let said = "Not saved. The settings were changed elsewhere in the meantime. The current ones are shown.";
         stage.expect_said(said).await;
         stage.expect_switch("Inbox for Team", false, "").await;
         stage.expect_off(&["team.inbox"]).await;

@@ -66,7 +66,7 @@ fn a_conflict_shows_what_is_set_now() {
             .choose(ADA, "team", "inbox", Choice::Off)
             .await;
         let why =
-            "The settings were changed in another place meanwhile. They are shown as they are now.";
+            "The settings were changed elsewhere in the meantime. The current ones are shown.";
         turned_back(stage, why).await;
         stage.expect_switch("Inbox for Team", false, "").await;
         stage.expect_off(&["team.inbox"]).await;

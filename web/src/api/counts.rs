@@ -1,4 +1,4 @@
-//! The **counts** a bell shows: `GET /inbox/counts`.
+//! The **counts** that a bell shows: `GET /inbox/counts`.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::state::Web;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CountsQuery {
-    /// Only what happened in this organization. In a session that is in one, only that one is answered.
+    /// Only the items of this organization. If the session is in an organization, only that one is allowed.
     #[param(
         min_length = 1,
         max_length = 255,
@@ -30,16 +30,16 @@ pub(crate) struct CountsQuery {
 
 /// Count
 ///
-/// How many items there are; cheap to ask for, with an `ETag` to ask again.
+/// How many items there are. The request is cheap, and its `ETag` makes polling cheaper.
 #[utoipa::path(
     get,
     path = "/inbox/counts",
     operation_id = "countInbox",
     tag = "inbox",
-    params(CountsQuery, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the counts you have")),
+    params(CountsQuery, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the counts that you have")),
     responses(
         (status = 200, description = "The counts", body = Counts, headers(("ETag" = String, description = "The version of the counts"))),
-        (status = 304, description = "They are still what you have"),
+        (status = 304, description = "They have not changed"),
     )
 )]
 pub(crate) async fn read(

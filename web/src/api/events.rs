@@ -1,4 +1,4 @@
-//! What **happens**, as it happens: `GET /inbox/events`.
+//! Live **events**: `GET /inbox/events`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,14 +19,14 @@ use crate::live::message::Message;
 use crate::problem::Problem;
 use crate::state::Web;
 
-/// When a client whose connection ended comes back, in milliseconds: not all of them at once after a restart.
+/// After how many milliseconds a client reconnects. It is random, so that clients do not all reconnect at once after a restart.
 const RECONNECT_DELAY_MS: std::ops::Range<u64> = 1_000..4_000;
 
 /// Which part of the inbox.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
-    /// Only what happened in this organization. In a session that is in one, only that one is told of.
+    /// Only the items of this organization. If the session is in an organization, only that one is allowed.
     #[param(
         min_length = 1,
         max_length = 255,
@@ -43,7 +43,7 @@ struct LiveEvent {
     event: LiveKind,
     /// JSON: the counts, an item of the feed, `{"everyMs": 20000}` or `{}`.
     data: String,
-    /// After how many milliseconds to come back when the connection has ended.
+    /// After how many milliseconds to reconnect when the connection has ended.
     retry: Option<u64>,
 }
 
@@ -62,19 +62,19 @@ enum LiveKind {
 /// Listen
 ///
 /// A stream of Server-Sent Events about the inbox. `counts`, the first event of every connection, has the counts; `created` and
-/// `updated` have a new or changed item of the feed; `reset` has `{}` and says that events were dropped. Every event says what is
-/// true now, and may be sent twice.
+/// `updated` have a new or changed item of the feed; `reset` has `{}` and means that events were dropped. Every event has the
+/// current state, and may be sent twice.
 /// `heartbeat` is sent after the counts and whenever the stream was idle for `everyMs` milliseconds, a field of its data. If nothing
 /// arrives for twice as long, the connection is dead, for example because the computer slept: connect again.
 /// There are no event ids, and `Last-Event-ID` is ignored. After the first event, and after a `reset`, read the head of the feed
 /// and its counts again: events from before the connection are not sent.
-/// A connection ends after a quarter of an hour or less; connect again, as a browser's `EventSource` does by itself.
+/// A connection ends after a quarter of an hour or less; connect again, as a browser's `EventSource` does automatically.
 #[utoipa::path(
     get,
     path = "/inbox/events",
     tag = "inbox",
     params(EventsQuery),
-    responses((status = 200, description = "What happens, until the connection ends", body = LiveEvent, content_type = "text/event-stream"))
+    responses((status = 200, description = "Events, until the connection ends", body = LiveEvent, content_type = "text/event-stream"))
 )]
 pub(crate) async fn listen(
     State(web): State<Web>,
@@ -85,7 +85,7 @@ pub(crate) async fn listen(
     let org = caller.org(query.org.as_deref())?;
     let mut seat = web.live.join(caller.user(), org, inbox.clone())?;
     seat.begun().await?;
-    // Read after the beginning, so that nothing falls between the two.
+    // Read after the watcher has begun, so that no change is missed in between.
     let counts = Counts::of(&inbox).await?;
     let delay = Duration::from_millis(rand::rng().random_range(RECONNECT_DELAY_MS));
     let first = Message::counts(&counts).event().retry(delay);
@@ -96,7 +96,7 @@ pub(crate) async fn listen(
         .map(Ok::<_, Infallible>)
         .take_until(tokio::time::sleep(web.live.options().lifetime()));
     let keep_alive = KeepAlive::new().interval(every).event(heartbeat.event());
-    // No cache, no proxy that waits for the end, none that packs what it has not got.
+    // No cache may store the stream, and no proxy may buffer or compress it.
     let headers = [
         (
             header::CACHE_CONTROL,

@@ -13,30 +13,30 @@ use crate::cursor::{Direction, View};
 use crate::problem::{INVALID_LIMIT, Problem};
 use crate::state::Web;
 
-/// How many items a page has that does not say.
+/// How many items a page has by default.
 const LIMIT: usize = 20;
 
 /// Which page of which part of the inbox.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InboxQuery {
-    /// How many items, from 1 to 100; 20 if it is left out.
+    /// How many items, from 1 to 100. Default: 20.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// The `next` or `previous` of a page of the same view.
     cursor: Option<String>,
-    /// What is not archived, what of that is unread, or what is archived.
+    /// Items that are not archived, only the unread ones of these, or archived items.
     #[serde(default)]
     #[param(inline)]
     status: Status,
-    /// Only what is of this category.
+    /// Only the items of this category.
     #[param(
         min_length = 1,
         max_length = 255,
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
     )]
     category: Option<String>,
-    /// Only what happened in this organization. In a session that is in one, only that one is answered.
+    /// Only the items of this organization. If the session is in an organization, only that one is allowed.
     #[param(
         min_length = 1,
         max_length = 255,
@@ -64,7 +64,7 @@ pub(crate) struct InboxPage {
     next: Option<String>,
     /// The cursor of the page with newer items; null at the head.
     previous: Option<String>,
-    /// When it was read; opaque. Keep the one of the first page: it says what to mark as seen or read.
+    /// When the page was read; opaque. Keep the one of the first page, to mark the items as seen or read.
     as_of: String,
     counts: Counts,
 }

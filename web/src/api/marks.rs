@@ -15,11 +15,11 @@ use crate::counts::Counts;
 use crate::problem::{INVALID_BODY, Problem};
 use crate::state::Web;
 
-/// What becomes of an item. What is left out, or null, stays as it is.
+/// A change of an item. A field that is missing or null stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Marks {
-    /// Whether it is read. What is read has been seen.
+    /// Whether it is read. A read item counts as seen.
     read: Option<bool>,
     /// Whether it is archived.
     archived: Option<bool>,
@@ -33,28 +33,28 @@ pub(crate) struct Marked {
     counts: Counts,
 }
 
-/// How many items may be named beside those of a page.
+/// How many items may be named in `since`.
 const MAX_SINCE: usize = 100;
 
-/// What the user was shown: all that there was when a page was read, on it or older, and the items that came since.
+/// What the user was shown: all items that existed when a page was read, on that page or older, and the items shown since.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Shown {
-    /// The `asOf` of the first page. What was committed later stays as it is, whatever its id and its time.
+    /// The `asOf` of the first page. Items that were committed later stay as they are, whatever their ids and times.
     #[schema(pattern = r"^([0-9]{1,18}|[0-9]{1,18}:[0-9]{1,18}:[0-9,]*)$")]
     as_of: String,
-    /// The ids of the items that were shown and were not there at that time: those that `GET /inbox/events` told of.
+    /// The ids of items that were shown but did not exist at that time: those received from `GET /inbox/events`.
     #[serde(default)]
     #[schema(max_items = 100)]
     since: Vec<Uuid>,
-    /// Only what is of this category.
+    /// Only the items of this category.
     #[schema(
         min_length = 1,
         max_length = 255,
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
     )]
     category: Option<String>,
-    /// Only what happened in this organization. In a session that is in one, only that one is answered.
+    /// Only the items of this organization. If the session is in an organization, only that one is allowed.
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -67,14 +67,14 @@ pub(crate) struct Shown {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AllMarked {
-    /// How many were not so before.
+    /// How many items changed.
     changed: u64,
     counts: Counts,
 }
 
 /// Mark one
 ///
-/// Reads, unreads, archives or takes back one item. Doing it again changes nothing.
+/// Marks one item as read or unread, archives it or restores it. A repeated request changes nothing.
 #[utoipa::path(
     patch,
     path = "/inbox/{id}",
@@ -83,8 +83,8 @@ pub(crate) struct AllMarked {
     params(("id" = Uuid, Path, description = "The item"), CountsQuery),
     request_body = Marks,
     responses(
-        (status = 200, description = "It is so now", body = Marked),
-        (status = 404, description = "`unknown-notification`: it is missing, or somebody else's, or of another organization"),
+        (status = 200, description = "The item as it is now", body = Marked),
+        (status = 404, description = "`unknown-notification`: it does not exist, or belongs to another user or organization"),
     )
 )]
 pub(crate) async fn change(
@@ -94,7 +94,7 @@ pub(crate) async fn change(
     Search(query): Search<CountsQuery>,
     Document(marks): Document<Marks>,
 ) -> Result<Json<Marked>, Problem> {
-    // What is no id names no notification.
+    // A path that is not an id does not name a notification.
     let id = id.ok().and_then(|Path(id)| Uuid::try_parse(&id).ok());
     let id = id.ok_or(InboxError::NotFound)?;
     let inbox = caller.inbox(web.database(), query.org.as_deref())?;
@@ -110,7 +110,7 @@ pub(crate) async fn change(
 
 /// Mark as seen
 ///
-/// The user opened the list: what it held is not new any more. It stays unread.
+/// The user opened the list, so its items are not new any more. They stay unread.
 #[utoipa::path(
     post,
     path = "/inbox/seen",
@@ -134,7 +134,7 @@ pub(crate) async fn seen(
 
 /// Mark all as read
 ///
-/// All that the user was shown. What is archived stays as it is.
+/// All items that the user was shown. Archived items stay as they are.
 #[utoipa::path(
     post,
     path = "/inbox/read-all",
@@ -170,7 +170,7 @@ fn of_body(error: InboxError) -> Problem {
     Problem::from(error).of_body()
 }
 
-/// The inbox that is counted, and the part of it that is marked.
+/// The inbox whose items are counted, and the part of it whose items are marked.
 fn parts(web: &Web, caller: &Caller, shown: &Shown) -> Result<(Inbox, Inbox), Problem> {
     let inbox = caller
         .inbox(web.database(), shown.org.as_deref())

@@ -29,15 +29,15 @@ pub(crate) struct Preferences {
 struct Category {
     #[serde(rename = "category")]
     name: &'static str,
-    /// What it holds.
+    /// What the category contains.
     description: Option<&'static str>,
-    /// The events it holds.
+    /// The events of the category.
     events: Vec<Event>,
-    /// A switch for each channel its events go to, in alphabetical order.
+    /// A switch for each channel of its events, in alphabetical order.
     channels: Vec<Switch>,
 }
 
-/// A kind of thing that happens.
+/// An event type.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -50,17 +50,17 @@ struct Event {
 #[serde(rename_all = "camelCase")]
 struct Switch {
     channel: &'static str,
-    /// Whether it is on. What is locked is.
+    /// Whether it is on. A locked switch is.
     enabled: bool,
-    /// What it is for somebody who never chose.
+    /// Whether it is on for a user who never chose.
     default: bool,
     /// Whether it cannot be turned off: it is critical for every event of the category.
     locked: bool,
-    /// Why it is locked, or to which events turning it off does not apply.
+    /// Why it is locked, or which events are sent although it is off.
     reason: Option<String>,
 }
 
-/// A switch to turn.
+/// A change of one switch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SwitchChange {
@@ -71,16 +71,16 @@ pub(crate) struct SwitchChange {
 
 /// Read the preferences
 ///
-/// Every category with its events, and a switch for each channel they go to.
+/// Every category with its events, and a switch for each of their channels.
 #[utoipa::path(
     get,
     path = "/preferences",
     operation_id = "readPreferences",
     tag = "preferences",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences you have")),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences that you have")),
     responses(
         (status = 200, description = "The preferences", body = Preferences, headers(("ETag" = String, description = "Their version, for `If-Match`"))),
-        (status = 304, description = "They are still what you have"),
+        (status = 304, description = "They have not changed"),
     )
 )]
 pub(crate) async fn read(
@@ -99,18 +99,18 @@ pub(crate) async fn read(
 
 /// Turn a switch
 ///
-/// Turns one switch of the preferences as they were read, and gives them as they are then.
+/// Turns one switch of the preferences, if they have not changed since they were read, and returns them.
 #[utoipa::path(
     patch,
     path = "/preferences",
     operation_id = "turnSwitch",
     tag = "preferences",
-    params(("If-Match" = String, Header, description = "The `ETag` of the preferences that are changed")),
+    params(("If-Match" = String, Header, description = "The `ETag` of the preferences that you read")),
     request_body = SwitchChange,
     responses(
         (status = 200, description = "The preferences as they are now", body = Preferences, headers(("ETag" = String, description = "Their version"))),
         (status = 409, description = "`critical-channel`: it cannot be muted, and `reason` says why"),
-        (status = 412, description = "`preferences-changed`: they are not what you read any more; read them again"),
+        (status = 412, description = "`preferences-changed`: they have changed since you read them; read them again"),
         (status = 428, description = "`version-required`: `If-Match` is missing"),
     )
 )]
@@ -127,14 +127,14 @@ pub(crate) async fn switch(
         channel: change.channel,
         enabled: change.enabled,
     };
-    // A header that is missing reads as one that names no version.
+    // A missing header is parsed as one that names no version.
     if !headers.contains_key(header::IF_MATCH) {
         let detail = "send the `ETag` of the preferences as `If-Match`";
         return Err(Problem::new(VERSION_REQUIRED, detail));
     }
     let version = meant_version(&settings.matrix().await?, &meant)?;
     match settings.set_at(&version, &change).await {
-        // Somebody else was faster. `*` means what they made of it as well.
+        // Another request changed them first. `*` matches that version as well.
         Err(PreferenceError::Changed) => {
             let version = meant_version(&settings.matrix().await?, &meant)?;
             Ok(answer(settings.set_at(&version, &change).await?))
@@ -143,7 +143,7 @@ pub(crate) async fn switch(
     }
 }
 
-/// The version that there is, if it is the one that is to be changed.
+/// The current version, if `If-Match` names it.
 fn meant_version(matrix: &Matrix, meant: &IfMatch) -> Result<String, PreferenceError> {
     let version = matrix.version();
     if meant.precondition_passes(&etag(&version)) {

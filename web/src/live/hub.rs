@@ -1,4 +1,4 @@
-//! The **hub**: who is connected, and the way from the watcher to them.
+//! The **hub**: the open connections, and how the watcher reaches them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,17 +14,17 @@ use crate::live::message::Message;
 use crate::live::options::Options;
 use crate::problem::{Problem, TOO_MANY_CONNECTIONS, UNAVAILABLE};
 
-/// How many messages wait for a connection that does not take them. When there are more, the oldest ones are given up, and the
-/// connection is told that it missed something: nobody waits for it.
+/// How many messages are kept for a slow connection. When there are more, the oldest ones are dropped, and the connection gets a
+/// `reset`: the watcher never waits for a connection.
 const BUFFER: usize = 32;
 
 pub(super) struct Hub {
     pub(super) dispatcher: Dispatcher,
     pub(super) options: Options,
     audience: Mutex<Audience>,
-    /// Somebody has left.
+    /// Notified when a connection has ended.
     pub(super) left: Notify,
-    /// The router is gone.
+    /// Notified when the router was dropped.
     pub(super) gone: Notify,
 }
 
@@ -36,20 +36,20 @@ struct Audience {
     begun: Option<watch::Receiver<bool>>,
 }
 
-/// A part of an inbox that somebody has open.
+/// A part of an inbox with at least one connection.
 pub(super) struct View {
     pub(super) inbox: Inbox,
     org: Option<String>,
     messages: broadcast::Sender<Message>,
-    /// Whether it was in no look yet.
+    /// Whether it has not been part of a poll yet.
     is_late: AtomicBool,
 }
 
-/// A place in the audience.
+/// One connection of the audience.
 pub(crate) struct Seat {
     messages: broadcast::Receiver<Message>,
     begun: watch::Receiver<bool>,
-    /// Dropped after the receiver, so that who looks then finds the seat empty.
+    /// Dropped after the receiver, so that the connection is not counted any more when `left` is notified.
     _leave: Leave,
 }
 
@@ -80,7 +80,7 @@ impl Hub {
         }
     }
 
-    /// Takes a seat before a part of a user's inbox. The first one begins the watcher, which tells when it has begun.
+    /// Connects to a part of a user's inbox. The first connection starts the watcher, whose receiver says when it has begun.
     pub(super) fn seat(
         self: &Arc<Self>,
         user: &str,
@@ -91,12 +91,12 @@ impl Hub {
         let mut audience = self.audience();
         let views = audience.users.entry(user.to_owned()).or_default();
         let connections: usize = views.iter().map(|view| view.connections()).sum();
-        if connections >= self.options.most_of_one_user {
-            // A connection that broke off is noticed with the next heartbeat.
+        if connections >= self.options.max_per_user {
+            // A broken connection is noticed at the next heartbeat.
             let seconds = self.options.heartbeat.as_secs().max(1);
             return Err(Problem::new(
                 TOO_MANY_CONNECTIONS,
-                "close a tab, or share one connection between them",
+                "close a tab, or let the tabs share one connection",
             )
             .after(seconds));
         }
@@ -134,25 +134,25 @@ impl View {
     }
 
     pub(super) fn tell(&self, message: Message) {
-        // An error means that everybody has left.
+        // An error means that all connections have ended.
         let _ = self.messages.send(message);
     }
 }
 
 impl Seat {
-    /// Waits until whatever happens is being looked at. What the database says after that is the beginning of the story.
+    /// Waits until the watcher has begun. Whatever changes after that is sent as a message.
     pub(crate) async fn begun(&mut self) -> Result<(), Problem> {
         let begun = self.begun.wait_for(|begun| *begun).await;
         begun.map(drop).map_err(|_| {
             Problem::new(
                 UNAVAILABLE,
-                "the app is stopping, or its database is not there; try again in a moment",
+                "the app is stopping, or its database does not answer; try again in a moment",
             )
             .after(1)
         })
     }
 
-    /// What happens, until the watcher ends.
+    /// The messages, until the watcher ends.
     pub(crate) fn messages(self) -> impl Stream<Item = Message> {
         stream::unfold(self, |mut seat| async move {
             let message = match seat.messages.recv().await {
@@ -170,7 +170,7 @@ impl Hub {
         self.audience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every view that is open, to be looked at.
+    /// Every open view, for a poll.
     pub(super) fn views(&self) -> Vec<Arc<View>> {
         let audience = self.audience();
         let views: Vec<_> = audience.users.values().flatten().cloned().collect();
@@ -180,8 +180,8 @@ impl Hub {
         views
     }
 
-    /// Tells the views that were opened during a look that they may have missed something: it was not for them, and the next
-    /// one begins where it ended.
+    /// Sends a `reset` to the views that were opened during a poll, because they may have missed something: the poll did not
+    /// include them, and the next one begins where it ended.
     pub(super) fn reset_the_late(&self) {
         for view in self.audience().users.values().flatten() {
             if view.is_late.load(Ordering::Relaxed) {
@@ -190,7 +190,7 @@ impl Hub {
         }
     }
 
-    /// Forgets the views that nobody has open any more. `true` if there is none left; then there is no watcher any more.
+    /// Removes the views without a connection. Returns `true` if none is left; the watcher then ends.
     pub(super) fn is_empty(&self) -> bool {
         let mut audience = self.audience();
         audience.users.retain(|_, views| {
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_joins_during_a_look_is_told_to_read_again_and_nobody_else() {
+    async fn only_a_view_opened_during_a_poll_gets_a_reset() {
         let database = Database::connect("sqlite::memory:").await.unwrap();
         let dispatcher = Dispatcher::builder().database(database.clone());
         let hub = Hub::new(dispatcher.build().unwrap(), Options::default());

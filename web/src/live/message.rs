@@ -1,4 +1,4 @@
-//! A **message** to a connection: the name of an event, and its JSON. Written once for all connections that get it.
+//! A **message** to a connection: the name of an event, and its JSON. It is serialized once for all connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Message {
         Self::of("counts", counts)
     }
 
-    /// An item that was not there before.
+    /// A new item.
     pub(super) fn created(item: &Item) -> Self {
         Self::of("created", item)
     }
@@ -31,12 +31,12 @@ impl Message {
         Self::of("updated", item)
     }
 
-    /// Something was missed, or too much happened to tell.
+    /// Something was missed, or there were too many changes to send them one by one.
     pub(super) fn reset() -> Self {
         Self::of("reset", &serde_json::Map::new())
     }
 
-    /// The connection is there; how often that is said while nothing else is.
+    /// The connection is alive; `every` is how often this is sent on an idle connection.
     pub(crate) fn heartbeat(every: Duration) -> Self {
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         Self::of("heartbeat", &serde_json::json!({ "everyMs": every }))

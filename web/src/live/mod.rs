@@ -1,12 +1,12 @@
-//! **Live**: what happens in an inbox is told at once to whoever has it open, by Server-Sent Events.
+//! **Live**: changes of an inbox are sent at once to every connection that shows it, by Server-Sent Events.
 //!
-//! One watcher for all connections of a router looks for what is new, as long as there are any: when something was committed or
-//! marked in this process, when another process says so (Postgres, [`WakeUp::Notify`](campanile::WakeUp)), and in any case
-//! every poll interval. A look is one statement for all of them together, and one more for their counts if there is news.
-//! That nothing falls between two looks is the promise of [`campanile_inbox::Watch`]; that nothing falls between a connection's
-//! first look at the inbox and the watcher's next one is kept here: who joins while a look is under way is told to look again.
+//! One watcher polls for all connections of a router, as long as there are any: when something was committed or marked in this
+//! process, when another process announces a commit (Postgres, [`WakeUp::Notify`](campanile::WakeUp)), and in any case every poll
+//! interval. A poll is one statement for all connections together, and one more for the counts if something changed.
+//! [`campanile_inbox::Watch`] promises that nothing is missed between two polls. This module ensures that nothing is missed
+//! between a client's first read of the inbox and the next poll: a client that connects during a poll is told to read again.
 //!
-//! It knows nothing of HTTP but what an event is.
+//! Of HTTP it knows only what an event is.
 
 pub(crate) mod options;
 pub(crate) mod message;
@@ -36,7 +36,7 @@ impl Live {
         &self.0.options
     }
 
-    /// Takes a seat before a part of a user's inbox: whatever happens there from now on is told.
+    /// Connects to a part of a user's inbox: its changes are sent from now on.
     pub(crate) fn join(
         &self,
         user: &str,

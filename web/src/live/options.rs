@@ -1,4 +1,4 @@
-//! What a host may set of its live connections.
+//! The settings of live connections.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use rand::RngExt as _;
 pub(crate) struct Options {
     pub(crate) poll_interval: Duration,
     pub(crate) heartbeat: Duration,
-    pub(crate) longest: Duration,
-    pub(crate) most_of_one_user: usize,
+    pub(crate) max_lifetime: Duration,
+    pub(crate) max_per_user: usize,
     pub(crate) shutdown: Shared<BoxFuture<'static, ()>>,
 }
 
@@ -21,8 +21,8 @@ impl Default for Options {
         Self {
             poll_interval: Duration::from_secs(2),
             heartbeat: Duration::from_secs(20),
-            longest: Duration::from_mins(15),
-            most_of_one_user: 8,
+            max_lifetime: Duration::from_mins(15),
+            max_per_user: 8,
             shutdown: std::future::pending().boxed().shared(),
         }
     }
@@ -33,16 +33,16 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("poll_interval", &self.poll_interval)
             .field("heartbeat", &self.heartbeat)
-            .field("longest", &self.longest)
-            .field("most_of_one_user", &self.most_of_one_user)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("max_per_user", &self.max_per_user)
             .finish_non_exhaustive()
     }
 }
 
 impl Options {
-    /// How long a connection may last: up to a quarter less than the longest, so that those that began together, after a restart
-    /// for example, do not end together.
+    /// How long a connection lasts: the maximum less a random time of up to a quarter, so that connections that began together,
+    /// after a restart for example, do not end together.
     pub(crate) fn lifetime(&self) -> Duration {
-        rand::rng().random_range(self.longest * 3 / 4..=self.longest)
+        rand::rng().random_range(self.max_lifetime * 3 / 4..=self.max_lifetime)
     }
 }

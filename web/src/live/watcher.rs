@@ -1,4 +1,4 @@
-//! The **watcher** looks for what is new in every inbox that is open, as long as one is.
+//! The **watcher** polls every open inbox for changes, as long as one is open.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::live::hub::{Hub, View};
 use crate::live::message::Message;
 
 /// The minimum time between two polls: at most twenty a second, however much is committed.
-const BREATH: Duration = Duration::from_millis(50);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause is also at least this many times as long as the poll took. While a writing transaction stays open, every poll on
 /// Postgres reads again all changes since it began.
 const SHARE: u32 = 4;
 
-/// How soon a database that did not answer is asked again, at first and at the most.
+/// The first and the maximum pause before a failed poll is retried.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// Ends every connection when the watcher ends, however it does.
+/// Ends every connection when the watcher ends, for whatever reason.
 struct Ending<'h>(Option<&'h Hub>);
 
 impl Drop for Ending<'_> {
@@ -34,8 +34,8 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Looks until nobody is connected any more, the app stops, or the router is gone. `begun` is told when what happens from then
-/// on is found; it is dropped if that cannot be.
+/// Polls until there are no connections any more, the app stops, or the router is dropped. `begun` becomes true once changes are
+/// found from then on; it is dropped if the watcher cannot begin.
 pub(super) async fn run(hub: Arc<Hub>, begun: watch::Sender<bool>) {
     let mut ending = Ending(Some(&hub));
     tokio::select! {
@@ -43,9 +43,9 @@ pub(super) async fn run(hub: Arc<Hub>, begun: watch::Sender<bool>) {
         () = hub.options.shutdown.clone() => {}
         () = hub.gone.notified() => {}
         watched = watch(&hub, begun) => match watched {
-            // Who comes now has a watcher of their own.
+            // A new connection starts its own watcher.
             Ok(()) => ending.0 = None,
-            Err(error) => warn(&error, "nobody can be told what happens in their inbox"),
+            Err(error) => warn(&error, "live connections were closed: the inboxes could not be polled"),
         }
     }
 }
@@ -65,43 +65,43 @@ async fn watch(hub: &Hub, begun: watch::Sender<bool>) -> Result<(), InboxError> 
                 }
                 continue;
             }
-            // It never ends; what it hears is a commit.
+            // It is ready when another process has committed, and can be polled again.
             () = &mut elsewhere => {}
-            // A database that does not answer is not asked more often for that.
+            // After a failure a commit does not shorten the pause.
             Some(()) = commits.next(), if failures == 0 => {}
             () = sleep_until(due) => {}
         }
         let start = Instant::now();
-        let mut breath = BREATH;
+        let mut pause_after = MIN_PAUSE;
         match look(hub, &mut watch).await {
             Ok(()) => {
                 failures = 0;
-                breath = breath.max(start.elapsed() * SHARE);
+                pause_after = pause_after.max(start.elapsed() * SHARE);
             }
             Err(error) => {
                 failures += 1;
                 warn(
                     &error,
-                    "what happened in inboxes is not known yet; it is asked again",
+                    "the inboxes could not be polled for changes; the poll is retried",
                 );
             }
         }
         due = Instant::now() + pause(hub.options.poll_interval, failures);
-        sleep(breath).await;
+        sleep(pause_after).await;
     }
 }
 
-/// Give or take a quarter, so that processes that began together do not ask together.
+/// The pause before the next poll, give or take a quarter, so that processes that began together do not poll together.
 fn pause(poll_interval: Duration, failures: u32) -> Duration {
-    let [first, most] = RETRY;
+    let [first, max] = RETRY;
     let pause = match failures {
         0 => poll_interval,
-        _ => (poll_interval.min(first) * (1 << failures.min(16))).min(most),
+        _ => (poll_interval.min(first) * (1 << failures.min(16))).min(max),
     };
     rand::rng().random_range(pause * 3 / 4..=pause * 5 / 4)
 }
 
-/// Tells everybody what is new since the last look. After an error the next look finds it.
+/// Sends what changed since the last poll to every connection. After an error the next poll finds it.
 async fn look(hub: &Hub, watch: &mut Watch) -> Result<(), InboxError> {
     let views = hub.views();
     let inboxes: Vec<_> = views.iter().map(|view| &view.inbox).collect();
@@ -147,7 +147,10 @@ async fn tell_counts(hub: &Hub, views: &[&View]) {
             }
         }
         Err(error) => {
-            warn(&error, "counts could not be told; clients ask for them");
+            warn(
+                &error,
+                "the counts could not be read; clients are told to read them again",
+            );
             for view in views {
                 view.tell(Message::reset());
             }

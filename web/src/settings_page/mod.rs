@@ -1,5 +1,5 @@
-//! The **settings page**: the preferences for people. Without JavaScript each switch is a form of its own; with it, it is
-//! saved where it stands.
+//! The **settings page**: the preferences for people. Without JavaScript each switch is a form of its own; with
+//! JavaScript, a change is saved without loading the page.
 
 pub(crate) mod words;
 pub(crate) mod view;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::settings_page::view::Note;
 use crate::state::Web;
 
-/// Its own style and script, and requests to its own origin. A host may show it in a frame.
+/// Allows the page's own style and script, and requests to its own origin. A host may show the page in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'self'";
 
@@ -29,11 +29,11 @@ pub(crate) struct Turned {
     category: Option<String>,
     /// Its channel.
     channel: Option<String>,
-    /// The version that this made: once there is another one, nothing was just turned.
+    /// The version of the preferences after the change: with another one, no switch was just turned.
     version: Option<String>,
 }
 
-/// A switch to turn, as its form says it.
+/// A change of one switch, as its form sends it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SwitchForm {
@@ -73,7 +73,7 @@ pub(crate) async fn show(
 
 /// Turn a switch of the settings page
 ///
-/// What the page's own forms send; a program takes `PATCH /preferences`.
+/// For the page's own forms; a program uses `PATCH /preferences`.
 #[utoipa::path(
     post,
     path = "/settings",
@@ -81,9 +81,9 @@ pub(crate) async fn show(
     tag = "settings page",
     request_body(content = SwitchForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 303, description = "It is turned; the page shows it", headers(("Location" = String, description = "The page"))),
-        (status = 409, description = "It is critical and cannot be muted; the page says why", body = String, content_type = "text/html"),
-        (status = 412, description = "The preferences were changed meanwhile; the page shows them as they are", body = String, content_type = "text/html"),
+        (status = 303, description = "The switch was turned; the page shows it", headers(("Location" = String, description = "The page"))),
+        (status = 409, description = "The channel is critical and cannot be muted; the page says why", body = String, content_type = "text/html"),
+        (status = 412, description = "The preferences have changed; the page shows the current ones", body = String, content_type = "text/html"),
         (status = 422, description = "There is no such switch, and the page says so; or `invalid-body`", body = String, content_type = "text/html"),
     )
 )]
@@ -116,7 +116,7 @@ pub(crate) async fn submit(
     }
 }
 
-/// To the page, wherever the host has nested it: loading it again sends nothing again.
+/// Redirects to the page, wherever the host has nested it, so that a reload does not send the form again.
 fn back_to(change: &CellChange, matrix: &Matrix) -> Response {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("category", &change.category)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::problem::{PREFERENCES_CHANGED, Problem};
 use crate::settings_page::words::{SettingsPage, capital, fill};
 
-/// Its name decides that everything in it is escaped as HTML.
+/// The name of the template; `.html` makes minijinja escape its values.
 const TEMPLATE: &str = "settings.html";
 
 /// The page of a host, in its words.
@@ -20,7 +20,7 @@ pub(crate) struct Page {
     templates: Environment<'static>,
 }
 
-/// What came of the form that was sent.
+/// The result of the form that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Note<'n> {
     /// This switch was turned.
@@ -39,7 +39,7 @@ struct View<'v> {
     rows: Vec<Row>,
 }
 
-/// A line for what just happened.
+/// A line that says what just happened.
 #[derive(Serialize)]
 struct Status {
     tone: &'static str,
@@ -52,7 +52,7 @@ struct Row {
     name: String,
     description: Option<&'static str>,
     events: Vec<&'static str>,
-    /// One for each channel of the page; none where the category does not use it.
+    /// One for each channel of the page; `None` where the category does not use the channel.
     switches: Vec<Option<Switch>>,
 }
 
@@ -125,7 +125,7 @@ impl Page {
         Switch {
             channel: cell.channel,
             name: fill(&self.words.switch, &places),
-            // What is locked is sent, whatever was chosen.
+            // Events of a locked switch are sent, whatever was chosen.
             on: cell.enabled || cell.locked,
             locked: cell.locked,
             reason: self.reason(&channel_name, cell),
@@ -149,7 +149,7 @@ impl Page {
         let words = &self.words;
         let Note::Refused(problem) = note? else {
             let mut switches = rows.iter().flat_map(|row| row.switches.iter().flatten());
-            // A link may name a switch that is not there.
+            // A link may name a switch that does not exist.
             let saved = switches.find(|switch| switch.saved)?;
             let pattern = if saved.on { &words.on } else { &words.off };
             let now = fill(pattern, &[("{switch}", &saved.name)]);
@@ -169,7 +169,7 @@ impl Page {
     }
 }
 
-/// A description without its full stop, to stand in a row of them.
+/// A description without its full stop, for a list.
 fn sentence(event: &EventRow) -> &'static str {
     event.description.trim_end_matches('.')
 }

@@ -1,10 +1,10 @@
-//! The **words** of the page: English, unless the host gives others.
+//! The **words** of the page. Default: English.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What the settings page says. Start from the default, which is English, and change what is different.
+/// The texts of the settings page. Start from the default, which is English, and change what is different.
 ///
 /// ```
 /// use campanile_web::{Settings, SettingsPage};
@@ -19,45 +19,45 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SettingsPage {
-    /// The language of the words, as BCP 47 names it. It decides about the direction too.
+    /// The language of the words, as BCP 47 names it. It also decides the direction of the text.
     pub lang: String,
     /// The title and the heading.
     pub title: String,
-    /// What stands below the heading.
+    /// The text below the heading.
     pub intro: String,
-    /// Where the way back leads, `/`; empty: there is none.
+    /// The target of the link back to the app, `/`; empty for no link.
     pub home: String,
-    /// The name of the way back.
+    /// The text of the link back.
     pub back: String,
-    /// The head of the column of categories.
+    /// The header of the column of categories.
     pub category: String,
-    /// The head of the column that says what a category holds.
+    /// The header of the column that says what a category contains.
     pub about: String,
-    /// The name of a switch, of `{channel}` and `{category}`.
+    /// The name of a switch, made of `{channel}` and `{category}`.
     pub switch: String,
-    /// Said where a category does not use a channel.
+    /// The text of a cell whose category does not use the channel.
     pub unused: String,
-    /// A switch that is on, `{switch}`.
+    /// Says that the switch `{switch}` is on.
     pub on: String,
-    /// A switch that is off, `{switch}`.
+    /// Says that the switch `{switch}` is off.
     pub off: String,
-    /// It was saved.
+    /// Says that the change was saved.
     pub saved: String,
-    /// It was not saved.
+    /// Says that the change was not saved.
     pub failed: String,
-    /// Why: the settings were changed in another place.
+    /// The reason if the settings were changed elsewhere.
     pub changed: String,
-    /// Why: the server cannot be reached.
+    /// The reason if the server cannot be reached.
     pub unreachable: String,
-    /// Why: nobody is signed in any more.
+    /// The reason if the user is not signed in any more.
     pub signed_out: String,
-    /// Why: anything else.
+    /// Any other reason.
     pub wrong: String,
-    /// Why a switch cannot be turned off: `{events}` are critical, and by this `{channel}` there are no others.
+    /// Why a switch cannot be turned off: all events of the category on `{channel}` are critical, `{events}`.
     pub always: String,
-    /// To what turning a switch off does not apply: `{events}`.
+    /// Which events are still sent on `{channel}` when the switch is off: the critical ones, `{events}`.
     pub partly: String,
-    /// The names of categories and channels, where making the first letter large is not enough.
+    /// The names of categories and channels for which capitalizing the id is not enough.
     pub names: BTreeMap<String, String>,
 }
 
@@ -66,18 +66,21 @@ impl Default for SettingsPage {
         Self {
             lang: "en".into(),
             title: "Notifications".into(),
-            intro: "Choose what you want to hear about, and where. A change is saved at once.".into(),
+            intro: "Choose what you want to hear about, and where. A change is saved at once."
+                .into(),
             home: String::new(),
             back: "Back".into(),
             category: "Category".into(),
-            about: "What it holds".into(),
+            about: "What it contains".into(),
             switch: "{channel} for {category}".into(),
             unused: "not used".into(),
             on: "{switch} is on.".into(),
             off: "{switch} is off.".into(),
             saved: "Saved".into(),
             failed: "Not saved".into(),
-            changed: "The settings were changed in another place meanwhile. They are shown as they are now.".into(),
+            changed:
+                "The settings were changed elsewhere in the meantime. The current ones are shown."
+                    .into(),
             unreachable: "The server cannot be reached.".into(),
             signed_out: "You are not signed in any more. Sign in, and open this page again.".into(),
             wrong: "Something went wrong. Try again later.".into(),
@@ -92,7 +95,7 @@ impl Default for SettingsPage {
 const RIGHT_TO_LEFT: [&str; 9] = ["ar", "ckb", "dv", "fa", "he", "ps", "sd", "ur", "yi"];
 
 impl SettingsPage {
-    /// The page in English, with a way back to the app.
+    /// The page in English, with a link back to the app.
     #[must_use]
     pub fn back_to(home: impl Into<String>) -> Self {
         Self {
@@ -110,7 +113,7 @@ impl SettingsPage {
         }
     }
 
-    /// A category or a channel as people read it: `role_changes` is "Role changes".
+    /// The name of a category or a channel for people: `role_changes` is "Role changes".
     pub(super) fn name(&self, of: &str) -> String {
         if let Some(name) = self.names.get(of) {
             return name.clone();
@@ -120,14 +123,14 @@ impl SettingsPage {
     }
 }
 
-/// The same text, beginning with a large letter.
+/// The text with its first letter capitalized.
 pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(letters).collect()
 }
 
-/// Puts texts into their places. A place in one of them stays as it is.
+/// Replaces the placeholders by texts. A placeholder inside a text stays as it is.
 pub(super) fn fill(pattern: &str, texts: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = pattern;
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_by_people_and_a_host_knows_better() {
+    fn an_id_becomes_a_readable_name_unless_the_host_gives_one() {
         let mut page = SettingsPage::default();
         page.names.insert("sms".into(), "SMS".into());
         for (of, name) in [
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_language_has_a_direction() {
+    fn the_language_decides_the_direction() {
         for (lang, direction) in [
             ("en", "ltr"),
             ("ar", "rtl"),
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_looks_like_a_place_stays_text() {
+    fn a_placeholder_inside_a_text_is_not_replaced() {
         let texts = [("{channel}", "{category}"), ("{category}", "Team")];
         assert_eq!(
             fill("{channel} for {category}{", &texts),
