@@ -1,5 +1,5 @@
-// What the bell is made of: elements, icons, and the row of one notification. Text becomes text nodes and nothing else, so
-// that no notification is ever markup.
+// The parts of the bell: elements, icons, and the row of one notification. Text becomes text nodes only, so a notification is
+// never parsed as markup.
 
 import { safeLink } from "./inbox.js";
 
@@ -56,7 +56,7 @@ export class Row {
   #texts;
   #parts;
 
-  // `acts` are what a person may do: `open(event, item)`, `read(item)`, `archive(item)`.
+  // `acts` are the actions of a row: `open(event, item)`, `read(item)`, `archive(item)`.
   constructor(item, texts, acts) {
     this.#texts = texts;
     const [readIcon, archiveIcon] = [icon("check"), icon("archive")];
@@ -96,7 +96,7 @@ export class Row {
   }
 }
 
-// A link where there is a place to go, else a button. A middle click is an `auxclick`.
+// A link if the notification has a usable one, else a button. A middle click is an `auxclick`.
 function heading({ actionUrl }, act) {
   const href = safeLink(actionUrl);
   const title = href ? el("a", { class: "title", part: "title", href, rel: "noreferrer", onclick: act, onauxclick: act }) : button("title", act);

@@ -1,4 +1,5 @@
-// How the bell looks. What a host may set begins with `--campanile-`, what is the bell's own with `--_`: hosts have plain names.
+// The style of the bell. Variables for the host begin with `--campanile-`, the bell's own with `--_`, so that they do not collide
+// with the host's plain names.
 
 const STYLE = `
 :host { display: inline-block; position: relative; font-size: .9375rem; line-height: 1.45; }
@@ -82,7 +83,7 @@ h2 { flex: 1; font-size: 1.1rem; font-weight: 650; }
 }
 `;
 
-// One sheet for every bell of a page. A policy without inline styles lets it through.
+// One sheet for all bells of a page. A Content-Security-Policy without inline styles allows it.
 let sheet;
 
 export function styles() {

@@ -1,4 +1,4 @@
-// What the bell says: its texts, numbers and times, in the language of the page.
+// The texts, numbers and times of the bell, in the language of the page.
 
 import { putText } from "./bell-parts.js";
 
@@ -46,7 +46,7 @@ export class Texts {
   #far;
   #full;
 
-  // Texts in place of the ones of STRINGS; a language, or the browser's own where there is no such language.
+  // `strings` replace those of STRINGS. An unknown `lang` means the browser's own language.
   constructor(strings, lang) {
     const locale = known(lang);
     this.#strings = strings;
@@ -85,7 +85,7 @@ function known(lang) {
   }
 }
 
-// The texts of an attribute.
+// Parses the attribute `strings`.
 export function parse(text) {
   try {
     return text ? JSON.parse(text) : {};

@@ -5,9 +5,9 @@ import { Inbox, Item } from "./inbox.js";
 /** A text, or one for each plural category of `Intl.PluralRules`. `{count}`, `{title}` and the like are filled in. */
 export type Text = string | ({ other: string } & Partial<Record<Intl.LDMLPluralRule, string>>);
 
-/** Texts in place of the English ones. The placeholders of each are named beside it. */
+/** Texts that replace the English ones. The placeholders of each are named beside it. */
 export interface Strings {
-  /** The button's name without anything unread. */
+  /** The button's name if nothing is unread. */
   bell?: Text;
   /** The button's name otherwise: `{count}`, up to `99+`. */
   bellUnread?: Text;
@@ -35,14 +35,14 @@ export interface Strings {
   offline?: Text;
   unreachable?: Text;
   signedOut?: Text;
-  /** Above a list that could not be refreshed: `{problem}` is one of the four before. */
+  /** Above a list that could not be refreshed: `{problem}` is one of the four texts above. */
   outdated?: Text;
   notLoaded?: Text;
   notSaved?: Text;
   /** `{title}`. */
   wasArchived?: Text;
   undo?: Text;
-  /** What a screen reader says of new ones: `{count}`, and the first one's `{title}`. */
+  /** What a screen reader announces for new notifications: `{count}`, and the `{title}` of the first. */
   arrived?: Text;
 }
 
@@ -56,7 +56,7 @@ export class CampanileBell extends HTMLElement {
 }
 
 /**
- * Somebody chose a notification. `preventDefault()` keeps the link from being followed, for an app that routes itself. A click
+ * The user clicked a notification. `preventDefault()` keeps the link from being followed, for an app that routes itself. A click
  * that opens the link in another tab (the middle button, or with Ctrl, Cmd or Shift) marks it as read and does not fire this.
  */
 export type CampanileOpenEvent = CustomEvent<Item>;

@@ -1,7 +1,7 @@
 // <campanile-bell src="/notifications">: a button with the number of unread notifications, and a popover with the list.
 //
-// Attributes: `src` (where the routes are nested), `org`, `user` (whose tabs share a stream), `theme` (`light` or `dark`; else
-// the page's own `color-scheme`), `strings` (JSON, see `bell-texts.js`), `lang` (else the page's).
+// Attributes: `src` (where the routes are nested), `org`, `user` (whose tabs share a stream), `theme` (`light` or `dark`;
+// default: the page's own `color-scheme`), `strings` (JSON, see `bell-texts.js`), `lang` (default: the page's).
 // Slots: `icon`, `footer`. Parts and variables: see `bell-style.js`. A click on a notification fires `campanile-open`, cancelable,
 // unless it opens the link in another tab.
 
@@ -12,7 +12,7 @@ import { Inbox, safeLink } from "./inbox.js";
 
 const VIEWS = ["all", "unread", "archived"];
 
-// At most one announcement in this time, of all that came meanwhile.
+// At most one announcement in this time, for all notifications that arrived.
 const ANNOUNCE_EVERY = 5_000;
 const COLLECT_FOR = 500;
 const TICK = 30_000;
@@ -28,11 +28,11 @@ export class CampanileBell extends HTMLElement {
   #stop = null;
   #strings = {};
   #rows = new Map();
-  // What was in the list when it was told as seen last.
+  // The ids in the list when it was last marked as seen.
   #toldAsSeen = new Set();
   #arrived = [];
   #announcing = null;
-  // Ends what goes on only while the list is open.
+  // Aborts the listeners and timers that run only while the list is open.
   #idle = null;
   #texts;
   #ui;
@@ -45,7 +45,7 @@ export class CampanileBell extends HTMLElement {
     root.append(this.#ui.bell, this.#ui.panel, this.#ui.status);
   }
 
-  // The inbox that is shown, for whoever wants more of it.
+  // The inbox that is shown, for a page that uses more of it.
   get inbox() {
     return this.#inbox;
   }
@@ -62,7 +62,7 @@ export class CampanileBell extends HTMLElement {
     if (this.open) this.#ui.panel.hidePopover();
   }
 
-  // Texts in place of the English ones.
+  // Texts that replace the English ones.
   get strings() {
     return this.#strings;
   }
@@ -73,7 +73,7 @@ export class CampanileBell extends HTMLElement {
   }
 
   connectedCallback() {
-    // What was set before this file was loaded.
+    // The property was set before this file was loaded.
     if (Object.hasOwn(this, "strings")) {
       const { strings } = this;
       delete this.strings;
@@ -187,25 +187,25 @@ export class CampanileBell extends HTMLElement {
     panel.focus();
   }
 
-  // Whoever tabs on leaves the list behind: it would cover what has the focus now.
+  // The list closes when the focus leaves it, because it would cover the focused element.
   #left({ relatedTarget }) {
     const { panel, bell } = this.#ui;
     const stays = !relatedTarget || relatedTarget === bell || panel.contains(relatedTarget) || this.contains(relatedTarget);
     if (!stays) this.hide();
   }
 
-  // Below the button and ending where it ends, as far as there is room.
+  // Places the list below the button, aligned with its end, if there is room.
   #place = () => {
     const { panel, bell } = this.#ui;
     const at = bell.getBoundingClientRect();
     const [wide, high] = [document.documentElement.clientWidth, window.innerHeight];
     const width = panel.offsetWidth;
-    const most = Math.max(EDGE, wide - width - EDGE);
+    const maxLeft = Math.max(EDGE, wide - width - EDGE);
     const wanted = getComputedStyle(this).direction === "rtl" ? at.left : at.right - width;
     const below = high - at.bottom - 2 * EDGE;
     const above = at.top - 2 * EDGE;
     const over = below < 280 && above > below;
-    panel.style.left = `${Math.min(Math.max(wanted, EDGE), most)}px`;
+    panel.style.left = `${Math.min(Math.max(wanted, EDGE), maxLeft)}px`;
     panel.style.top = over ? "auto" : `${Math.max(EDGE, at.bottom + EDGE)}px`;
     panel.style.bottom = over ? `${high - at.top + EDGE}px` : "auto";
     panel.style.maxHeight = `${Math.min(Math.max(over ? above : below, 160), 640)}px`;
@@ -250,11 +250,11 @@ export class CampanileBell extends HTMLElement {
   #see({ loading, items, counts, view }) {
     if (loading || document.hidden || !counts.unseen || view === "archived" || items.every(({ id }) => this.#toldAsSeen.has(id))) return;
     this.#toldAsSeen = new Set(items.map(({ id }) => id));
-    // What could not be told now is told with the next one.
+    // If it fails, the next call marks these items too.
     this.#inbox.seen().catch(() => {});
   }
 
-  // Rows stay the elements they are, so that the focus and the reader's place stay too.
+  // Rows keep their elements, so that the focus and the reading position are kept.
   #drawList(items) {
     const { list } = this.#ui;
     const ids = new Set(items.map(({ id }) => id));
@@ -274,7 +274,7 @@ export class CampanileBell extends HTMLElement {
     refuge?.focus();
   }
 
-  // Where the focus goes when the row it is in goes: to the same place of the next row, or of the one before.
+  // The next focus when the row with the focus is removed: the same control of the next row, or of the previous one.
   #refuge(rows) {
     const active = this.shadowRoot.activeElement;
     const row = rows.find((it) => it.contains(active));
@@ -303,7 +303,7 @@ export class CampanileBell extends HTMLElement {
     putText(older, this.#texts.get(state.loadingOlder ? "loading" : "older"));
   }
 
-  // What stands in place of a list, and what is wrong.
+  // The placeholder of an empty list, and the problem if there is one.
   #drawRest(state) {
     const { rest, banner, scroll } = this.#ui;
     const problem = this.#problem(state);
@@ -343,7 +343,7 @@ export class CampanileBell extends HTMLElement {
     return this.#texts.get({ "no-answer": "unreachable", "signed-out": "signedOut" }[problem.code] ?? "failed");
   }
 
-  // What the person does.
+  // Actions of the user.
 
   #open(event, item) {
     // The right button opens a menu.
@@ -385,7 +385,7 @@ export class CampanileBell extends HTMLElement {
     }
   }
 
-  // Whether it was saved, and is still to be told. What was not has been taken back already, and is told.
+  // Returns whether the change was saved and the inbox is still shown. A failed change was undone already, and is reported.
   async #write(act) {
     const inbox = this.#inbox;
     this.#say("");
@@ -398,7 +398,7 @@ export class CampanileBell extends HTMLElement {
     }
   }
 
-  // A line at the foot of the list, read out too.
+  // A line below the list, which screen readers announce.
   #say(text, tone = "", undo = null) {
     const { message, panel } = this.#ui;
     const had = message.contains(this.shadowRoot.activeElement);
@@ -412,7 +412,7 @@ export class CampanileBell extends HTMLElement {
     if (had) panel.focus();
   }
 
-  // Up and down, to the same place of another row; to the first and the last one.
+  // Arrow keys move to the same control of another row, Home and End to the first and the last row.
   #walk(event) {
     const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
     const row = event.target.closest(".item");
@@ -423,7 +423,7 @@ export class CampanileBell extends HTMLElement {
     next.querySelector(`[data-act="${event.target.dataset.act}"]`).focus();
   }
 
-  // Tells a screen reader what came, once and not too often. A page in the background says nothing.
+  // Announces new notifications to a screen reader, once and not too often. A hidden page is silent.
   #announce(item) {
     if (document.hidden) return;
     this.#arrived.push(item);

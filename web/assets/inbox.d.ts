@@ -13,7 +13,7 @@ export interface Item {
   readonly body: string;
   /** The event's fields. */
   readonly payload: unknown;
-  /** Where a click leads. Put it into a page by way of `safeLink`. */
+  /** Where a click leads. Pass it through `safeLink` before you put it into a page. */
   readonly actionUrl: string | null;
   readonly seenAt: string | null;
   readonly readAt: string | null;
@@ -21,25 +21,25 @@ export interface Item {
   readonly createdAt: string;
 }
 
-/** How many there are that are not archived. Each number ends at 100, which means a hundred or more. */
+/** How many items are not archived. Each number is at most 100, which means a hundred or more. */
 export interface Counts {
   readonly unread: number;
   readonly unseen: number;
   readonly total: number;
-  /** What to write on a bell: the unread ones, `0` to `99`, or `99+`. */
+  /** The text of a bell's badge: the unread items, `0` to `99`, or `99+`. */
   readonly badge: string;
 }
 
-/** `all` that are not archived, the `unread` ones of them, or the `archived` ones. */
+/** `all` items that are not archived, only the `unread` ones of these, or the `archived` items. */
 export type View = "all" | "unread" | "archived";
 
-/** All there is to show. It is the same object until something changes. */
+/** The whole state of the inbox. It is the same object until something changes. */
 export interface State {
   readonly view: View;
-  /** Newest first. What the person did shows at once, and is taken back when the server refuses it. */
+  /** Newest first. A change of the user's shows at once, and is undone if the server refuses it. */
   readonly items: readonly Item[];
   readonly counts: Counts;
-  /** Nothing was loaded yet. With a `problem` it could not be; it is tried again. */
+  /** Nothing was loaded yet. With a `problem` loading failed and is retried. */
   readonly loading: boolean;
   /** There are older items. */
   readonly more: boolean;
@@ -47,17 +47,17 @@ export interface State {
   /** What the browser says of the network. */
   readonly online: boolean;
   /**
-   * Events arrive as they happen; without them the server is asked every now and then. A page that is out of view has no stream, and
-   * all pages of an origin have two at most.
+   * Events arrive live; otherwise the server is polled every now and then. A hidden page has no stream, and all pages of an
+   * origin have at most two.
    */
   readonly live: boolean;
   /** Why the head could not be read the last time. */
   readonly problem: Problem | null;
 }
 
-/** What the server, or the way to it, had against a request. */
+/** Why a request failed: an error of the server or of the network. */
 export class Problem extends Error {
-  /** The end of the problem's type, `invalid-cursor` for example; `no-answer`, `signed-out` (a redirect is that too) or `unknown`. */
+  /** The end of the problem's type, `invalid-cursor` for example; `no-answer`, `signed-out` (a redirect too) or `unknown`. */
   readonly code: string;
   /** The HTTP status, or 0 without an answer. */
   readonly status: number;
@@ -68,25 +68,25 @@ export class Problem extends Error {
 export interface Options {
   /** Where the routes are nested: `/notifications`. */
   src: string;
-  /** Only what happened in this organization. */
+  /** Only the items of this organization. */
   org?: string | null;
-  /** An id of whose inbox it is; it is never sent. The tabs of one person share a live connection; without it they do not. */
+  /** An id of the user, which is never sent. With it the tabs of one person share a live connection. */
   user?: string;
 }
 
 export interface InboxEvents {
-  /** The state is another one. */
+  /** The state has changed. */
   change: Event;
-  /** An item came that was not there before; told once. */
+  /** A new item arrived; fired once for each item. */
   created: CustomEvent<Item>;
 }
 
 export class Inbox extends EventTarget {
   constructor(options: Options);
   readonly state: State;
-  /** Calls back after every change. Gives the function that ends it. */
+  /** Calls the listener after every change. Returns a function that unsubscribes it. */
   subscribe(listener: (state: State) => void): () => void;
-  /** Loads the head and follows what happens, together with the other tabs of the `user`. */
+  /** Loads the head and follows live changes, together with the other tabs of the `user`. */
   start(): void;
   stop(): void;
   show(view: View): void;
@@ -94,12 +94,12 @@ export class Inbox extends EventTarget {
   refresh(): Promise<void>;
   /** Adds a page of older items. Rejects with a `Problem`. */
   loadOlder(): Promise<void>;
-  /** Rejects with a `Problem` when the server refuses; the change has been taken back then. So do those below. */
+  /** Rejects with a `Problem` if the server refuses, after the change was undone. So do the methods below. */
   setRead(id: string, read: boolean): Promise<void>;
   setArchived(id: string, archived: boolean): Promise<void>;
-  /** Marks all as read that is shown, and all that is older. */
+  /** Marks all items as read that are shown or older. */
   readAll(): Promise<void>;
-  /** The person has the list before them. */
+  /** Marks the shown items as seen. */
   seen(): Promise<void>;
   addEventListener<K extends keyof InboxEvents>(
     type: K,

@@ -1,5 +1,5 @@
-// One person's inbox, kept up to date: its items, its counts, and what the person does with them. It draws nothing;
-// `bell.js` is one way to show it.
+// One person's inbox, kept up to date: its items, its counts, and the user's changes. It draws nothing; `bell.js` is one way to
+// show it.
 //
 //   const inbox = new Inbox({ src: "/notifications" });
 //   const stop = inbox.subscribe((state) => draw(state));
@@ -9,20 +9,20 @@ import { Live, backOff } from "./live.js";
 
 const PAGE = 20;
 const MAX_PAGE = 100;
-// What a list keeps that is read again, what may join it before that, and of how many ids it is known that they were told of: a page
-// may be open for weeks.
+// Limits for a page that is open for weeks: how many items a list keeps when it is read again, how many new ones it takes before
+// that, and how many ids of announced items are remembered.
 const MAX_KEPT = 500;
 const MAX_JOINED = 50;
 const MAX_KNOWN = 1_000;
-// The server takes no more ids.
+// The server's limit for ids in `since`.
 const MAX_NAMED = 100;
-// The server counts no further.
+// The server's limit for counts.
 const CAP = 100;
-const ANSWER_WITHIN = 15_000;
-const LOOK_EVERY = 20_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const POLL_EVERY = 20_000;
 const FRESH_FOR = 60_000;
 
-// What the server, or the way to it, had against a request. `code` is the end of the problem's type, or "no-answer".
+// Why a request failed: an error of the server or of the network. `code` is the end of the problem's type, or "no-answer".
 export class Problem extends Error {
   constructor(code, detail, status = 0, retryAfter = 0) {
     super(detail);
@@ -48,18 +48,18 @@ const PAGE_EVENTS = [
 
 const now = () => new Date().toISOString();
 
-// Whether two changes must reach the server in the order in which they were made: those of one item, or of it and of `ALL`. Two
-// that mark as read need no order.
+// Whether two changes must reach the server in the order in which they were made: two changes of one item, or one of them of
+// `ALL`. Two changes that mark as read do not need an order.
 const ALL = "*";
 const inOrder = (one, other) => (one.of === other.of || [one.of, other.of].includes(ALL)) && !(one.reads && other.reads);
 
 const isUnread = VIEWS.unread;
 const isUnseen = (item) => isUnread(item) && !item.seenAt;
 
-// The feed's own order: ids tell the time.
+// The feed's own order: ids are ordered by time.
 const newestFirst = (one, other) => (one.id < other.id ? 1 : -1);
 
-// Where a click may lead, or null: what the server lets through is looked at once more before it is put into a page.
+// Where a click may lead, or null: a link from the server is checked once more before it is put into a page.
 // A path stays on this origin, whatever `<base>` the page has.
 export function safeLink(text) {
   if (typeof text !== "string" || !/^(\/(?![/\\])|https?:\/\/|mailto:)/i.test(text) || !URL.canParse(text, location.origin)) return null;
@@ -70,27 +70,27 @@ export function safeLink(text) {
 
 export class Inbox extends EventTarget {
   #src;
-  // The organization, if there is one, as requests name it.
+  // The organization as a query parameter, if there is one.
   #part;
   #live;
   #state = null;
   #telling = false;
   #view = "all";
-  // What the server said: id -> { item, at }, where `at` is when it was learnt.
+  // The server's state: id -> { item, at }, where `at` is when it was received.
   #base = new Map();
   #counts = { value: { unread: 0, unseen: 0, total: 0 }, at: 0 };
   #now = 0;
-  // When the head was read, as the server says it, and which items joined the list since.
+  // The server's `asOf` of the head, and the ids of the items that were added to the list since.
   #asOf = "";
   #since = new Set();
-  // How many items the person asked for.
+  // How many items the user loaded.
   #loadedItems = PAGE;
-  // The cursor of what is older than `#end`, the last item that was loaded.
+  // The cursor of the items older than `#end`, the last item that was loaded.
   #next = null;
   #end = "";
-  // What the person did and the server has not answered yet.
+  // The user's changes that the server has not answered yet.
   #changes = [];
-  // Resolved when the page goes.
+  // Resolved when the page is left.
   #leaving = Promise.withResolvers();
   #known = new Set();
   #newest = 0;
@@ -98,7 +98,7 @@ export class Inbox extends EventTarget {
   #older = false;
   #problem = null;
   #started = false;
-  // A head that was asked for before the turn is not taken after it.
+  // Counts changes of the view: a head that was requested for an earlier view is dropped.
   #turn = 0;
   #stale = true;
   #fetching = null;
@@ -116,20 +116,20 @@ export class Inbox extends EventTarget {
     this.#live = new Live(url, user && `campanile ${user} ${url}`, (type, data) => this.#hear(type, data));
   }
 
-  // All there is to show. It is the same object until something changes.
+  // The whole state of the inbox. It is the same object until something changes.
   get state() {
     this.#state ??= this.#look();
     return this.#state;
   }
 
-  // Calls back after every change, with the state. Gives the function that ends it.
+  // Calls the listener after every change, with the state. Returns a function that unsubscribes it.
   subscribe(listener) {
     const tell = () => listener(this.state);
     this.addEventListener("change", tell);
     return () => this.removeEventListener("change", tell);
   }
 
-  // Loads the head and follows what happens.
+  // Loads the head and follows live changes.
   start() {
     if (this.#started) return;
     this.#started = true;
@@ -163,7 +163,7 @@ export class Inbox extends EventTarget {
     this.refresh();
   }
 
-  // Reads the head again, with as many items as are shown. It never rejects: a failure is in the state, and is tried again.
+  // Reads the head again, with as many items as are shown. It never rejects: a failure is in the state, and is retried.
   refresh() {
     this.#stale = true;
     this.#fetching ??= this.#fetchHead();
@@ -195,12 +195,12 @@ export class Inbox extends EventTarget {
     return this.#mark(id, { archived }, (item) => (Boolean(item.archivedAt) === archived ? item : { ...item, archivedAt }));
   }
 
-  // Marks all as read that is shown, or older: what arrives meanwhile stays unread.
+  // Marks all items as read that are shown or older. Items that arrive in the meantime stay unread.
   readAll() {
     return this.#markAll("/inbox/read-all", ["readAt", "seenAt"]);
   }
 
-  // The person has the list before them. What was seen stays unread.
+  // Marks the shown items as seen. They stay unread.
   seen() {
     return this.#markAll("/inbox/seen", ["seenAt"]);
   }
@@ -223,7 +223,7 @@ export class Inbox extends EventTarget {
     });
   }
 
-  // Listeners hear of it once, when all that belongs together has happened.
+  // Listeners are called once for all changes of the same task.
   #change() {
     this.#state = null;
     if (this.#telling) return;
@@ -234,13 +234,13 @@ export class Inbox extends EventTarget {
     });
   }
 
-  // Only the latest look counts, and one is under way at a time.
+  // Only one read of the head is running at a time, and only the latest one counts.
   async #fetchHead() {
     const turn = this.#turn;
     while (this.#stale) {
       this.#stale = false;
       const since = this.#now;
-      // An older page may join the list meanwhile. What came one by one goes again when it is too much.
+      // An older page may be added in the meantime. Items that were added one by one are dropped if there are too many.
       const shown = () => Math.min(this.#isFull() ? this.#loadedItems : Math.max(this.state.items.length, PAGE), MAX_KEPT);
       const limit = Math.min(shown(), MAX_PAGE);
       try {
@@ -266,7 +266,7 @@ export class Inbox extends EventTarget {
     this.#change();
   }
 
-  // What was learnt while the page was on its way is newer than the page.
+  // What was received while the page was loading is newer than the page.
   #takeHead(page, since) {
     const newest = this.#newest;
     const newer = [...this.#base].filter(([, { at }]) => at > since);
@@ -295,7 +295,7 @@ export class Inbox extends EventTarget {
       try {
         const page = await call(this.#url("/inbox", { status: this.#view, limit: PAGE, cursor: next }));
         if (turn !== this.#turn) return;
-        // The list began anew meanwhile: the page may not join it.
+        // The head was read again in the meantime, so the page may not fit the list.
         if (next !== this.#next) continue;
         for (const item of page.items) {
           if (!this.#base.has(item.id)) this.#base.set(item.id, { item, at: since });
@@ -306,7 +306,7 @@ export class Inbox extends EventTarget {
         return;
       } catch (problem) {
         if (turn !== this.#turn) return;
-        // The server was started anew with another key: the head has a cursor that fits.
+        // The server does not accept the cursor, after an upgrade for example: the head has a new one.
         if (problem.code !== "invalid-cursor" || fresh) throw problem;
         fresh = true;
         await this.refresh();
@@ -339,7 +339,7 @@ export class Inbox extends EventTarget {
     const at = now();
     const marked = (item) => (!shown.has(item.id) || item.archivedAt ? item : { ...item, ...Object.fromEntries(marks.map((mark) => [mark, item[mark] ?? at])) });
     const apply = (items, counts) => {
-      // What is older and not loaded is marked too: what is left came since.
+      // Older items that are not loaded are marked too; only items that arrived since are left.
       const left = (is) => items.filter((item) => !shown.has(item.id) && is(item)).length;
       const unread = marks.includes("readAt") ? left(isUnread) : counts.unread;
       return [items.map(marked), { ...counts, unread, unseen: left(isUnseen) }];
@@ -348,13 +348,13 @@ export class Inbox extends EventTarget {
     await this.#write({ of: ALL, reads: true, send: () => call(this.#src + path, "POST", body), apply });
     for (const { item } of [...this.#base.values()]) this.#learn(marked(item));
     this.#change();
-    // The stream says by itself that there is more to see anew.
+    // With a live stream the server sends the changes.
     if (!this.#live.up && marks.includes("readAt")) this.refresh();
   }
 
-  // Shows a change at once, and takes it back when the server refuses it. It is sent at once: a click may end the page. Only where
-  // the order matters it waits for those before it, so that the person's last word is the server's too; and never longer than the
-  // page lives.
+  // Shows a change at once, and undoes it if the server refuses it. The request is sent at once, because a click may leave the
+  // page. Only where the order matters it waits for earlier changes, so that the user's last change wins, and at most until the
+  // page is left.
   async #write(change) {
     const before = this.#changes.filter((other) => inOrder(other, change));
     for (const other of this.#changes) other.overlaps = change.overlaps = true;
@@ -366,7 +366,7 @@ export class Inbox extends EventTarget {
     try {
       const { item, counts } = await answer;
       if (item) this.#learn(item);
-      // Counts of answers that crossed each other may lack a change: they are asked for once all of them are there.
+      // The counts of overlapping answers may lack a change: they are requested again after the last answer.
       this.#learnCounts(change.overlaps ? change.apply([...this.#base.values()].map((it) => it.item), this.#counts.value)[1] : counts);
     } finally {
       this.#changes.splice(this.#changes.indexOf(change), 1);
@@ -375,7 +375,7 @@ export class Inbox extends EventTarget {
     }
   }
 
-  // Without an answer the counts stay as they are: the next look has them.
+  // Without an answer the counts stay as they are until the next read.
   async #recount() {
     const since = this.#now;
     const value = await call(this.#url("/inbox/counts")).catch(() => null);
@@ -386,7 +386,7 @@ export class Inbox extends EventTarget {
 
   #learn(item) {
     this.#now += 1;
-    // What lies beyond the last page is loaded with its own page.
+    // An item beyond the last loaded page is loaded with its own page.
     if (!this.#base.has(item.id) && item.id < this.#end) return;
     if (!this.#base.has(item.id) && this.#isFull()) this.#lookAgain();
     else {
@@ -415,7 +415,7 @@ export class Inbox extends EventTarget {
     this.#change();
   }
 
-  // Whether it is known for the first time. What is newest the database's clock says: ids are made by many.
+  // Whether the item is new to this page. The newest time is of the database's clock, because many machines make ids.
   #know({ id, createdAt }) {
     const isNew = !this.#known.has(id);
     this.#known.add(id);
@@ -428,17 +428,18 @@ export class Inbox extends EventTarget {
     this.dispatchEvent(new CustomEvent("created", { detail: item }));
   }
 
-  // A page that nobody looks at waits until somebody does.
+  // A hidden page waits until it is visible.
   #lookAgain() {
     this.#stale = true;
     if (!document.hidden) this.refresh();
   }
 
-  // When to look next: after a failure ever later, without the live connection every now and then, with it not at all.
+  // Schedules the next read: after failures with growing pauses, without a live connection every now and then, with one not at
+  // all.
   #plan() {
     clearTimeout(this.#timer);
     if (!this.#started || !navigator.onLine || this.#fetching) return;
-    const wait = this.#failures ? Math.max(this.#problem?.retryAfter ?? 0, backOff(this.#failures)) : LOOK_EVERY * (0.75 + Math.random() / 2);
+    const wait = this.#failures ? Math.max(this.#problem?.retryAfter ?? 0, backOff(this.#failures)) : POLL_EVERY * (0.75 + Math.random() / 2);
     if (this.#failures || !this.#live.up) this.#timer = setTimeout(() => this.#lookAgain(), wait);
   }
 
@@ -450,7 +451,7 @@ export class Inbox extends EventTarget {
       this.#live.stop();
     }
     if (type === "pageshow" && persisted) this.#live.start();
-    // A stream that was there is made anew, and tells when to look.
+    // A stream that was open reconnects, and its first event leads to a read.
     const returned = (type === "online" && !this.#live.up) || (type === "pageshow" && persisted);
     const longAgo = Date.now() - this.#fetchedAt > FRESH_FOR;
     if (returned || (type === "visibilitychange" && !document.hidden && (this.#stale || longAgo))) this.#lookAgain();
@@ -464,7 +465,7 @@ export class Inbox extends EventTarget {
   }
 }
 
-// A change goes through although the page is left meanwhile.
+// With `keepalive` a change is sent even if the page is left in the meantime.
 async function call(url, method = "GET", body) {
   let response;
   try {
@@ -474,14 +475,14 @@ async function call(url, method = "GET", body) {
       body: body && JSON.stringify(body),
       keepalive: Boolean(body),
       redirect: "manual",
-      signal: AbortSignal.timeout(ANSWER_WITHIN),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
   } catch {
     throw new Problem("no-answer", "the server does not answer");
   }
   const json = await response.json().catch(() => null);
   if (response.ok && json) return json;
-  // A host sends those who are not signed in away in its own manner: no status.
+  // A host may redirect users who are not signed in; a redirect has no status here.
   const code = [401, 0].includes(response.status) ? "signed-out" : (json?.type?.split(":").pop() ?? "unknown");
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || 0;
   throw new Problem(code, json?.detail ?? `the server answered ${response.status}`, response.status, retryAfter);

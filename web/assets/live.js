@@ -1,22 +1,22 @@
 // The live connection: one stream of events for all pages of a person, and at most two for all pages of an origin, to which a
-// browser opens six connections over http/1.1. Only a page that somebody may look at has a stream. The pages agree over a
-// `BroadcastChannel`: whoever has a stream says so again and again, and who was first comes first. Where a browser has no such
-// channel, each visible page has its own stream.
+// browser opens six connections over http/1.1. Only a visible page has a stream. The pages coordinate over a `BroadcastChannel`:
+// a page with a stream announces it repeatedly, and the page that had one first keeps it. In a browser without such a channel
+// each visible page has its own stream.
 
 const MAX_WAIT = 60_000;
 const MIN_WAIT = 250;
-// A stream begins with the counts; behind a proxy that holds it back they never come.
-const FIRST_WORD_WITHIN = 10_000;
+// A stream begins with the counts; behind a proxy that buffers it they never arrive.
+const FIRST_EVENT_WITHIN = 10_000;
 // A stream that ends sooner counts as a failure.
 const STEADY_AFTER = 30_000;
 const EVENTS = ["counts", "created", "updated", "reset", "heartbeat"];
 const MAX_STREAMS = 2;
-// How soon other pages answer, how often who has a stream says so, and how long it may be silent.
+// How soon other pages answer, how often a page announces its stream, and after how long a silent page is dropped.
 const ANSWER_WITHIN = 150;
 const REPEAT_EVERY = 2_000;
 const SILENT_AFTER = 7_000;
 
-// How long to wait after so many failures: somewhere up to twice as long as before, so that tabs do not come back all at once.
+// How long to wait after so many failures: a random time whose maximum doubles, so that tabs do not all reconnect at once.
 export function backOff(failures) {
   return MIN_WAIT + Math.random() * Math.min(MAX_WAIT, 1_000 * 2 ** failures);
 }
@@ -28,12 +28,12 @@ export class Live {
   #name;
   #tell;
   #id = Math.random().toString(36).slice(2);
-  // Between all pages of the origin, and between those of one person.
+  // The channels of all pages of the origin, and of the pages of one person.
   #pages = null;
   #channel = null;
-  // The others that have a stream: id -> { id, name, since, up, heard }.
+  // The other pages that have a stream: id -> { id, name, since, up, heard }.
   #others = new Map();
-  // When this one took a stream; 0 without one.
+  // When this page took a stream; 0 without one.
   #since = 0;
   #source = null;
   #ending = null;
@@ -43,8 +43,8 @@ export class Live {
   #turn;
   #timer;
 
-  // `name` is whose events they are: those with the same one share a stream, those without one do not. `tell` hears "up" when events
-  // begin to arrive (and something may have been missed), "down" when they cease, and each event: "counts", "created", "updated",
+  // Pages with the same `name` share a stream, pages without one do not. `tell` is called with "up" when events begin to arrive
+  // (and something may have been missed), with "down" when they stop, and with each event: "counts", "created", "updated",
   // "reset".
   constructor(url, name, tell) {
     this.#url = url;
@@ -79,7 +79,7 @@ export class Live {
     this.up = false;
   }
 
-  // The page came into view, or went out of it.
+  // The page became visible or hidden.
   #begin() {
     clearTimeout(this.#turn);
     if (document.hidden) {
@@ -97,7 +97,7 @@ export class Live {
     this.#say();
   }
 
-  // Another page asks, says that it has a stream, or that it has it no more.
+  // Another page asks who has a stream, announces its own, or has released it.
   #meet({ type, ...other }) {
     if (type === "ask") this.#say();
     if (type === "have") this.#others.set(other.id, { ...other, heard: performance.now() });
@@ -109,7 +109,7 @@ export class Live {
     else this.#follow();
   }
 
-  // Whose turn it is: every page comes to the same answer.
+  // Decides which pages have a stream; every page comes to the same decision.
   #settle() {
     const isFirst = ({ id, since }) => !this.#since || since < this.#since || (since === this.#since && id < this.#id);
     const first = [...this.#others.values()].filter(isFirst);
@@ -123,13 +123,13 @@ export class Live {
     return this.#name && name === this.#name;
   }
 
-  // A page without a stream is as live as the one it hears.
+  // A page without a stream is live if the page whose events it receives is.
   #follow() {
     const up = [...this.#others.values()].some((other) => this.#isMine(other) && other.up);
     if (up !== this.up) this.#turnTo(up);
   }
 
-  // Others may have taken one at the same moment.
+  // Waits before it connects, because another page may have taken a stream at the same moment.
   #take() {
     this.#since = Date.now();
     this.#timer = setTimeout(() => this.#connect(), this.#pages ? ANSWER_WITHIN : 0);
@@ -155,7 +155,7 @@ export class Live {
     this.#tell(up ? "up" : "down");
   }
 
-  // Whatever stream there was before is no more.
+  // Replaces the stream, if there is one.
   #connect() {
     if (this.up) this.#turnTo(false);
     this.#upSince = this.#heartbeat = 0;
@@ -163,7 +163,7 @@ export class Live {
     this.#source?.close();
     const source = new EventSource(this.#url);
     this.#source = source;
-    this.#timer = setTimeout(() => this.#lose(source), FIRST_WORD_WITHIN);
+    this.#timer = setTimeout(() => this.#lose(source), FIRST_EVENT_WITHIN);
     source.onerror = () => this.#lose(source);
     for (const type of EVENTS) source.addEventListener(type, ({ data }) => this.#arrive(source, type, JSON.parse(data)));
   }
@@ -174,7 +174,7 @@ export class Live {
       this.#upSince = Date.now();
       this.#turnTo(true);
     }
-    // A stream that broke off without a word, as when the computer slept, is known by its silence.
+    // A stream that broke without an error, for example because the computer slept, is detected by missing heartbeats.
     if (type === "heartbeat") this.#heartbeat = data.everyMs;
     clearTimeout(this.#timer);
     if (this.#heartbeat) this.#timer = setTimeout(() => this.#lose(source), 2 * this.#heartbeat);
@@ -183,7 +183,7 @@ export class Live {
     this.#tell(type, data);
   }
 
-  // The browser would come back by itself, but not after an answer that is no stream, and all tabs at once.
+  // The browser would reconnect on its own, but not after an answer that is not a stream, and all tabs at once.
   #lose(source) {
     if (source !== this.#source) return;
     source.close();

@@ -1,4 +1,4 @@
-// The settings page with JavaScript: a switch is turned at once and saved behind it; what cannot be saved is turned back.
+// The settings page with JavaScript: a switch turns at once and is saved in the background; if that fails, it turns back.
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const SEEN = 10_000;
@@ -7,7 +7,7 @@ const table = document.getElementById("matrix");
 const words = table.dataset;
 const forms = new Map([...table.querySelectorAll("form")].map((form) => [key(valuesOf(form)), form]));
 
-// Where each switch stands on the server, and which position is on its way there.
+// The position of each switch on the server, and the position that is being saved.
 const saved = new Map([...forms.values()].map((form) => [form, isOn(form)]));
 const wanted = new Map();
 
@@ -32,7 +32,7 @@ table.addEventListener("click", (event) => {
   if (locked) say(whyLocked(locked), "warm");
 });
 
-// Gone back to: the browser shows the page as it was left.
+// When the user navigates back, the browser shows the page as it was left.
 addEventListener("pageshow", (event) => {
   if (event.persisted) queue = queue.then(() => ask("GET")).then(learn, () => {});
 });
@@ -60,7 +60,7 @@ function turn(form) {
   wanted.set(form, turned);
   for (const note of table.querySelectorAll(".note")) note.textContent = "";
   show(form);
-  // One after the other: each names the version that the one before it made.
+  // Changes are sent one after the other, because each one names the version that the previous one made.
   queue = queue.then(() => save(form, turned));
 }
 
@@ -72,7 +72,7 @@ async function save(form, turned) {
     why = error instanceof Refusal ? error.message : words.wrong;
     if (error.stale) await ask("GET").then(learn, () => {});
   }
-  // Turned again meanwhile: that is on its way already, and will have its own word.
+  // The switch was turned again in the meantime; that change reports its own result.
   if (wanted.get(form) !== turned) return;
   wanted.delete(form);
   show(form);
@@ -88,7 +88,7 @@ function tell(form, why) {
   else say(`${words.saved}. ${now}`, "good");
 }
 
-// The preferences as the server has them; what is on its way stays as it was turned.
+// Takes over the server's preferences; a switch that is being saved stays as it was turned.
 function learn({ etag, preferences }) {
   version = etag;
   for (const { category, channels } of preferences.categories) {
@@ -103,7 +103,7 @@ function learn({ etag, preferences }) {
 function show(form) {
   const on = wanted.get(form)?.on ?? saved.get(form);
   switchOf(form).setAttribute("aria-checked", String(on));
-  // What the form would say without this script, too.
+  // Keeps the form's hidden fields correct, for a submit without this script.
   form.elements.enabled.value = String(!on);
   form.elements.version.value = version;
 }
@@ -117,14 +117,14 @@ async function ask(method, change) {
       method, headers, body, redirect: "manual", signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
     if (answer.ok) {
-      // A proxy that compresses calls the version weak; it is the same.
+      // A proxy that compresses makes the ETag weak; the version is the same.
       const etag = answer.headers.get("ETag").replace(/^W\/|"/g, "");
       return { etag, preferences: await answer.json() };
     }
   } catch {
     throw new Refusal(words.unreachable);
   }
-  // A host sends those who are not signed in away in its own manner.
+  // A host may redirect users who are not signed in.
   if (answer.type === "opaqueredirect" || answer.status === 401) throw new Refusal(words.signedOut);
   if (answer.status === 412) throw new Refusal(words.changed, true);
   throw new Refusal(words.wrong);

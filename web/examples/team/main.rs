@@ -1,10 +1,10 @@
-//! A small app that tells its people something: sign in by name, invite others, change their roles, and watch the bell.
+//! A small app that notifies its users: sign in by name, invite others, change their roles, and watch the bell.
 //!
 //! ```sh
 //! cargo run -p campanile-web --example team
 //! ```
 //!
-//! What it takes to add campanile stands in `notifications.rs` and in the two functions of `members.rs` that write.
+//! The code that adds campanile is in `notifications.rs` and in the two functions of `members.rs` that write.
 
 #![allow(unreachable_pub, reason = "modules as an app writes them")]
 
@@ -28,7 +28,7 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::session::Sessions;
 
-/// How long what is running may take to end.
+/// How long running requests and deliveries may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What every handler has.
@@ -41,7 +41,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // A database in memory is its one connection, and gone at the end.
+    // A database in memory lives in its only connection, and is gone when that closes.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
@@ -64,9 +64,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let router = router(app, stopping.clone());
     let server = axum::serve(listener, router).with_graceful_shutdown(closed(stopping));
     let server = tokio::spawn(server.into_future());
-    told_to_stop().await?;
+    stop_signal().await?;
     drop(stop);
-    // Whoever has stopped to read is not waited for longer.
+    // Clients that have stopped reading are not waited for.
     let _ = tokio::time::timeout(GRACE, async { (server.await, worker.await) }).await;
     Ok(())
 }
@@ -92,8 +92,8 @@ async fn closed(mut stopping: Stopping) {
     while stopping.changed().await.is_ok() {}
 }
 
-/// Ctrl-C, or the word of whatever runs the process.
-async fn told_to_stop() -> std::io::Result<()> {
+/// Waits for Ctrl-C, or for SIGTERM where there are signals.
+async fn stop_signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let kind = tokio::signal::unix::SignalKind::terminate();

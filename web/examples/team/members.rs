@@ -1,4 +1,4 @@
-//! The **members** of the team: the app's own table, and the two actions that tell somebody.
+//! The **members** of the team: the app's own table, and the two actions that notify somebody.
 
 use axum::Form;
 use axum::extract::State;
@@ -19,7 +19,7 @@ pub async fn create(pool: &SqlitePool) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// A name that is worth having.
+/// A valid name.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(pub String);
@@ -58,7 +58,7 @@ impl Role {
     }
 }
 
-/// Somebody and what they are.
+/// A person and their role.
 #[derive(Deserialize)]
 pub struct Member {
     name: Name,
@@ -113,7 +113,7 @@ pub async fn change_role(
     Ok(Redirect::to("/"))
 }
 
-/// Whoever signs in is in the team, and has an address.
+/// Adds a user who signs in to the team, with a mail address.
 pub async fn join(app: &App, Name(name): &Name) -> Result<(), Failure> {
     sqlx::query("insert into members (name, role) values ($1, 'owner') on conflict do nothing")
         .bind(name)
@@ -127,7 +127,7 @@ pub async fn join(app: &App, Name(name): &Name) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What went wrong is for the log, and here for the terminal.
+/// An error, which is logged; here the log is the terminal.
 pub struct Failure(Box<dyn std::error::Error>);
 
 impl<E: std::error::Error + 'static> From<E> for Failure {

@@ -1,4 +1,4 @@
-//! All that the app says about notifications: which there are, how they are sent, and whose they are.
+//! Everything that the app declares about notifications: the events, how they are sent, and who is signed in.
 
 use axum::Router;
 use campanile::channel::{EMAIL, INBOX};

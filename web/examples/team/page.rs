@@ -6,7 +6,7 @@ use minijinja::{Environment, context};
 
 use crate::members::Role;
 
-/// The name says that it is HTML: everything in it is escaped.
+/// The name of the template; `.html` makes minijinja escape its values.
 const PAGE: &str = "page.html";
 
 pub fn sign_in() -> Html<String> {

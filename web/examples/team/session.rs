@@ -1,4 +1,4 @@
-//! Who is **signed in**: whoever says so, which is enough for an example. The app's, and no part of campanile.
+//! Who is **signed in**: anybody, by any name, which is enough for an example. It is part of the app, not of campanile.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::{App, members, page};
 
 const COOKIE: &str = "team_session";
 
-/// The names of those who are signed in, by their sessions.
+/// The names of the signed-in users, by session id.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Mutex<HashMap<String, String>>>);
 
@@ -32,7 +32,7 @@ impl Sessions {
     }
 }
 
-/// Who is signed in. Everybody else gets the sign-in page.
+/// The signed-in user. Everybody else gets the sign-in page.
 pub struct User {
     pub name: String,
 }
