@@ -1,11 +1,11 @@
-//! A **connection** for every statement that somebody waits for: bounded in time, and never given back in the middle of a
-//! statement.
+//! A **connection** for every statement that a caller waits for: bounded in time, and never returned to the pool in the middle of
+//! a statement.
 //!
-//! A connection may be half-open: its other end has vanished without a word, and no answer will ever come. Nothing but a bound
-//! finds that out, so every statement of campanile's own has one, [`Database::statement_timeout`].
+//! A connection may be half-open: the other end has vanished without closing it, and no answer will ever come. Only a timeout
+//! detects that, so every statement that campanile runs has one, [`Database::statement_timeout`].
 //!
-//! Campanile's statements run at `READ COMMITTED`. Where sessions begin at another level, a connection is set to that one while
-//! campanile holds it, and set back before the pool gets it again.
+//! Campanile's statements run at `READ COMMITTED`. Where sessions start at another level, a connection is set to `READ COMMITTED`
+//! while campanile holds it, and reset before it returns to the pool.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,13 +23,13 @@ use crate::database::statement;
 /// Runs the same code on a connection of either database: `each_connection!(&database, |connection| { .. Ok(..) })`, whose
 /// value is a `Result` with an `sqlx::Error`.
 ///
-/// Within [`Database::statement_timeout`] it ends or is an error, and a connection that does not answer is closed and not given
-/// back. The code is a block of its own, which `return` leaves.
+/// It finishes or fails within [`Database::statement_timeout`]; a connection that does not answer is closed and not returned to
+/// the pool. The code is its own async block, so `return` leaves only that block.
 #[macro_export]
 macro_rules! each_connection {
     ($database:expr, |$connection:ident| $body:expr) => {
         $crate::database::outcome($crate::each_database!($database, |pool| {
-            // In a box: the futures of callers would hold it.
+            // Boxed, so that the futures of callers do not contain it.
             let work = ::std::boxed::Box::pin(async {
                 let mut held = $crate::database::Held::of($database, pool).await?;
                 let $connection = held.connection();
@@ -42,17 +42,17 @@ macro_rules! each_connection {
     };
 }
 
-/// How long a connection may take to show that it is in order when it is given back.
+/// How long a connection may take to answer a ping when it is returned to the pool.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a caller waits for the only connection of a pool while the application holds it. It may be the caller's own, and
+/// How long a caller waits for the only connection of a pool while the application holds it. The caller itself may hold it, and
 /// then it waits for itself.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
-/// How often a waiting caller looks who holds the connections.
+/// How often a waiting caller checks who holds the connections.
 const STARVED_POLL: Duration = Duration::from_millis(100);
 
-/// Not public API: what [`each_connection!`] gives, also where there is no database.
+/// Not public API: the result of [`each_connection!`], also in a build without a database.
 #[doc(hidden)]
 pub fn outcome<T>(result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
     result
@@ -67,7 +67,7 @@ pub async fn in_time<T>(
     within(Some(database.timeout()), work).await
 }
 
-/// The same with a bound of one's own, or with none.
+/// The same with the given bound, or with none.
 pub(crate) async fn within<T>(
     bound: Option<Duration>,
     work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -88,7 +88,7 @@ fn refusal(kind: io::ErrorKind, text: impl Into<String>) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(kind, text.into()))
 }
 
-/// How many connections campanile itself holds of a pool.
+/// How many connections of a pool campanile itself holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InUse(Arc<AtomicUsize>);
 
@@ -113,7 +113,7 @@ impl Drop for Counted {
     }
 }
 
-/// Whether the sessions of a database begin at another isolation level than `READ COMMITTED`; empty as long as nobody has asked.
+/// Whether the sessions of a database start at an isolation level other than `READ COMMITTED`; empty until the first check.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Isolation(Arc<OnceLock<Begins>>);
 
@@ -123,19 +123,19 @@ enum Begins {
     AtAnother,
 }
 
-/// Not public API: a session whose isolation level can be chosen for a while.
+/// Not public API: a session whose isolation level can be changed temporarily.
 #[doc(hidden)]
 pub trait Session: sqlx::Connection {
-    /// Sets it to `READ COMMITTED`; whether it was at another level.
+    /// Sets it to `READ COMMITTED`; returns whether it was at another level.
     fn set_level(&mut self) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
-    /// Sets it back.
+    /// Restores the previous level.
     fn set_level_back(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
 #[cfg(feature = "postgres")]
 statement! {
-    /// What the session had stays in a setting of campanile's own: `reset` would give up what the application has chosen.
+    /// The previous level is stored in a setting of campanile's: `reset` would discard what the application has set.
     on Postgres; SET_LEVEL = "\
         with session as materialized (select current_setting('default_transaction_isolation') as level) \
         select set_config('campanile.level', level, false), \
@@ -178,14 +178,14 @@ impl Session for sqlx::SqliteConnection {
     }
 }
 
-/// Not public API: a connection of [`each_connection!`]. If it is dropped in the middle of a statement it is
-/// closed: given back, it would make the pool wait for the answer, and without an answer the pool would be smaller by one for good.
+/// Not public API: a connection of [`each_connection!`]. If it is dropped in the middle of a statement it is closed: given back,
+/// it would make the pool wait for the answer, and without an answer the pool would permanently lose one connection.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Held<DB: sqlx::Database> {
     connection: Option<sqlx::pool::PoolConnection<DB>>,
     counted: Option<Counted>,
-    /// It is at a level of campanile's, and to be set back.
+    /// Campanile has changed its isolation level, which has to be restored.
     is_changed: bool,
 }
 
@@ -194,8 +194,8 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
     ///
     /// # Errors
     ///
-    /// When none comes free in the pool's own time, or shortly before the bound of the statement, so that the caller hears what it
-    /// waited for; sooner where the application itself holds them all.
+    /// When no connection becomes free within the pool's own timeout, or shortly before the bound of the statement, so that the
+    /// error names what the caller waited for; sooner where the application itself holds them all.
     pub async fn of(database: &Database, pool: &sqlx::Pool<DB>) -> Result<Self, sqlx::Error> {
         let mut held = tokio::select! {
             biased;
@@ -210,7 +210,7 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
         Ok(held)
     }
 
-    /// The first time says whether there is anything to do the next times.
+    /// The first call determines whether later calls have anything to do.
     async fn set_level(&mut self, begins: &OnceLock<Begins>) -> Result<(), sqlx::Error> {
         if begins.get() == Some(&Begins::AtReadCommitted) {
             return Ok(());
@@ -224,8 +224,8 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
         Ok(())
     }
 
-    /// This process's turn to write, where the database has one writer at a time, and a connection. While it waits for the one
-    /// it does not hold the other: nobody waits for a turn whose holder waits for a connection, or the other way round.
+    /// This process's turn to write, where the database has one writer at a time, and a connection. It never holds one while it
+    /// waits for the other, so the turn and the connections cannot deadlock.
     pub(crate) async fn to_write(
         database: &Database,
         pool: &sqlx::Pool<DB>,
@@ -259,14 +259,15 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
     ///
     /// # Panics
     ///
-    /// Never: it is there until it is given back.
+    /// Never: the connection is present until it is returned.
     pub fn connection(&mut self) -> &mut DB::Connection {
         self.connection
             .as_mut()
-            .expect("it is there until it is given back")
+            .expect("the connection is present until it is returned")
     }
 
-    /// Gives it back, unless it broke or was cut off: then nobody should wait for what it still has to say, and it is closed.
+    /// Returns it to the pool, unless it broke or its statement was cancelled: then it is closed, so that nobody waits for the
+    /// rest of its answer.
     pub(crate) fn end<T>(self, done: &Result<T, StoreError>) {
         match done {
             Err(error) if error.is_broken() => drop(self),
@@ -274,7 +275,7 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
         }
     }
 
-    /// Nothing is under way on it any more.
+    /// No statement is running on it any more.
     pub fn give_back(mut self) {
         if let Some(mut connection) = self.connection.take() {
             let (counted, is_changed) = (self.counted.take(), self.is_changed);
@@ -295,7 +296,7 @@ impl<DB: sqlx::Database<Connection: Session>> Held<DB> {
 
 impl<DB: sqlx::Database> Drop for Held<DB> {
     fn drop(&mut self) {
-        // SQLite is in this process and always answers; and a database in memory is gone with its connection.
+        // SQLite runs in this process and always answers; and an in-memory database is lost with its connection.
         if let Some(connection) = &mut self.connection
             && DB::NAME != "SQLite"
         {
@@ -304,9 +305,9 @@ impl<DB: sqlx::Database> Drop for Held<DB> {
     }
 }
 
-/// Ready when every connection of the pool has been the application's for long: two seconds where there is only one, else
-/// three quarters of the bound, for then another handler's may come free. While campanile holds one itself, or one is free,
-/// whoever waits is in an ordinary queue that moves.
+/// Ready when the application has held every connection of the pool for too long: two seconds if the pool has only one, otherwise
+/// three quarters of the bound, because another handler may return one. While campanile holds one itself, or one is free, the
+/// caller waits in an ordinary queue that moves.
 async fn starved<DB: sqlx::Database>(database: &Database, pool: &sqlx::Pool<DB>) {
     let most = pool.options().get_max_connections();
     let patience = match most {

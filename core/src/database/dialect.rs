@@ -2,11 +2,11 @@
 
 use crate::state;
 
-/// What a database understands.
+/// The SQL that a database understands.
 pub(crate) struct Dialect {
-    /// The placeholder whose argument stands for itself here and for nothing elsewhere.
+    /// The placeholder whose argument is kept on this database and dropped on the other.
     own: &'static str,
-    /// Placeholder, what stands before its argument, what stands after.
+    /// Placeholder, the text before its argument, the text after it.
     words: [(&'static str, &'static str, &'static str); 20],
 }
 
@@ -101,8 +101,8 @@ pub(crate) const SQLITE: Dialect = Dialect {
     ],
 };
 
-/// Replaces the placeholders, first those of the statement's own. A brace that opens no known placeholder is a mistake in our own
-/// statement.
+/// Replaces the placeholders, the statement's own first. A brace that opens no known placeholder is a bug in one of our
+/// statements.
 pub(crate) fn translate(statement: &str, dialect: &Dialect, pieces: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(statement.len() + 64);
     let mut rest = statement;

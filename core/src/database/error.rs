@@ -1,10 +1,10 @@
-//! What the database said, and what follows from it for the caller.
+//! The errors of the database, and what they mean for the caller.
 
 use std::io::ErrorKind;
 
 use campanile_migrations::MigrationError;
 
-/// What the database said. Opaque; it answers the question a caller has.
+/// An error of the database. Opaque; its methods answer the questions that a caller has.
 #[derive(thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
@@ -14,16 +14,16 @@ pub struct StoreError {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What kind of refusal it was.
+/// The kind of the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The same call may succeed later.
     Transient,
-    /// The same, and the connection on which it was is broken.
+    /// The same, and its connection is broken.
     Broken,
-    /// It will not.
+    /// The same call will not succeed later.
     Lasting,
-    /// It will not, and it may be about one row, so that the others are taken without it.
+    /// The same call will not succeed later, but the cause may be one row, and the other rows may succeed without it.
     OfARow,
     /// The tables need a newer binary.
     BinaryTooOld,
@@ -36,18 +36,18 @@ impl StoreError {
         matches!(self.kind, Kind::Transient | Kind::Broken)
     }
 
-    /// Whether nobody should use the connection any more.
+    /// Whether the connection must not be used any more.
     pub(crate) const fn is_broken(&self) -> bool {
         matches!(self.kind, Kind::Broken)
     }
 
-    /// Whether the tables are at a migration beside which this binary must not run. Nothing but a newer binary helps.
+    /// Whether the tables are at a migration that this binary must not run with. Only a newer binary helps.
     #[must_use]
     pub const fn is_binary_too_old(&self) -> bool {
         matches!(self.kind, Kind::BinaryTooOld)
     }
 
-    /// Whether the database may have refused one row of several: by a trigger or a rule of the host's, or because the row is
+    /// Whether the database may have rejected one row of several: by a trigger or a rule of the host's, or because the row is
     /// damaged.
     pub(crate) const fn is_of_a_row(&self) -> bool {
         matches!(self.kind, Kind::OfARow)
@@ -70,7 +70,7 @@ impl StoreError {
     }
 }
 
-/// In words, with the cause: it is what a `main` that returns the error prints.
+/// The message with its cause: this is what a `main` that returns the error prints.
 impl std::fmt::Debug for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)?;
@@ -89,14 +89,14 @@ impl From<sqlx::Error> for StoreError {
                 (advice(&code), kind_of(&code))
             }
             sqlx::Error::PoolTimedOut => (
-                "no connection became free in time: the pool is too small for what is asked of it, or handlers hold connections while they dispatch, for which there is `enqueue_in`, or the database no longer answers",
+                "no connection became free in time: the pool is too small for the load, or handlers hold connections while they dispatch (use `enqueue_in` there), or the database no longer answers",
                 Kind::Transient,
             ),
             sqlx::Error::PoolClosed => ("the connection pool is closed", Kind::Lasting),
             sqlx::Error::Io(cause) if cause.kind() == ErrorKind::TimedOut => {
                 ("the database did not answer in time", Kind::Broken)
             }
-            // Only the wait for a connection says so.
+            // Only the wait for a connection returns this error.
             sqlx::Error::Io(cause) if cause.kind() == ErrorKind::WouldBlock => (
                 "the application itself holds every connection of the pool: inside its transaction use `enqueue_in`, or give the connection back before the dispatch, or make the pool larger",
                 Kind::Transient,
@@ -120,7 +120,7 @@ impl From<sqlx::Error> for StoreError {
 impl From<MigrationError> for StoreError {
     fn from(error: MigrationError) -> Self {
         let kind = match error {
-            // What the database said has its own advice.
+            // An error of the database has its own advice.
             MigrationError::Unread(error) => return error.into(),
             MigrationError::BinaryTooOld { .. } => Kind::BinaryTooOld,
             _ => Kind::Lasting,
@@ -145,23 +145,23 @@ fn advice(code: &str) -> &'static str {
     match code {
         "42P01" | "3F000" => "campanile's tables are missing: run `database.migrate()` at start-up",
         "1" => {
-            "the statement is refused; if it says `no such table`, run `database.migrate()` at start-up"
+            "the statement was rejected; if it says `no such table`, run `database.migrate()` at start-up"
         }
         "40001" | "40P01" => {
-            "deadlock or serialization failure: try again, and inside a transaction of your own begin the whole of it again"
+            "deadlock or serialization failure: try again; inside your own transaction, retry the whole transaction"
         }
         "25P02" => {
-            "the transaction is aborted by an error before this one: roll it back, and begin it again if that error was one to try again"
+            "the transaction was aborted by an earlier error: roll it back, and retry it if that error can be retried"
         }
         "55P03" => "another transaction holds the same dedup key; try again",
         "5" | "261" | "517" | "6" => {
-            "the database is locked by another writer; try again, or use `enqueue_in` if it is a transaction of your own"
+            "the database is locked by another writer; try again, or use `enqueue_in` if the writer is your own transaction"
         }
         "13" | "53100" => "the disk is full",
         "3D000" => "there is no such database",
-        "28000" | "28P01" => "the database does not let this user in",
+        "28000" | "28P01" => "the database rejected this user's login",
         "42501" => {
-            "this role lacks a right: it needs `usage` on the schema `campanile`, and `select, insert, update, delete` on the tables in it"
+            "this role lacks a privilege: it needs `usage` on the schema `campanile`, and `select, insert, update, delete` on the tables in it"
         }
         _ => "the database refused the statement",
     }
@@ -187,15 +187,15 @@ fn is_transient(code: &str) -> bool {
     matches!(code, "5" | "261" | "517" | "6" | "262")
 }
 
-/// Whether another row may be taken. Not on Postgres: a read-only server (25), no entry (28), no such database, table or column (3D,
-/// 3F, 42P01, 42703), a server that is out of order (57, 58). Not on SQLite: no such table, no access, a read-only, full or
-/// damaged file.
+/// Whether another row may succeed. Not on Postgres: a read-only server (25), a rejected login (28), no such database, table or
+/// column (3D, 3F, 42P01, 42703), a server that is out of order (57, 58). Not on SQLite: no such table, no access, a read-only,
+/// full or damaged file.
 fn is_of_a_row(code: &str) -> bool {
     if code.len() == 5 {
         let of_all = ["25", "28", "3D", "3F", "42P01", "42703", "57", "58"];
         return !of_all.iter().any(|of_all| code.starts_with(of_all));
     }
-    // The first byte is the kind; the rest says more about it.
+    // The first byte is the kind; the rest is detail.
     let kind = code.parse::<u32>().unwrap_or_default() & 0xff;
     !matches!(kind, 0 | 1 | 3 | 8 | 10 | 11 | 13 | 14 | 23 | 26)
 }

@@ -1,8 +1,8 @@
 //! The host's database: Postgres or SQLite, behind one type.
 //!
-//! Statements that are the same on both but for a schema prefix or the clock are written once, with the few placeholders
-//! of [`Database::sql`]; what really differs lives in `store/postgres.rs` and `store/sqlite.rs`. A [`Statement`] is
-//! composed once for each of them.
+//! Statements that are the same on both but for a schema prefix or the clock are written once, with the few placeholders of
+//! [`Database::sql`]; the real differences are in `store/postgres.rs` and `store/sqlite.rs`. A [`Statement`] is composed once for
+//! each database.
 
 pub(crate) mod connection;
 pub(crate) mod dialect;
@@ -39,20 +39,20 @@ use crate::database::task::run_to_end;
 ///
 /// # Isolation
 ///
-/// Campanile's own statements run at `READ COMMITTED`. Where a database, a role or a pool says otherwise
-/// (`default_transaction_isolation`), a connection is set to that level while campanile holds it, and set back before the
-/// application gets it again: two more round trips for each time. Better let the role begin at `read committed`; the doctor says so.
-/// Whether it does is asked once, so restart after you changed it.
+/// Campanile's own statements run at `READ COMMITTED`. Where a database, a role or a pool sets another default
+/// (`default_transaction_isolation`), a connection is set to that level while campanile holds it, and reset before the
+/// application gets it again: two more round trips each time. It is better to set the role's default to `read committed`; the
+/// doctor recommends it too. The default is read once, so restart after you change it.
 ///
-/// Behind a pooler that hands backends to statements, as `PgBouncer` does in transaction mode, a session has no level of its own, and
-/// what campanile sets may stay on a backend that the application uses next. There the role has to begin at `read committed`; the
-/// doctor reports it as a problem.
+/// Behind a pooler that assigns a backend to each transaction, as `PgBouncer` does in transaction mode, a session has no level of
+/// its own, and the level that campanile sets may stay on a backend that the application uses next. There the role's default has
+/// to be `read committed`; the doctor reports anything else as a problem.
 ///
-/// Inside the host's transaction its own level counts; see [`enqueue_in`](crate::Dispatcher::enqueue_in).
+/// Inside the host's transaction, that transaction's level applies; see [`enqueue_in`](crate::Dispatcher::enqueue_in).
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: Pool,
-    /// SQLite has one writer at a time: writers of this process queue here, fairly, instead of polling the file's lock.
+    /// SQLite has one writer at a time: the writers of this process queue here, fairly, instead of polling the file's lock.
     #[cfg_attr(
         not(feature = "sqlite"),
         allow(unused, reason = "only SQLite has one writer")
@@ -83,7 +83,7 @@ pub enum Pool {
     /// A pool of SQLite connections.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::SqlitePool),
-    /// Without the feature of a database there is no pool. Channel crates compile all the same.
+    /// Without a database feature there is no pool. Channel crates compile anyway.
     #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
     Missing(std::convert::Infallible),
 }
@@ -122,7 +122,8 @@ impl Database {
 
     /// Opens a pool: `postgres://..`, or `sqlite://file.db` (made if missing, in WAL mode), or `sqlite::memory:`.
     ///
-    /// A host that has a pool already passes that one instead; [`Database::statement_timeout`] says what it should set.
+    /// A host that already has a pool passes that one instead; [`Database::statement_timeout`] describes the settings that such a
+    /// pool needs.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl Database {
         match url.split(':').next().unwrap_or_default() {
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
-                // A pool would go on trying until its time-out, and then not say why.
+                // A pool would keep trying until its timeout, and then not report why.
                 let probe = sqlx::PgConnection::connect(url).await?;
                 probe.close().await?;
                 Ok(Self::open_postgres(url).await?.into())
@@ -145,8 +146,8 @@ impl Database {
         }
     }
 
-    /// sqlx waits for the answer to its own ping as long as for a free connection, and then gives neither; so the ping has a
-    /// bound of its own, and behind a connection that went half-open while it was idle there is another one.
+    /// sqlx waits for the answer to its own ping as long as for a free connection, and then fails; so the ping has its own bound,
+    /// and a connection that went half-open while idle is replaced by another one.
     #[cfg(feature = "postgres")]
     async fn open_postgres(url: &str) -> Result<sqlx::PgPool, sqlx::Error> {
         sqlx::postgres::PgPoolOptions::new()
@@ -183,13 +184,13 @@ impl Database {
         pool.connect_with(options).await
     }
 
-    /// Creates or updates campanile's tables. Safe to run at every start, from several processes at once, and beside
-    /// migrations of the host's own: campanile keeps its own bookkeeping table. It takes as long as it takes:
-    /// [`statement_timeout`](Database::statement_timeout) does not bound it.
+    /// Creates or updates campanile's tables. Safe to run at every start, from several processes at once, and beside migrations
+    /// of the host's own: campanile keeps its own bookkeeping table. [`statement_timeout`](Database::statement_timeout) does not
+    /// bound it.
     ///
-    /// Where nothing is missing that table is read and nothing else is sent, so that a role without the right to create tables
-    /// can start. Tables of a newer campanile are no obstacle: a binary runs beside newer tables, as a rolling restart or a
-    /// rollback has it, unless one of their migrations says that it must not.
+    /// If no migration is missing, only that table is read, so a role without the privilege to create tables can start. A binary
+    /// also runs with the tables of a newer campanile, as happens in a rolling restart or a rollback, unless one of their
+    /// migrations forbids it.
     ///
     /// # Errors
     ///
@@ -199,8 +200,7 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it goes on in a task of its own: a connection that was dropped in the middle would keep the
-    /// migrators' lock.
+    /// Once polled, it continues in its own task: a connection that was dropped in the middle would keep the migrators' lock.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool.clone();
         let migrated: Result<(), campanile_migrations::MigrationError> = run_to_end(async move {
@@ -217,7 +217,7 @@ impl Database {
         Ok(migrated?)
     }
 
-    /// What this database is called: `Postgres` or `SQLite`.
+    /// The name of this database: `Postgres` or `SQLite`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.pool {
@@ -230,23 +230,23 @@ impl Database {
         }
     }
 
-    /// How long a statement may take before it is given up and its connection closed: every statement of campanile's own, in
-    /// dispatches, inboxes, preferences, workers, and what operators ask. It bounds the wait for a connection too. Default:
-    /// 10 seconds. Say it before the database is cloned or given to a builder.
+    /// How long a statement may take before it is abandoned and its connection closed. It applies to every statement that
+    /// campanile runs, in dispatches, inboxes, preferences, workers, and operators' queries, and it bounds the wait for a
+    /// connection too. Default: 10 seconds. Set it before the database is cloned or passed to a builder.
     ///
-    /// [`prune`](crate::operate::Operations::prune) has thirty times as long for each statement, and [`migrate`](Database::migrate) has no
-    /// bound: a step may rightly take long on a large table.
+    /// [`prune`](crate::operate::Operations::prune) has thirty times as long for each statement, and
+    /// [`migrate`](Database::migrate) has no bound: a step may legitimately take long on a large table.
     ///
-    /// It is what ends the wait on a half-open connection, whose other end has vanished without a word. A dispatch whose write
-    /// was under way is [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown) then.
+    /// This timeout ends the wait on a half-open connection, whose other end has vanished without closing it. A dispatch that was
+    /// writing then fails with [`DispatchError::CommitUnknown`](crate::DispatchError::CommitUnknown).
     ///
     /// [`enqueue_in`](crate::Dispatcher::enqueue_in) sends its statements on the host's connection, which campanile can neither
-    /// time nor close. For that, and for everything else that goes through the pool, a host that makes its own sets on Postgres
-    /// `acquire_timeout` on the pool (sqlx: 30 seconds, of which a half-open idle connection may take all), and on the server,
-    /// by `PgConnectOptions::options` or `alter role`, `statement_timeout` and `idle_in_transaction_session_timeout`, so that
-    /// the locks of whoever vanished are given up. sqlx 0.9 has no setting for TCP keep-alive; on the server's side there are
-    /// `tcp_keepalives_idle` and `tcp_user_timeout`, on the client's the system's `net.ipv4.tcp_keepalive_time` and
-    /// `tcp_retries2`.
+    /// time out nor close. For that, and for everything else that goes through the pool, a host that creates its own pool should
+    /// set on Postgres `acquire_timeout` on the pool (sqlx: 30 seconds, of which a half-open idle connection may take all), and
+    /// on the server, by `PgConnectOptions::options` or `alter role`, `statement_timeout` and
+    /// `idle_in_transaction_session_timeout`, so that the locks of a client that vanished are released. sqlx 0.9 has no setting
+    /// for TCP keep-alive; on the server's side there are `tcp_keepalives_idle` and `tcp_user_timeout`, on the client's the
+    /// system's `net.ipv4.tcp_keepalive_time` and `tcp_retries2`.
     ///
     /// ```
     /// # async fn example() -> Result<(), campanile::StoreError> {
@@ -263,7 +263,7 @@ impl Database {
         self
     }
 
-    /// The same database for what reads whole tables: its statements may take thirty times as long, and still not for ever.
+    /// The same database for statements that read whole tables: they may take thirty times as long, but still have a bound.
     pub(crate) fn for_chores(&self) -> Self {
         self.clone().statement_timeout(self.timeout * 30)
     }
@@ -272,7 +272,7 @@ impl Database {
         self.timeout
     }
 
-    /// The bound of each statement of a dispatch: SQLite is in this process, always answers, and has a wait of its own for the
+    /// The bound of each statement of a dispatch: SQLite runs in this process, always answers, and has its own timeout for the
     /// lock of the file.
     pub(crate) fn bound(&self) -> Option<Duration> {
         (self.kind() == "Postgres").then_some(self.timeout)
@@ -283,7 +283,7 @@ impl Database {
         &self.in_use
     }
 
-    /// At which isolation level sessions begin.
+    /// The isolation level at which sessions start.
     pub(crate) const fn isolation(&self) -> &Isolation {
         &self.isolation
     }
@@ -310,7 +310,7 @@ impl Database {
         }
     }
 
-    /// The turn to write, if it is nobody's.
+    /// The turn to write, if it is free.
     pub(crate) fn turn_to_write_now(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.writer).try_lock_owned().ok()
     }
@@ -320,7 +320,7 @@ impl Database {
         match &self.pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => "begin isolation level read committed",
-            // Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
+            // Not deferred: a deferred transaction fails at once where it would have to wait (`SQLITE_BUSY_SNAPSHOT`).
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => "begin immediate",
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -328,7 +328,7 @@ impl Database {
         }
     }
 
-    /// Writes a statement in this database's dialect; one that is known when the program is built is better declared with
+    /// Writes a statement in this database's dialect; a statement that is known at build time is better declared with
     /// [`statement!`](crate::database::statement). Parameters are `$1`, `$2` on both. The placeholders:
     ///
     /// | | Postgres | SQLite |
@@ -338,20 +338,20 @@ impl Database {
     /// | `{now_micros}` | microseconds since 1970 | the same |
     /// | `{later(x)}`, `{earlier(x)}` | the clock plus, minus microseconds | the same |
     /// | `{moment(x)}` | a `timestamptz` of microseconds since 1970 | `x` |
-    /// | `{id_earlier(x)}` | an id of version 7 as it was made that many microseconds ago | the same |
+    /// | `{id_earlier(x)}` | a version 7 id with the timestamp of that many microseconds ago | the same |
     /// | `{after(x)}` | the microsecond after `x` | the same |
     /// | `{micros(x)}` | microseconds of a `timestamptz` | `x` |
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |
-    /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, to follow `select` | the same |
-    /// | `{rows(x)}` | the elements of a JSON array, to follow `from`, in a column `value` | the same |
-    /// | `{postgres(x)}`, `{sqlite(x)}` | `x` on the one that is named | the same |
-    /// | `{state.dead}` | the word of a [`DeliveryState`](crate::operate::DeliveryState), quoted | the same |
-    /// | `{states.open}`, `{states.final}` | the states of deliveries that may still be sent, that have ended: a list in parentheses | the same |
+    /// | `{texts(x)}`, `{uuids(x)}` | the elements of a JSON array, for use after `select` | the same |
+    /// | `{rows(x)}` | the elements of a JSON array, for use after `from`, in a column `value` | the same |
+    /// | `{postgres(x)}`, `{sqlite(x)}` | `x` on the named database, nothing on the other | the same |
+    /// | `{state.dead}` | the name of a [`DeliveryState`](crate::operate::DeliveryState), quoted | the same |
+    /// | `{states.open}`, `{states.final}` | the states of deliveries that may still be sent, or that have ended: a list in parentheses | the same |
     /// | `{for_update}`, `{skip_locked}`, `{key_share}` | `for update`, `for update skip locked`, `for key share` | |
     ///
     /// # Panics
     ///
-    /// On a brace that opens no known placeholder: that is a mistake in the statement.
+    /// On a brace that opens no known placeholder: that is a bug in the statement.
     #[must_use]
     pub fn sql(&self, statement: &str) -> AssertSqlSafe<String> {
         AssertSqlSafe(match &self.pool {

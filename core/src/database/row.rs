@@ -1,6 +1,7 @@
 //! A **row**, read by the names of its columns on either database.
 //!
-//! No `derive` of sqlx's: its macros would build the drivers once more for the compiler, and be a feature that hosts have not chosen.
+//! This does not use sqlx's `derive`: its macros would build the drivers a second time for the compiler, and enable a feature
+//! that hosts have not chosen.
 
 use jiff::Timestamp;
 use sqlx::error::BoxDynError;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::state::DeliveryState;
 
-/// Not public API: declares a struct that is read from a row of either database, each field from the column of its name.
+/// Not public API: declares a struct that is read from a row of either database, each field from the column with its name.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! row {
@@ -39,7 +40,7 @@ macro_rules! row {
     };
 }
 
-/// Reads a type from a column of another one.
+/// Reads a type from a column of another type.
 macro_rules! column {
     ($type:ty, from $column:ty, $read:expr) => {
         impl<'r, DB: Database> Decode<'r, DB> for $type
@@ -80,12 +81,12 @@ pub(crate) struct Time(pub(crate) Timestamp);
 
 column!(Time, from i64, |micros| Ok(Self(Timestamp::from_microsecond(micros)?)));
 
-/// A number that is never below zero. Where it is, it counts as zero.
+/// A number that is never negative; a negative value is read as zero.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number(pub(crate) u32);
 
 column!(Number, from i32, |number| Ok(Self(u32::try_from(number).unwrap_or_default())));
 
 column!(DeliveryState, from String, |text| {
-    Self::read(&text).ok_or_else(|| format!("no state `{text}` is known").into())
+    Self::read(&text).ok_or_else(|| format!("unknown state `{text}`").into())
 });

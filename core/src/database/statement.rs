@@ -1,7 +1,7 @@
-//! A **statement**: a text with placeholders, composed once for each database, and listed with all others.
+//! A **statement**: SQL text with placeholders, composed once for each database, and registered in a list of all statements.
 //!
-//! One that is made by [`statement!`] is on the list, which a test walks: it prepares each of them on a database with nothing but
-//! the tables, so that a column that is missing is found there and not by whoever runs the statement first.
+//! Every statement declared with [`statement!`] is in the list. A test prepares each of them on a migrated database, so that a
+//! missing column is found there and not when the statement first runs.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -13,13 +13,14 @@ use crate::database::dialect::SQLITE;
 use crate::database::dialect::{Dialect, translate};
 use crate::database::{Database, Pool};
 
-/// A statement that is known when the program is built, with the placeholders of [`Database::sql`]; made by [`statement!`](macro@crate::statement).
+/// A statement that is known at build time, with the placeholders of [`Database::sql`]; declared with
+/// [`statement!`](macro@crate::statement).
 pub struct Statement {
     name: &'static str,
-    /// The only kind of database it is for.
+    /// The only kind of database that it is for.
     only: Option<&'static str>,
     text: &'static str,
-    /// What further placeholders stand for.
+    /// The values of further placeholders.
     pieces: &'static [(&'static str, &'static str)],
     #[cfg(feature = "postgres")]
     postgres: OnceLock<String>,
@@ -46,7 +47,7 @@ pub struct Statement {
 /// # }
 /// ```
 ///
-/// A piece may have pieces in it. One that is for one kind of database only begins with that: `on Postgres; NAME = ".."`.
+/// A piece may contain other pieces. A statement for only one kind of database starts with its name: `on Postgres; NAME = ".."`.
 #[macro_export]
 macro_rules! statement {
     ($(#[$meta:meta])* on $kind:ident; $visible:vis $name:ident = $text:expr $(, $piece:ident = $value:expr)* $(,)?) => {
@@ -110,7 +111,7 @@ impl Statement {
     ///
     /// # Panics
     ///
-    /// On a brace that opens no known placeholder: that is a mistake in the statement.
+    /// On a brace that opens no known placeholder: that is a bug in the statement.
     #[must_use]
     pub fn on(&'static self, database: &Database) -> &'static str {
         match database.pool() {
@@ -142,7 +143,7 @@ impl Statement {
     }
 }
 
-/// Whether it is the same one.
+/// Whether it is the same statement.
 impl PartialEq for Statement {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -171,7 +172,7 @@ pub(crate) fn every(database: &Database) -> Vec<&'static Statement> {
     statements
 }
 
-/// Composes them all, so that none is composed while somebody waits for it.
+/// Composes all statements, so that no caller has to wait for it.
 pub(crate) fn compose(database: &Database) {
     for statement in every(database) {
         let _ = statement.on(database);

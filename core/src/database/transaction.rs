@@ -1,4 +1,4 @@
-//! The host's own transaction, as [`enqueue_in`](crate::Dispatcher::enqueue_in) takes it.
+//! The host's own transaction, which [`enqueue_in`](crate::Dispatcher::enqueue_in) takes.
 
 /// The host's open transaction, on either database.
 ///
@@ -12,7 +12,7 @@ pub enum InTransaction<'c> {
     /// On SQLite.
     #[cfg(feature = "sqlite")]
     Sqlite(&'c mut sqlx::SqliteConnection),
-    /// Without the feature of a database there is no transaction.
+    /// Without a database feature there is no transaction.
     #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
     Missing(&'c std::convert::Infallible),
 }

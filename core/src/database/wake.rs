@@ -1,10 +1,10 @@
-//! **Wakes** who looks at what is written, so that they need not wait for their next look: workers when something is queued, and
-//! those who show it when something is committed.
+//! **Wakes** the readers of what is written, so that they need not wait for their next poll: workers when something is queued,
+//! and live views when something is committed.
 //!
-//! In this process at once; in others, on Postgres, by `NOTIFY` if the host asks for it: on a connection of its own, after the
-//! commit, in bounded time, and at most ten times a second, because a notification takes a lock of the whole database. Workers of
-//! other processes do not all begin in the same moment: each process waits a random while, and wakes twice a second at the most.
-//! What is missed is found by polling, which is always there.
+//! Readers in this process are woken at once; those in others, on Postgres, by `NOTIFY` if the host enables it: on a separate
+//! connection, after the commit, in bounded time, and at most ten times a second, because a notification takes a database-wide
+//! lock. The workers of other processes do not all start at the same moment: each process waits a random delay, and wakes its
+//! workers at most twice a second. Polling always runs, and finds what was missed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,43 +21,44 @@ use crate::database::Database;
 #[cfg(feature = "postgres")]
 use crate::database::{Pool, each_connection, statement};
 
-/// How workers in other processes hear of what is queued, and those who show what is written of what is committed.
+/// How other processes are notified: their workers of queued deliveries, and their live views of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WakeUp {
-    /// By looking, at every poll interval.
+    /// By polling, at every poll interval.
     #[default]
     Polling,
-    /// On Postgres also by `LISTEN` and `NOTIFY`: within a quarter of a second when nothing was queued before, and at most twice a
-    /// second, so that a fleet is not woken at once. Whoever listens keeps one more connection. Not behind a `PgBouncer` in transaction
-    /// mode: nothing arrives there, and what was meant for the worker may surprise another client of the same backend.
+    /// On Postgres also by `LISTEN` and `NOTIFY`: within a quarter of a second when nothing was queued before, and at most twice
+    /// a second, so that a fleet is not woken at once. Each listening process keeps one more connection. Do not use it behind a
+    /// `PgBouncer` in transaction mode: no notification arrives there, and another client of the same backend may receive
+    /// notifications that it does not expect.
     Notify,
 }
 
-/// The least time between two notifications of one process.
+/// The minimum time between two notifications from one process.
 #[cfg(feature = "postgres")]
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest pause between a notification of another process and the workers of this one.
+/// The maximum delay between a notification from another process and the wake-up of this process's workers.
 #[cfg(feature = "postgres")]
 const SPREAD: Duration = Duration::from_millis(250);
 
-/// The least time between two times at which other processes wake the workers of this one.
+/// The minimum time between two wake-ups of this process's workers by other processes.
 #[cfg(feature = "postgres")]
 const CALM: Duration = Duration::from_millis(500);
 
-/// Something was queued. One process is enough to deliver it.
+/// Deliveries were queued. One process is enough to deliver them.
 pub(crate) const DELIVERIES: &str = "campanile_deliveries";
 
-/// Something was committed. Every process shows it.
+/// A transaction was committed. Every process shows it.
 pub(crate) const COMMITS: &str = "campanile_commits";
 
 #[cfg(feature = "postgres")]
 statement! { on Postgres; NOTIFY = "select pg_notify($1, '')" }
 
-/// A signal of one process to whoever waits for what was written, in this process and, if they are to hear, in others.
+/// A signal to the tasks that wait for new writes, in this process and, if enabled, in others.
 pub(crate) struct Signal {
-    /// What its notifications are called.
+    /// The channel name of its notifications.
     #[cfg_attr(
         not(feature = "postgres"),
         allow(unused, reason = "only Postgres has notifications")
@@ -65,9 +66,9 @@ pub(crate) struct Signal {
     topic: &'static str,
     sender: watch::Sender<()>,
     how: WakeUp,
-    /// Whether other processes have yet to be notified.
+    /// Whether other processes still have to be notified.
     is_due: AtomicBool,
-    /// Whether a task notifies them.
+    /// Whether a task is notifying them.
     #[cfg(feature = "postgres")]
     is_notifying: AtomicBool,
 }
@@ -84,7 +85,7 @@ impl Signal {
         }
     }
 
-    /// Receives every signal that is sent from now on; several at once are received as one.
+    /// Receives every signal that is sent from now on; several pending signals are received as one.
     pub(crate) fn receiver(&self) -> watch::Receiver<()> {
         self.sender.subscribe()
     }
@@ -121,7 +122,7 @@ impl Signal {
                 tokio::time::sleep(INTERVAL).await;
             }
             self.is_notifying.store(false, Ordering::Release);
-            // A signal may have been sent after the last check, and have seen a task that was about to end.
+            // A signal may have been sent after the last check, while this task was about to end.
             if !self.is_due.load(Ordering::Acquire)
                 || self.is_notifying.swap(true, Ordering::AcqRel)
             {
@@ -130,7 +131,7 @@ impl Signal {
         }
     }
 
-    /// Forwards the signals of other processes, until it is dropped. Without `LISTEN` it waits forever.
+    /// Forwards the signals of other processes until it is dropped. Without `LISTEN` it waits forever.
     pub(crate) async fn listen(&self, database: &Database) {
         #[cfg(feature = "postgres")]
         if let (WakeUp::Notify, Pool::Postgres(pool)) = (self.how, database.pool()) {
@@ -140,7 +141,7 @@ impl Signal {
                     target: "campanile",
                     topic = self.topic,
                     error = &error as &dyn std::error::Error,
-                    "other processes are not heard; this one polls, and listens again"
+                    "cannot listen for notifications of other processes; polling instead, and listening again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -151,7 +152,7 @@ impl Signal {
 
     #[cfg(feature = "postgres")]
     async fn pass_on(&self, pool: &sqlx::PgPool) -> Result<std::convert::Infallible, sqlx::Error> {
-        // A connection of its own: one of the pool's would be missing there for good.
+        // A separate connection: one from the pool would be permanently unavailable to it.
         let own = sqlx::postgres::PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -161,7 +162,7 @@ impl Signal {
         let mut listener = sqlx::postgres::PgListener::connect_with(&own).await?;
         listener.listen(self.topic).await?;
         loop {
-            // At first, and after a connection that was lost (`None`), something may have been missed.
+            // At the start, and after a lost connection (`None`), a notification may have been missed.
             self.sender.send_replace(());
             let rung = Instant::now();
             listener.try_recv().await?;
@@ -173,7 +174,7 @@ impl Signal {
     }
 }
 
-/// Waits until then, and takes what is heard meanwhile for the same.
+/// Waits until then, and discards the notifications that arrive meanwhile.
 #[cfg(feature = "postgres")]
 async fn hear_out(
     listener: &mut sqlx::postgres::PgListener,
