@@ -5,7 +5,8 @@ use sqlx::Connection as _;
 use crate::database::{Database, Statement, each_connection, row, statement};
 
 statement! {
-    /// An address is newer than every other of its user, whatever the clock says: SQLite's has milliseconds.
+    /// A new address is always newer than the user's others, whatever the clock says: SQLite's clock has only millisecond
+    /// resolution.
     ADD = "\
         insert into {campanile}notification_addresses (user_id, channel, address, created_at) \
         select $1, $2, $3, case when newest >= {now} then {after(newest)} else {now} end \
@@ -51,7 +52,7 @@ pub(crate) async fn add(database: &Database, row: [&str; 3]) -> Result<(), sqlx:
     write(database, &ADD, row).await
 }
 
-/// Removes an address, if it is there.
+/// Removes an address, if it exists.
 pub(crate) async fn remove(database: &Database, row: [&str; 3]) -> Result<(), sqlx::Error> {
     write(database, &REMOVE, row).await
 }
@@ -68,8 +69,8 @@ async fn write(
     })
 }
 
-/// One transaction; the rows that are there are locked in one order, so that two calls do not wait for each other. Another call
-/// at the same time may have added a row that this one could not see: once both are committed, only the newest stays.
+/// One transaction; the existing rows are locked in a fixed order, so that two calls do not deadlock. A concurrent call may have
+/// added a row that this one could not see: once both are committed, only the newest stays.
 pub(crate) async fn replace(
     database: &Database,
     [user, channel, address]: &[String; 3],

@@ -1,4 +1,4 @@
-//! A **batch**: the rows of what is written at once, in the order in which all writers lock.
+//! A **batch**: the rows of one write, in the order in which all writers lock them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::micros;
 
-/// What is written at once: the dispatches, and the recipients of each that are not muted everywhere.
+/// One write: the dispatches, and those recipients of each that have not muted every channel.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Batch {
     pub(crate) dispatches: Vec<DispatchRow>,
@@ -18,7 +18,7 @@ pub(crate) struct Batch {
 #[derive(Debug, Clone)]
 pub(crate) struct DispatchRow {
     pub(crate) id: Uuid,
-    /// Whether the caller gave the id, so that what has it is written once.
+    /// Whether the caller gave the id, so that a dispatch with it is written only once.
     pub(crate) is_given: bool,
     pub(crate) event_type: &'static str,
     pub(crate) category: &'static str,
@@ -28,14 +28,14 @@ pub(crate) struct DispatchRow {
     pub(crate) content: String,
     /// The content of the channels that show secrets, if the event has any: an object of texts.
     pub(crate) secrets: Option<String>,
-    /// The key of its window's row.
+    /// The key of the row of its window.
     pub(crate) dedup_key: String,
-    /// Set for [`Until::Changed`](crate::event::Until::Changed) only: the whole key. All keys of a subject then share one window row,
-    /// which is open only for the key that was admitted last.
+    /// Set for [`Until::Changed`](crate::event::Until::Changed) only: the whole key. All keys of a subject then share one window
+    /// row, which counts as open only for the key that was admitted last.
     pub(crate) variant: Option<String>,
-    /// Zero: nothing is a repeat, and no window is opened.
+    /// Zero: no dispatch is a repeat, and no window is opened.
     pub(crate) window: Duration,
-    /// How long its remote deliveries are worth sending.
+    /// How long its remote deliveries stay worth sending.
     pub(crate) expires_after: Option<Duration>,
     pub(crate) trace_context: Option<String>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Candidate {
     /// Index into [`Batch::dispatches`].
     pub(crate) dispatch: usize,
     pub(crate) notification_id: Uuid,
-    /// How many candidates of the batch claim the same window before this one, each for another key.
+    /// How many earlier candidates of the batch claim the same window, each for another key.
     pub(crate) turn: usize,
     pub(crate) user_id: String,
     /// The channels that get it, each with an id for its delivery.
@@ -96,8 +96,8 @@ impl Batch {
     }
 
     /// Drops consecutive repeats of one window and key: one statement cannot claim a row twice. The same window under another key
-    /// gets a higher turn, and is written by a later statement. What stays is sorted by turn, then key, then user, also across
-    /// chunks, so that all writers lock in one order; a later turn locks no new row.
+    /// gets a higher turn, and is written by a later statement. The remaining candidates are sorted by turn, then key, then user,
+    /// also across chunks, so that all writers lock in one order; a later turn locks no new row.
     pub(crate) fn settle_repeats(&mut self) {
         let dispatches = &self.dispatches;
         let mut last = HashMap::new();

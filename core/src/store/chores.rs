@@ -1,4 +1,4 @@
-//! The rows of **chores**: what one worker of a fleet does now and then for all of them.
+//! The rows of **chores**: periodic work that one worker does for the whole fleet.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::micros;
 use crate::database::{Database, each_connection, statement};
 
-/// To delete rows past their retention.
+/// Deletes rows past their retention.
 pub(crate) const PRUNE: &str = "prune";
 
 statement! {
@@ -21,14 +21,14 @@ statement! {
         where name = $1 and due_at <= {now}"
 }
 
-/// Whether a chore is due; then it is this worker's, and due again after about this time.
+/// Takes a chore if it is due; it is due again after about this time. Returns whether this worker took it.
 pub(crate) async fn take_turn(
     database: &Database,
     chore: &str,
     worker: Uuid,
     every: Duration,
 ) -> Result<bool, sqlx::Error> {
-    // A look that finds nothing must not take the lock of an SQLite file.
+    // A query that finds nothing must not take the lock of an SQLite file.
     let due: i64 = each_connection!(database, |connection| {
         sqlx::query_scalar(IS_DUE.on(database))
             .bind(chore)

@@ -1,7 +1,7 @@
-//! **Claims** what is due, and reads it.
+//! **Claims** the deliveries that are due, and reads them.
 //!
-//! The delivery's row is the queue. Each claim has an id of its own, and every later transition is guarded by it. The number of an
-//! attempt cannot do that: a claim that began no call gives its number back, and the next one gets it.
+//! The delivery's row is the queue. Each claim has its own id, and every later transition is guarded by it. The attempt number
+//! cannot be the guard: a claim that made no call gives its number back, and the next claim uses it again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,24 +19,25 @@ use crate::event::secret::Kept;
 /// Which deliveries of a channel are claimed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Take<'a> {
-    /// Those that are due, and those whose lease has run out; none while the channel is paused.
+    /// Those that are due, and those whose lease has expired; none while the channel is paused.
     Due,
-    /// The same, also while it is paused: to see whether it works again.
+    /// The same, also while the channel is paused: to find out whether it works again.
     Probe,
-    /// Those that were parked because their channel was unknown, or their event, which is one of these now; a batch only if the
-    /// events of all its members are. With ids above `after`: what is parked again is not met twice in one pass.
+    /// Those that were parked because their channel or their event was unknown, if the event is now one of these; a batch only if
+    /// the events of all its members are. Only ids above `after`, so that a delivery that is parked again is not claimed twice in
+    /// one pass.
     Known { events: &'a [&'a str], after: Uuid },
-    /// Those, and the ones that could not be read: another version may be able to.
+    /// The same, and those that could not be read: another version may be able to read them.
     Parked { events: &'a [&'a str], after: Uuid },
 }
 
-/// Which of the deliveries that may be claimed.
+/// A restriction on the deliveries that may be claimed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Among<'a> {
     All,
     /// Neither these nor the batches they are in.
     AllBut(&'a [Uuid]),
-    /// This one, with its batch if it is the first of it.
+    /// This one, with its batch if it is the batch's first.
     Only(Uuid),
 }
 
@@ -58,12 +59,12 @@ const ALL_BUT: &str = "\
 
 const ONLY: &str = "id in (select {uuids($8)})";
 
-/// What was claimed.
+/// The claimed deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
-    /// One that cannot be read is there as what is to be recorded of it.
+    /// A delivery that cannot be read is present as the transition to be recorded for it.
     pub(crate) deliveries: Vec<Result<Delivery, Settled>>,
-    /// Where the next step of a pass over what is parked begins; `None` if nothing was claimed.
+    /// Where the next step of a pass over parked deliveries begins; `None` if nothing was claimed.
     pub(crate) last: Option<Uuid>,
 }
 
@@ -74,7 +75,7 @@ impl Claimed {
     }
 }
 
-/// Leases that ran out come first. The clock is asked once (`select {now}`), or no index would serve the comparison.
+/// Expired leases come first. The clock is read once (`select {now}`); otherwise no index could serve the comparison.
 const DUE: &str = "\
     with lost as materialized (\
         select id, batch_id from {campanile}notification_deliveries as delivery \
@@ -87,8 +88,8 @@ const DUE: &str = "\
     either as materialized (select * from (select * from lost union all select * from due) as all_of_them limit $2), \
     {and_their_batches}";
 
-/// The rest of the batches of which one was chosen. It waits for nobody: a batch of which somebody has locked one is left for
-/// later, as a whole.
+/// The other members of the chosen deliveries' batches. It waits for no lock: a batch with a locked member is left for later as a
+/// whole.
 const AND_THEIR_BATCHES: &str = "\
     mates as materialized (\
         select id, batch_id from {campanile}notification_deliveries where {in_their_batches} {skip_locked}), \
@@ -101,7 +102,8 @@ const AND_THEIR_BATCHES: &str = "\
 const IN_THEIR_BATCHES: &str = "\
     batch_id in (select batch_id from either where batch_id is not null) and state in {states.open}";
 
-/// Of a batch the first that waits stands for all: whoever locks it has them all, and nobody else takes another of them.
+/// The first waiting member of a batch represents the batch: a claim that locks it has them all, and no other claim takes any of
+/// them.
 const FIRST_OF_BATCH: &str = "\
     (batch_id is null or not exists (select 1 from {campanile}notification_deliveries as other \
         where other.batch_id = delivery.batch_id and other.id < delivery.id and other.state in {states.open}))";
@@ -109,11 +111,12 @@ const FIRST_OF_BATCH: &str = "\
 const OPEN: &str = "\
     ($5 = 'probe' or not exists (select 1 from {campanile}notification_channel_pauses where channel = $1))";
 
-/// How much content one step of what is parked holds, but for its last delivery. A process that begins beside a long row of
-/// parked deliveries would hold all of theirs.
+/// How much content one step over parked deliveries holds in memory, not counting its last delivery. Otherwise a process that
+/// starts with many parked deliveries would load the content of all of them.
 const MAX_PARKED_BYTES: i64 = 4 * 1024 * 1024;
 
-/// `$7` is the id after which it looks, `$10` the most content. Content that several deliveries share counts once, as it is read once.
+/// `$7` is the id after which it searches, `$10` the maximum amount of content. Content that several deliveries share counts
+/// once, because it is read once.
 const PARKED: &str = "\
     with parked as materialized (\
         select id, dispatch_id, secret from {campanile}notification_deliveries as delivery \
@@ -132,7 +135,8 @@ const PARKED: &str = "\
         where id in (select id from fitting) and state = {state.blocked} {skip_locked}), \
     {and_their_batches}";
 
-/// An older binary parks what has content of its own, which it does not know of, as unreadable. Such content begins so.
+/// An older binary does not know the content that a delivery may have of its own, and parks such a delivery as unreadable. Such
+/// content begins with this.
 const KNOWN: &str = "\
     (blocked_as = 'channel' or (blocked_as = 'content' and ($5 = 'all' or substr(secret, 2, 8) = '\"hidden\"')) \
         or (blocked_as = 'event' and exists (select 1 from {campanile}notification_dispatches as dispatch \
@@ -142,7 +146,8 @@ const KNOWN: &str = "\
         where member.batch_id = delivery.batch_id and member.state in {states.open} \
         and dispatch.event_type not in (select {texts($6)})))";
 
-/// `$3` is the lease, `$4` the worker, `$9` the claim. The state is looked at again when the row is locked: one of a batch may have ended.
+/// `$3` is the lease, `$4` the worker, `$9` the claim. The state is checked again when the row is locked: a member of a batch may
+/// have ended.
 const LEASE: &str = "\
     update {campanile}notification_deliveries set state = {state.running}, attempt = attempt + 1, \
         lost_worker = case when state = {state.running} then worker end, maybe_sent = maybe_sent or state = {state.running}, \
@@ -166,8 +171,8 @@ const READ: &str = "\
     left join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
     order by delivery.run_at, delivery.id";
 
-/// Statements over each choice, among all deliveries, all but some, or one: which it is stands in the statement, so that the
-/// common one is planned without the others.
+/// Statements for each choice, restricted to all deliveries, all but some, or one. Each restriction has its own statement, so
+/// that the common one is planned without the others.
 macro_rules! of_each_choice {
     ($(#[$doc:meta])* [$($on:tt)*] $name:ident = $text:expr) => {
         $(#[$doc])*
@@ -204,7 +209,7 @@ macro_rules! of_each_choice {
 }
 
 of_each_choice! {
-    /// What a claim would take.
+    /// The deliveries that a claim would take.
     [] look = "{choice} select {text(id)} as id from chosen order by 1"
 }
 
@@ -216,13 +221,13 @@ of_each_choice! {
 
 #[cfg(feature = "sqlite")]
 of_each_choice! {
-    /// Leases; SQLite changes rows in no sub-query.
+    /// Leases; SQLite cannot change rows in a sub-query.
     [on SQLite;] lease = "{choice} {lease} returning id"
 }
 
 #[cfg(feature = "sqlite")]
 statement! {
-    /// Reads what was leased.
+    /// Reads the leased deliveries.
     on SQLite; READ_LEASED = READ,
     taken = "(select * from notification_deliveries where id in (select value from json_each($1)))"
 }
@@ -244,7 +249,7 @@ macro_rules! bind {
     };
 }
 
-/// Leases up to `at_most` deliveries of a channel to this worker, and the rest of the batches they are in.
+/// Leases up to `at_most` deliveries of a channel to this worker, and the other members of their batches.
 pub(crate) async fn claim(
     database: &Database,
     channel: &str,
@@ -275,7 +280,7 @@ pub(crate) async fn claim(
     })
 }
 
-/// The last of those that were chosen in the order of ids: of a batch its first stands for all.
+/// The last of the deliveries chosen in the order of ids; the first member of a batch represents the batch.
 fn last_in_line(rows: &[Row]) -> Option<Uuid> {
     let mut firsts: HashMap<Uuid, Uuid> = HashMap::new();
     for row in rows {
@@ -286,7 +291,7 @@ fn last_in_line(rows: &[Row]) -> Option<Uuid> {
     firsts.into_values().max()
 }
 
-/// What [`claim`] would take, without taking it.
+/// The deliveries that [`claim`] would take, without taking them.
 pub(crate) async fn chosen(
     database: &Database,
     channel: &str,
@@ -303,7 +308,7 @@ pub(crate) async fn chosen(
     Ok(chosen.into_iter().map(|id| id.0).collect())
 }
 
-/// A claim: what it chooses, and its parameters.
+/// A claim: its choice, and its parameters.
 struct Claim<'a> {
     look: &'static Statement,
     take: &'static Statement,
@@ -319,7 +324,7 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// One that leases nothing yet.
+    /// A claim that leases nothing yet.
     fn new(
         database: &Database,
         channel: &'a str,
@@ -369,7 +374,7 @@ async fn claim_in_one(database: &Database, claim: &Claim<'_>) -> Result<Vec<Row>
             .fetch_all(&mut *connection)
             .await;
         if rows.is_err() {
-            // The server tells of a refusal before it lets the locks go, which the next claim would pass over.
+            // The server reports an error before it releases the locks, and the next claim would pass over the locked rows.
             connection.ping().await?;
         }
         rows
@@ -383,7 +388,7 @@ async fn claim_in_two(
     claim: &Claim<'_>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     use sqlx::Connection as _;
-    // A look that finds nothing must not take the file's lock.
+    // A query that finds nothing must not take the file's lock.
     let found: Option<Id> = bind!(sqlx::query_scalar(claim.look.on(database)), claim)
         .fetch_optional(pool)
         .await?;
@@ -395,7 +400,7 @@ async fn claim_in_two(
     let ids: Vec<String> = bind!(sqlx::query_scalar(claim.take.on(database)), claim)
         .fetch_all(&mut *transaction)
         .await?;
-    // One that cannot be read gives the others back.
+    // An error while reading gives the others back.
     let rows = sqlx::query_as(READ_LEASED.on(database))
         .bind(serde_json::json!(ids).to_string())
         .fetch_all(&mut *transaction)
@@ -409,7 +414,7 @@ row! {
     struct Row {
         id: Id,
         notification_id: Id,
-        /// One that cannot be read is the fault of its row alone.
+        /// A row that cannot be read affects only itself.
         dispatch_id: String,
         user_id: String,
         attempt: Number,
@@ -434,8 +439,8 @@ row! {
     }
 }
 
-/// What the deliveries of one dispatch share: its id, its parts, unless each has its own, and its payload; `None` if it cannot be
-/// read.
+/// The data that the deliveries of one dispatch share: its id, its parts, unless each has its own, and its payload; `None` if
+/// they cannot be read.
 type Shared = Option<(Uuid, Option<Arc<Parts>>, Arc<serde_json::Value>)>;
 
 fn read_each(channel: &str, claim: Uuid, rows: Vec<Row>) -> Vec<Result<Delivery, Settled>> {
@@ -495,10 +500,10 @@ fn time(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-/// The parts of a delivery, and what of them is hidden: its own, or those of its dispatch. `None` if there are none.
+/// The parts of a delivery, its own or those of its dispatch, and which of them are hidden. `None` if there are none.
 fn own_or_shared(row: &Row, shared: Option<Arc<Parts>>) -> Option<(Arc<Parts>, Hidden)> {
     match row.secret.as_deref() {
-        // Erased when it expired; all that is left is to say so.
+        // Erased when it expired; it only remains to record that.
         Some("") if row.is_expired => Some((Arc::default(), Hidden::default())),
         Some(own) => {
             let own: Kept = serde_json::from_str(own).ok()?;
@@ -508,7 +513,7 @@ fn own_or_shared(row: &Row, shared: Option<Arc<Parts>>) -> Option<(Arc<Parts>, H
     }
 }
 
-/// The content is taken apart here and not by the database, where one row that is no JSON would fail the others.
+/// The content is parsed here and not by the database, where one row that is not valid JSON would fail the others.
 fn shared(
     channel: &str,
     payload: Option<String>,

@@ -1,4 +1,4 @@
-//! The rows of **deliveries** as an operator sees them, and the changes that only an operator makes.
+//! The rows of **deliveries** as an operator sees them, and the changes that only operators make.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::database::row::{Id, Number, Time};
 use crate::database::{Database, Statement, each_connection, row, statement};
 use crate::state::DeliveryState;
 
-/// A delivery as an operator sees it: no address, no content. In JSON its keys are camelCase, its times RFC 3339.
+/// A delivery as an operator sees it, without its address and content. In JSON, keys are camelCase and times are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -27,17 +27,17 @@ pub struct DeliverySummary {
     pub event_type: String,
     /// Its state.
     pub state: DeliveryState,
-    /// How many attempts were begun.
+    /// How many attempts were started.
     pub attempts: u32,
     /// When the next attempt is due, while it is pending.
     pub run_at: Timestamp,
-    /// What the last attempt said.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
     /// When it was committed.
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Whether it had a secret in it, which was erased when it ended: it cannot be tried again.
+    /// Whether it contained a secret, which was erased when the delivery ended: it cannot be retried.
     pub erased: bool,
 }
 
@@ -59,17 +59,17 @@ pub struct DeliveryCount {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Attempt {
-    /// The delivery that was tried.
+    /// The delivery that was attempted.
     pub delivery_id: Uuid,
-    /// The attempt; the first is 1.
+    /// The number of the attempt; the first is 1.
     pub attempt: u32,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took.
     #[serde(rename = "tookMicros", serialize_with = "as_micros")]
     pub took: Duration,
-    /// What came of it: `accepted`, `retry`, `unknown`, `misconfigured`, `permanent`, `suppressed`, `unreachable`, `muted`,
-    /// `expired`; `lost`, if its worker stopped or was cut off before it could say so.
+    /// The outcome: `accepted`, `retry`, `unknown`, `misconfigured`, `permanent`, `suppressed`, `unreachable`, `muted`,
+    /// `expired`; `lost`, if its worker stopped or was cut off before it could record one.
     pub outcome: String,
     /// The provider's status, an HTTP or SMTP code.
     pub status: Option<u16>,
@@ -77,11 +77,11 @@ pub struct Attempt {
     pub provider_id: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
-    /// The kind of what went wrong, in one word; see [`ErrorClass`](crate::channel::delivery::ErrorClass).
+    /// The class of the error, in one word; see [`ErrorClass`](crate::channel::delivery::ErrorClass).
     pub error_class: Option<String>,
     /// The trace of the attempt, where the app traces with OpenTelemetry.
     pub trace_id: Option<String>,
-    /// The process that tried it.
+    /// The process that made the attempt.
     pub worker: Uuid,
 }
 
@@ -93,13 +93,13 @@ const SUMMARY: &str = "\
     from {campanile}notification_deliveries as delivery \
     left join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id";
 
-/// A fresh set of attempts: those so far no longer count.
+/// A fresh set of attempts: the earlier ones no longer count.
 pub(super) const RETRY: &str = "\
     update {campanile}notification_deliveries set state = {state.pending}, run_at = {now}, uncounted = attempt, \
         lost_answers = 0, outage_since = null, outage_rounds = 0, \
         first_attempt_at = null, batch_id = null, blocked_as = null, finished_at = null";
 
-/// What there is to send is still there.
+/// The content to send still exists.
 pub(super) const COMPLETE: &str = "coalesce(secret, '-') <> ''";
 
 statement! {
@@ -126,7 +126,8 @@ statement! {
 }
 
 statement! {
-    /// What waits for its next attempt is only made due: it may have gone out under a key that its provider still knows.
+    /// A delivery that waits for its next attempt is only made due: it may have been sent under a key that its provider still
+    /// knows.
     NOW = "\
         update {campanile}notification_deliveries set run_at = {now}, uncounted = attempt \
         where id = {uuid($1)} and state = {state.pending}"
@@ -236,7 +237,7 @@ pub(crate) async fn counts(database: &Database) -> Result<Vec<DeliveryCount>, sq
     Ok(counts.collect())
 }
 
-/// At most so many, newest first, of those before this one.
+/// Up to this many deliveries before this one, newest first.
 pub(crate) async fn page(
     database: &Database,
     channel: Option<&str>,
@@ -260,7 +261,7 @@ pub(crate) async fn page(
     Ok(rows.into_iter().map(DeliverySummary::from).collect())
 }
 
-/// The one of this id.
+/// The delivery with this id.
 pub(crate) async fn by_id(
     database: &Database,
     id: Uuid,
@@ -272,7 +273,7 @@ pub(crate) async fn by_id(
     Ok(row.map(DeliverySummary::from))
 }
 
-/// Those of one notification, by channel.
+/// The deliveries of one notification, by channel.
 pub(crate) async fn of_notification(
     database: &Database,
     notification: Uuid,
@@ -296,7 +297,7 @@ pub(crate) async fn attempts(
     Ok(rows.into_iter().map(Attempt::from).collect())
 }
 
-/// Makes one due, with a fresh set of attempts; `false` if it is none that can be tried again.
+/// Makes a delivery due, with a fresh set of attempts; `false` if it cannot be retried.
 pub(crate) async fn retry(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
     Ok(write(database, &RETRY_ONE, id).await? == 1 || write(database, &NOW, id).await? == 1)
 }

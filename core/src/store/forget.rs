@@ -1,4 +1,5 @@
-//! The erasure of a user: which rows go, in which order they are locked, and in which written forms rows may hold an address.
+//! The erasure of a user: which rows are deleted, in which order they are locked, and in which written forms rows may hold an
+//! address.
 
 use std::collections::BTreeSet;
 
@@ -10,43 +11,44 @@ use crate::database::connection::within;
 use crate::database::error::StoreError;
 use crate::database::{Database, Held, Statement, each_database, statement};
 
-/// What was erased of a user, and what was not.
+/// What was erased about a user, and what was kept.
 ///
-/// Not erased is what campanile does not hold: the host's own tables and address book, logs, backups, captured mail, and what
-/// providers were given. Rows of other users that mention this one stay too: their inbox items, dispatches and window keys, by a
-/// payload or a subject. Of what it does hold of the user, the content of [shared dispatches](Forgotten::shared_dispatches) stays, and, if
-/// the host has given a key, [hashes](Forgotten::kept_hashes) of addresses that must not be written to any more.
+/// Campanile cannot erase data that it does not hold: the host's own tables and address book, logs, backups, captured mail, and
+/// data that providers have received. Rows of other users that mention this one stay too, namely their inbox items, dispatches
+/// and window keys, in a payload or a subject. Of the data about the user itself, the content of [shared
+/// dispatches](Forgotten::shared_dispatches) stays, and, if the host has set a key, [hashes](Forgotten::kept_hashes) of addresses
+/// that must not be written to any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Forgotten {
     /// Remote deliveries, with their attempts.
     pub deliveries: u64,
-    /// Dispatches that went to nobody else, with their content.
+    /// Dispatches with no other recipient, with their content.
     pub dispatches: u64,
-    /// Dispatches that went to others too. They stay, and their content may name the user: it is the others' as well, and goes
-    /// with them, or when it is pruned.
+    /// Dispatches that had other recipients too. They stay, and their content may name the user: it belongs to the others as
+    /// well, and is deleted when the last of them is forgotten, or when it is pruned.
     pub shared_dispatches: u64,
-    /// Rows of other tables: inbox items, windows, preferences, addresses, suppressed addresses, and what the linked channels
-    /// hold.
+    /// Rows of other tables: inbox items, windows, preferences, addresses, suppressed addresses, and rows of the linked channels'
+    /// own tables.
     pub rows: u64,
-    /// Suppressed addresses of which a keyed hash stays, so that they are suppressed when they come back: those that complained or
-    /// were entered by hand. Of bounces none stays, for such an address says so again. Always 0 without a
-    /// [key](crate::Builder::erasure_key).
+    /// Suppressed addresses of which a keyed hash is kept, so that they stay suppressed if they are added again: those that
+    /// complained or were entered by hand. No hash is kept of an address that bounced, because it will bounce again. Always 0
+    /// without a [key](crate::Builder::erasure_key).
     pub kept_hashes: u64,
 }
 
 statement! {
-    /// The user's deliveries. Whoever records an attempt at one of them has done so before this, or finds nothing afterwards. By
-    /// their ids, as everybody locks deliveries.
+    /// The user's deliveries. A worker that records an attempt at one of them does so before this lock, or finds no row
+    /// afterwards. They are locked by ascending id, like everywhere.
     LOCK_DELIVERIES = "\
         select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
         order by id {for_update}"
 }
 
 statement! {
-    /// Two users of one dispatch who are forgotten at the same time wait here for each other, and whoever prunes it passes over it;
-    /// otherwise each would see the other's delivery, and nobody would remove the content.
+    /// Erasures of two users of one dispatch at the same time wait here for each other, and pruning passes over the dispatch;
+    /// otherwise each would see the other's delivery, and neither would remove the content.
     LOCK_DISPATCHES = "\
         select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {for_update}"
 }
@@ -65,7 +67,7 @@ statement! {
 }
 
 statement! {
-    /// Those of the dispatches that are locked. One that was made since stays whole.
+    /// The user's deliveries of the locked dispatches. A dispatch that was created since stays complete.
     DELIVERIES = "\
         delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})"
 }
@@ -77,7 +79,7 @@ statement! {
 }
 
 statement! {
-    /// Where the table of addresses reaches the user.
+    /// The user's addresses in the table of addresses.
     ADDRESSES = "select address from {campanile}notification_addresses where user_id = $1"
 }
 
@@ -88,7 +90,7 @@ statement! { ADDRESS_BOOK = "delete from {campanile}notification_addresses where
 /// Core's other tables.
 static ROWS: [&Statement; 3] = [&WINDOWS, &PREFERENCES, &ADDRESS_BOOK];
 
-// What the migrations say of their tables, by its place.
+// The erasure statements that the migrations declare for their tables, referred to by index.
 statement! { SUPPRESSED = campanile_migrations::ADDRESSES[0] }
 statement! { SUSPECTED = campanile_migrations::ADDRESSES[1] }
 statement! { KEEP_SUPPRESSED = campanile_migrations::KEEP[0] }
@@ -109,17 +111,17 @@ static ERASE: [&Statement; campanile_migrations::ERASE.len()] = [
     &ERASE_SUSPECTED,
 ];
 
-/// What erases.
+/// What an erasure needs.
 pub(crate) struct Erasure<'a> {
     pub(crate) database: &'a Database,
-    /// What erases a user from the channels' own tables.
+    /// The statements that erase a user from the channels' own tables.
     pub(crate) statements: &'a [&'static Statement],
-    /// Under which hashes of erased addresses are kept.
+    /// The key of the hashes of erased addresses.
     pub(crate) key: Option<&'a ErasureKey>,
 }
 
 impl Erasure<'_> {
-    /// The statements about rows that stand for themselves.
+    /// The statements about rows that no other rows depend on.
     fn erasing(&self) -> impl Iterator<Item = &'static Statement> {
         let own = ERASE.into_iter().chain(ROWS);
         own.chain(self.statements.iter().copied())
@@ -209,7 +211,7 @@ impl Erasure<'_> {
     }
 }
 
-/// The statements of an erasure, each bounded by itself, on either database. Their arguments are texts.
+/// The statements of an erasure, each with its own timeout, on either database. Their arguments are texts.
 trait Erasing {
     /// The first column of each row.
     async fn texts(
@@ -266,8 +268,8 @@ erasing!(sqlx::PgConnection);
 #[cfg(feature = "sqlite")]
 erasing!(sqlx::SqliteConnection);
 
-/// The forms under which a table may hold an address: as it is, and in small letters; without the name in `Name <address>`; its
-/// domain as it is and in ASCII. No channel's knowledge is needed for that, so that it holds for those that are not linked too.
+/// The forms in which a table may hold an address: as written, and in lower case; without the name in `Name <address>`; with its
+/// domain as written and in ASCII. This needs no knowledge of a channel, so it also covers channels that are not linked.
 fn forms(address: &str) -> BTreeSet<String> {
     let trimmed = address.trim();
     let bare = trimmed
@@ -290,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_written_form_of_a_mail_address_has_the_one_that_is_compared() {
+    fn every_written_form_of_a_mail_address_includes_the_compared_form() {
         for (written, compared) in [
             ("ada@example.com", "ada@example.com"),
             ("  Ada@Example.COM ", "ada@example.com"),
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mail_address_is_compared_as_it_is() {
+    fn an_address_that_is_not_a_mail_address_is_compared_unchanged() {
         assert!(forms("Token_7").contains("Token_7"));
         assert!(forms("<").contains("<"));
         assert!(forms("a@[").contains("a@["));

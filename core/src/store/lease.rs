@@ -1,4 +1,4 @@
-//! Holds what is claimed: renews **leases**, looks at what is held right before it is sent, and notes who goes out together.
+//! Keeps claims: renews **leases**, checks claimed deliveries right before they are sent, and records the members of batches.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -40,8 +40,8 @@ statement! {
 statement! {
     /// `$1` is the deliveries with their claims and batches, `$2` the worker, `$3` the lease.
     ///
-    /// Freezing also renews the leases. Otherwise another worker's claim that began just when they ran out could take some members
-    /// of the batch and leave the others.
+    /// Freezing also renews the leases. Otherwise another worker's claim that began just when they expired could take some
+    /// members of the batch and leave the others.
     FREEZE = "\
         with {locked} update {campanile}notification_deliveries as delivery \
         set batch_id = {uuid(mine.value ->> 'batch')}, lease_until = {later($3)} \
@@ -59,8 +59,8 @@ fn held_rows(held: &[(Uuid, Uuid)]) -> String {
     rows.collect::<serde_json::Value>().to_string()
 }
 
-/// Renews these leases, and says which were still this worker's. If the database refuses them together it is asked one by one:
-/// one that cannot be renewed keeps none of the others.
+/// Renews these leases, and returns which were still this worker's. If the database rejects them together, they are renewed one
+/// by one: a lease that cannot be renewed does not affect the others.
 pub(crate) async fn renew(
     database: &Database,
     worker: Uuid,
@@ -122,15 +122,16 @@ row! {
     }
 }
 
-/// What a [`look`] sees of a delivery that is this worker's.
+/// The result of a [`look`] for a delivery that is still this worker's.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// What its recipient chose for its category and channel.
+    /// The recipient's preference for its category and channel.
     pub(crate) enabled: Option<bool>,
     pub(crate) is_expired: bool,
 }
 
-/// Which of these, given with their claims, are still this worker's, and what is to be known of them before they are sent.
+/// Which of these deliveries, given with their claims, are still this worker's, and what has to be known about them before they
+/// are sent.
 pub(crate) async fn look(
     database: &Database,
     worker: Uuid,
@@ -153,7 +154,7 @@ pub(crate) async fn look(
     Ok(looks.collect())
 }
 
-/// Notes which deliveries go out in which batch, before they do; `false` if a lease was lost.
+/// Records which deliveries are in which batch before the batch is sent; `false` if a lease was lost.
 pub(crate) async fn freeze(
     database: &Database,
     worker: Uuid,

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::settle::GIVEN;
 use crate::database::{Database, each_connection, statement};
 
-/// An attempt whose worker was lost is logged when that is found; what it says itself, later, counts more.
+/// An attempt whose worker was lost is logged when another worker detects it; if its own worker still records an outcome later,
+/// that outcome replaces it.
 pub(super) const LOG: &str = "\
     insert into {campanile}notification_attempts as attempts \
         (delivery_id, attempt, started_at, took_micros, outcome, status, provider_id, error, worker, error_class, trace_id) \
@@ -21,11 +22,11 @@ pub(super) const LOG: &str = "\
         trace_id = excluded.trace_id \
     where attempts.outcome = 'lost'";
 
-/// Of a user who is forgotten in the same moment nothing is logged any more.
+/// Nothing is logged about a user who is being forgotten at the same time.
 const STILL_THERE: &str = "\
     delivery_id in (select id from {campanile}notification_deliveries where id in (select {uuids($3)}) order by id {key_share})";
 
-/// An attempt that is over without having been recorded: its worker died, or lost its lease.
+/// An attempt that ended without being recorded: its worker died, or lost its lease.
 #[derive(Debug)]
 pub(crate) struct Lost {
     pub(crate) delivery: Uuid,

@@ -1,7 +1,7 @@
-//! The **store**: rows in, rows out. It knows tables and clocks; it knows no event and no channel by name.
+//! The **store**: rows in, rows out. It knows about tables and clocks, but about no event or channel by name.
 //!
-//! `write` is what a dispatch writes, and `postgres` and `sqlite` how each database does it. Every statement is declared by
-//! [`statement!`](crate::database::statement), so that it is composed once, and on the list that a test walks.
+//! `write` is the write of a dispatch, and `postgres` and `sqlite` are its implementations. Every statement is declared with
+//! [`statement!`](crate::database::statement), so that it is composed once and checked by the test that prepares all statements.
 
 pub(crate) mod batch;
 pub(crate) mod write;
@@ -36,20 +36,20 @@ pub(crate) use self::write::{
 };
 
 pub(crate) fn micros(duration: Duration) -> i64 {
-    /// A century: longer than anything is kept, and short enough for a date.
+    /// A century: longer than any row is kept, and short enough for a valid date.
     const MAX: i64 = 100 * 366 * 24 * 60 * 60 * 1_000_000;
     i64::try_from(duration.as_micros()).map_or(MAX, |micros| micros.min(MAX))
 }
 
-/// Rows of deliveries are locked by ascending id, everywhere: two statements that lock them in different orders wait for each other
-/// in a ring. The order of an update is its plan's, so that one of several rows locks them first, by this; or it passes over what
-/// somebody has locked. `$1` is rows with the `id` of the delivery.
+/// Rows of deliveries are locked by ascending id, everywhere: two statements that lock them in different orders deadlock. An
+/// update locks rows in the order of its plan, so an update of several rows locks them first, with this piece; or it skips locked
+/// rows. `$1` is rows with the `id` of the delivery.
 const LOCKED: &str = "\
     locked as materialized (\
         select id from {campanile}notification_deliveries \
         where id in (select {uuid(value ->> 'id')} from {rows($1)} as given) order by id {for_update})";
 
-/// The ids that a statement gave back as text.
+/// The ids that a statement returned as text.
 fn uuids(texts: &[String]) -> HashSet<Uuid> {
     let uuids = texts.iter().filter_map(|id| Uuid::parse_str(id).ok());
     uuids.collect()

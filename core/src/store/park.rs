@@ -1,11 +1,11 @@
-//! **Parks** what no worker can deliver, and erases the secrets of what has expired meanwhile.
+//! **Parks** deliveries that no worker can deliver, and erases the secrets of expired deliveries.
 
 use std::time::Duration;
 
 use super::micros;
 use crate::database::{Database, Statement, each_connection, statement};
 
-/// The channels that have something in a state, by hopping from one to the next in the index.
+/// The channels that have deliveries in a state, found by skipping from one to the next in the index.
 const CHANNELS_IN: &str = "\
     with recursive waiting(channel) as (\
         select min(channel) from {campanile}notification_deliveries where state = {state} \
@@ -30,20 +30,20 @@ statement! { RUNNING_CHANNELS = CHANNELS_IN, state = "{state.running}" }
 statement! { PARK_PENDING = PARK, state = "{state.pending}", due = "run_at" }
 statement! { PARK_RUNNING = PARK, state = "{state.running}", due = "lease_until" }
 
-/// From which states deliveries are parked: they wait, or their worker was lost.
+/// The states from which deliveries are parked: they wait, or their worker was lost.
 static STEPS: [(&Statement, &Statement); 2] = [
     (&PENDING_CHANNELS, &PARK_PENDING),
     (&RUNNING_CHANNELS, &PARK_RUNNING),
 ];
 
-/// Parks what has been due for a while on channels that are not among these, and says how much.
+/// Parks deliveries that have been due for a while on channels that are not among these, and returns how many.
 pub(crate) async fn park_unlinked(
     database: &Database,
     linked: &[String],
     overdue: Duration,
 ) -> Result<u64, sqlx::Error> {
     let linked = serde_json::json!(linked).to_string();
-    // First the turn, then a connection, as everywhere.
+    // First the turn to write, then a connection, as everywhere.
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
         let mut parked = 0;
@@ -66,8 +66,8 @@ pub(crate) async fn park_unlinked(
 }
 
 statement! {
-    /// Of what has expired nothing is sent any more, so that its secret goes, although the delivery ends only when it is claimed: its
-    /// channel may be paused, or nobody may link it.
+    /// An expired delivery is not sent any more, so its secret is erased, although the delivery ends only when it is claimed: its
+    /// channel may be paused, or no worker may link it.
     ERASE_EXPIRED = "\
         update {campanile}notification_deliveries set secret = '' \
         where id in (select id from {campanile}notification_deliveries \
@@ -75,7 +75,7 @@ statement! {
             order by id limit 1000 {skip_locked})"
 }
 
-/// Erases the secrets of what has expired.
+/// Erases the secrets of expired deliveries.
 pub(crate) async fn erase_expired(database: &Database) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {

@@ -1,4 +1,4 @@
-//! The pauses of channels: one row for each that waits, and one for each process that has paused a channel for itself.
+//! The pauses of channels: one row for each paused channel, and one for each process that has paused a channel for itself.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ row! {
 }
 
 statement! {
-    /// A pause of an operator's is not turned into one that ends by itself.
+    /// An operator's pause is not turned into one that ends automatically.
     PAUSE = "\
         insert into {campanile}notification_channel_pauses as held (channel, paused_at, reason, probe_at) \
         values ($1, {now}, $2, {later($3)}) \
@@ -53,7 +53,7 @@ statement! {
 }
 
 statement! {
-    /// An operator's word ends the pauses of single processes too.
+    /// An operator's resume ends the pauses of single processes too.
     RESUME_WORKERS = "delete from {campanile}notification_worker_pauses where channel = $1"
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn resume(database: &Database, channel: &str) -> Result<(), sql
 }
 
 statement! {
-    /// Where all had paused it, it may work again for all of them: each tries.
+    /// If all processes had paused it, it may work again for all of them: each one probes.
     RESUME_PROBED_HERE = "\
         delete from {campanile}notification_worker_pauses where channel = $1 and (worker = {uuid($2)} or exists (\
             select 1 from {campanile}notification_channel_pauses as held where held.channel = $1 and held.probe_at is not null))"
@@ -83,7 +83,7 @@ statement! {
         delete from {campanile}notification_channel_pauses where channel = $1 and probe_at is not null and $2 is not null"
 }
 
-/// Ends this process's own pause, and the one for all if a probe may end it; an operator's stays.
+/// Ends this process's own pause, and the global one if a probe may end it; an operator's pause stays.
 pub(crate) async fn resume_probed(
     database: &Database,
     worker: Uuid,
@@ -175,12 +175,12 @@ pub(crate) async fn pause_here(
     })
 }
 
-/// How it stands with a process's own pause.
+/// The status of a process's own pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Own {
-    /// Somebody has ended it.
+    /// It was ended elsewhere.
     Over,
-    /// It is time to see whether the channel works again; nobody else of this process sees it now.
+    /// It is time to probe whether the channel works again; no other task of this process gets this answer now.
     ProbeDue,
     NotYet,
 }
@@ -205,7 +205,7 @@ statement! {
         where worker = {uuid($1)} and channel = $2 and probe_at <= {now}"
 }
 
-/// How it stands with this process's own pause; a probe that is due is taken.
+/// The status of this process's own pause; takes the probe if it is due.
 pub(crate) async fn own(
     database: &Database,
     worker: Uuid,
@@ -257,7 +257,7 @@ row! {
     }
 }
 
-/// The pauses of single processes whose probe is not long overdue: those of the others are gone.
+/// The pauses of single processes whose probe is not long overdue; a process with an overdue probe is gone.
 pub(crate) async fn by_workers(
     database: &Database,
     overdue: Duration,
@@ -281,7 +281,7 @@ statement! {
         delete from {campanile}notification_worker_pauses where worker = {uuid($1)} or probe_at <= {earlier(3600000000)}"
 }
 
-/// Forgets the pauses of this process, which ends, and of those that are long gone.
+/// Deletes the pauses of this process, which is stopping, and of processes that are long gone.
 pub(crate) async fn leave(database: &Database, worker: Uuid) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
@@ -317,7 +317,7 @@ pub(crate) async fn list(database: &Database) -> Result<Vec<(PauseRow, Probe)>, 
     Ok(pauses.collect())
 }
 
-/// Whether it is time to see if a paused channel works again.
+/// Whether it is time to probe a paused channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
     Due,
@@ -330,7 +330,7 @@ statement! {
         where channel = $1 and probe_at <= {now}"
 }
 
-/// Takes the probe of a channel, so that one worker of a fleet makes it; `false` if another was faster.
+/// Takes the probe of a channel, so that only one worker of a fleet makes it; `false` if another was faster.
 pub(crate) async fn take_probe(
     database: &Database,
     channel: &str,

@@ -1,4 +1,4 @@
-//! The write on Postgres: one statement, one round trip.
+//! The write on Postgres: one statement in one round trip.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -16,18 +16,17 @@ pub(super) const ONE_STATEMENT: bool = true;
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// The parts of the statement, in the order in which data flows through it.
+/// The parts of the statement, in the order of the data flow.
 ///
-/// * `dispatch` is what the recipients share; the relations after it carry only ids. On a connection of the dispatcher's own
-///   it bounds the wait for a lock, for this statement: a key may be held by a host's open transaction.
-/// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` passes
-///   over open windows without locking or rewriting their rows; the conflict clause still decides. The clock is
-///   `clock_timestamp()`, because `now()` is the start of the transaction, and a claim may wait in it. A window with a
-///   variant is open for that one only; it is locked in any case, as a later statement of the transaction may claim it for
-///   another one.
-/// * `admission` is who is not a repeat. It is asked for by `(.. in (..)) is true`, which the planner answers with a hash
-///   table; as a join it would go by its guess of a few rows, and compare each with each.
-/// * A dispatch row is kept for the sake of its remote deliveries, which share its content.
+/// * `dispatch` holds the data that the recipients share; the relations after it carry only ids. On the dispatcher's own
+///   connection it also sets the lock timeout of this statement: a key may be held by a host's open transaction.
+/// * `claimed` takes the windows in sorted order, so that two writers never lock them crosswise. Its `not exists` skips open
+///   windows without locking or rewriting their rows; the conflict clause still decides. The clock is `clock_timestamp()`,
+///   because `now()` is the start of the transaction, and a claim may wait in it. A window with a variant is open for that
+///   variant only; it is always locked, because a later statement of the transaction may claim it for another variant.
+/// * `admission` is the recipients that are not repeats. It is tested with `(.. in (..)) is true`, for which the planner uses a
+///   hash table; for a join it would estimate a few rows and choose a nested loop.
+/// * A dispatch row is written only for its remote deliveries, which share its content.
 /// * Each local channel adds its insert over `admitted`.
 /// * The first `$16` remote deliveries whose channel is not paused are leased to this process at once.
 const HEAD: &str = "\
@@ -85,7 +84,7 @@ dispatched as (
 ),
 ";
 
-/// Passes over open windows.
+/// Skips open windows.
 const NO_OPEN_WINDOW: &str = "\
 not exists (
         select 1 from campanile.notification_dedup as open
@@ -93,8 +92,8 @@ not exists (
             and open.recipient_user_id = c.user_id and open.window_ends_at > clock_timestamp()
     )";
 
-/// The same check inside the host's transaction, skipped at `SERIALIZABLE`: there its reads take predicate locks of whole index
-/// pages, so that two hosts that claim windows at the same time would fail with 40001. `on conflict` takes none.
+/// The same check inside the host's transaction, skipped at `SERIALIZABLE`: there its reads take predicate locks on whole index
+/// pages, so two hosts that claim windows at the same time would fail with 40001. `on conflict` takes none.
 const CLOSED_WITHIN: &str = "case when current_setting('transaction_isolation') = 'serializable' then true else {no_open_window} end";
 
 const TAIL: &str = "\
@@ -143,7 +142,7 @@ impl WriteStatements {
         }
     }
 
-    /// Each by a name.
+    /// Each statement with a name.
     pub(crate) fn every(&self) -> Vec<(String, SqlStr)> {
         vec![
             ("the write".to_owned(), self.alone.clone()),
@@ -168,7 +167,7 @@ fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
     let own = |part| translate(part, &POSTGRES, &pieces);
     let mut statement = own(HEAD);
     for local in locals {
-        // A channel's name is a lower case word; it needs no quoting.
+        // A channel's name is a lower-case word and needs no quoting.
         let _ = write!(
             statement,
             "local_{channel} as (\n\
@@ -182,12 +181,12 @@ fn compose(locals: &[LocalInsert], closed: &str) -> SqlStr {
         );
     }
     statement += &own(TAIL);
-    // Cloned with each write: shared, and not copied.
+    // Cloned for each write: the text is shared, not copied.
     AssertSqlSafe(Arc::<str>::from(statement)).into_sql_str()
 }
 
 row! {
-    /// What the statement gives: a notification that is `admitted`, or a delivery that is `leased`.
+    /// A row of the result: a notification that is `admitted`, or a delivery that is `leased`.
     struct WrittenRow {
         id: Uuid,
         what: String,
@@ -266,7 +265,7 @@ statement! {
         on conflict (id) do nothing returning id"
 }
 
-/// Takes the ids that callers gave, and says which were free. Whoever holds one in an open transaction is waited for.
+/// Takes the ids that callers gave, and returns which were free. It waits for an open transaction that holds one.
 pub(super) async fn take_ids(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -290,7 +289,7 @@ fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {
 }
 
 /// Nothing to do: rows are locked one by one.
-#[allow(clippy::unused_async, reason = "SQLite has to wait here")]
+#[allow(clippy::unused_async, reason = "on SQLite it has to wait here")]
 pub(super) async fn take_write_lock(_: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }

@@ -5,7 +5,7 @@ use sqlx::Connection as _;
 use crate::database::{Database, each_connection, row, statement};
 
 row! {
-    /// One cell that the user has switched, and whether it is on.
+    /// One cell that the user has changed, and whether it is on.
     #[derive(serde::Serialize)]
     pub(crate) struct Row {
         pub(crate) category: String,
@@ -29,11 +29,12 @@ statement! {
 }
 
 statement! {
-    /// One change of a user's settings at a time, on Postgres; SQLite has one writer anyway. It ends with the transaction.
+    /// Serializes the changes of one user's settings on Postgres; SQLite has one writer anyway. The lock ends with the
+    /// transaction.
     on Postgres; TURN = "select pg_advisory_xact_lock(hashtextextended('campanile.preferences ' || $1, 0))::text"
 }
 
-/// Every cell that the user has switched.
+/// Every cell that the user has changed.
 pub(crate) async fn read(database: &Database, user: &str) -> Result<Vec<Row>, sqlx::Error> {
     each_connection!(database, |connection| {
         let rows = sqlx::query_as(READ.on(database)).bind(user);
@@ -41,7 +42,7 @@ pub(crate) async fn read(database: &Database, user: &str) -> Result<Vec<Row>, sq
     })
 }
 
-/// Switches cells.
+/// Changes cells.
 pub(crate) async fn set(database: &Database, user: &str, cells: &[Row]) -> Result<(), sqlx::Error> {
     let cells = serde_json::json!(cells).to_string();
     each_connection!(database, |connection| {
@@ -50,7 +51,7 @@ pub(crate) async fn set(database: &Database, user: &str, cells: &[Row]) -> Resul
     })
 }
 
-/// Switches cells if the rows as they are then let it, and gives them as they are afterwards. In one transaction.
+/// Changes cells if the current rows allow it, and returns the rows afterwards. In one transaction.
 pub(crate) async fn set_if<E>(
     database: &Database,
     user: &str,

@@ -1,6 +1,6 @@
-//! Deletes rows that nobody needs any more, batch by batch.
+//! Deletes rows that are no longer needed, batch by batch.
 //!
-//! Nothing here waits for a lock: dispatches and their recipients are locked first, those that somebody holds are passed over.
+//! Nothing here waits for a lock: dispatches and their recipients are locked first, and rows that are already locked are skipped.
 
 use std::time::Duration;
 
@@ -31,12 +31,13 @@ pub(crate) enum Ended {
     Parked,
 }
 
-/// What one batch has deleted.
+/// The result of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
-    /// How many deliveries were looked at.
+    /// How many deliveries were examined.
     pub(crate) seen: usize,
-    /// When the last of these ended, in microseconds: the next batch begins there, and not with the dead entries of the index.
+    /// When the last of these ended, in microseconds: the next batch begins there, and does not read the dead entries of the
+    /// index again.
     pub(crate) until: i64,
     pub(crate) deliveries: u64,
     pub(crate) attempts: u64,
@@ -68,13 +69,14 @@ row! {
 }
 
 statement! {
-    /// Whoever deletes deliveries of a dispatch locks it first, so that one of two sees that it has deleted the last.
+    /// A transaction that deletes deliveries of a dispatch locks the dispatch first, so that of two transactions one sees that it
+    /// has deleted the last delivery.
     LOCK_DISPATCHES = "\
         select {text(id)} as id from {campanile}notification_dispatches where id in (select {uuids($1)}) order by id {skip_locked}"
 }
 
 statement! {
-    /// `$1` is the deliveries, `$2` the dispatches that are locked. The state is looked at again: somebody may have tried them again.
+    /// `$1` is the deliveries, `$2` the dispatches that are locked. The state is checked again: they may have been retried.
     LOCK_DELIVERIES = "\
         select {text(id)} as id from {campanile}notification_deliveries as delivery \
         where id in (select {uuids($1)}) and (finished_at is not null or state = {state.blocked}) \
@@ -98,7 +100,7 @@ statement! {
 }
 
 impl Ended {
-    /// Deletes a batch of those that ended longer ago, beginning with those that ended at `from`.
+    /// Deletes a batch of the deliveries that ended longer ago, beginning with those that ended at `from`.
     pub(crate) async fn prune_batch(
         self,
         database: &Database,
@@ -110,7 +112,7 @@ impl Ended {
             Self::Parked => &PARKED,
         };
         let database = database.clone();
-        // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+        // In its own task: a transaction that is dropped while it begins would return to the pool in that state.
         let removed: Result<_, sqlx::Error> = run_to_end(async move {
             let _turn = database.turn_to_write().await;
             each_connection!(&database, |connection| {
@@ -162,8 +164,8 @@ impl Ended {
 
 #[cfg(feature = "postgres")]
 statement! {
-    /// The row addresses of expired windows, as a JSON array. There is no index on their end: every renewal would have to write it, and
-    /// could no longer be a HOT update.
+    /// The row addresses of expired windows, as a JSON array. There is no index on their end: every renewal would have to write
+    /// to it, and could not be a HOT update.
     on Postgres; PLACES_ON_POSTGRES = "\
         select coalesce(json_agg(place), '[]')::text from (select ctid::text as place from {campanile}notification_dedup \
         where window_ends_at <= (select {earlier($1)}) limit $2) as ended"
@@ -178,7 +180,7 @@ statement! {
 
 #[cfg(feature = "postgres")]
 statement! {
-    /// `$1` is the places, `$2` the age. The clock is looked at again when a row is locked: a renewed window stays.
+    /// `$1` is the places, `$2` the age. The clock is compared again when a row is locked: a renewed window stays.
     on Postgres; WINDOWS_ON_POSTGRES = "\
         delete from {campanile}notification_dedup where ctid = any(array(\
             select ctid from {campanile}notification_dedup \
@@ -193,7 +195,7 @@ statement! {
             (select value ->> 'event_type', value ->> 'dedup_key', value ->> 'user' from json_each($1)) and window_ends_at <= (select {earlier($2)})"
 }
 
-/// Finds windows that have been over for longer, in one pass.
+/// Finds windows that ended longer ago, in one pass.
 pub(crate) async fn ended_windows(
     database: &Database,
     older_than: Duration,
@@ -217,7 +219,7 @@ pub(crate) async fn ended_windows(
     Ok(places.map_err(|error| sqlx::Error::Decode(error.into()))?)
 }
 
-/// Deletes windows at these places, and says how many were still over.
+/// Deletes the windows at these places that have not been renewed, and returns how many.
 pub(crate) async fn windows(
     database: &Database,
     places: &[serde_json::Value],
@@ -243,7 +245,7 @@ pub(crate) async fn windows(
     Ok(removed?)
 }
 
-/// Runs a local channel's own statement once, and says how many rows it has deleted.
+/// Runs a local channel's own statement once, and returns how many rows it has deleted.
 pub(crate) async fn items(
     database: &Database,
     statement: &'static Statement,

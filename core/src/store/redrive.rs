@@ -1,4 +1,4 @@
-//! The dead that are made due again, a thousand in one statement.
+//! Makes dead deliveries due again, a thousand in one statement.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -11,27 +11,27 @@ use crate::database::{Database, each_connection, statement};
 /// How many rows one statement changes.
 const BATCH: i64 = 1_000;
 
-/// Which dead deliveries are meant: those of which all of this is true.
+/// Selects dead deliveries: those that match all of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(
     clippy::exhaustive_structs,
     reason = "made by callers with `..DeadFilter::default()`"
 )]
 pub struct DeadFilter<'a> {
-    /// They are of this channel.
+    /// Their channel is this one.
     pub channel: Option<&'a str>,
-    /// They are of this event.
+    /// Their event is this one.
     pub event_type: Option<&'a str>,
     /// They died at this time or later.
     pub since: Option<Timestamp>,
     /// They died before this time.
     pub until: Option<Timestamp>,
-    /// Their last attempt failed so.
+    /// Their last attempt failed with this class of error.
     pub error_class: Option<ErrorClass>,
 }
 
-/// `$3` and `$4` are microseconds. What has expired since is no longer worth sending; of what had a secret in it nothing is left to
-/// send.
+/// `$3` and `$4` are microseconds. Deliveries that have expired since are no longer worth sending; deliveries that contained a
+/// secret have nothing left to send.
 const DEAD: &str = "\
     from {campanile}notification_deliveries as delivery where state = {state.dead} \
         and ($1 is null or channel = $1) \
@@ -53,7 +53,7 @@ statement! {
     dead = DEAD, complete = COMPLETE, retry = RETRY
 }
 
-/// Binds what [`DEAD`] is asked with.
+/// Binds the parameters of [`DEAD`].
 macro_rules! bind {
     ($query:expr, $filter:expr, $until:expr) => {
         $query
@@ -78,7 +78,7 @@ pub(crate) async fn count(
     Ok(u64::try_from(count?).unwrap_or_default())
 }
 
-/// Before which time, by the database's clock, they must have died: now at the latest.
+/// The time, by the database's clock, before which they must have died: now at the latest.
 pub(crate) async fn until(database: &Database, filter: DeadFilter<'_>) -> Result<i64, sqlx::Error> {
     let now: Result<i64, _> = each_connection!(database, |connection| {
         let now = sqlx::query_scalar(CLOCK.on(database));
@@ -88,7 +88,7 @@ pub(crate) async fn until(database: &Database, filter: DeadFilter<'_>) -> Result
     Ok(asked.min(now?))
 }
 
-/// Those that come after this one, in the order of their ids, in which everybody locks them.
+/// Those after this one, in the order of their ids, in which all statements lock them.
 pub(crate) async fn redrive(
     database: &Database,
     filter: DeadFilter<'_>,

@@ -1,5 +1,6 @@
-//! Releases the **windows** of notifications that the system failed to deliver, so that the caller's next fire is no repeat. A
-//! window stays where somebody was told or may be, and where the person cannot be reached: without an address, suppressed, muted.
+//! Releases the **windows** of notifications that the system failed to deliver, so that the caller's next fire is not a repeat. A
+//! window stays if a delivery was sent or may have been, and if the recipient cannot be reached: no address, suppressed, or
+//! muted.
 
 use sqlx::Connection as _;
 
@@ -7,9 +8,9 @@ use crate::database::task::run_to_end;
 use crate::database::{Database, Statement, each_connection, statement};
 
 statement! {
-    /// Locks the deliveries of these deliveries' notifications, in order: of two channels that end at the same time the later
-    /// one sees both. It is asked with everything that is recorded in the same transaction, so that two workers that record each
-    /// other's siblings do not wait for each other in a ring.
+    /// Locks the deliveries of these deliveries' notifications, in order: when two channels end at the same time, the later
+    /// transaction sees both. It is called once for everything that is recorded in the same transaction, so that two workers that
+    /// record each other's siblings do not deadlock.
     pub(super) LOCK_SIBLINGS = "\
         select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
         (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
@@ -17,11 +18,12 @@ statement! {
 }
 
 statement! {
-    /// Releases the windows of notifications of which every delivery has ended, none has reached anybody, and one failed. `$1` is the
-    /// deliveries that have just ended.
+    /// Releases the windows of notifications whose deliveries have all ended without reaching the recipient, at least one of them
+    /// failed. `$1` is the deliveries that have just ended.
     ///
-    /// Locked windows are passed over. Whoever holds one renews, prunes or forgets it, or is a dispatch that found a repeat. Such a
-    /// dispatch may be in a host's long transaction, so the window is [noted](NOTE_HELD), and [released later](release_held).
+    /// Locked windows are skipped. The lock's holder renews, prunes or forgets the window, or is a dispatch that found a repeat.
+    /// Such a dispatch may be in a host's long transaction, so the window is [noted](NOTE_HELD), and [released
+    /// later](release_held).
     RELEASE = "\
         delete from {campanile}notification_dedup \
         where (event_type, dedup_key, recipient_user_id, notification_id) in (\
@@ -35,7 +37,7 @@ statement! {
         failed = FAILED
 }
 
-/// Of these deliveries those whose notification has its window still, although it was to be released.
+/// Those of these deliveries whose notification still has its window, although it should have been released.
 const HELD: &str = "\
     select delivery.id from {campanile}notification_deliveries as delivery \
     join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
@@ -45,13 +47,13 @@ const HELD: &str = "\
     where {failed}";
 
 statement! {
-    /// Notes the windows that were held, in the transaction that was to release them.
+    /// Notes the windows that were locked, in the transaction that should have released them.
     NOTE_HELD = "\
         insert into {campanile}notification_held_windows (delivery_id) {held} order by 1 on conflict (delivery_id) do nothing",
         held = HELD, failed = FAILED
 }
 
-/// An end by an operator's cancel is a failure of the system's: the person could have been reached.
+/// An operator's cancel counts as a failure of the system: the person could have been reached.
 const FAILED: &str = "\
     delivery.id in (select {uuids($1)}) and not delivery.has_local and not exists (\
         select 1 from {campanile}notification_deliveries as other \
@@ -60,7 +62,7 @@ const FAILED: &str = "\
     and exists (select 1 from {campanile}notification_deliveries as other \
         where other.notification_id = delivery.notification_id and other.state in {states.failed})";
 
-/// What follows, in their transaction, when deliveries end without having reached anybody.
+/// Runs, in the same transaction, when deliveries end without having reached anybody.
 pub(super) static STEPS: [&Statement; 2] = [&RELEASE, &NOTE_HELD];
 
 const NOTED_IDS: &str = "\
@@ -69,21 +71,21 @@ const NOTED_IDS: &str = "\
 statement! { NOTED = NOTED_IDS }
 
 statement! {
-    /// Another process that releases them is not waited for.
+    /// Skips those that another process is releasing.
     NOTED_AND_FREE = "{noted} {skip_locked}", noted = NOTED_IDS
 }
 
 statement! {
-    /// Deletes the notes of windows that are no longer held, or whose delivery is gone or was retried since.
+    /// Deletes the notes of windows that are no longer kept, or whose delivery is gone or was retried since.
     FORGET_RELEASED = "\
         delete from {campanile}notification_held_windows \
         where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})",
         held = HELD, failed = FAILED
 }
 
-/// Releases the windows that somebody held when they were to be released, whoever has noted them.
+/// Releases the windows that were locked when they should have been released, whichever process noted them.
 pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error> {
-    // A look that finds nothing takes no lock of an SQLite file.
+    // A query that finds nothing takes no lock on an SQLite file.
     let noted: Option<String> = each_connection!(database, |connection| {
         sqlx::query_scalar(NOTED.on(database))
             .fetch_optional(&mut *connection)
@@ -93,7 +95,7 @@ pub(crate) async fn release_held(database: &Database) -> Result<(), sqlx::Error>
         return Ok(());
     }
     let database = database.clone();
-    // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+    // In its own task: a transaction that is dropped while it begins would return to the pool in that state.
     let releasing = run_to_end(async move {
         let _turn = database.turn_to_write().await;
         each_connection!(&database, |connection| {

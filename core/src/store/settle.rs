@@ -1,6 +1,7 @@
-//! Records what came of attempts, and cancels; with the [windows](super::release) and the [log](super::log) that follow from it.
+//! Records the outcomes of attempts, and cancels; with the [windows](super::release) and the [log](super::log) that follow from
+//! it.
 //!
-//! Every transition is guarded by state, claim and worker, so that whoever lost its lease changes nothing.
+//! Every transition is guarded by state, claim and worker, so that a worker that lost its lease changes nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::database::task::run_to_end;
 use crate::database::{Database, each_connection, statement};
 use crate::state::DeliveryState;
 
-/// What follows for a delivery that was claimed: the [state](DeliveryState) it goes to, and how.
+/// The transition of a claimed delivery: its next [state](DeliveryState), and how it gets there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {
     Pending,
@@ -25,19 +26,19 @@ pub(crate) enum Transition {
     Unreachable,
     Expired,
     Dead,
-    /// Nobody will ever know whether it went out.
+    /// It can never be known whether it was sent.
     Unknown,
-    /// Parked, without having used an attempt.
+    /// Parked, without using an attempt.
     Blocked(BlockedAs),
-    /// Back to pending, without having been begun.
+    /// Back to pending, without having been started.
     Released,
-    /// Back to pending; the attempt does not count, because the channel was set up wrongly.
+    /// Back to pending; the attempt does not count, because the channel is misconfigured.
     Waiting,
-    /// Back to pending; the attempt does not count, because nothing could be tried.
+    /// Back to pending; the attempt does not count, because the delivery could not be tried.
     Untried,
 }
 
-/// Why a delivery is parked. The third reason, its channel, is found before any claim.
+/// Why a delivery is parked. The third reason, an unknown channel, is detected before any claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockedAs {
     /// This worker does not know its event.
@@ -66,7 +67,7 @@ impl Transition {
         self.state().as_str()
     }
 
-    /// Whether the delivery ends with it.
+    /// Whether it ends the delivery.
     pub(crate) const fn is_end(self) -> bool {
         self.state().is_final()
     }
@@ -80,7 +81,7 @@ impl Transition {
     }
 }
 
-/// What is recorded of one attempt.
+/// The record of one attempt.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) id: Uuid,
@@ -88,16 +89,16 @@ pub(crate) struct Settled {
     pub(crate) claim: Uuid,
     pub(crate) attempt: u32,
     pub(crate) state: Transition,
-    /// When to try again, for what goes back to pending.
+    /// When to retry, for a delivery that goes back to pending.
     pub(crate) delay: Duration,
     pub(crate) maybe_sent: bool,
-    /// How many of its attempts have lost their answer.
+    /// How many of its attempts got no answer.
     pub(crate) lost_answers: u32,
-    /// Whether it is to be in no batch any more.
+    /// Whether it must not be in a batch any more.
     pub(crate) alone: bool,
-    /// Whether its notification reached its recipient anyway, and keeps its window.
+    /// Whether its notification reached the recipient anyway, and keeps its window.
     pub(crate) has_local: bool,
-    /// What the delivery log says; `None` if there was no attempt, and then none is used.
+    /// The entry in the delivery log; `None` if there was no attempt, and then none is used up.
     pub(crate) outcome: Option<&'static str>,
     pub(crate) status: Option<u16>,
     pub(crate) provider_id: Option<String>,
@@ -107,7 +108,7 @@ pub(crate) struct Settled {
     pub(crate) took: Duration,
 }
 
-/// A row that cannot be read keeps no other from being delivered.
+/// A row that cannot be read does not keep other rows from being delivered.
 pub(crate) fn unreadable(
     id: Uuid,
     claim: Uuid,
@@ -166,7 +167,7 @@ fn row(settled: &Settled) -> serde_json::Value {
     })
 }
 
-/// What is recorded, read once for [`UPDATE`] and [`LOG`](log::LOG). `$1` is the rows.
+/// The records, read once for [`UPDATE`] and [`LOG`](log::LOG). `$1` is the rows.
 pub(super) const GIVEN: &str = "\
     given as materialized (\
         select {uuid(value ->> 'id')} as delivery_id, {int(value ->> 'attempt')} as attempt, value ->> 'state' as state, \
@@ -182,9 +183,10 @@ pub(super) const GIVEN: &str = "\
 
 /// `$2` is the worker.
 ///
-/// * `first_attempt_at` is null if no attempt counts. An outage that is over moves it forward, unless the delivery may have gone out.
-/// * `run_at` stays as it is if the delivery was not begun, so that it keeps its place in the queue.
-/// * `secret` becomes empty at an end, if there was one; null stays null.
+/// * `first_attempt_at` is null if no attempt counts. An outage that is over moves it forward, unless the delivery may have been
+///   sent.
+/// * `run_at` stays unchanged if the delivery was not started, so that it keeps its place in the queue.
+/// * `secret` becomes empty when the delivery ends, if it had one; null stays null.
 const UPDATE: &str = "\
     update {campanile}notification_deliveries as delivery set \
         state = given.state, attempt = delivery.attempt - given.unused, \
@@ -220,16 +222,16 @@ statement! {
     whose = "{text(delivery_id)} in (select id from settled)"
 }
 
-/// What was recorded.
+/// The result of recording.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    /// What is over: recorded, or no longer this worker's.
+    /// The deliveries that are settled: recorded, or no longer this worker's.
     over: HashSet<Uuid>,
     /// The deliveries whose lease was still this worker's.
     pub(crate) ours: HashSet<Uuid>,
-    /// Those that were parked, because the database refuses what came of them.
+    /// Those that were parked, because the database rejects their outcome.
     pub(crate) parked: HashSet<Uuid>,
-    /// Those whose row it refuses to change in any way. Their leases run out.
+    /// Those whose row the database refuses to change in any way. Their leases expire.
     pub(crate) refused: Vec<Uuid>,
 }
 
@@ -246,13 +248,13 @@ impl Recorded {
     }
 }
 
-/// Records what came of attempts and is not among what was recorded already: one update and one log line each, in one
-/// statement on Postgres and one transaction on SQLite, for any number of them; and in a transaction where a window may have
-/// to be released.
+/// Records the outcomes of attempts, except those already recorded: one update and one log line each, for any number of attempts
+/// in one statement on Postgres and one transaction on SQLite; and always in a transaction where a window may have to be
+/// released.
 ///
-/// If the database refuses them together it is asked one by one, so that one that cannot be stored keeps none of the others; that
-/// one is parked for an operator. A delivery whose lease was lost in between is left as it is; its attempt is logged all the
-/// same, because it happened.
+/// If the database rejects them together, they are recorded one by one, so that one that cannot be stored does not affect the
+/// others; that one is parked for an operator. A delivery whose lease was lost in between is left unchanged; its attempt is
+/// logged anyway, because it happened.
 pub(crate) async fn settle(
     database: &Database,
     worker: Uuid,
@@ -294,8 +296,8 @@ statement! {
         returning {text(id)} as id"
 }
 
-/// Parks a delivery the end of which the database refuses, without a reason that a worker could find to be gone: it may have
-/// gone out, and what comes next is an operator's.
+/// Parks a delivery whose outcome the database rejects. It has no parking reason that a worker could later find resolved: it may
+/// have been sent, and an operator has to decide what to do with it.
 async fn park_refused(
     database: &Database,
     worker: Uuid,
@@ -309,7 +311,7 @@ async fn park_refused(
         delivery_id = %settled.id,
         state,
         error = refusal as &dyn std::error::Error,
-        "the database refuses to record what came of a delivery; it is parked. Mend what refuses it, then retry or cancel it"
+        "the database refuses to record the outcome of a delivery; it is parked. Fix the cause, then retry or cancel it"
     );
     match park(database, worker, settled)
         .await
@@ -321,20 +323,20 @@ async fn park_refused(
                 target: "campanile",
                 delivery_id = %settled.id,
                 error = &error as &dyn std::error::Error,
-                "nor does the database let it be parked; this process leaves it alone for ten minutes"
+                "the database refuses to park the delivery too; this process leaves it alone for ten minutes"
             );
             recorded.refused.push(settled.id);
         }
         Err(error) => return Err(error),
     }
     recorded.over.insert(settled.id);
-    // The attempt was made, whatever its row says.
+    // The attempt was made, whatever its row contains.
     if let Err(error) = log::write(database, worker, &[row(settled)]).await {
         tracing::error!(
             target: "campanile",
             delivery_id = %settled.id,
             error = &error as &dyn std::error::Error,
-            "nor does the database take the line of the delivery log"
+            "the database refuses the line of the delivery log too"
         );
     }
     Ok(())
@@ -346,7 +348,7 @@ async fn park(
     settled: &Settled,
 ) -> Result<Vec<String>, sqlx::Error> {
     let error = format!(
-        "the database refused to record it as {}: mend what refuses it, then retry or cancel it",
+        "the database refused to record it as {}: fix the cause, then retry or cancel it",
         settled.state.as_str()
     );
     let maybe_sent = settled.maybe_sent || settled.state == Transition::Delivered;
@@ -405,7 +407,7 @@ async fn record_and_release(
     let ids = serde_json::json!(ids).to_string();
     let ended_ids = serde_json::json!(ended).to_string();
     let releases = !ended.is_empty();
-    // In a task of its own: a transaction that is dropped while it begins would go back into the pool as it is.
+    // In its own task: a transaction that is dropped while it begins would return to the pool in that state.
     let recording = run_to_end(async move {
         let _turn = database.turn_to_write().await;
         each_connection!(&database, |connection| {
@@ -449,7 +451,7 @@ statement! {
         where id = {uuid($1)} and state in {states.waiting}"
 }
 
-/// Cancels a delivery that waits, and releases the window if nobody was reached; `false` if it does not wait.
+/// Cancels a waiting delivery, and releases the window if nobody was reached; `false` if it does not wait.
 pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {

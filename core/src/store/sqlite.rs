@@ -1,6 +1,6 @@
 //! The write on SQLite: the steps of the Postgres statement, one after the other, in one `BEGIN IMMEDIATE`.
 //!
-//! Rows travel as JSON and are taken apart by `json_each`: one statement for any number of rows.
+//! Rows are passed as JSON and unpacked by `json_each`: one statement for any number of rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ pub(crate) struct WriteStatements {
     locals: Vec<(&'static str, SqlStr)>,
 }
 
-/// The steps need a transaction around them.
+/// The steps need an enclosing transaction.
 pub(super) const ONE_STATEMENT: bool = false;
 
-/// Not a deferred one: it would fail at once where it has to wait (`SQLITE_BUSY_SNAPSHOT`).
+/// Not deferred: a deferred transaction fails at once where it would have to wait (`SQLITE_BUSY_SNAPSHOT`).
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
-/// `$1` is the dispatches, `$2` the rows of what is written: its place among the dispatches, the notification and the user; and for
-/// a remote delivery itself, its channel, whether it is leased, and whether its notification is in a local channel too.
+/// `$1` is the dispatches, `$2` the rows to write: the index of the dispatch, the notification and the user; and for a remote
+/// delivery its id, its channel, whether it is leased, and whether its notification is in a local channel too.
 const RELATIONS: &str = "\
 with dispatch as materialized (
     select key as n, value ->> 'dispatch_id' as dispatch_id, value ->> 'event_type' as event_type,
@@ -99,7 +99,7 @@ impl WriteStatements {
         }
     }
 
-    /// Each by a name.
+    /// Each statement with a name.
     pub(crate) fn every(&self) -> Vec<(String, SqlStr)> {
         let locals = self.locals.iter();
         let named = locals.map(|(channel, sql)| (format!("the write of {channel}"), sql.clone()));
@@ -107,7 +107,7 @@ impl WriteStatements {
     }
 }
 
-/// A row of what is written, without a delivery.
+/// A row to write, without a delivery.
 fn notification_row(candidate: &Candidate) -> Value {
     json!({
         "dispatch": candidate.dispatch,
@@ -183,7 +183,7 @@ async fn write_admitted(
     }
     if !remote.is_empty() {
         let remote = Value::Array(remote).to_string();
-        // A dispatch row is kept for the sake of its remote deliveries, which share its content.
+        // A dispatch row is written only for its remote deliveries, which share its content.
         sqlx::query(DISPATCH.on_sqlite())
             .bind(dispatches)
             .bind(&remote)
@@ -237,7 +237,7 @@ statement! {
         on conflict (id) do nothing returning id"
 }
 
-/// Takes the ids that callers gave, and says which were free.
+/// Takes the ids that callers gave, and returns which were free.
 pub(super) async fn take_ids(
     connection: &mut SqliteConnection,
     ids: &[Uuid],
@@ -277,7 +277,7 @@ pub(super) async fn take_write_lock(connection: &mut SqliteConnection) -> Result
     Ok(())
 }
 
-/// Sets a savepoint; `false` outside a transaction, which shows in that a `BEGIN` is taken.
+/// Sets a savepoint; `false` outside a transaction, which is detected by whether a `BEGIN` succeeds.
 pub(super) async fn set_savepoint(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if sqlx::query("begin").execute(&mut *connection).await.is_ok() {
         sqlx::query("rollback").execute(connection).await?;

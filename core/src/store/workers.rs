@@ -1,4 +1,4 @@
-//! The rows of workers that were seen lately, and of what waits for them.
+//! The rows of recently seen workers, and of the deliveries that wait for them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::database::row::Id;
 use crate::database::{Database, Statement, each_connection, row, statement};
 use crate::state::DeliveryState;
 
-/// Who was not seen for this long counts as gone: six heartbeats.
+/// A worker that was not seen for this long counts as gone: six heartbeats.
 pub(crate) const ALIVE: Duration = Duration::from_secs(30);
 
 /// A worker, as its row.
@@ -29,11 +29,11 @@ statement! {
 }
 
 statement! {
-    /// Of those that were not seen for an hour nobody asks any more.
+    /// Deletes workers that were not seen for an hour.
     SWEEP = "delete from {campanile}notification_workers where seen_at <= {earlier(3600000000)}"
 }
 
-/// Says that this worker is alive.
+/// Records that this worker is alive.
 pub(crate) async fn beat(
     database: &Database,
     worker: Uuid,
@@ -57,7 +57,7 @@ statement! {
     LEAVE = "delete from {campanile}notification_workers where id = {uuid($1)}"
 }
 
-/// Says that this worker has stopped.
+/// Records that this worker has stopped.
 pub(crate) async fn leave(database: &Database, worker: Uuid) -> Result<(), sqlx::Error> {
     let _turn = database.turn_to_write().await;
     each_connection!(database, |connection| {
@@ -106,18 +106,21 @@ pub(crate) async fn list(
     workers.collect()
 }
 
-/// What waits on one channel in one state.
-#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "it is measured"))]
+/// The deliveries of one channel in one state.
+#[cfg_attr(
+    not(feature = "metrics"),
+    allow(dead_code, reason = "only metrics use it")
+)]
 #[derive(Debug)]
 pub(crate) struct QueueRow {
     pub(crate) channel: &'static str,
     pub(crate) state: &'static str,
     pub(crate) depth: f64,
-    /// How long the oldest has been due.
+    /// How long the oldest one has been due.
     pub(crate) oldest: Option<Duration>,
 }
 
-/// Counted to this much: more is as alarming, and costs more.
+/// The maximum count: more is just as alarming, and costs more to count.
 const MAX_COUNTED: i64 = 100_000;
 
 row! {
@@ -128,7 +131,7 @@ row! {
     }
 }
 
-/// In words of the statement, so that the partial indexes serve it.
+/// The states are literals in the statement, so that the partial indexes can serve it.
 const DEPTH: &str = "\
     select count(*) as depth, {now_micros} - min(due) as age from \
     (select {micros(run_at)} as due from {campanile}notification_deliveries \
@@ -148,7 +151,7 @@ static DEPTHS: [(DeliveryState, &Statement); 5] = [
     (DeliveryState::Unknown, &UNKNOWN),
 ];
 
-/// What waits on these channels.
+/// The depth of the queues of these channels.
 pub(crate) async fn queue(
     database: &Database,
     channels: &[&'static str],

@@ -1,7 +1,7 @@
-//! The **write**: windows claimed, local rows, deliveries, in one atomic step on either database.
+//! The **write** of claimed windows, local rows and deliveries, in one atomic step on either database.
 //!
-//! `postgres` does it in one statement, `sqlite` in one `BEGIN IMMEDIATE`; both take the candidates of several dispatches
-//! at once. The store knows tables and clocks. It knows no event and no channel by name.
+//! `postgres` does it in one statement, `sqlite` in one `BEGIN IMMEDIATE`; both take the candidates of several dispatches at
+//! once. The store knows about tables and clocks, but about no event or channel by name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -24,23 +24,23 @@ use super::sqlite;
 /// Who tries the remote deliveries first, and how long the write may wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
-    /// How many are leased to this process in the same statement; the rest waits for a worker.
+    /// How many are leased to this process in the same statement; the others wait for a worker.
     pub(crate) at_most: usize,
     pub(crate) time: Duration,
     pub(crate) worker: Uuid,
-    /// The claim that they are under.
+    /// The id of their claim.
     pub(crate) claim: Uuid,
-    /// How long to wait for a window that another transaction holds; inside the host's transaction its own setting counts.
+    /// How long to wait for a window that another transaction holds; inside the host's transaction, its own setting applies.
     #[cfg_attr(
         not(feature = "postgres"),
         allow(unused, reason = "SQLite locks no rows")
     )]
     pub(crate) lock_wait: Option<Duration>,
-    /// How long each statement may take; inside the host's transaction its own setting counts.
+    /// How long each statement may take; inside the host's transaction, its own setting applies.
     pub(crate) answer_within: Option<Duration>,
 }
 
-/// Why nothing is known to be written.
+/// Why the write is not known to have succeeded.
 #[derive(Debug)]
 pub(crate) enum WriteError {
     /// Nothing was written.
@@ -50,7 +50,7 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
-    /// An error of a statement that commits. Inside a transaction of the host's nothing of ours does.
+    /// An error of a statement that commits. Inside the host's transaction, none of ours does.
     fn of_commit(error: sqlx::Error, around: Around) -> Self {
         if around == Around::Nothing && is_answer_lost(&error) {
             Self::Unknown(error)
@@ -60,8 +60,8 @@ impl WriteError {
     }
 }
 
-/// Whether the statement may have been carried out all the same. What the database itself says was rolled back, but for what a
-/// pooler between says of its own connection (class 08), and a server's last word in a crash (57P02).
+/// Whether the statement may have been executed despite the error. An error that the database itself reports means a rollback,
+/// except one that a pooler reports about its own connection (class 08), and the last message of a crashing server (57P02).
 fn is_answer_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error
@@ -72,7 +72,7 @@ fn is_answer_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What the database decided.
+/// The database's decision.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     /// The notifications that are not repeats.
@@ -114,7 +114,7 @@ impl Statements {
         }
     }
 
-    /// Those for this kind of database, each by a name.
+    /// Those for this kind of database, each with a name.
     pub(crate) fn every(&self, database: &Database) -> Vec<(String, SqlStr)> {
         match database.pool() {
             #[cfg(feature = "postgres")]
@@ -140,10 +140,10 @@ pub(crate) trait Store: Send {
     /// Finds the host's open transaction and makes sure that it can write; `None` if there is none.
     fn enter(&mut self) -> impl Future<Output = Result<Option<Around>, sqlx::Error>> + Send;
 
-    /// Claims the windows and writes everything that is admitted: all chunks or none.
+    /// Claims the windows and writes all that is admitted: all chunks or none.
     ///
-    /// Opens a transaction, or a savepoint inside the host's, where one statement is not enough. Of the dispatches whose id the
-    /// caller gave, those that were written before are left out.
+    /// Opens a transaction, or a savepoint inside the host's, where one statement is not enough. Dispatches with an id from the
+    /// caller that were already written are left out.
     fn write(
         &mut self,
         statements: &Statements,
@@ -152,7 +152,7 @@ pub(crate) trait Store: Send {
         around: Around,
     ) -> impl Future<Output = Result<Admission, WriteError>> + Send;
 
-    /// Leaves the host's transaction as it was entered, with or without what was written.
+    /// Leaves the host's transaction in the state in which it was entered, with or without the write.
     fn leave(
         &mut self,
         around: Around,
@@ -160,14 +160,14 @@ pub(crate) trait Store: Send {
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
-/// What is around a write.
+/// The context of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Around {
-    /// Nothing: the connection is the dispatcher's own.
+    /// None: the connection is the dispatcher's own.
     Nothing,
-    /// A transaction of the host's that sqlx knows of.
+    /// A transaction of the host's that sqlx knows about.
     Transaction,
-    /// A transaction that the host began by a statement of its own, and our savepoint in it.
+    /// A transaction that the host began with its own statement, and our savepoint in it.
     Savepoint,
 }
 
@@ -194,7 +194,7 @@ row! {
     }
 }
 
-/// Writes the chunks one after the other; the leases are counted down.
+/// Writes the chunks one after the other; the remaining leases are counted down.
 macro_rules! write_each {
     ($module:ident, $connection:expr, $statements:expr, $chunks:expr, $lease:expr) => {
         async {
@@ -227,7 +227,7 @@ fn given_ids(chunks: &[Batch]) -> Vec<Uuid> {
     ids.into_iter().collect()
 }
 
-/// The chunks without the candidates of dispatches whose id was taken before.
+/// The chunks without the candidates of dispatches whose id was already taken.
 fn without_repeats(chunks: &[Batch], taken_now: &HashSet<Uuid>) -> Vec<Batch> {
     let mut chunks = chunks.to_vec();
     for Batch {
