@@ -1,6 +1,6 @@
-//! A **batch** is what goes out in one call of a channel. Where the provider recognizes a repeated batch by its key, who is in
-//! it is written down before it goes out: if nobody knows whether it arrived, it comes again with the same members under the
-//! same key, also from another process, and nobody hears twice.
+//! A **batch** is the deliveries that are sent in one call of a channel. Where the provider recognizes a repeated batch by its
+//! key, the members are persisted before the batch is sent: if it is unknown whether it arrived, it is retried with the same
+//! members under the same key, also by another process, and no recipient gets it twice.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::deliver::Deliverer;
 use crate::deliver::transition::{Cause, Transition};
 use crate::store::lease;
 
-/// The deliveries of a round as batches; and those that must not go out, because who is in which batch could not be written
-/// down, or because their batch is too large for the channel as it is set up here.
+/// The deliveries of a round as batches; and those that must not be sent, because the members of their batch could not be
+/// persisted, or because their batch is too large for the channel as it is configured here.
 pub(crate) async fn batches(
     deliverer: &Deliverer,
     channel: &str,
@@ -42,15 +42,15 @@ pub(crate) async fn batches(
     (again, decided)
 }
 
-/// Whether it is written down who is in which batch.
+/// Whether the members of the batches are persisted.
 enum Frozen {
     Yes,
-    /// The database refuses to, whoever asks.
+    /// The database rejects the write, and retrying does not help.
     Refused,
     No,
 }
 
-/// Writes down who is in which batch, before any of them goes out. One alone goes out under its own key.
+/// Persists the members of each batch before any batch is sent. A single delivery is sent under its own key.
 async fn freeze(deliverer: &Deliverer, batches: &mut [Vec<Delivery>]) -> Frozen {
     for batch in &mut *batches {
         let batch_id = (batch.len() > 1).then(Uuid::now_v7);
@@ -73,7 +73,7 @@ async fn freeze(deliverer: &Deliverer, batches: &mut [Vec<Delivery>]) -> Frozen 
             tracing::error!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
-                "the database refuses to write down who is in which batch; they go out one by one"
+                "the database refuses to record the members of the batches; their deliveries are sent one by one"
             );
             Frozen::Refused
         }
@@ -81,21 +81,22 @@ async fn freeze(deliverer: &Deliverer, batches: &mut [Vec<Delivery>]) -> Frozen 
             tracing::warn!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
-                "who is in which batch was not written down; nothing of it goes out yet"
+                "the members of the batches were not recorded; their deliveries are not sent yet"
             );
             Frozen::No
         }
     }
 }
 
-/// The end of a batch that may have gone out and that this channel, set up for smaller ones since, cannot repeat. Taken apart
-/// its members would go out under other keys, and those who have heard would hear twice.
+/// The end of a batch that may have been sent and that this channel, configured for smaller batches since, cannot repeat. Split
+/// up, its members would be sent under other keys, and recipients who got it would get it twice.
 fn too_large() -> Verdict {
-    let error = "it may have gone out in a batch that is larger than the channel takes here; retry it if it has not arrived";
+    let error = "it may have been sent in a batch that is larger than the channel's limit here; retry it if it has not arrived";
     Verdict::permanent(DeliveryError::new(error).with_class(ErrorClass::Conflict))
 }
 
-/// Cuts deliveries into batches of at most so many, and of at most so much content unless one alone has more.
+/// Cuts deliveries into batches with a maximum number of deliveries and a maximum size of content, unless a single delivery is
+/// larger.
 fn chunks(deliveries: Vec<Delivery>, size: usize, bytes: usize) -> Vec<Vec<Delivery>> {
     let mut chunks: Vec<Vec<Delivery>> = Vec::new();
     let mut room = 0_usize;
@@ -113,7 +114,7 @@ fn chunks(deliveries: Vec<Delivery>, size: usize, bytes: usize) -> Vec<Vec<Deliv
     chunks
 }
 
-/// Each under its own key, which needs nothing written down.
+/// Each delivery under its own key, for which nothing has to be persisted.
 fn one_by_one(batches: Vec<Vec<Delivery>>) -> impl Iterator<Item = Vec<Delivery>> {
     let deliveries = batches.into_iter().flatten();
     deliveries.map(|mut delivery| {
@@ -122,7 +123,8 @@ fn one_by_one(batches: Vec<Vec<Delivery>>) -> impl Iterator<Item = Vec<Delivery>
     })
 }
 
-/// The batches that come again, and alone what may have gone out alone; and the fresh ones, which any batch may take.
+/// The batches to repeat, and separately the deliveries that may have been sent alone; and the new deliveries, which may be in
+/// any batch.
 fn sort(deliveries: Vec<Delivery>) -> (Vec<Vec<Delivery>>, Vec<Delivery>) {
     let (mut again, mut alone, mut fresh) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), Vec::new());
     for delivery in deliveries {
@@ -136,7 +138,7 @@ fn sort(deliveries: Vec<Delivery>) -> (Vec<Vec<Delivery>>, Vec<Delivery>) {
     }
     let mut batches: Vec<Vec<Delivery>> = again.into_values().collect();
     for batch in &mut batches {
-        // In one order, whichever the claim gave them in.
+        // In a fixed order, independent of the order of the claim.
         batch.sort_unstable_by_key(|delivery| delivery.id);
     }
     fresh.sort_unstable_by_key(|delivery| delivery.id);

@@ -1,5 +1,5 @@
-//! A **bulkhead** keeps one channel's calls from taking the process: so many at once, so many a second, and none on a thread
-//! that others need.
+//! A **bulkhead** keeps one channel's calls from exhausting the process: it limits the calls at once and the calls per second,
+//! and no call runs on a thread that others need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::channel::policy::Policy;
 use crate::deliver::brake::{Brake, Room, Ticket};
 
-/// One channel's calls in this process, those of workers and those of dispatches together.
+/// The limits of one channel's calls in this process, from workers and dispatches together.
 pub(crate) struct Bulkhead {
     calls: Arc<Semaphore>,
-    /// What goes on although nobody waits for it.
+    /// The rounds that continue although no caller waits for them.
     pub(crate) detached: Detached,
-    /// What slows them when the provider is in trouble.
+    /// Slows the calls when the provider has trouble.
     pub(crate) brake: Arc<Brake>,
-    /// One tick for each call, if calls are limited. Made by the first of them: a timer needs a runtime.
+    /// One tick per call, if the rate of calls is limited. Created by the first call: a timer needs a runtime.
     pace: Option<(Duration, Mutex<Option<Interval>>)>,
 }
 
-/// The permit to make one call; given back when the call is really over.
+/// The permit to make one call; returned when the call has really ended.
 pub(crate) struct Permit(#[expect(dead_code, reason = "held, and dropped")] OwnedSemaphorePermit);
 
-/// The rounds whose caller waits for them no longer.
+/// The rounds whose caller no longer waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Detached(Arc<watch::Sender<usize>>);
 
 impl Detached {
-    /// Leaves a round to end by itself.
+    /// Lets a round finish in the background.
     pub(crate) fn add(&self, mut round: JoinSet<()>) {
         let count = Arc::clone(&self.0);
         count.send_modify(|rounds| *rounds += 1);
         tokio::spawn(async move {
             if let Some(Err(error)) = round.join_next().await {
-                tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
+                tracing::error!(target: "campanile", %error, "a round of deliveries was aborted; its leases will expire");
             }
             count.send_modify(|rounds| *rounds -= 1);
         });
@@ -45,7 +45,7 @@ impl Detached {
     /// Waits until all of them have ended.
     pub(crate) async fn ended(&self) {
         let mut rounds = self.0.subscribe();
-        // It fails only without a sender, which is here.
+        // It fails only without a sender, and the sender is in `self`.
         let _ = rounds.wait_for(|rounds| *rounds == 0).await;
     }
 }
@@ -64,8 +64,8 @@ impl Bulkhead {
         }
     }
 
-    /// How many of so many deliveries it is worth to claim: none while the brake is on, or while calls that nobody waits for take
-    /// all the places.
+    /// How many of up to this many deliveries are worth claiming: none while the brake is applied, or while background calls hold
+    /// all permits.
     pub(crate) fn room(&self, at_most: usize, max_batch: usize) -> usize {
         if self.calls.available_permits() == 0 && *self.detached.0.borrow() > 0 {
             return 0;
@@ -78,7 +78,7 @@ impl Bulkhead {
         })
     }
 
-    /// Waits for a permit to make a call. Those who wait are served in order. `None` if the brake is on.
+    /// Waits for a permit to make a call. Waiting tasks are served in order. `None` if the brake is applied.
     pub(crate) async fn enter(&self) -> Option<(Permit, Ticket)> {
         let calls = Arc::clone(&self.calls);
         let permit = calls
@@ -95,7 +95,7 @@ impl Bulkhead {
             });
             pace.tick().await;
         }
-        // It may have been put on meanwhile.
+        // The brake may have been applied meanwhile.
         (!ticket.is_void()).then(|| (Permit(permit), ticket))
     }
 }

@@ -1,8 +1,8 @@
 //! The **calls** of a round: each waits for a permit, checks opt-outs once more, calls the channel, and turns its verdicts into
 //! transitions.
 //!
-//! Deliveries whose call may not begin are given back unchanged: after the time to start, when the lease may be lost, after a stop,
-//! or while the brake is on.
+//! Deliveries whose call may not start are given back unchanged: after the time to start, when the lease may be lost, after a
+//! stop, or while the brake is applied.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::deliver::transition::{Cause, Transition};
 use crate::observe::telemetry;
 use crate::observe::trace_context;
 
-/// What the calls of one round share.
+/// The state that the calls of one round share.
 pub(crate) struct Calls {
     pub(crate) deliverer: Arc<Deliverer>,
     pub(crate) channel: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Sends one batch, and says what follows for each of its deliveries.
+    /// Sends one batch, and returns the transition of each of its deliveries.
     pub(crate) async fn send(&self, mut batch: Vec<Delivery>) -> Vec<Transition> {
         let Some((permit, ticket)) = self.enter(&batch).await else {
             return self.not_begun(&batch);
@@ -53,14 +53,14 @@ impl Calls {
         transitions
     }
 
-    /// Waits until a call may begin. `None`: it may not in this round.
+    /// Waits until a call may start. `None`: it may not start in this round.
     async fn enter(&self, batch: &[Delivery]) -> Option<(Permit, Ticket)> {
         if self.is_too_late(batch) {
             return None;
         }
         let bulkhead = &self.deliverer.channels[self.channel].bulkhead;
         let entered = tokio::time::timeout_at(self.last_start.into(), bulkhead.enter()).await;
-        // It may have waited.
+        // The permit may have taken some time.
         entered.ok().flatten().filter(|_| !self.is_too_late(batch))
     }
 
@@ -73,7 +73,7 @@ impl Calls {
         Transition::of_all(batch, &Cause::NotBegun, policy)
     }
 
-    /// One call of the channel, and what follows from it.
+    /// One call of the channel, and the transitions that follow from it.
     async fn call(&self, batch: Vec<Delivery>, permit: Permit, ticket: Ticket) -> Vec<Transition> {
         let span = tracing::info_span!(
             target: "campanile",
@@ -104,7 +104,7 @@ impl Calls {
         transitions.collect()
     }
 
-    /// What follows for the channel itself.
+    /// The consequences for the channel itself.
     async fn heed(&self, ticket: Ticket, verdicts: &[Verdict]) {
         let answer = Answer::of(verdicts);
         if ticket.tell(answer) == Then::Pause {
@@ -124,8 +124,9 @@ impl Calls {
 
 /// One call of a channel: a panic, a hang or a wrong number of verdicts becomes a verdict.
 ///
-/// It runs on a thread of its own, so that a channel that blocks it holds up nobody else; such a call keeps its permit until
-/// it really ends, so that a channel cannot take more threads than it may make calls. No thread keeps the process from ending.
+/// It runs on its own thread, so that a channel that blocks the thread does not block anything else; such a call keeps its permit
+/// until it really ends, so that a channel cannot take more threads than it may make calls. These threads do not keep the process
+/// from exiting.
 async fn answer(
     channel: Arc<dyn Channel>,
     batch: Vec<Delivery>,
@@ -137,27 +138,27 @@ async fn answer(
     let is_frozen = batch.iter().any(|delivery| delivery.batch_id.is_some());
     let call = async move { tokio::time::timeout(timeout, channel.deliver(&batch)).await };
     let thread = on_own_thread(permit, call.in_current_span());
-    // A little longer than the call itself may take: it is over by then, unless it blocks its thread.
+    // A little longer than the call's own timeout: the call has ended by then, unless it blocks its thread.
     let longest = timeout + Duration::from_millis(100);
     let verdict = match tokio::time::timeout(longest, thread).await {
         Ok(Ok(Ok(verdicts))) if verdicts.len() == deliveries => {
             return (verdicts, started.elapsed());
         }
         Ok(Ok(Ok(verdicts))) => Verdict::unknown(DeliveryError::new(format!(
-            "the channel gave {} verdicts for {deliveries} deliveries",
+            "the channel returned {} verdicts for {deliveries} deliveries",
             verdicts.len(),
         ))),
         Ok(Err(NoAnswer::Panicked)) => {
             let error = DeliveryError::new("the channel panicked").with_class(ErrorClass::Panic);
             if is_frozen {
-                // Its provider may have taken it: it must come again as it was.
+                // The provider may have accepted the batch: it has to be repeated unchanged.
                 Verdict::unknown(error)
             } else {
                 Verdict::retry(error)
             }
         }
         Ok(Err(NoAnswer::NoThread(error))) => Verdict::retry(
-            DeliveryError::new(format!("there is no thread for the call: {error}"))
+            DeliveryError::new(format!("cannot start a thread for the call: {error}"))
                 .with_class(ErrorClass::Internal),
         ),
         Ok(Ok(Err(_))) | Err(_) => Verdict::unknown(

@@ -1,10 +1,10 @@
-//! **Claims** deliveries of a channel for a round, without those that are left alone.
+//! **Claims** deliveries of a channel for a round, except those that are [left alone](super::left_alone).
 
 use crate::database::error::StoreError;
 use crate::deliver::Deliverer;
 use crate::store::claim::{self, Among, Claimed, Take};
 
-/// Claims. If the database refuses one of what was chosen, the others are claimed without it, one by one.
+/// Claims deliveries. If the database refuses one of the chosen ones, the others are claimed without it, one by one.
 pub(crate) async fn claim(
     deliverer: &Deliverer,
     channel: &'static str,
@@ -44,7 +44,7 @@ async fn claim_among(
     Ok(claimed.await?)
 }
 
-/// Claims them one by one. Those that the database refuses are left alone. `refusal` is what it said of them together.
+/// Claims them one by one. Those that the database refuses are left alone. `refusal` is the error for all of them together.
 async fn claim_each(
     deliverer: &Deliverer,
     channel: &'static str,
@@ -58,12 +58,12 @@ async fn claim_each(
         match claim_among(deliverer, channel, take, at_most, Among::Only(id)).await {
             Ok(one) => claimed.extend(one),
             Err(error) if error.is_of_a_row() => refused.push((id, error)),
-            // What was claimed until then is delivered.
+            // The deliveries claimed so far are delivered.
             Err(_) if !claimed.deliveries.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
-    // If it refuses several and takes none, it is not about one of them.
+    // If the database refuses several and takes none, the cause is not one of them.
     if claimed.deliveries.is_empty() && refused.len() > 1 {
         return Err(refusal);
     }
@@ -73,7 +73,7 @@ async fn claim_each(
             channel,
             delivery_id = %id,
             error = error as &dyn std::error::Error,
-            "the database refuses the claim of a delivery; this process leaves it alone for ten minutes"
+            "the database refuses to let a delivery be claimed; this process leaves it alone for ten minutes"
         );
         deliverer.left_alone.extend(&[*id]);
     }

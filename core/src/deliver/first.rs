@@ -1,4 +1,5 @@
-//! The **first** attempt of what a dispatch has leased: a round for each channel, in a task of its own, from its addresses on.
+//! The **first** attempt of the deliveries that a dispatch has leased: one round per channel, each in its own task, starting with
+//! the addresses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::deliver::round::Round;
 use crate::deliver::terms::{Probe, Terms};
 use crate::report::Outcome;
 
-/// Tries every delivery once that the write has leased, and records what came of it.
+/// Tries every delivery that the write has leased once, and records the outcome.
 pub(crate) async fn attempt(
     deliverer: &Arc<Deliverer>,
     leased: Vec<(&'static str, Delivery)>,
@@ -24,7 +25,8 @@ pub(crate) async fn attempt(
     let mut by_channel: HashMap<&'static str, Vec<Delivery>> = HashMap::new();
     let mut outcomes = HashMap::with_capacity(leased.len());
     for (channel, delivery) in leased {
-        // What a round does not get to is tried again; so is, after its lease, what a stopped task leaves behind.
+        // Deliveries that a round does not get to are retried; so are, after their lease, those that a stopped task leaves
+        // behind.
         outcomes.insert(delivery.id, Outcome::Queued);
         by_channel.entry(channel).or_default().push(delivery);
     }
@@ -39,14 +41,14 @@ pub(crate) async fn attempt(
         match done {
             Ok(done) => outcomes.extend(done),
             Err(error) => tracing::error!(
-                target: "campanile", %error, "a delivery task stopped; its leases will run out"
+                target: "campanile", %error, "a delivery task stopped; its leases will expire"
             ),
         }
     }
     outcomes
 }
 
-/// A round of a dispatch on one channel. Where the channel is misconfigured here it may be the probe.
+/// A round of a dispatch on one channel. If the channel is misconfigured here, the round may be its probe.
 async fn attempt_on(
     deliverer: Arc<Deliverer>,
     channel: &'static str,

@@ -1,7 +1,9 @@
-//! The **last look** right before a call: a recipient who has muted the channel since the preferences were read is taken out, and
-//! so is what has expired, and what is this worker's no longer because its user was forgotten or its lease was lost.
+//! The **last look** right before a call removes deliveries that must not be sent any more: the recipient has muted the channel
+//! since the preferences were read, the delivery has expired, or it is no longer this worker's because its user was forgotten or
+//! its lease was lost.
 //!
-//! One query looks at all of a round that has not begun. Whether an address is suppressed is asked by the channel, inside the call.
+//! One query checks all deliveries of a round that have not started. The channel itself checks whether an address is suppressed,
+//! inside the call.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,23 +18,23 @@ use crate::event::Weight;
 use crate::plan::preference::{Choice, decide};
 use crate::store::lease;
 
-/// A look that began this recently is as good as another.
+/// A check that started this recently is still valid.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// What was seen of a round.
+/// The results of the checks of a round.
 pub(crate) struct LastLook(Mutex<Seen>);
 
 struct Seen {
-    /// When the last look began.
+    /// When the most recent check started.
     at: Instant,
-    /// What has not begun: its claim, and whether preferences decide about it.
+    /// The deliveries that have not started: their claims, and whether preferences apply to them.
     waiting: HashMap<Uuid, (Uuid, Weight)>,
-    /// What must not be sent.
+    /// The deliveries that must not be sent.
     out: HashMap<Uuid, Cause>,
 }
 
 impl LastLook {
-    /// Nothing of this round has begun. The time at which its preferences were read counts as the first look.
+    /// No delivery of this round has started. The time at which its preferences were read counts as the first check.
     pub(crate) fn new<'d>(
         deliverer: &Deliverer,
         channel: &str,
@@ -50,7 +52,7 @@ impl LastLook {
         }))
     }
 
-    /// Takes out of a batch what must not be sent now. Without an answer of the database nothing is sent.
+    /// Removes from a batch the deliveries that must not be sent now. If the database does not answer, nothing is sent.
     pub(crate) async fn look(
         &self,
         deliverer: &Deliverer,
@@ -58,7 +60,7 @@ impl LastLook {
         batch: &mut Vec<Delivery>,
     ) -> Vec<Transition> {
         let policy = deliverer.policy(channel);
-        // Those who come meanwhile wait for this look, and share it.
+        // Calls that arrive meanwhile wait for this query, and share its result.
         let mut seen = self.0.lock().await;
         if seen.at.elapsed() > FRESH
             && let Err(error) = seen.look(deliverer).await
@@ -66,7 +68,7 @@ impl LastLook {
             tracing::warn!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
-                "nobody knows who has opted out meanwhile; a batch does not go out yet"
+                "the database did not say who has opted out meanwhile; a batch is not sent yet"
             );
             return take_out(batch, policy, |_| Some(Cause::NotBegun));
         }
@@ -94,7 +96,7 @@ impl Seen {
         self.out.clear();
         for (id, (_, weight)) in &self.waiting {
             let cause = match rows.get(id) {
-                // Whoever has it now says what becomes of it.
+                // The worker that has it now decides what happens to it.
                 None => Cause::NotBegun,
                 Some(row) if row.is_expired => Cause::Expired,
                 Some(row) => match decide(*weight, row.enabled.map(Choice::from_enabled)) {

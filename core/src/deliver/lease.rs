@@ -1,7 +1,7 @@
-//! A **lease** is a claim that ends by itself: while a round works, a heartbeat renews it; when the process dies, it runs out
-//! and any worker takes over.
+//! A **lease** is a claim that expires: while a round works, a heartbeat renews it; when the process dies, the lease expires and
+//! any worker takes over.
 //!
-//! What is known here is a lower bound, by this process's own clock: the database alone decides who holds what.
+//! The times here are lower bounds, by this process's own clock: only the database decides who holds which delivery.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,19 +20,19 @@ use crate::store::lease as store;
 pub(crate) struct Lease {
     leased: Arc<Mutex<Leased>>,
     length: Duration,
-    /// Ends with the lease.
+    /// The task that renews it; it ends with the lease.
     _heartbeat: JoinSet<()>,
 }
 
 struct Leased {
-    /// Each with its claim.
+    /// The deliveries, each with its claim.
     deliveries: HashMap<Uuid, Uuid>,
-    /// Until then they are surely ours.
+    /// The time until which they are certainly ours.
     until: Instant,
 }
 
 impl Lease {
-    /// Of what was leased by a statement that began at `leased_at`.
+    /// The lease of deliveries that were leased by a statement that started at `leased_at`.
     pub(crate) fn new(
         deliverer: &Arc<Deliverer>,
         channel: &'static str,
@@ -57,7 +57,7 @@ impl Lease {
         }
     }
 
-    /// Whether these are ours, and for long enough to begin.
+    /// Whether these are ours, for long enough to start a call.
     pub(crate) fn covers(&self, batch: &[Delivery]) -> bool {
         let leased = lock(&self.leased);
         leased.until > Instant::now() + self.length / 3
@@ -66,14 +66,14 @@ impl Lease {
                 .all(|delivery| leased.deliveries.contains_key(&delivery.id))
     }
 
-    /// How long they are surely ours.
+    /// How long they are certainly ours.
     pub(crate) fn left(&self) -> Duration {
         lock(&self.leased)
             .until
             .saturating_duration_since(Instant::now())
     }
 
-    /// These are over, and are no longer renewed. Gives those that were not known to be lost.
+    /// Stops renewing these, because they are settled. Returns those that were not known to be lost.
     pub(crate) fn end(&self, deliveries: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
         let mut leased = lock(&self.leased);
         deliveries
@@ -101,7 +101,7 @@ async fn beat(deliverer: Arc<Deliverer>, channel: &'static str, leased: Arc<Mute
             Ok(Ok(renewed)) => {
                 let mut leased = lock(&leased);
                 let before = leased.deliveries.len();
-                // What was begun or ended in between is none of the renewed ones' business.
+                // Deliveries that started or were settled in between are not affected by this renewal.
                 let lost = |id: &Uuid| ours.contains_key(id) && !renewed.contains(id);
                 leased.deliveries.retain(|id, _| !lost(id));
                 telemetry::leases_lost(channel, before - leased.deliveries.len());

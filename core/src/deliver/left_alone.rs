@@ -1,5 +1,5 @@
-//! Deliveries that are **left alone** for a while: the database refuses to change their row, by a trigger of the host's for
-//! example. This process does not claim them: it could not record what comes of them, and would send them again and again.
+//! Deliveries that are **left alone** for a while, because the database refuses to change their row, for example by a trigger of
+//! the host's. This process does not claim them: it could not record their outcome, and would send them again and again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// For how long.
+/// How long they are left alone.
 const LEFT_ALONE: Duration = Duration::from_mins(10);
 
-/// Deliveries, and until when each is left alone.
+/// Deliveries, each with the time until which it is left alone.
 #[derive(Debug, Default)]
 pub(crate) struct LeftAlone(Mutex<HashMap<Uuid, Instant>>);
 
@@ -22,7 +22,7 @@ impl LeftAlone {
         left_alone.extend(deliveries.iter().map(|id| (*id, until)));
     }
 
-    /// What is left alone now.
+    /// The deliveries that are left alone now.
     pub(crate) fn now(&self) -> Vec<Uuid> {
         let now = Instant::now();
         let mut left_alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);

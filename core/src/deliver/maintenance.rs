@@ -1,8 +1,8 @@
-//! The **maintenance** of a running worker: every five seconds it says that it is alive, parks what no running worker can deliver,
-//! releases the windows that somebody held when they were to be released, erases the secrets of what has expired, and measures what
-//! waits. About once an hour one worker of the fleet prunes.
+//! The **maintenance** of a running worker: every five seconds it records that it is alive, parks deliveries that no running
+//! worker can deliver, releases the windows that were locked when they should have been released, erases the secrets of expired
+//! deliveries, and measures the queues. About once an hour one worker of the fleet prunes.
 //!
-//! Dead leases are not its business: whoever claims next takes them first.
+//! It does not handle expired leases: the next claim takes them first.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,20 +18,19 @@ use crate::observe::telemetry;
 use crate::store::workers::ALIVE;
 use crate::store::{chores, park, pauses, release, workers};
 
-/// How often.
+/// How often the maintenance runs.
 pub(crate) const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the fleet prunes.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
-/// How long a delivery has been due before it is parked because no running worker links its channel: a fleet may be
-/// restarting.
+/// How long a delivery has to be due before it is parked because no running worker links its channel: a fleet may be restarting.
 const PARK_AFTER: Duration = Duration::from_mins(1);
 
-/// How long the last word of a worker may take.
+/// How long a stopping worker may take to record that it has stopped.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The maintenance of a running worker, and its ear for what is queued elsewhere. It ends when it is dropped.
+/// The maintenance of a running worker, and its listener for deliveries queued by other processes. It ends when it is dropped.
 pub(crate) struct Maintenance {
     tasks: JoinSet<()>,
     deliverer: Arc<Deliverer>,
@@ -48,7 +47,7 @@ impl Maintenance {
                     tracing::warn!(
                         target: "campanile",
                         error = &error as &dyn std::error::Error,
-                        "the maintenance of a worker failed; it is done again"
+                        "the maintenance of a worker failed; it will be repeated"
                     );
                 }
                 let pause = rand::rng().random_range(MAINTAIN_EVERY / 2..=MAINTAIN_EVERY);
@@ -65,7 +64,7 @@ impl Maintenance {
         }
     }
 
-    /// Ends, and says that the worker has stopped, if it was the last one of its dispatcher.
+    /// Ends, and records that the worker has stopped, if it was the last one of its dispatcher.
     pub(crate) async fn end(mut self) {
         self.tasks.shutdown().await;
         let deliverer = Arc::clone(&self.deliverer);
@@ -77,7 +76,7 @@ impl Maintenance {
             pauses::leave(&deliverer.database, deliverer.worker).await?;
             workers::leave(&deliverer.database, deliverer.worker).await
         };
-        // Who is not told finds out by itself.
+        // Processes that do not get the message find out from the missing heartbeats.
         let _ = tokio::time::timeout(FAREWELL, leaving).await;
     }
 }
@@ -118,7 +117,7 @@ async fn maintain(deliverer: &Deliverer) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Prunes whenever it is this worker's turn, until it is dropped. A batch that is under way then ends by itself.
+/// Prunes whenever it is this worker's turn, until it is dropped. A running batch still finishes then.
 pub(crate) async fn keep_pruned(deliverer: Arc<Deliverer>, retention: Retention) {
     loop {
         let pause = rand::rng().random_range(MAINTAIN_EVERY / 2..=MAINTAIN_EVERY);
@@ -141,7 +140,7 @@ pub(crate) async fn keep_pruned(deliverer: Arc<Deliverer>, retention: Retention)
             Err(error) => tracing::warn!(
                 target: "campanile",
                 error = &error as &dyn std::error::Error,
-                "rows past their retention were not deleted; the next try is in about an hour"
+                "rows past their retention were not deleted; the next attempt is in about an hour"
             ),
         }
     }

@@ -1,7 +1,7 @@
-//! **Deliver**: one delivery from its claim to its record. The only room that calls a channel.
+//! **Deliver**: one delivery from its claim to the record of its outcome. The only room that calls a channel.
 //!
-//! A [`worker`](worker) or a call of `deliver_due` [polls](poll) a channel, and a dispatch makes the [first](first) attempt. Either
-//! is a [round](round), whose steps are made of the other files. No file imports one that imports it.
+//! A [`worker`](worker) or a call of `deliver_due` [polls](poll) a channel, and a dispatch makes the [first](first) attempt. Both
+//! run a [round](round), whose steps are in the other files. There are no circular imports between files.
 
 pub(crate) mod worker;
 pub(crate) mod poll;
@@ -42,22 +42,22 @@ use crate::event::Weight;
 use crate::limits::Limits;
 use crate::plan::registry::Registry;
 
-/// What a process needs to deliver.
+/// Everything that a process needs to deliver.
 pub(crate) struct Deliverer {
     pub(crate) database: Database,
     pub(crate) registry: Arc<Registry>,
     pub(crate) channels: Arc<Remotes>,
     pub(crate) address_book: Arc<dyn AddressBook>,
     pub(crate) limits: Limits,
-    /// This process, in leases and in the delivery log.
+    /// The id of this process, in leases and in the delivery log.
     pub(crate) worker: Uuid,
-    /// What this process does not claim for a while.
+    /// The deliveries that this process does not claim for a while.
     pub(crate) left_alone: LeftAlone,
     /// How many workers run over this dispatcher. Other processes see them as one, because they share an id.
     pub(crate) running: AtomicUsize,
-    /// What wakes workers.
+    /// Wakes workers.
     pub(crate) queued: Arc<Signal>,
-    /// What deletes items from the local channels' own tables.
+    /// The statements that delete items from the local channels' own tables.
     pub(crate) prune_statements: PruneStatements,
 }
 
@@ -72,12 +72,12 @@ impl Deliverer {
         own.unwrap_or(self.limits.attempt_timeout)
     }
 
-    /// Whether a call of a channel may take longer than anybody waits for it.
+    /// Whether a call of a channel may take longer than its caller waits for it.
     pub(crate) fn has_long_calls(&self, channel: &str) -> bool {
         self.call_timeout(channel) > self.limits.attempt_timeout
     }
 
-    /// Whether preferences decide about a channel of an event.
+    /// Whether preferences apply to a channel of an event.
     pub(crate) fn weight(&self, event_type: &str, channel: &str) -> Weight {
         let event = self.registry.event(event_type);
         event.map_or(Weight::Critical, |event| event.weight(channel))

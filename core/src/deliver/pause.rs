@@ -1,8 +1,9 @@
-//! The **pause** of a channel that is misconfigured: what may be claimed from it meanwhile, for whom it is paused, what ends it.
+//! The **pause** of a misconfigured channel: what may be claimed from it meanwhile, which processes it is paused for, and what
+//! ends the pause.
 //!
-//! A process in which a channel is misconfigured pauses it for itself, so that other processes deliver. The channel is paused
-//! for all when every worker that is alive and links it says the same, or when an operator says so. A probe is one delivery that is
-//! tried all the same, to see whether the channel works again.
+//! A process in which a channel is misconfigured pauses it for itself, so that other processes deliver. The channel is paused for
+//! all processes when every live worker that links it has paused it, or when an operator pauses it. A probe is one delivery that
+//! is tried despite the pause, to find out whether the channel works again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +22,15 @@ pub(crate) const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// What may be claimed from a channel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Allowance {
-    /// As much as there is.
+    /// Everything that is due.
     Open,
-    /// One delivery, to see whether the channel works again.
+    /// One delivery, to find out whether the channel works again.
     Probe(Take<'static>),
     /// Nothing.
     Nothing,
 }
 
-/// What may be claimed from a channel, as far as all processes are concerned. Of a fleet one worker makes the probe.
+/// What may be claimed from a channel, considering its global pause. Only one worker of a fleet makes the probe.
 pub(crate) async fn allowance(
     deliverer: &Deliverer,
     channel: &str,
@@ -63,13 +64,13 @@ pub(crate) async fn allowance_here(
     })
 }
 
-/// Whether a dispatch may see if a channel that is misconfigured here works again.
+/// Whether a dispatch may probe a channel that is misconfigured here.
 pub(crate) async fn may_probe_here(deliverer: &Deliverer, channel: &str) -> bool {
-    // Without an answer a worker delivers, or another process.
+    // If the database does not answer, a worker or another process delivers.
     matches!(own_pause(deliverer, channel).await, Ok(Own::ProbeDue))
 }
 
-/// How it stands with this process's own pause; one that is over ends here.
+/// The status of this process's own pause; a pause that is over ends here.
 async fn own_pause(deliverer: &Deliverer, channel: &str) -> Result<Own, StoreError> {
     let brake = &deliverer.channels[channel].bulkhead.brake;
     if !brake.is_noted() {
@@ -82,7 +83,8 @@ async fn own_pause(deliverer: &Deliverer, channel: &str) -> Result<Own, StoreErr
     Ok(own)
 }
 
-/// Writes down that a channel is misconfigured here. It waits, and goes on in a task of its own, whoever goes away.
+/// Records that a channel is misconfigured here. It runs in its own task and waits for it; the task continues if the caller is
+/// dropped.
 pub(crate) async fn pause(deliverer: &Arc<Deliverer>, channel: &'static str, reason: String) {
     let deliverer = Arc::clone(deliverer);
     let noting = tokio::spawn(async move {
@@ -92,7 +94,7 @@ pub(crate) async fn pause(deliverer: &Arc<Deliverer>, channel: &'static str, rea
     let _ = noting.await;
 }
 
-/// A channel is misconfigured here.
+/// Handles a channel that is misconfigured here.
 async fn pause_misconfigured(deliverer: &Deliverer, channel: &str, reason: &str) {
     tracing::error!(
         target: "campanile",
@@ -119,8 +121,8 @@ async fn pause_misconfigured(deliverer: &Deliverer, channel: &str, reason: &str)
     }
 }
 
-/// Whether every other worker that is alive and links a channel has paused it for itself. A process that runs no worker speaks for
-/// itself alone: who else delivers beside it, it does not know.
+/// Whether every other live worker that links a channel has paused it for itself. A process that runs no worker can only pause
+/// the channel for itself: it does not know which other processes deliver.
 async fn is_paused_by_all_others(
     deliverer: &Deliverer,
     channel: &str,
@@ -140,7 +142,7 @@ async fn is_paused_by_all_others(
     Ok(others.all(|worker| has_paused(worker.id)))
 }
 
-/// A channel that was misconfigured took a probe, or refused it for good.
+/// Handles a misconfigured channel that accepted a probe, or rejected it permanently.
 pub(crate) async fn works_again(deliverer: &Deliverer, channel: &str) {
     deliverer.channels[channel].bulkhead.brake.resume();
     tracing::info!(target: "campanile", channel, "a paused channel works again and is resumed");
@@ -148,7 +150,7 @@ pub(crate) async fn works_again(deliverer: &Deliverer, channel: &str) {
     log_failure(channel, resumed);
 }
 
-/// The next probe is due at once: this one asked nobody.
+/// Makes the next probe due at once, because this one did not call the provider.
 pub(crate) async fn probe_at_once(deliverer: &Deliverer, channel: &str) {
     let due = pauses::probe_now(&deliverer.database, deliverer.worker, channel).await;
     log_failure(channel, due);

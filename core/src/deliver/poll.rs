@@ -1,5 +1,5 @@
-//! A **poll** of a channel: what is due, what was parked, or, of a channel that is misconfigured, the one delivery of a probe. What
-//! it finds is a [round](super::round).
+//! A **poll** of a channel finds deliveries that are due or parked, or, for a misconfigured channel, the one delivery of a probe.
+//! The deliveries that it claims form a [round](super::round).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::deliver::terms::{Probe, Stop, Terms};
 use crate::store::claim::Take;
 use crate::store::release;
 
-/// What is due on every channel, once.
+/// Polls every channel once for due deliveries.
 pub(crate) async fn all(
     deliverer: &Arc<Deliverer>,
     at_most: usize,
@@ -53,7 +53,7 @@ async fn all_on(
     Ok(total.and(attempted))
 }
 
-/// Claims what is due on one channel, and tries it.
+/// Claims the due deliveries of one channel, and tries them.
 pub(crate) async fn due(
     deliverer: &Arc<Deliverer>,
     channel: &'static str,
@@ -83,7 +83,7 @@ pub(crate) async fn due(
     }
 }
 
-/// Tries one delivery to see whether a channel that was misconfigured works again.
+/// Tries one delivery to find out whether a misconfigured channel works again.
 async fn probe(
     deliverer: &Arc<Deliverer>,
     channel: &'static str,
@@ -108,16 +108,16 @@ async fn probe(
     Ok(attempted)
 }
 
-/// Which parked deliveries are looked at again.
+/// Which parked deliveries are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parked {
     /// Those whose event and channel are known here.
     Known,
-    /// Those that could not be read, too.
+    /// The same, and those that could not be read.
     All,
 }
 
-/// A pass over what is parked, step by step and once, in the order of ids: where it goes on.
+/// One pass over the parked deliveries, step by step in the order of ids: the position of its next step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pass {
     parked: Parked,
@@ -133,7 +133,7 @@ impl Pass {
     }
 }
 
-/// Claims some of what was parked on one channel, tries it, and says where the pass goes on, if there may be more.
+/// Claims some of the parked deliveries of one channel, tries them, and returns where the pass continues, if there may be more.
 pub(crate) async fn parked(
     deliverer: &Arc<Deliverer>,
     channel: &'static str,

@@ -1,8 +1,9 @@
-//! **Prunes** what nobody needs any more: deliveries that ended long ago with their log and content, windows that are over,
-//! and, if the host says so, what its users have read, what they never read, and what is parked for too long.
+//! **Prunes** rows that are no longer needed: deliveries that ended long ago with their log and content, windows that are over,
+//! and, if the host configures it, items that users have read, items that they never read, and deliveries that were parked for
+//! too long.
 //!
-//! In small batches, each a transaction of its own that waits for nobody: what somebody holds is passed over until the next
-//! time. Which rows of a local channel are read is said by the channel that owns them.
+//! It works in small batches, each in its own transaction that waits for no lock: locked rows are skipped until the next time.
+//! The channel that owns a local table defines which of its rows are read.
 
 use std::time::Duration;
 
@@ -19,16 +20,17 @@ use crate::store::prune::{self, BATCH, Ended};
     reason = "made by callers with `..Retention::default()`"
 )]
 pub struct Retention {
-    /// Deliveries that have ended, with their attempts and, when no delivery of it is left, the dispatch. Default: 30 days.
-    /// Ids that callers gave to dispatches are kept as long.
+    /// Deliveries that have ended, with their attempts and, when none of its deliveries is left, the dispatch. Default: 30 days.
+    /// Ids that callers gave to dispatches are kept for the same time.
     pub deliveries: Duration,
     /// Windows that are over. Default: a day.
     pub windows: Duration,
-    /// Items of local channels, an inbox for example, since the user read them. Default: they are kept.
+    /// Items of local channels, an inbox for example, counted from when the user read them. Default: they are kept.
     pub read_items: Option<Duration>,
-    /// Items of local channels that the user never read, since they were written. Default: they are kept.
+    /// Items of local channels that the user never read, counted from when they were written. Default: they are kept.
     pub unread_items: Option<Duration>,
-    /// Deliveries that are parked, since they were committed; they were never sent, and never will be. Default: they are kept.
+    /// Deliveries that are parked, counted from when they were committed; they were never sent, and never will be. Default: they
+    /// are kept.
     pub parked: Option<Duration>,
 }
 
@@ -44,16 +46,16 @@ impl Default for Retention {
     }
 }
 
-/// How many rows were removed.
+/// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Pruned {
     /// Deliveries that had ended.
     pub deliveries: u64,
-    /// Attempts of the removed deliveries.
+    /// Attempts of the deleted deliveries.
     pub attempts: u64,
-    /// Dispatches of which no delivery is left.
+    /// Dispatches without remaining deliveries.
     pub dispatches: u64,
     /// Windows.
     pub windows: u64,
@@ -65,7 +67,7 @@ pub struct Pruned {
     pub parked: u64,
 }
 
-/// Prunes all that is past its retention.
+/// Prunes everything that is past its retention.
 pub(crate) async fn prune(
     database: &Database,
     statements: &PruneStatements,
@@ -108,7 +110,7 @@ pub(crate) async fn prune(
     Ok(pruned)
 }
 
-/// What deletes items from the local channels' own tables.
+/// The statements that delete items from the local channels' own tables.
 #[derive(Debug, Default)]
 pub(crate) struct PruneStatements {
     pub(crate) read: Vec<&'static Statement>,
@@ -136,7 +138,7 @@ impl Ended {
     }
 }
 
-/// Finds the windows that are over in one pass over the table, and deletes them where they lie.
+/// Finds the windows that are over in one pass over the table, and deletes them by their row address.
 async fn prune_windows(database: &Database, older_than: Duration) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
@@ -151,7 +153,7 @@ async fn prune_windows(database: &Database, older_than: Duration) -> Result<u64,
     }
 }
 
-/// Runs a statement, a local channel's for example, until it deletes nothing more.
+/// Repeats a statement, a local channel's for example, until it deletes nothing more.
 async fn prune_items(
     database: &Database,
     statement: &'static Statement,

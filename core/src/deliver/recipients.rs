@@ -1,4 +1,4 @@
-//! What is known now of a round's **recipients**: their preferences, and their addresses.
+//! The current data of a round's **recipients**: their preferences, and their addresses.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::deliver::thread::{NoAnswer, on_own_thread};
 use crate::plan::preference::Choices;
 use crate::store::Store as _;
 
-/// The present preferences of these deliveries' recipients, in one query.
+/// The current preferences of these deliveries' recipients, in one query.
 pub(crate) async fn choices(
     deliverer: &Deliverer,
     deliveries: &[Delivery],
@@ -36,8 +36,8 @@ fn users(deliveries: &[Delivery]) -> BTreeSet<String> {
     users.collect()
 }
 
-/// The addresses of these deliveries' recipients, by user. Asks the address book, which may be the host's: on a thread of its own,
-/// a few at once, in bounded time.
+/// The addresses of these deliveries' recipients, by user. Calls the address book, which may be the host's, on its own thread,
+/// with few calls at once and a timeout.
 pub(crate) async fn addresses(
     deliverer: &Deliverer,
     channel: &'static str,
@@ -56,16 +56,16 @@ pub(crate) async fn addresses(
         let ask = async move { tokio::time::timeout(time, book.addresses(channel, &users)).await };
         on_own_thread(place, ask.in_current_span()).await
     };
-    // A little longer than the book itself may take, unless it blocks its thread.
+    // A little longer than the address book's own timeout, which does not work if it blocks its thread.
     let longest = time + Duration::from_millis(100);
     match tokio::time::timeout(longest, looked_up).await {
         Ok(Ok(Ok(Ok(book)))) => Ok(book),
         // The cause may hold an address; it stays with the book.
         Ok(Ok(Ok(Err(error)))) => Err(error.to_string()),
         Ok(Err(NoAnswer::Panicked)) => Err("the address book panicked".to_owned()),
-        Ok(Err(NoAnswer::NoThread(error))) => {
-            Err(format!("there is no thread for the address book: {error}"))
-        }
+        Ok(Err(NoAnswer::NoThread(error))) => Err(format!(
+            "cannot start a thread for the address book: {error}"
+        )),
         Ok(Ok(Err(_))) | Err(_) => Err("the address book did not answer in time".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! **Records** what came of attempts: written down while the lease lasts, and counted.
+//! **Records** the outcomes of attempts while the lease lasts, and counts them.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use crate::deliver::lease::Lease;
 use crate::observe::telemetry;
 use crate::store::settle::{self, Recorded, Settled};
 
-/// How often a record that the database did not take is tried again, while the lease lasts.
+/// How often a failed record is retried, while the lease lasts.
 const RECORD_AGAIN: Duration = Duration::from_millis(200);
 
-/// Records, and while the lease lasts records again if the database does not take it.
+/// Records outcomes, and retries while the lease lasts if the database fails.
 pub(crate) async fn record(
     deliverer: &Deliverer,
     channel: &'static str,
@@ -32,7 +32,7 @@ pub(crate) async fn record(
                 target: "campanile",
                 channel,
                 error = error as &dyn std::error::Error,
-                "verdicts were not recorded; their deliveries come again after the lease"
+                "verdicts were not recorded; their deliveries are retried after the lease"
             );
             break;
         }
@@ -40,12 +40,12 @@ pub(crate) async fn record(
             target: "campanile",
             channel,
             error = error as &dyn std::error::Error,
-            "verdicts are not recorded yet; they are recorded again"
+            "verdicts are not recorded yet; recording them is retried"
         );
         tokio::time::sleep(RECORD_AGAIN).await;
     }
     deliverer.left_alone.extend(&recorded.refused);
-    // What the heartbeat has missed before is counted already.
+    // Leases that the heartbeat found to be lost are counted already.
     let lost = still_ours.iter().filter(|id| recorded.was_lost(id));
     telemetry::leases_lost(channel, lost.count());
     count(channel, rows, &recorded);

@@ -1,4 +1,4 @@
-//! A **remote** channel of this process: the channel, its policy, and what its calls share.
+//! A **remote** channel of this process: the channel, its policy, and the state that its calls share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use crate::deliver::bulkhead::Bulkhead;
 /// The remote channels, by name.
 pub(crate) type Remotes = BTreeMap<&'static str, Remote>;
 
-/// A remote channel, with what its deliveries may take.
+/// A remote channel, with the limits of its deliveries.
 pub(crate) struct Remote {
     pub(crate) channel: Arc<dyn Channel>,
     pub(crate) policy: Policy,
     pub(crate) bulkhead: Bulkhead,
     /// Wakes one of the tasks that work on it.
     pub(crate) wake: Notify,
-    /// How many look-ups of its addresses are under way at once, at the most.
+    /// Limits the concurrent look-ups of its addresses.
     pub(crate) look_ups: Arc<Semaphore>,
 }
 
 impl Remote {
-    /// How many of so many deliveries it is worth to claim now.
+    /// How many of up to this many deliveries are worth claiming now.
     pub(crate) fn room(&self, at_most: usize) -> usize {
         self.bulkhead.room(at_most, self.channel.max_batch().max(1))
     }

@@ -1,14 +1,15 @@
-//! A **round** is what was claimed of one channel at one time: one value, moved through steps from the claim to the record.
+//! A **round** is the deliveries that were claimed from one channel at one time: one value that moves through steps from the
+//! claim to the record.
 //!
 //! ```text
 //! claim -> rescue -> history -> preferences -> record -> resolve -> batch -> call -> record
 //! a later attempt begins here                            a dispatch's first attempt begins here
 //! ```
 //!
-//! A step moves deliveries from what waits to what is decided, or gives the others what they need; `record` writes down what is
-//! decided, as often as there is something. A step that fails decides that the others are not begun, so that they go back
-//! untouched; one that is dropped leaves them to the lease. A channel that fails, panics or hangs spoils its own deliveries and
-//! nobody else's. No file of this room that a step uses knows the round.
+//! A step moves deliveries from the waiting to the decided, or adds data that the waiting ones need; `record` persists the
+//! decided ones, as often as there are any. When a step fails, it decides that the waiting deliveries are not started, so that
+//! they go back unchanged; when a step is dropped, their lease expires. A channel that fails, panics or hangs affects only its
+//! own deliveries. The files that the steps use do not depend on this one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,16 +45,16 @@ const MAX_UNRECORDED: usize = 500;
 const RECORDS_IN_A_LEASE: u32 = 15;
 const RECORD_WHEN_IDLE: Duration = Duration::from_millis(100);
 
-/// As good as without an end: a century would be too much for a timer.
+/// Practically unlimited: a century would be too long for a timer.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// What one call of [`Dispatcher::deliver_due`](crate::Dispatcher::deliver_due) did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempted {
-    /// Deliveries that were due and were taken up, also those that turned out to be muted by now.
+    /// Due deliveries that were claimed, including those whose recipient has muted the channel meanwhile.
     pub claimed: usize,
-    /// Those that went out.
+    /// Those that were sent.
     pub sent: usize,
 }
 
@@ -66,7 +67,7 @@ impl Attempted {
     }
 }
 
-/// Who waits for what comes of a round, as it is recorded.
+/// Receives the outcomes of a round as they are recorded.
 type Listener = mpsc::UnboundedSender<Vec<(Uuid, Outcome)>>;
 
 /// The deliveries of one channel that were leased together.
@@ -77,17 +78,18 @@ pub(crate) struct Round {
     lease: Arc<Lease>,
     /// When the recipients' preferences were read.
     preferences_read_at: Instant,
-    /// What is still to be tried.
+    /// The deliveries still to be tried.
     waiting: Vec<Delivery>,
-    /// The same, once it is known who goes out together.
+    /// The same, once they are grouped into batches.
     batches: Vec<Vec<Delivery>>,
-    /// What is decided and is not recorded yet.
+    /// The decided deliveries that are not recorded yet.
     decided: Vec<Transition>,
     listener: Option<Listener>,
 }
 
 impl Round {
-    /// Claims some deliveries of a channel, and moves them through all steps. Says also where the next claim of a pass goes on.
+    /// Claims some deliveries of a channel, and moves them through all steps. Also returns where the next claim of a pass
+    /// continues.
     pub(crate) async fn run(
         deliverer: &Arc<Deliverer>,
         channel: &'static str,
@@ -109,7 +111,7 @@ impl Round {
         Ok((Attempted { claimed, sent }, last))
     }
 
-    /// What a statement that began at `leased_at` has leased.
+    /// A round of the deliveries that a statement that started at `leased_at` has leased.
     pub(crate) fn leased(
         deliverer: &Arc<Deliverer>,
         channel: &'static str,
@@ -136,7 +138,7 @@ impl Round {
         self
     }
 
-    /// Claims up to so many. A row that cannot be read is decided at once. `None`: there was nothing.
+    /// Claims up to this many. A row that cannot be read is decided at once. `None` if there was nothing to claim.
     async fn claim(
         deliverer: &Arc<Deliverer>,
         channel: &'static str,
@@ -144,7 +146,7 @@ impl Round {
         at_most: usize,
         terms: Terms,
     ) -> Result<Option<(Self, Option<Uuid>)>, StoreError> {
-        // The leases begin in the claim, a little later than this.
+        // The leases start in the claim, a little later than this.
         let leased_at = Instant::now();
         let Claimed { deliveries, last } = claim(deliverer, channel, take, at_most).await?;
         if deliveries.is_empty() {
@@ -166,7 +168,7 @@ impl Round {
         Ok(Some((round, last)))
     }
 
-    /// Logs the attempts of workers whose leases had run out.
+    /// Logs the attempts of workers whose leases had expired.
     async fn rescue(self) -> Self {
         let lost = self.waiting.iter().filter_map(|delivery| {
             Some(Lost {
@@ -197,12 +199,12 @@ impl Round {
         self
     }
 
-    /// Takes out what its past has decided about, and whose event is not known here.
+    /// Removes deliveries that their history has already decided, and those whose event is not known here.
     fn history(mut self) -> Self {
         let deliverer = Arc::clone(&self.deliverer);
         let is_unknown =
             |delivery: &Delivery| deliverer.registry.event(&delivery.event_type).is_none();
-        // A batch comes again as it was, or not yet.
+        // A batch is repeated unchanged, or not yet.
         let unknown = self.waiting.iter().filter(|delivery| is_unknown(delivery));
         let unknown: HashSet<Uuid> = unknown.filter_map(|delivery| delivery.batch_id).collect();
         let policy = deliverer.policy(self.channel);
@@ -217,7 +219,8 @@ impl Round {
         self
     }
 
-    /// Takes out those whose recipient has muted the channel since the dispatch. If the database does not say, nothing is begun.
+    /// Removes those whose recipient has muted the channel since the dispatch. If the database does not answer, nothing is
+    /// started.
     async fn preferences(mut self) -> Result<Self, StoreError> {
         self.preferences_read_at = Instant::now();
         if self.waiting.is_empty() {
@@ -241,8 +244,8 @@ impl Round {
         }
     }
 
-    /// The steps from here on, as long as the caller waits for them: until the end, or until the builder's time-out where a call of
-    /// this channel may take longer. What is under way by then goes on by itself, and is recorded when it ends.
+    /// The remaining steps, as long as the caller waits for them: until the end, or until the builder's timeout if a call of this
+    /// channel may take longer. Calls still running by then continue in the background, and are recorded when they end.
     pub(crate) async fn attempt(mut self) -> Vec<(Uuid, Outcome)> {
         if self.waiting.is_empty() {
             return Vec::new();
@@ -263,12 +266,12 @@ impl Round {
         if tokio::time::timeout(patience, listening).await.is_err() {
             deliverer.channels[channel].bulkhead.detached.add(work);
         } else if let Some(Err(error)) = work.join_next().await {
-            tracing::error!(target: "campanile", %error, "a round of deliveries broke off; its leases will run out");
+            tracing::error!(target: "campanile", %error, "a round of deliveries was aborted; its leases will expire");
         }
         outcomes
     }
 
-    /// How long the caller waits. What a probe says is waited for.
+    /// How long the caller waits. The result of a probe is always awaited.
     fn patience(&self) -> Duration {
         if self.deliverer.has_long_calls(self.channel) && self.terms.probe.is_none() {
             self.deliverer.limits.attempt_timeout
@@ -277,7 +280,8 @@ impl Round {
         }
     }
 
-    /// Looks the addresses up, all at once, and takes out who has none. If the book does not say, nothing could be tried.
+    /// Looks up all addresses at once, and removes deliveries without one. If the address book fails, the deliveries could not be
+    /// tried.
     async fn resolve(mut self) -> Self {
         let asked = Instant::now();
         match recipients::addresses(&self.deliverer, self.channel, &self.waiting).await {
@@ -303,7 +307,7 @@ impl Round {
         self
     }
 
-    /// Puts together who goes out together, and writes that down where it counts.
+    /// Groups the deliveries into batches, and persists their members where that matters.
     async fn batch(mut self) -> Self {
         let waiting = std::mem::take(&mut self.waiting);
         let (batches, decided) = batches(&self.deliverer, self.channel, waiting).await;
@@ -312,15 +316,15 @@ impl Round {
         self
     }
 
-    /// Makes the calls concurrently. No call begins after the time to start, when the lease may be lost, after a stop, or while the
-    /// brake is on. Finished calls are recorded meanwhile.
+    /// Makes the calls concurrently. No call starts after the time to start, when the lease may be lost, after a stop, or while
+    /// the brake is applied. Finished calls are recorded meanwhile.
     async fn call(mut self) {
         let (calls, batches) = (self.calls(), std::mem::take(&mut self.batches));
         let side_by_side = self.deliverer.policy(self.channel).concurrency;
         let mut under_way = stream::iter(batches)
             .map(|batch| calls.send(batch))
             .buffer_unordered(side_by_side);
-        // A call that takes minutes does not keep the others' verdicts from being recorded.
+        // A call that takes minutes must not delay the record of the other verdicts.
         let has_long_calls = self.deliverer.has_long_calls(self.channel);
         let idle = if has_long_calls {
             RECORD_WHEN_IDLE
@@ -348,7 +352,7 @@ impl Round {
         }
     }
 
-    /// What the calls share. The time to start begins now.
+    /// The state that the calls share. The time to start begins now.
     fn calls(&self) -> Calls {
         let (deliverer, channel) = (&self.deliverer, self.channel);
         let round = self.batches.iter().flatten();
@@ -362,7 +366,7 @@ impl Round {
         }
     }
 
-    /// Logs and records what is decided, and tells who listens.
+    /// Logs and records the decided deliveries, and notifies the receiver.
     async fn record(mut self) -> Self {
         let decided = std::mem::take(&mut self.decided);
         if decided.is_empty() {
@@ -383,7 +387,7 @@ impl Round {
         self
     }
 
-    /// Takes those that wait out for which there is a cause, and decides about them.
+    /// Removes the waiting deliveries for which there is a cause, and decides them.
     fn take_out(&mut self, cause: impl Fn(&Delivery) -> Option<Cause>) {
         let policy = self.deliverer.policy(self.channel);
         let decided = take_out(&mut self.waiting, policy, cause);

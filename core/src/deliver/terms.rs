@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::deliver::brake::Answer;
 
-/// What a round goes by.
+/// The conditions under which a round runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
     pub(crate) stop: Stop,
@@ -13,7 +13,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// A round that ends when a worker is told to stop.
+    /// A round that ends when a worker is asked to stop.
     pub(crate) fn until(stop: &Stop) -> Self {
         Self {
             stop: stop.clone(),
@@ -36,7 +36,7 @@ impl Stop {
     }
 }
 
-/// A round of one delivery that is to show whether a paused channel works again, and whether its provider was asked.
+/// A round of one delivery that finds out whether a paused channel works again, and records whether the provider was called.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Probe(Arc<AtomicBool>);
 

@@ -1,7 +1,7 @@
-//! A **thread** of its own for code that is not ours: it may panic, hang or block, and takes nobody else with it.
+//! A separate **thread** for code that is not ours: it may panic, hang or block without affecting anything else.
 //!
-//! Nobody waits for such a thread to end, neither the runtime that ends nor the process. (Tokio's own threads for blocking work
-//! would be waited for, without a limit.)
+//! Nothing waits for such a thread to end, neither a runtime that shuts down nor a process that exits. (Both would wait for
+//! Tokio's own threads for blocking work, without a limit.)
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,23 +16,23 @@ use uuid::Uuid;
 pub(crate) enum NoAnswer {
     /// The work panicked.
     Panicked,
-    /// The operating system gave no thread: nothing was begun.
+    /// The operating system could not create a thread: nothing was started.
     NoThread(std::io::Error),
 }
 
-/// Runs `work` on a thread of its own, inside the caller's runtime, and waits for its answer. The thread goes on if the caller
-/// does not wait any more; what is in `held` is dropped when the work has really ended, before the answer is given.
+/// Runs `work` on its own thread, inside the caller's runtime, and waits for its answer. The thread continues if the caller stops
+/// waiting; `held` is dropped when the work has really ended, before the answer is returned.
 pub(crate) async fn on_own_thread<T: Send + 'static>(
     held: impl Send + 'static,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, NoAnswer> {
     let runtime = Handle::current();
     let (answer, answered) = oneshot::channel();
-    // If it panics it drops `answer`.
+    // If it panics, `answer` is dropped.
     let job = Box::new(move || {
         let result = runtime.block_on(work);
         drop(held);
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = answer.send(result);
     });
     run(job).map_err(NoAnswer::NoThread)?;
@@ -44,14 +44,14 @@ type Job = Box<dyn FnOnce() + Send>;
 /// How long a thread waits for another job before it ends.
 const IDLE_FOR: Duration = Duration::from_secs(10);
 
-/// The threads that wait for a job, the one that began to wait last at the end.
+/// The threads that wait for a job; the one that started to wait last is at the end.
 static IDLE: Mutex<Vec<(Uuid, Sender<Job>)>> = Mutex::new(Vec::new());
 
 fn idle() -> MutexGuard<'static, Vec<(Uuid, Sender<Job>)>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives a job to a thread that waits, or to a new one.
+/// Gives a job to a waiting thread, or to a new one.
 fn run(mut job: Job) -> std::io::Result<()> {
     loop {
         let Some((_, thread)) = idle().pop() else {
@@ -67,7 +67,7 @@ fn run(mut job: Job) -> std::io::Result<()> {
     thread.spawn(move || work(job)).map(drop)
 }
 
-/// One job after the other, until none comes for a while or one panics.
+/// Runs one job after the other, until none arrives for a while or one panics.
 fn work(first: Job) {
     let (id, (give, jobs)) = (Uuid::now_v7(), mpsc::channel());
     let mut job = Some(first);
@@ -88,7 +88,7 @@ fn wait(id: Uuid, jobs: &Receiver<Job>) -> Option<Job> {
         idle.remove(place);
         return None;
     }
-    // Somebody has taken it just now, and sends.
+    // Another caller has just taken this thread, and is about to send.
     drop(idle);
     jobs.recv().ok()
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_an_answer_and_the_next_work_is_done() {
+    async fn a_panic_is_reported_and_later_work_still_runs() {
         for round in 0..3 {
             let panicked = on_own_thread((), async { panic!("on purpose") });
             let panicked: Result<(), _> = panicked.await;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_blocks_holds_up_no_other() {
+    async fn blocking_work_does_not_delay_other_work() {
         let (open, door) = mpsc::channel::<()>();
         let blocked = tokio::spawn(on_own_thread((), async move { door.recv().is_err() }));
         for round in 0..20 {

@@ -1,8 +1,7 @@
-//! A **transition** is what follows for one delivery: the state it goes to, when it is tried again, what the report and the log
-//! say.
+//! A **transition** of one delivery: its next state, when it is retried, and what the report and the log say.
 //!
-//! A [`Verdict`] is what a channel said; it is one [`Cause`] of a transition, and the others are of campanile's own. Pure but for
-//! the dice of the jitter. The one table of what follows from what is [`Decision::fate`].
+//! A [`Verdict`] is the answer of a channel; it is one [`Cause`] of a transition, and the other causes are campanile's own. This
+//! file is pure except for the randomness of the jitter. The table of causes and transitions is [`Decision::fate`].
 
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use crate::channel::policy::Policy;
 use crate::report::{Outcome, Retry};
 use crate::store::settle::{BlockedAs, Settled, Transition as State};
 
-/// The longest pause in an outage, unless the provider asks for a longer one: a provider that is back is found within it.
+/// The maximum pause in an outage, unless the provider asks for a longer one: a provider that has recovered is found within it.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_mins(5);
 
 /// Why a delivery goes to another state.
 #[derive(Debug, Clone)]
 pub(crate) enum Cause {
-    /// What its channel said, or what is said for it where it could not be asked.
+    /// The verdict of its channel, or one in its place if the channel could not be called.
     Verdict {
         verdict: Verdict,
         took: Duration,
@@ -28,13 +27,13 @@ pub(crate) enum Cause {
     },
     /// The recipient has muted the channel since the dispatch.
     Muted,
-    /// It is no longer worth sending.
+    /// It has expired.
     Expired,
-    /// Its attempts or its time are used up, without a verdict that was recorded.
+    /// Its attempts or its time are exhausted, without a recorded verdict.
     Exhausted,
     /// This binary does not know its event.
     UnknownEvent,
-    /// There was no time to begin.
+    /// There was no time to start.
     NotBegun,
 }
 
@@ -49,14 +48,14 @@ impl Cause {
     }
 }
 
-/// What follows for one delivery.
+/// The decision about one delivery.
 #[derive(Debug)]
 pub(crate) struct Transition {
-    /// What is recorded.
+    /// The record for the database.
     row: Settled,
-    /// What the report says.
+    /// The entry in the report.
     outcome: Outcome,
-    /// What the log says, if an attempt failed.
+    /// The log line, if an attempt failed.
     failure: Option<Failure>,
 }
 
@@ -93,7 +92,7 @@ impl Transition {
             .collect()
     }
 
-    /// The transition of a row that cannot be read. A worker of another version may be able to.
+    /// The transition of a row that cannot be read. A worker of another version may be able to read it.
     pub(crate) const fn unreadable(row: Settled) -> Self {
         Self {
             row,
@@ -102,12 +101,12 @@ impl Transition {
         }
     }
 
-    /// What is recorded, and what the report says.
+    /// The record, and the entry in the report.
     pub(crate) fn into_parts(self) -> (Settled, Outcome) {
         (self.row, self.outcome)
     }
 
-    /// A failure is one structured line, without address or payload.
+    /// Logs a failure as one structured line, without address or payload.
     pub(crate) fn log(&self, channel: &'static str) {
         let Some(Failure { event_type, error }) = &self.failure else {
             return;
@@ -127,7 +126,7 @@ impl Transition {
     }
 }
 
-/// Takes those deliveries out for which there is a cause. The others go on.
+/// Removes the deliveries for which there is a cause. The others continue.
 pub(crate) fn take_out(
     deliveries: &mut Vec<Delivery>,
     policy: &Policy,
@@ -175,7 +174,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// What the delivery log says of the attempt; `None` if there was none.
+    /// The entry in the delivery log; `None` if there was no attempt.
     const fn outcome_in_log(self) -> Option<&'static str> {
         match self.cause {
             Cause::Verdict { verdict, .. } => Some(match verdict {
@@ -193,11 +192,11 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// Where the delivery goes, and after which pause: the table of what follows from what.
+    /// The next state of the delivery, and the pause before it: the table of causes and transitions.
     ///
-    /// If it may have gone out, every end but `Delivered` becomes `Unknown`. The exception: a provider that recognizes keys and
-    /// refuses this one for good proves that it never went out (`Dead`), unless it knows the key with another content, which proves
-    /// the opposite.
+    /// If it may have been sent, every end except `Delivered` becomes `Unknown`. The exception: a provider that recognizes keys
+    /// and rejects this one permanently proves that it was never sent (`Dead`), unless it knows the key with other content, which
+    /// proves the opposite.
     fn fate(self, policy: &Policy) -> (State, Duration) {
         let maybe_sent = self.maybe_sent();
         let or_unknown = |state| if maybe_sent { State::Unknown } else { state };
@@ -227,12 +226,12 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// Whether it may have gone out by now.
+    /// Whether it may have been sent by now.
     fn maybe_sent(self) -> bool {
         self.delivery.maybe_sent || self.is_answer_lost() || self.is_conflict()
     }
 
-    /// Whether the provider knows the key with another content: an earlier attempt was taken.
+    /// Whether the provider knows the key with other content: an earlier attempt was accepted.
     fn is_conflict(self) -> bool {
         self.is_permanent() && self.error_class() == Some(ErrorClass::Conflict)
     }
@@ -245,7 +244,7 @@ impl<'a> Decision<'a> {
         matches!(self.verdict(), Some(Verdict::Unknown { .. }))
     }
 
-    /// How many of its attempts have lost their answer by now.
+    /// How many of its attempts got no answer so far.
     fn lost_answers(self) -> u32 {
         let lost = u32::from(self.is_answer_lost());
         self.delivery.past.lost_answers.saturating_add(lost)
@@ -265,7 +264,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// How long it is tried by now. What may have gone out has a key that grows old in an outage too.
+    /// How long it has been tried so far. If it may have been sent, its key ages during an outage too.
     fn age(self) -> Duration {
         let past = &self.delivery.past;
         let outage = if self.maybe_sent() {
@@ -276,7 +275,7 @@ impl<'a> Decision<'a> {
         past.age.saturating_sub(outage).saturating_add(self.took())
     }
 
-    /// Back to pending although nothing could be tried, for as long as the policy lets it wait.
+    /// Back to pending although it could not be tried, for as long as the policy lets it wait.
     fn wait(self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
         let longest = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
         let longest = longest.min(MAX_OUTAGE_PAUSE);
@@ -329,11 +328,11 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// What the delivery log says went wrong.
+    /// The error in the delivery log.
     fn error_in_log(self, state: State) -> Option<String> {
         match self.cause {
             Cause::UnknownEvent => Some("this worker does not know its event".to_owned()),
-            Cause::Exhausted => Some("it has used up its attempts or its time".to_owned()),
+            Cause::Exhausted => Some("its attempts or its time are exhausted".to_owned()),
             Cause::Verdict { verdict, .. } if verdict.tried_nothing() && state.is_end() => {
                 let waited = in_words(self.delivery.past.outage);
                 let error = self.error().map(ToString::to_string).unwrap_or_default();
@@ -343,7 +342,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// What the report says, with the state that is recorded.
+    /// The entry in the report, with the recorded state.
     fn outcome(self, recorded: State) -> Outcome {
         match (self.cause, self.verdict()) {
             (_, Some(Verdict::Accepted { .. })) => Outcome::Sent,
@@ -354,7 +353,7 @@ impl<'a> Decision<'a> {
             (Cause::Verdict { .. } | Cause::Expired | Cause::Exhausted, _) => Outcome::Failed {
                 reason: match self.error() {
                     Some(error) => error.to_string(),
-                    None => "it is no longer tried".to_owned(),
+                    None => "it is no longer retried".to_owned(),
                 },
                 retry: if recorded.is_end() {
                     Retry::Never
@@ -366,7 +365,7 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// Why a delivery that was just claimed is not to be tried: what its past has decided.
+/// Why a delivery that was just claimed must not be tried, according to its history.
 pub(crate) fn decided_by_past(delivery: &Delivery, policy: &Policy) -> Option<Cause> {
     let past = &delivery.past;
     if past.is_expired {
@@ -381,7 +380,7 @@ pub(crate) fn decided_by_past(delivery: &Delivery, policy: &Policy) -> Option<Ca
     }
 }
 
-/// A time of days or hours, as people say it.
+/// A duration of days or hours, as people say it.
 fn in_words(time: Duration) -> String {
     match time.as_secs() / 3_600 {
         0 => "less than an hour".to_owned(),
@@ -391,7 +390,7 @@ fn in_words(time: Duration) -> String {
     }
 }
 
-/// Full jitter: anywhere between nothing and the doubled pause, so that a crowd spreads out.
+/// Full jitter: anywhere between zero and the doubled pause, so that many retries spread out.
 fn jitter(policy: &Policy, attempts: u32) -> Duration {
     rand::rng().random_range(Duration::ZERO..=policy.longest_pause(attempts))
 }
@@ -434,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_asks_for_a_pause_gets_it_up_to_the_cap() {
+    fn a_pause_that_a_provider_asks_for_is_kept_up_to_the_cap() {
         let policy = Policy::new();
         let asked = |seconds| {
             Cause::verdict(Verdict::Retry {
@@ -448,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_tried_until_its_attempts_or_its_time_are_used_up() {
+    fn a_delivery_is_retried_until_its_attempts_or_its_time_are_exhausted() {
         let policy = Policy::new().max_attempts(3);
         assert_eq!(state(&delivery(2), &retry(), &policy), State::Pending);
         assert_eq!(state(&delivery(3), &retry(), &policy), State::Dead);
@@ -461,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_tried_waits_and_uses_neither_attempts_nor_the_horizon() {
+    fn a_delivery_that_could_not_be_tried_waits_and_uses_neither_attempts_nor_the_horizon() {
         let policy = Policy::new().max_attempts(3);
         let connect = DeliveryError::new("refused").with_class(ErrorClass::Connect);
         let limited = DeliveryError::new("slow down").with_status(429);
@@ -473,7 +472,7 @@ mod tests {
             waiting.past.age = policy.horizon * 2;
             waiting.past.outage = policy.outage / 2;
             assert_eq!(state(&waiting, &untried(), &policy), State::Untried);
-            // After it, the horizon goes on where it was.
+            // After the outage, the horizon continues where it was.
             waiting.past.uncounted = 89;
             waiting.past.age = waiting.past.outage + policy.horizon / 2;
             assert_eq!(state(&waiting, &retry(), &policy), State::Pending);
@@ -487,7 +486,7 @@ mod tests {
                 said.starts_with("nothing could be tried for 4 days: "),
                 "{said}"
             );
-            // A key that may be in use grows old.
+            // A key that may have been used ages.
             waiting.maybe_sent = true;
             waiting.past.age = policy.horizon;
             assert_eq!(state(&waiting, &untried(), &policy), State::Unknown);
@@ -495,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_in_an_outage_although_no_attempt_counts() {
+    fn pauses_grow_during_an_outage_although_no_attempt_counts() {
         let policy = Policy::new();
         let error = DeliveryError::new("refused").with_class(ErrorClass::Connect);
         let mut last = Duration::ZERO;
@@ -510,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_the_provider_knows_with_another_content_may_have_gone_out() {
+    fn a_key_that_the_provider_knows_with_other_content_may_have_been_sent() {
         let policy = Policy::new().key_lifetime(A_DAY);
         let conflict = DeliveryError::new("other content").with_class(ErrorClass::Conflict);
         for (error, state, maybe_sent) in [
@@ -526,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_gone_out_ends_as_unknown_unless_the_provider_denies_it() {
+    fn a_delivery_that_may_have_been_sent_ends_as_unknown_unless_the_provider_denies_it() {
         let plain = Policy::new();
         let keyed = Policy::new().key_lifetime(A_DAY);
         let maybe = || Delivery {
@@ -545,14 +544,14 @@ mod tests {
         }
         assert_eq!(state(&maybe(), &refused(), &keyed), State::Dead);
         assert_eq!(state(&delivery(1), &refused(), &plain), State::Dead);
-        // The same key with another content: the content that went first was taken.
+        // The same key with other content: the content that was sent first was accepted.
         let conflict = DeliveryError::new("another body").with_class(ErrorClass::Conflict);
         let conflict = Cause::verdict(Verdict::permanent(conflict));
         assert_eq!(state(&delivery(2), &conflict, &keyed), State::Unknown);
     }
 
     #[test]
-    fn without_keys_a_delivery_ends_as_unknown_after_so_many_lost_answers() {
+    fn without_keys_a_delivery_ends_as_unknown_after_too_many_lost_answers() {
         let unknown = || Cause::verdict(Verdict::unknown("no answer"));
         let after = |lost| {
             let mut delivery = delivery(lost + 1);
@@ -570,7 +569,7 @@ mod tests {
                 assert_eq!(state(&after(lost), &unknown(), &keyed), State::Pending);
                 assert!(decided_by_past(&after(lost), &policy).is_none());
             }
-            // The lease of the last one ran out.
+            // The lease of the last one expired.
             let used_up = decided_by_past(&after(max), &policy);
             assert!(matches!(used_up, Some(Cause::Exhausted)));
             assert!(decided_by_past(&after(max), &keyed).is_none());

@@ -1,8 +1,8 @@
-//! A **worker** delivers what is committed, until it is told to stop: queued deliveries, failed ones whose pause is over, and
-//! those of a process that died.
+//! A **worker** delivers committed deliveries until it is asked to stop: queued ones, failed ones whose pause is over, and those
+//! of a process that died.
 //!
-//! Any number of workers, in any number of processes and on any number of machines, share one database: the delivery's row
-//! is the queue. The worker knows no channel by name, and nothing of plans and windows.
+//! Any number of workers, in any number of processes and on any number of machines, share one database: the delivery's row is the
+//! queue. The worker knows no channel by name, and nothing about plans and windows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ use crate::deliver::prune::Retention;
 use crate::deliver::round::Attempted;
 use crate::deliver::terms::Stop;
 
-/// How long running attempts may take to end after a worker was told to stop.
+/// How long running attempts may take to end after a worker was asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The longest pause of a worker whose database does not answer.
+/// The maximum pause of a worker whose database does not answer.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Delivers what is due, each channel at its own pace.
+/// Delivers due deliveries, each channel at its own pace.
 ///
 /// ```no_run
 /// # async fn example(dispatcher: campanile::Dispatcher) {
@@ -65,37 +65,37 @@ impl Worker {
         }
     }
 
-    /// How long it waits before the next poll when nothing was due. Default: about a second. Each wait is
-    /// between a half and one and a half of it, so that a fleet does not ask in step.
+    /// How long it waits before the next poll when nothing was due. Default: about a second. Each wait is between half and one
+    /// and a half times as long, so that a fleet does not poll in step.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.clamp(Duration::from_millis(1), Duration::from_hours(1));
         self
     }
 
-    /// How many tasks work on each channel side by side. Default: 2, so that one claims while the other records.
-    /// How many calls of a channel they make together is its [`Policy`](crate::channel::policy::Policy)'s.
+    /// How many tasks work on each channel concurrently. Default: 2, so that one claims while the other records. The channel's
+    /// [`Policy`](crate::channel::policy::Policy) limits how many calls they make together.
     pub fn tasks(mut self, tasks: usize) -> Self {
         self.tasks = tasks.max(1);
         self
     }
 
-    /// What it deletes about once an hour; of the workers of one database one does so at a time. Default: what
-    /// [`Retention::default`] says. `None` leaves it to other workers, or to calls of
+    /// The retention of the rows that it prunes about once an hour; only one worker of a database prunes at a time. Default:
+    /// [`Retention::default`]. `None` leaves pruning to other workers, or to calls of
     /// [`Operations::prune`](crate::operate::Operations::prune).
     pub fn prune(mut self, retention: Option<Retention>) -> Self {
         self.prune = retention;
         self
     }
 
-    /// Works until `stop` ends. Then it takes nothing more, gives what it has begun 20 seconds to end, and gives back what
-    /// it has not begun, which uses no attempt.
+    /// Works until `stop` completes. Then it claims nothing more, gives started deliveries 20 seconds to end, and gives back
+    /// those that have not started, which uses no attempt.
     ///
-    /// A database that does not answer is logged and asked again, less and less often.
+    /// If the database does not answer, the error is logged and the poll is retried at growing intervals.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future takes nothing more; calls that are under way end by themselves, unrecorded. What it had taken is
-    /// tried again by any worker, after its lease.
+    /// A dropped future claims nothing more; running calls finish in the background, unrecorded. Its claimed deliveries are
+    /// retried by any worker, after their lease.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let deliverer = &self.deliverer;
         let (stopping, _) = watch::channel(());
@@ -107,7 +107,7 @@ impl Worker {
                     deliverer: Arc::clone(deliverer),
                     channel,
                     poll_interval: self.poll_interval,
-                    // One of them looks after what is parked.
+                    // One of them retries parked deliveries.
                     parked: (task == 0).then(|| (Pass::first(Parked::All), Instant::now())),
                     stop: stopped.clone(),
                     stopping: stopping.subscribe(),
@@ -139,15 +139,15 @@ impl Worker {
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(
                 target: "campanile",
-                "attempts did not end in time; their deliveries come again after the lease"
+                "attempts did not end in time; their deliveries are retried after the lease"
             );
         }
         maintenance.end().await;
     }
 }
 
-/// Whenever something was queued, wakes one task for each channel: the others are woken by one that finds more than it can
-/// take. What is queued during a poll is found by the next.
+/// Whenever deliveries are queued, wakes one task for each channel; a task that finds more than it can take wakes the others.
+/// Deliveries that are queued during a poll are found by the next one.
 async fn wake_one_of_each(deliverer: Arc<Deliverer>) {
     let mut heard = deliverer.queued.receiver();
     while heard.changed().await.is_ok() {
@@ -162,7 +162,7 @@ struct Polls {
     deliverer: Arc<Deliverer>,
     channel: &'static str,
     poll_interval: Duration,
-    /// The pass over what is parked, and when it goes on.
+    /// The pass over parked deliveries, and when it continues.
     parked: Option<(Pass, Instant)>,
     stop: Stop,
     stopping: watch::Receiver<()>,
@@ -189,7 +189,7 @@ impl Polls {
                         target: "campanile",
                         error = &error as &dyn std::error::Error,
                         failures,
-                        "what is due was not delivered; the worker asks again"
+                        "due deliveries were not delivered; the worker polls again"
                     );
                     let doubled = self.poll_interval.saturating_mul(1 << failures.min(16));
                     doubled.min(MAX_PAUSE)
@@ -199,13 +199,13 @@ impl Polls {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = self.stopping.changed() => {}
-                // A database that does not answer is not asked more often for that.
+                // A database that does not answer is not polled more often because of that.
                 () = deliverer.channels[self.channel].wake.notified(), if failures == 0 => {}
             }
         }
     }
 
-    /// One poll, in a task of its own: one that panics is logged, and the next one begins.
+    /// One poll, in its own task: a panic is logged, and the next poll begins.
     async fn poll(&mut self) -> Result<Attempted, StoreError> {
         let parked = self.parked.filter(|(_, at)| *at <= Instant::now());
         if parked.is_some() {
@@ -230,14 +230,14 @@ impl Polls {
         match poll.join_next().await {
             Some(Ok(result)) => {
                 let (next, attempted): (Option<Pass>, _) = result?;
-                // The rest of the pass, with what is due in between.
+                // The rest of the pass, interleaved with due deliveries.
                 if let Some(pass) = next {
                     self.parked = Some((pass, Instant::now()));
                 }
                 attempted
             }
             Some(Err(error)) => {
-                tracing::error!(target: "campanile", %error, "a poll broke off; its leases will run out");
+                tracing::error!(target: "campanile", %error, "a poll was aborted; its leases will expire");
                 Err(StoreError::interrupted())
             }
             None => Err(StoreError::interrupted()),

@@ -1,4 +1,4 @@
-//! **Observe**: figures and traces. It decides nothing.
+//! **Observe**: metrics and traces. It makes no decisions.
 
 pub(crate) mod telemetry;
 pub(crate) mod trace_context;

@@ -1,14 +1,14 @@
-//! What operators **measure**: one name for each figure, and the thread from a dispatch to its attempts.
+//! The **metrics** and spans for operators: one name for each metric, and the link from a dispatch to its attempts.
 //!
 //! Without the features `metrics` and `opentelemetry` nothing here does anything. Labels are channels, events and
 //! outcomes: never a user, an address or a payload.
 //!
-//! Their names, kinds and labels are the table of `docs/reference.md`, which a test compares with this file.
+//! Their names, kinds and labels are listed in the table of `docs/reference.md`, which a test compares with this file.
 //!
 //! `messaging.destination.name` is the channel; names with `messaging.` are those of OpenTelemetry's semantic conventions for
-//! messaging. Spans and log lines (target `campanile`) have the fields `event_type`, `channel`, `recipients`,
-//! `deliveries`, `delivery_id`, `attempt`, `outcome`, `status`, `error_class`, `error`, `reason` (of a pause) and `failures`
-//! (in a row, of a worker that asks the database).
+//! messaging. Spans and log lines (target `campanile`) have the fields `event_type`, `channel`, `recipients`, `deliveries`,
+//! `delivery_id`, `attempt`, `outcome`, `status`, `error_class`, `error`, `reason` (of a pause) and `failures` (in a row, of a
+//! worker that polls the database).
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ pub(crate) fn call(channel: &'static str, took: Duration) {
     let _ = (channel, took);
 }
 
-/// Deliveries whose lease had run out were taken over.
+/// Deliveries whose lease had expired were taken over.
 pub(crate) fn leases_rescued(channel: &'static str, deliveries: usize) {
     #[cfg(feature = "metrics")]
     if deliveries > 0 {
@@ -98,7 +98,7 @@ pub(crate) fn leases_lost(channel: &'static str, deliveries: usize) {
     }
 }
 
-/// What waits, as a worker's maintenance found it.
+/// The queues, as measured by a worker's maintenance.
 pub(crate) fn queue(rows: &[QueueRow]) {
     #[cfg(feature = "metrics")]
     for row in rows {

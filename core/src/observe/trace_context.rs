@@ -1,11 +1,12 @@
-//! The **thread** from a dispatch to its attempts: the trace that fired an event is stored with it, and linked from the span
-//! of every attempt, which may be made hours later by another process.
+//! The **trace link** from a dispatch to its attempts: the trace that fired an event is stored with the dispatch, and linked from
+//! the span of every attempt, which may be made hours later by another process.
 //!
-//! With the feature `opentelemetry`, where the app's subscriber has the layer of `tracing-opentelemetry`; else there is none.
+//! With the feature `opentelemetry`, where the app's subscriber has the layer of `tracing-opentelemetry`; otherwise there is no
+//! link.
 
 use crate::channel::delivery::Delivery;
 
-/// The present trace, as a W3C `traceparent`.
+/// The current trace, as a W3C `traceparent`.
 pub(crate) fn current() -> Option<String> {
     #[cfg(feature = "opentelemetry")]
     {

@@ -1,28 +1,28 @@
-//! What a call says of its channel's provider: read from its verdicts.
+//! What a call shows about its channel's provider, derived from its verdicts.
 
 use std::time::Duration;
 
 use crate::channel::delivery::{ErrorClass, Verdict};
 
-/// What a call said of its channel.
+/// What a call shows about its channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Its provider answered, and took or judged something.
+    /// The provider answered, and accepted or rejected deliveries.
     Well,
-    /// Its provider was not asked.
+    /// The provider was not called.
     NotAsked,
-    /// Nothing is known of its provider.
+    /// Nothing is known about the provider.
     Nothing,
-    /// Its provider asks for fewer calls, and maybe says when to come again.
+    /// The provider asks for fewer calls, and may say when to retry.
     TooMany(Option<Duration>),
-    /// Its provider is in trouble or cannot be reached, and maybe says when to come again.
+    /// The provider has an outage or cannot be reached, and may say when to retry.
     Trouble(Option<Duration>),
-    /// It is misconfigured.
+    /// The channel is misconfigured.
     Misconfigured,
 }
 
 impl Answer {
-    /// What the verdicts of one call say together.
+    /// What the verdicts of one call show together.
     pub(crate) fn of(verdicts: &[Verdict]) -> Self {
         let each = verdicts.iter().map(Self::of_one);
         each.max_by_key(|answer| answer.weight())
@@ -37,7 +37,7 @@ impl Answer {
             Verdict::Unknown { .. } => return Self::Nothing,
             Verdict::Retry { after, error } => (*after, error),
         };
-        // A failure without a class may be of one recipient, a full mailbox for example, and says nothing of the others.
+        // A failure without a class may concern one recipient, a full mailbox for example, and says nothing about the others.
         let is_outage = matches!(
             error.class(),
             Some(ErrorClass::Unavailable | ErrorClass::Connect)
@@ -49,7 +49,7 @@ impl Answer {
         }
     }
 
-    /// Of several answers the one that counts: what slows or stops, then what went well.
+    /// The answer that counts when there are several: one that slows or stops calls, then a success.
     fn weight(self) -> (u8, Duration) {
         match self {
             Self::NotAsked => (0, Duration::ZERO),

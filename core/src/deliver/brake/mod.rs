@@ -1,8 +1,8 @@
-//! A **brake** slows one channel in this process: after a rate limit or an outage no call begins for a while, then one at a
-//! time, then as fast as it goes well; and a channel that is misconfigured here makes no call but its probes.
+//! A **brake** slows one channel in this process: after a rate limit or an outage no call starts for a while, then one at a time,
+//! then faster as long as calls succeed; and a channel that is misconfigured here makes no calls except its probes.
 //!
-//! It knows what calls said, and this process's own clock, because it paces and schedules nothing. It knows no row. Here is who waits
-//! and who tells; [`state`] is the rule, [`answer`] what a call says.
+//! It knows the answers of calls and this process's own clock, and no rows. This file is for the callers that wait and report;
+//! [`state`] is the rule, [`answer`] what a call shows.
 
 mod answer;
 mod state;
@@ -25,7 +25,7 @@ pub(crate) struct Brake {
     changed: Notify,
 }
 
-/// What one call has been admitted with. Dropped without an answer, it says nothing.
+/// The admission of one call. Dropped without an answer, it has no effect on the brake.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     brake: Arc<Brake>,
@@ -35,13 +35,13 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Says what the call said.
+    /// Reports the answer of the call.
     pub(crate) fn tell(mut self, answer: Answer) -> Then {
         self.is_told = true;
         self.brake.told(&self, answer, Instant::now())
     }
 
-    /// Whether the brake was put on since.
+    /// Whether the brake was applied since.
     pub(crate) fn is_void(&self) -> bool {
         self.brake.state().generation != self.generation
     }
@@ -56,7 +56,7 @@ impl Drop for Ticket {
 }
 
 impl Brake {
-    /// Waits until a call may begin; `None` if that takes longer than a lease should be held for it.
+    /// Waits until a call may start; `None` if that takes longer than a lease should be held for it.
     pub(crate) async fn admit(self: &Arc<Self>) -> Option<Ticket> {
         loop {
             let changed = self.changed.notified();
@@ -71,27 +71,27 @@ impl Brake {
         }
     }
 
-    /// How much it is worth to claim now.
+    /// How many deliveries are worth claiming now.
     pub(crate) fn room(&self) -> Room {
         self.state().room(Instant::now())
     }
 
-    /// Whether the channel is misconfigured in this process, so that no call begins.
+    /// Whether the channel is misconfigured in this process, so that no call starts.
     pub(crate) fn is_paused(&self) -> bool {
         self.state().is_paused()
     }
 
-    /// Lets one call at a time show whether the channel works again.
+    /// Allows one call at a time to find out whether the channel works again.
     pub(crate) fn probe(&self) {
         self.state().probe();
     }
 
-    /// The pause is written down, so that others see it.
+    /// Notes that the pause is recorded, so that others see it.
     pub(crate) fn noted(&self) {
         self.state().is_noted = true;
     }
 
-    /// Whether the pause is written down.
+    /// Whether the pause is recorded.
     pub(crate) fn is_noted(&self) -> bool {
         self.state().is_noted
     }
@@ -101,7 +101,7 @@ impl Brake {
         self.state().end_probe();
     }
 
-    /// Somebody else found that the channel works again, or an operator says so.
+    /// Another worker found that the channel works again, or an operator resumed it.
     pub(crate) fn resume(&self) {
         self.state().resume();
         self.changed.notify_waiters();

@@ -1,4 +1,4 @@
-//! The rule of a brake: when a call may begin, and what follows from an answer. It is asked with the time, and waits for nobody.
+//! The rule of a brake: when a call may start, and what follows from an answer. The caller passes the time; nothing here waits.
 
 use std::time::{Duration, Instant};
 
@@ -6,25 +6,26 @@ use rand::RngExt as _;
 
 use super::answer::Answer;
 
-/// The first pause of a provider that did not say how long; each further one is twice as long.
+/// The first pause if the provider did not say how long; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest of them: a provider that is back is found within this time.
+/// The maximum of these pauses: a provider that has recovered is found within this time.
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// The longest pause that a provider can ask for. Its delivery waits as long as it says; the channel tries another one.
+/// The maximum pause that a provider can ask for. The delivery itself waits as long as the provider says; the channel tries
+/// another delivery.
 const MAX_ASKED: Duration = Duration::from_mins(5);
 
-/// The shortest: nobody means "at once" by refusing.
+/// The minimum pause: a provider that refuses a call does not mean "retry at once".
 const MIN_ASKED: Duration = Duration::from_millis(100);
 
-/// How many calls in a row must fail before an outage is believed. A rate limit is believed at once.
+/// How many calls in a row must fail to count as an outage. A rate limit counts at once.
 const TROUBLES: u32 = 3;
 
-/// The time between two calls after the first pause. It is halved with every second that goes well.
+/// The time between two calls after the first pause. It is halved with every second without a failure.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A shorter time between two calls is none.
+/// A shorter time between two calls counts as zero.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,51 +34,51 @@ const MAX_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     Nothing,
-    /// One, to see how it goes.
+    /// One, as a trial.
     One,
-    /// What so many calls take.
+    /// As many as this number of calls takes.
     Calls(usize),
     Everything,
 }
 
-/// Why a call does not begin now.
+/// Why a call does not start now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// For longer than anybody waits with a lease.
+    /// It may not start for longer than a round waits with a lease.
     TooLong,
-    /// Until then.
+    /// It has to wait until then.
     Until(Instant),
-    /// For what the trial says.
+    /// It has to wait for the result of the trial.
     Trial,
 }
 
-/// What follows from an answer, beyond the brake itself.
+/// The consequence of an answer outside of the brake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     Nothing,
-    /// The channel is misconfigured, which is to be written down.
+    /// The channel is misconfigured, which has to be recorded.
     Pause,
 }
 
-/// What a brake knows.
+/// The state of a brake.
 #[derive(Debug)]
 pub(super) struct State {
-    /// How often it was put on: a call that began before the last time says nothing new.
+    /// How often the brake was applied: the answer of a call that started before the last time is ignored.
     pub(super) generation: u64,
     closed_until: Option<Instant>,
-    /// How often it was put on without enough that went well in between.
+    /// How often the brake was applied without enough successful calls in between.
     pub(super) level: u32,
     troubles: u32,
     trial: Trial,
     pace: Option<Pace>,
-    /// The time between two calls when it is let go.
+    /// The time between two calls after the brake is released.
     interval: Duration,
     wrong: Wrong,
-    /// Whether it is written down that it is misconfigured.
+    /// Whether it is recorded that the channel is misconfigured.
     pub(super) is_noted: bool,
 }
 
-/// Whether one call at a time is made, to see how it goes.
+/// Whether one call at a time is made, as a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trial {
     No,
@@ -89,9 +90,9 @@ enum Trial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wrong {
     No,
-    /// No call begins.
+    /// No call starts.
     Paused,
-    /// One call may show whether it works again.
+    /// One call may find out whether the channel works again.
     Probing,
 }
 
@@ -103,7 +104,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// The time between two calls, by now.
+    /// The current time between two calls.
     fn interval(&self, now: Instant) -> Duration {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
         self.interval.div_f64(seconds.min(60.0).exp2())
@@ -127,7 +128,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Lets go of what is over.
+    /// Releases what is over.
     fn advance(&mut self, now: Instant) {
         if self.closed_until.is_some_and(|until| until <= now) {
             self.closed_until = None;
@@ -224,7 +225,7 @@ impl State {
         let mut then = Then::Nothing;
         match answer {
             Answer::Misconfigured => {
-                // Of calls that fail together the first is written down.
+                // Of several calls that fail together, only the first is recorded.
                 let is_news = self.wrong != Wrong::Paused || self.is_noted;
                 self.pause();
                 if is_news {
@@ -254,14 +255,14 @@ impl State {
                 }
             }
         }
-        // It may work again or not: the next probe will tell.
+        // It is not known whether the channel works again: the next probe decides.
         if was_wrong && !matches!(answer, Answer::Well | Answer::NotAsked) {
             self.pause();
         }
         then
     }
 
-    /// From now on calls are made at a pace.
+    /// From now on, calls are made at a limited pace.
     fn let_go(&mut self, now: Instant) {
         self.trial = Trial::No;
         self.pace = Some(Pace {
@@ -271,19 +272,19 @@ impl State {
         });
     }
 
-    /// No call begins for a while.
+    /// No call starts for a while.
     fn put_on(&mut self, asked: Option<Duration>, now: Instant) {
         self.generation += 1;
         self.level = (self.level + 1).min(16);
         if let Some(pace) = self.pace.take() {
-            // A third of the pace at which it was too much.
+            // A third of the pace that was too fast.
             self.interval = (pace.interval(now) * 3).clamp(MIN_INTERVAL, MAX_INTERVAL);
         }
         self.trial = Trial::No;
         let own = (FIRST_PAUSE * (1 << (self.level - 1))).min(MAX_PAUSE);
         let own = rand::rng().random_range(own / 2..=own);
         let pause = match asked {
-            // Who says a short time again and again does not mean it.
+            // A provider that names a short time again and again does not recover in it.
             Some(asked) if self.level > 2 => allowed(asked).max(own),
             Some(asked) => allowed(asked),
             None => own,
@@ -291,7 +292,7 @@ impl State {
         self.closed_until = Some(now + pause);
     }
 
-    /// A call that began before the brake was put on knows of a longer pause.
+    /// A call that started before the brake was applied may report a longer pause.
     fn extend(&mut self, asked: Option<Duration>, now: Instant) {
         if let (Some(until), Some(asked)) = (self.closed_until, asked) {
             self.closed_until = Some(until.max(now + allowed(asked)));

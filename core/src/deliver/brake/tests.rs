@@ -1,4 +1,4 @@
-//! The rule of the brake, on a clock that does not wait.
+//! The rule of the brake, with simulated time.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use crate::channel::delivery::{DeliveryError, ErrorClass, Verdict};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Makes calls one after the other, as soon as they may begin, for so long; a call takes ten milliseconds and is answered by
-/// `provider`, which gets the time since the beginning. Gives when the calls began.
+/// Makes calls one after the other, as soon as each may start, for the given time; a call takes ten milliseconds and is answered
+/// by `provider`, which gets the time since the start. Returns when the calls started.
 fn calls(
     state: &mut State,
     from: Instant,
@@ -30,7 +30,7 @@ fn calls(
     begun
 }
 
-/// Takes so many calls in each second.
+/// A provider that accepts this many calls each second.
 fn limited(each_second: u32, after: Option<Duration>) -> impl FnMut(Duration) -> Answer {
     let mut window = (Duration::ZERO, 0);
     move |at| {
@@ -47,7 +47,7 @@ fn limited(each_second: u32, after: Option<Duration>) -> impl FnMut(Duration) ->
 }
 
 #[test]
-fn a_provider_gets_at_most_twice_the_calls_it_takes() {
+fn a_provider_gets_at_most_twice_the_calls_it_accepts() {
     for each_second in [2, 3, 10, 50] {
         for after in [None, Some(Duration::from_secs(1)), Some(Duration::ZERO)] {
             let (mut taken, mut state) = (0, State::default());
@@ -59,18 +59,18 @@ fn a_provider_gets_at_most_twice_the_calls_it_takes() {
                 answer
             });
             let said = format!(
-                "{} calls, {taken} taken of {each_second} a second",
+                "{} calls, {taken} accepted, {each_second} per second",
                 begun.len()
             );
             assert!(begun.len() <= 2 * taken, "{said}, {after:?}");
-            // Slowed, and not stopped.
+            // Slowed down, but not stopped.
             assert!(taken >= 15 * each_second as usize, "{said}, {after:?}");
         }
     }
 }
 
 #[test]
-fn calls_are_as_many_as_ever_within_seconds_of_the_end_of_a_limit() {
+fn calls_are_back_at_full_speed_within_seconds_of_the_end_of_a_rate_limit() {
     let (mut state, from) = (State::default(), Instant::now());
     calls(&mut state, from, Duration::from_secs(20), limited(2, None));
     let from = from + Duration::from_secs(20);
@@ -81,7 +81,7 @@ fn calls_are_as_many_as_ever_within_seconds_of_the_end_of_a_limit() {
 }
 
 #[test]
-fn a_provider_that_is_down_is_asked_seldom_and_found_within_half_a_minute() {
+fn a_provider_that_is_down_is_called_rarely_and_its_recovery_is_found_within_half_a_minute() {
     for answer in [Answer::Trouble(None), Answer::TooMany(None)] {
         let (mut state, from) = (State::default(), Instant::now());
         let hour = Duration::from_hours(1);
@@ -93,7 +93,7 @@ fn a_provider_that_is_down_is_asked_seldom_and_found_within_half_a_minute() {
 }
 
 #[test]
-fn a_pause_that_is_asked_for_is_kept_and_nonsense_is_not_believed() {
+fn a_requested_pause_is_kept_and_nonsense_is_ignored() {
     for (asked, least, most) in [
         (0, 0, 1),
         (60, 60, 61),
@@ -110,7 +110,7 @@ fn a_pause_that_is_asked_for_is_kept_and_nonsense_is_not_believed() {
 }
 
 #[test]
-fn of_calls_that_are_refused_together_one_puts_it_on_and_the_longest_pause_counts() {
+fn calls_that_are_refused_together_apply_the_brake_once_and_the_longest_pause_counts() {
     let (mut state, now) = (State::default(), Instant::now());
     let begun: Vec<_> = (0..8).map(|_| state.begin(now).unwrap()).collect();
     for (n, (generation, is_trial)) in begun.into_iter().enumerate() {
@@ -121,13 +121,13 @@ fn of_calls_that_are_refused_together_one_puts_it_on_and_the_longest_pause_count
     assert!(state.begin(now + Duration::from_secs(59)).is_err());
     let then = now + Duration::from_mins(1);
     assert!(state.begin(then).is_ok());
-    // One at a time, until it is known how it goes.
+    // One at a time, until the trial has succeeded.
     assert_eq!(state.begin(then).unwrap_err(), Wait::Trial);
     assert_eq!(state.room(then), Room::Nothing);
 }
 
 #[test]
-fn one_failure_of_many_is_no_outage() {
+fn one_failure_among_many_calls_is_not_an_outage() {
     let (mut state, from) = (State::default(), Instant::now());
     let mut n = 0;
     let second = Duration::from_secs(1);
@@ -143,7 +143,7 @@ fn one_failure_of_many_is_no_outage() {
 }
 
 #[test]
-fn what_a_call_says_is_read_from_its_verdicts() {
+fn the_answer_of_a_call_is_derived_from_its_verdicts() {
     let error = |status| DeliveryError::new("x").with_status(status);
     let class = |class| DeliveryError::new("x").with_class(class);
     let second = Some(Duration::from_secs(1));
