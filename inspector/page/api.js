@@ -2,7 +2,7 @@
 
 const KEY = "campanile-token";
 
-// The token comes in the fragment, which no request carries, and leaves the address bar at once.
+// The token is in the fragment, which is never sent, and is removed from the address bar at once.
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
   sessionStorage.setItem(KEY, given);
@@ -36,8 +36,8 @@ export async function call(method, path, body) {
   throw new Problem(json.code ?? "UNKNOWN", detail, response.status);
 }
 
-// A component, a frame and an `EventSource` send no header: every answer to a call with the token brings the cookie they need.
+// A component, a frame and an `EventSource` cannot send the header: every answer to a call with the token sets a cookie for them.
 export const read = (path) => call("GET", path);
 
-// Where a person's inbox and preferences are, and what shows them.
+// The path of a person's inbox and preferences, and of the scripts and the page that show them.
 export const as = (id, what = "") => `/as/${encodeURIComponent(id)}${what && `/${what}`}`;

@@ -1,4 +1,4 @@
-// Makes elements. Text becomes text nodes and nothing else, so that no payload is ever markup.
+// Makes elements. Text becomes text nodes only, so a payload is never parsed as markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -34,7 +34,7 @@ const SEEN = 10_000;
 
 let fading;
 
-// Tells what happened: seen at the foot of the page, and read out. What went wrong stays until something else happens.
+// Shows a message at the bottom of the page, which screen readers announce. An error stays until the next message.
 export function say(text, tone = "good") {
   const status = byId("status");
   clearTimeout(fading);
@@ -49,7 +49,7 @@ export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 
 
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 
-// A length of time in the largest unit of which it is a whole number: "1 day", "90 seconds".
+// A duration in the largest unit that divides it evenly: "1 day", "90 seconds".
 export function duration(seconds) {
   const [unit, length] = UNITS.find(([, length]) => seconds > 0 && seconds % length === 0) ?? ["second", 1];
   return plural(seconds / length, unit);

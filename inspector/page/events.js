@@ -8,7 +8,7 @@ let events = [];
 const chosen = () => events.find((event) => byId("fire-form").elements.event.value === event.eventType);
 
 export function build(allEvents, people, names) {
-  // The plain ones first: who comes here for the first time starts with the plainest.
+  // Events without a critical channel first, because they are the simplest to start with.
   events = allEvents.toSorted((left, right) => Boolean(left.criticalChannel) - Boolean(right.criticalChannel));
   byId("events").append(...events.map(choice));
   byId("recipients").append(...people.map(check));
@@ -28,7 +28,7 @@ export function build(allEvents, people, names) {
   load();
 }
 
-// The request as the form says it, or nothing, with the cursor where the mistake is.
+// The request that the form describes, or `undefined`, with the focus on the invalid payload.
 export function request() {
   const payload = validate();
   if (payload === undefined) {
@@ -75,7 +75,7 @@ function load() {
   byId("payload").value = payload;
   byId("payload").rows = payload.split("\n").length;
   byId("subject-hint").textContent =
-    `What it is about. Two with the same ${dedup.by.join(" and ")} within ${duration(dedup.windowSeconds)} are one.`;
+    `What the event is about. Within ${duration(dedup.windowSeconds)} a second event with the same ${dedup.by.join(" and ")} is a repeat.`;
   validate();
 }
 

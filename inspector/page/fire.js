@@ -43,7 +43,7 @@ export function build(refresh) {
     await refresh();
   };
 
-  // The explanation first: it is the plan that the dispatch then carries out.
+  // The explanation comes first: it is the plan that the dispatch then executes.
   const fire = (how, title) => run(async (request) => {
     const explanation = await call("POST", "/api/explain", request);
     return result.showReports(title, explanation, await how(request));

@@ -1,4 +1,4 @@
-// The dedup ledger: every window with the time it has left, by the database's clock, and a button that ends it.
+// The dedup ledger: every window with its remaining time, by the database's clock, and a button that ends it.
 
 import { call, read } from "./api.js";
 import { byId, el, empty, paint, plural, say, time } from "./dom.js";
@@ -15,7 +15,7 @@ export function build(people, refresh) {
   const release = async (which, focus) => {
     try {
       const { released } = await call("POST", "/api/dedup/release", which);
-      say(`${plural(released, "window")} released: the next dispatch is no repeat.`);
+      say(`${plural(released, "window")} released: the next dispatch is not a repeat.`);
     } catch (problem) {
       say(problem.message, "bad");
     }
@@ -35,10 +35,10 @@ export function show(windows) {
   deadlines.clear();
   for (const window of windows) deadlines.set(keyOf(window), now + window.millisecondsLeft);
   byId("ledger-count").textContent = String(windows.length);
-  // The time left changes always; it is `tick` that shows it.
+  // The remaining time changes constantly, so `tick` shows it.
   paint(byId("ledger"), windows.map(({ millisecondsLeft: _, ...window }) => window), (rows) =>
     rows.length === 0
-      ? empty("No window is open. The next dispatch of anything is no repeat.")
+      ? empty("No window is open, so the next dispatch is not a repeat.")
       : el("ul", { class: "rows" }, rows.map(row)));
   tick();
 }
@@ -69,7 +69,7 @@ function tick() {
   const left = (key) => Math.max(0, (deadlines.get(key) ?? 0) - now);
   for (const element of document.querySelectorAll("[data-left]")) {
     const milliseconds = left(element.dataset.left);
-    element.textContent = milliseconds > 0 ? `${Math.ceil(milliseconds / 1000)} s left` : "over";
+    element.textContent = milliseconds > 0 ? `${Math.ceil(milliseconds / 1000)} s left` : "ended";
   }
   for (const element of document.querySelectorAll("[data-bar]")) {
     const share = Number(element.dataset.length) > 0 ? left(element.dataset.bar) / element.dataset.length : 0;

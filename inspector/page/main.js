@@ -1,4 +1,4 @@
-// Starts the page, and looks at the inspector again after every action and every moment.
+// Starts the page, and polls the inspector after every action and every 1.5 seconds.
 
 import { read } from "./api.js";
 import { byId, say } from "./dom.js";
@@ -15,7 +15,7 @@ const WHILE_SILENT = 5_000;
 let turn = 0;
 let silent = false;
 
-// Answers may overtake each other; only those of the latest look are shown.
+// Answers may arrive out of order; only those of the latest poll are shown.
 async function refresh() {
   turn += 1;
   const mine = turn;

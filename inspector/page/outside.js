@@ -1,4 +1,4 @@
-// What left for the outside world: the channels with their switches, captured mails, pushes, and what waits for a retry.
+// The remote channels: their switches, captured mails, pushes, and deliveries that wait for a retry.
 
 import { call, read } from "./api.js";
 import { byId, el, empty, paint, plural, say, time, toggle } from "./dom.js";
@@ -20,7 +20,7 @@ export function build(people, refresh) {
 
 export async function show([state, waiting]) {
   const { database, mail, channels, captured } = state;
-  byId("where").textContent = `${database}. ${mail === "capture" ? "Mails are captured, and none is sent." : `Mails are really sent: ${mail}.`}`;
+  byId("where").textContent = `${database}. ${mail === "capture" ? "Mails are captured, not sent." : `Real mail is sent: ${mail}.`}`;
   paint(byId("channels"), { mail, channels }, () => channels.map((channel) => strip(channel, mail)));
   showWaiting(waiting);
   if (captured.latestMail !== seen.latestMail || captured.mails !== seen.mails) {
@@ -33,7 +33,7 @@ export async function show([state, waiting]) {
 
 const DOES = {
   inbox: () => "rows in your database, written with the dispatch",
-  email: (mail) => (mail === "capture" ? "captured below" : `really sent by ${mail}`),
+  email: (mail) => (mail === "capture" ? "captured below" : `real mail, sent by ${mail}`),
   push: () => "recorded below",
 };
 
@@ -50,8 +50,8 @@ async function fail(name, failing) {
   try {
     await call("POST", `/api/channels/${encodeURIComponent(name)}/fail`, { failing });
     say(failing
-      ? `${name} fails from now on. What the other channels do stands.`
-      : `${name} works again. What failed is tried again in a few seconds.`, failing ? "warm" : "good");
+      ? `${name} fails from now on. The other channels still work.`
+      : `${name} works again. Failed deliveries are retried in a few seconds.`, failing ? "warm" : "good");
   } catch (problem) {
     say(problem.message, "bad");
   }
@@ -59,10 +59,10 @@ async function fail(name, failing) {
 }
 
 function showWaiting(waiting) {
-  // Seconds only, or the list would be painted with every look.
+  // Whole seconds only, or the list would be redrawn at every poll.
   const rows = waiting.map(({ millisecondsLeft, ...rest }) => ({ ...rest, seconds: Math.ceil(millisecondsLeft / 1000) }));
   paint(byId("waiting"), rows, () => rows.length === 0 ? [] : el("div", { class: "waiting" },
-    el("p", { class: "first" }, `${plural(rows.length, "delivery", "deliveries")} to be tried again`),
+    el("p", { class: "first" }, `${plural(rows.length, "delivery", "deliveries")} to be retried`),
     el("ul", { class: "lines" }, rows.map(({ id, channel, recipientUserId, attempts, lastError, seconds, state }) =>
       el("li", { "data-delivery": id },
         `${channel} to ${names.get(recipientUserId) ?? recipientUserId}: `,
@@ -72,10 +72,10 @@ function showWaiting(waiting) {
 
 function showMails(mail) {
   byId("mail-count").textContent = String(mails.length);
-  // Whoever picked an older one goes on reading it; else the newest shows.
+  // An older mail that was selected stays selected; otherwise the newest is shown.
   if (!mails.some(({ id }) => id === picked?.id)) picked = null;
   paint(byId("mails"), mails.map(({ id }) => id), () => mails.length === 0
-    ? empty(mail === "capture" ? "No mail yet." : "Mails are really sent, so none is kept here.")
+    ? empty(mail === "capture" ? "No mail yet." : "Real mail is sent, so none is kept here.")
     : el("ul", { class: "rows mails" }, mails.slice(0, 50).map(mailRow)));
   preview(picked ?? mails[0]);
 }

@@ -13,15 +13,15 @@ const name = () => byId("person").selectedOptions[0]?.textContent ?? "";
 
 export async function build(people) {
   byId("person").append(...people.map((person) => el("option", { value: person.id }, person.name)));
-  // They are the same for everybody; a page loads the component once.
+  // The scripts are the same for every person; the page loads them once.
   [{ Inbox }] = await Promise.all(["inbox.js", "bell.js"].map((file) => import(as(chosen(), file))));
   byId("person").addEventListener("change", meet);
   byId("older").addEventListener("click", older);
-  // Where a notification leads is in the app that this is not.
+  // A notification's link leads into an app, which does not exist here.
   document.addEventListener("campanile-open", (event) => {
     event.preventDefault();
     const { title, actionUrl } = event.detail;
-    say(actionUrl ? `${title}: an app would go to ${actionUrl}` : `${title}: it leads nowhere.`);
+    say(actionUrl ? `${title}: an app would go to ${actionUrl}` : `${title}: it has no link.`);
   });
   meet();
 }
@@ -36,17 +36,17 @@ function meet() {
   frame();
 }
 
-// Who was left behind may still have an answer under way.
+// The inbox of the previous person may still receive an answer.
 const follow = (mine) => (state) => { if (mine === inbox) show(state); };
 
-// The settings page, as high as what it holds.
+// The settings page, as high as its content.
 function frame() {
   const page = el("iframe", { src: as(chosen(), "settings"), title: `Settings page of ${name()}` });
   byId("settings").replaceChildren(page);
   byId("settings-link").href = page.src;
   sizing?.disconnect();
   sizing = new ResizeObserver(([{ target }]) => { page.style.blockSize = `${target.offsetHeight}px`; });
-  // Where nobody answers, the browser shows a page of its own that cannot be looked into.
+  // If the server does not answer, the browser shows a page of its own that cannot be read.
   page.addEventListener("load", () => { if (page.contentDocument) sizing.observe(page.contentDocument.body); });
 }
 
@@ -60,7 +60,7 @@ function show({ items, counts, loading, more, problem }) {
 }
 
 function list({ items, loading, problem }) {
-  if (loading) return problem ? empty(`The inbox was not read: ${problem}`) : [];
+  if (loading) return problem ? empty(`The inbox could not be read: ${problem}`) : [];
   if (items.length === 0) return empty(`${name()} has no notifications yet.`);
   return el("ul", { class: "rows items" }, items.map(row));
 }

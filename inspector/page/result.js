@@ -6,7 +6,7 @@ let names = new Map();
 
 export const build = (people) => { names = people; };
 
-// Those that are always shown, and those that are shown if there are any.
+// The totals that are always shown, and those that are shown if they are not zero.
 const TOTALS = ["sent", "deduped", "suppressedByPrefs"];
 const RARE = ["queued", "failed", "unreachable", "suppressedAddresses"];
 
@@ -68,7 +68,7 @@ const key = ({ dedupKey, windowSeconds }, more = "") =>
   el("p", { class: "hint" }, "Dedup key ", el("code", {}, dedupKey), `, window ${duration(windowSeconds)}${more}`);
 
 function account({ recipients }, chips) {
-  if (recipients.length === 0) return empty("Nobody was named. That is a legal dispatch, and it does nothing.");
+  if (recipients.length === 0) return empty("No recipients. The dispatch is valid and does nothing.");
   return el("div", { class: "account" }, recipients.map(({ recipientUserId: user, channels }) => [
     el("h3", {}, names.get(user) ?? user),
     el("ul", { class: "lines" }, channels.map(({ channel, rule, sends }) =>
@@ -79,7 +79,7 @@ function account({ recipients }, chips) {
   ]).flat());
 }
 
-// Of several dispatches: how often each outcome, and the reasons of those that failed.
+// For several dispatches: the number of each outcome, and the reasons of failures.
 function tally(reports, user, channel) {
   const counts = new Map();
   const reasons = new Set();
@@ -87,7 +87,7 @@ function tally(reports, user, channel) {
     if (line.recipientUserId !== user || line.channel !== channel) continue;
     counts.set(line.outcome, (counts.get(line.outcome) ?? 0) + 1);
     if (line.reason) {
-      const later = line.retry === "scheduled" ? "It is tried again." : "It is not tried again.";
+      const later = line.retry === "scheduled" ? "It is retried." : "It is not retried.";
       reasons.add(`${line.reason}. ${later}`);
     }
   }

@@ -1,7 +1,7 @@
-//! **Access**: who may talk to the inspector. This machine, under its own names, and no page of another origin.
+//! **Access**: who may call the inspector. Only this machine, by its own names, and no page of another origin.
 //!
-//! A page on the internet can point its own name at 127.0.0.1 (DNS rebinding) and then is of the same origin; so the `Host`
-//! header has to be a name of this machine. Where real mail can be sent, every call needs the token of this start as well.
+//! A page on the internet can point its own name at 127.0.0.1 (DNS rebinding) and is then of the same origin; so the `Host`
+//! header must be a name of this machine. Where real mail can be sent, every call also needs the token of this start.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,37 +18,37 @@ use crate::problem::Problem;
 /// The header that carries the token.
 const TOKEN_HEADER: &str = "x-campanile-token";
 
-/// What the name of a person's cookie begins with. The port follows, which keeps two inspectors apart: ports share their cookies.
+/// The prefix of the name of a person's cookie. The port follows, because all ports of a host share their cookies.
 const PERSON_COOKIE: &str = "campanile-person-";
 
-/// Who may call: under which names, and with which secrets.
+/// Who may call: by which names, and with which secrets.
 #[derive(Clone)]
 pub struct Access {
     reach: Reach,
     secrets: Option<Arc<Secrets>>,
 }
 
-/// What a caller has to know. Every server of this machine is sent the cookies of all its ports, so what the cookie holds opens
-/// less than the token does.
+/// The secrets of a caller. A browser sends a cookie to every port of this machine, so the cookie's secret gives less access than
+/// the token.
 struct Secrets {
-    /// Opens everything, and is never in a cookie.
+    /// Gives access to everything, and is never in a cookie.
     token: String,
-    /// Opens what a person has, and only out of a cookie.
+    /// Gives access to a person's routes, and only in a cookie.
     cookie: String,
 }
 
-/// From where the inspector is reached.
+/// From where the inspector can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reach {
-    /// From this machine.
+    /// From this machine only.
     Loopback,
-    /// From other machines too, by address: a name could be anybody's.
+    /// From other machines too, but by address only, because anybody can point a name here.
     AnyAddress,
 }
 
 impl Access {
-    /// Without a token: nothing leaves the machine.
+    /// Without a token, if nothing leaves the machine.
     #[must_use]
     pub const fn open(reach: Reach) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Access {
         }
     }
 
-    /// With a fresh token that every call of the API has to carry.
+    /// With a new token that every call of the API needs.
     #[must_use]
     pub fn with_token(reach: Reach) -> Self {
         let secret = || format!("{:032x}", rand::rng().random::<u128>());
@@ -100,7 +100,7 @@ impl Access {
         })
     }
 
-    /// The cookie that opens what a person has, to whoever came with the token.
+    /// The cookie for a person's routes, for a caller that has the token.
     fn cookie(&self, host: Option<&Authority>) -> Option<HeaderValue> {
         let secrets = self.secrets.as_ref()?;
         let port = host?.port_u16().unwrap_or(80);
@@ -121,12 +121,12 @@ impl std::fmt::Debug for Access {
     }
 }
 
-/// Compares without telling by its time where the difference is.
+/// Compares in constant time.
 fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).fold(0, |sum, (l, r)| sum | (l ^ r)) == 0
 }
 
-/// Refuses a request under a name that is not this machine's.
+/// Refuses a request by a name that is not this machine's.
 pub(crate) async fn check_host(
     State(access): State<Access>,
     request: Request,
@@ -140,7 +140,7 @@ pub(crate) async fn check_host(
         _ => Err(Problem::new(
             StatusCode::FORBIDDEN,
             "HOST_NOT_ALLOWED",
-            "the inspector answers under the names of this machine only: http://127.0.0.1 or http://localhost",
+            "the inspector answers only by the names of this machine: use http://127.0.0.1 or http://localhost",
         )),
     }
 }
@@ -154,7 +154,7 @@ fn authority(parts: &Parts) -> Option<Authority> {
     hosts.next().is_none().then_some(host)
 }
 
-/// Refuses a call without the token, where there is one. Who has it is given the cookie for what a person has.
+/// Refuses a call without the token, if there is one. The answer sets the cookie for a person's routes.
 pub(crate) async fn check_token(
     State(access): State<Access>,
     request: Request,
@@ -172,7 +172,7 @@ pub(crate) async fn check_token(
     Ok(response)
 }
 
-/// The same where the page cannot send a header, as an `EventSource` and a frame cannot: there the cookie does.
+/// The same for an `EventSource` and a frame, which cannot send headers: the cookie is accepted too.
 pub(crate) async fn check_token_or_cookie(
     State(access): State<Access>,
     request: Request,
@@ -199,7 +199,7 @@ fn token_required() -> Problem {
         StatusCode::UNAUTHORIZED,
         "TOKEN_REQUIRED",
         format!(
-            "this inspector can send real mail: give the token it printed at its start in the header `{TOKEN_HEADER}`"
+            "this inspector can send real mail: send the token that it printed at its start in the header `{TOKEN_HEADER}`"
         ),
     )
 }
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_another_machine_is_not_admitted() {
+    fn a_name_of_another_machine_is_refused() {
         let loopback = Access::open(Reach::Loopback);
         for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"] {
             assert!(loopback.admits_host(host), "{host}");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secrets_are_fresh_at_every_start_and_have_to_be_the_same() {
+    fn the_secrets_are_new_at_every_start_and_must_match() {
         let access = Access::with_token(Reach::Loopback);
         let secrets = access.secrets.as_deref().unwrap();
         let admits = |given: &str| {

@@ -1,4 +1,4 @@
-//! **Anybody** may be anybody here: the inbox and the preferences below `/as/{person}` are those of whom the path names.
+//! **Anybody** can be anybody here: the inbox and the preferences below `/as/{person}` are those of the person in the path.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::api::Named;
 use crate::people::{self, Person};
 use crate::problem::Problem;
 
-/// The person whom `{person}` of the path names.
+/// The person that `{person}` in the path names.
 ///
 /// An app must not do this: its viewer comes from a session, or everybody could read everything. The inspector is a tool for
 /// development without sessions, and shows what each of its people would see.
@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Anybody {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Beside the person the path may name an item.
+        // The path may name an item after the person.
         let Named(named) =
             Named::<HashMap<String, String>>::from_request_parts(parts, state).await?;
         named
@@ -37,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Anybody {
             .ok_or_else(|| {
                 Problem::not_found(
                     "UNKNOWN_USER",
-                    "nobody here has this id; `GET /api/users` lists the people",
+                    "no person has this id; `GET /api/users` lists the people",
                 )
             })
     }

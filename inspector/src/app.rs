@@ -1,5 +1,5 @@
-//! The **app**: the page, the API and what campanile-web has for each of the people under one router, with everything around
-//! them that keeps strangers out.
+//! The **app**: one router for the page, the API and campanile-web's routes of each person, with the layers that refuse
+//! unauthorized requests.
 
 use std::any::Any;
 use std::future::Future;
@@ -24,14 +24,14 @@ use crate::inspector::Inspector;
 use crate::problem::Problem;
 use crate::{api, page};
 
-/// Scripts, styles and calls from here and nothing else; text is never markup.
+/// Allows only scripts, styles and requests of the inspector itself; text is never markup.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// The inspector as a router, for whoever `access` admits. Live connections end when `shutdown` is ready.
+/// The inspector as a router, for callers that `access` admits. Live connections end when `shutdown` is ready.
 pub fn app(
     inspector: Inspector,
     access: Access,
@@ -64,16 +64,16 @@ async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "METHOD_NOT_ALLOWED",
-        "this path answers other methods; the header `Allow` lists them",
+        "this path does not support the method; the header `Allow` lists the supported ones",
     )
 }
 
-/// A page of another origin can make a browser send a request; it says so, and is refused. A script says nothing.
+/// Refuses a request that a browser sends for a page of another origin, which a header says. Scripts do not send that header.
 fn cross_origin(_: ProtectionError) -> Response {
     Problem::new(
         StatusCode::FORBIDDEN,
         "CROSS_ORIGIN",
-        "only the inspector's own page and scripts may change something",
+        "only the inspector's own page and scripts may change anything",
     )
     .into_response()
 }
@@ -94,7 +94,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
 
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    // The preview of a mail and the settings page bring policies of their own, and are framed by the page.
+    // The preview of a mail and the settings page have policies of their own, and the page shows them in frames.
     let has_own = headers.contains_key(CONTENT_SECURITY_POLICY);
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
     headers

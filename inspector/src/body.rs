@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 
-/// The largest body, in bytes.
+/// The maximum size of a body, in bytes.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
 
-/// A JSON body. A form of another origin can post text without asking; JSON it cannot.
+/// A JSON body. A form of another origin can post text without a CORS preflight, but not JSON.
 pub(crate) struct Document<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        // Its syntax to the end first: else a field that is missing would hide a brace that is.
+        // The syntax of the whole body is checked first, so that a missing brace is not reported as a missing field.
         let body = <Json<Value> as FromRequest<S>>::from_request(request, state);
         let Json(body) = body.await?;
         serde_json::from_value(body).map(Self).map_err(|error| {
@@ -71,7 +71,7 @@ impl From<BytesRejection> for Problem {
             _ => Self::new(
                 StatusCode::BAD_REQUEST,
                 "INCOMPLETE_BODY",
-                "the body broke off before its end",
+                "the body ended early",
             ),
         }
     }

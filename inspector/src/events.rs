@@ -1,6 +1,6 @@
-//! The **events** of the tour: four things worth telling somebody, as an app would declare them.
+//! The **events** of the tour: four events, as an app would declare them.
 //!
-//! They know their words and their channels, and nothing of the inspector around them.
+//! They declare their texts and channels, and do not depend on the inspector.
 
 use campanile::channel::{EMAIL, INBOX, PUSH};
 use campanile::{describe_category, notifiable_event};
@@ -18,13 +18,13 @@ describe_category!("security", "Signing in, and the safety of your account");
     reason = "the roles of an app that is only a tour"
 )]
 pub enum Role {
-    /// Everything, including to close the organization.
+    /// May do everything, including closing the organization.
     Owner,
-    /// Everything but that.
+    /// May do everything except closing the organization.
     Admin,
-    /// To work in it.
+    /// May work in it.
     Member,
-    /// To look at it.
+    /// May only read.
     Viewer,
 }
 
@@ -33,7 +33,7 @@ pub enum Role {
     "org.invitation.sent",
     category = "team",
     dedup(window = "60s", by(subject)),
-    // A mail that is a day late tells a wrong number of days.
+    // A mail that is a day late states a wrong number of days.
     expires_after = "1d",
     channels(
         INBOX(
@@ -49,7 +49,7 @@ pub enum Role {
 )]
 #[derive(Debug, Clone)]
 pub struct InvitationSent {
-    /// The organization, by the name people know.
+    /// The organization's display name.
     pub org_name: String,
     /// Who invites.
     pub inviter_name: String,
@@ -78,13 +78,13 @@ pub struct InvitationSent {
 )]
 #[derive(Debug, Clone)]
 pub struct RoleChanged {
-    /// The organization, by the name people know.
+    /// The organization's display name.
     pub org_name: String,
-    /// Who changed it.
+    /// Who changed the role.
     pub actor_name: String,
-    /// The role until now.
+    /// The old role.
     pub before: Role,
-    /// The role from now on. Part of the dedup key: promoted and then demoted are two notifications, and promoted again is a third.
+    /// The new role. Part of the dedup key: promoted and then demoted are two notifications, and promoted again is a third.
     pub new_role: Role,
 }
 
@@ -108,13 +108,13 @@ pub struct RoleChanged {
 )]
 #[derive(Debug, Clone)]
 pub struct BillingPastDue {
-    /// The organization that owes.
+    /// The organization that has to pay.
     pub org_name: String,
-    /// The invoice, as it is printed on it.
+    /// The number of the invoice, as printed on it.
     pub invoice_number: String,
     /// The amount with its currency, as the customer reads it.
     pub amount_due: String,
-    /// For how many days.
+    /// For how many days the invoice has been due.
     pub days_overdue: u32,
 }
 
@@ -144,8 +144,8 @@ pub struct BillingPastDue {
 )]
 #[derive(Debug, Clone)]
 pub struct PasswordChanged {
-    /// The browser or app it was changed with.
+    /// The browser or app with which it was changed.
     pub device: String,
-    /// Roughly where that was.
+    /// The approximate place.
     pub place: String,
 }

@@ -1,4 +1,4 @@
-//! An **example** of each event: a whole `EventRequest`, ready to be edited on the page or posted by a script.
+//! An **example** of each event: a complete `EventRequest`, to be edited on the page or posted by a script.
 
 use campanile::NotifiableEvent;
 use serde_json::{Value, json};

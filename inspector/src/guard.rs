@@ -1,5 +1,5 @@
-//! A **guard** against the wrong database: the inspector fires events, ends windows and changes preferences of everybody,
-//! so it does not start on a database in which another app keeps its notifications.
+//! A **guard** against the wrong database: the inspector fires events, ends windows and changes everybody's preferences, so it
+//! does not start on a database with notifications of another app.
 
 use campanile::database::each_connection;
 use campanile::sqlx;
@@ -11,10 +11,10 @@ use crate::people::{ADA, DOMAIN};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ForeignRows {
-    /// Do not start.
+    /// Refuse to start.
     #[default]
     Refused,
-    /// Start: whoever gave the database knows what it holds.
+    /// Start anyway.
     Accepted,
 }
 
@@ -27,14 +27,14 @@ const TABLES: [&str; 5] = [
     "user_notification_preferences",
 ];
 
-/// Whether the database holds rows of another app: a mail address that is none of our people's, or some rows and not the
-/// address that every start of the inspector adds. The user id alone would not tell: a host may have an Ada too.
+/// Whether the database holds rows of another app: a mail address outside of the tour's domain, or any rows without the address
+/// that every start of the inspector adds. The user id alone is not enough, because a host may have an Ada too.
 ///
-/// Without tables there are no rows. Call it before the tables are made or changed.
+/// Without tables there are no rows. Call it before migrations run.
 ///
 /// # Errors
 ///
-/// When the database does not answer, or refuses to: then nobody knows whose rows it holds.
+/// When the database does not answer or refuses the query, so that it is not known whose rows it holds.
 pub(crate) async fn is_foreign(database: &Database) -> Result<bool, StoreError> {
     let strangers =
         format!("notification_addresses where channel = 'email' and address not like '%{DOMAIN}'");

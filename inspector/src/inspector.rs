@@ -1,4 +1,4 @@
-//! The **inspector**: a dispatcher over four events and three channels, and what was captured on its way out.
+//! The **inspector**: a dispatcher with four events and three channels, and the captured mails and pushes.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::people;
     reason = "made by callers with `..Settings::default()`"
 )]
 pub struct Settings {
-    /// What becomes of mails.
+    /// How mails are sent or captured.
     pub mail: MailSender,
     /// What to do on a database with rows of another app.
     pub foreign_rows: ForeignRows,
@@ -56,7 +56,7 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The database does not answer, or is none.
+    /// The database does not answer, or is not a database.
     #[error("the database cannot be used")]
     Store(#[from] StoreError),
     /// The database holds rows of another app.
@@ -64,9 +64,9 @@ pub enum StartError {
         "this database holds notifications of another app, and the inspector fires events and changes preferences: give it a database of its own, or say `--accept-foreign-rows`"
     )]
     ForeignRows,
-    /// Nobody can tell whether the database holds rows of another app.
+    /// It is not known whether the database holds rows of another app.
     #[error(
-        "it cannot be seen whether this database holds notifications of another app, so the inspector does not start on it: give it a database of its own, or say `--accept-foreign-rows`"
+        "the inspector cannot tell whether this database holds notifications of another app, so it does not start on it: give it a database of its own, or say `--accept-foreign-rows`"
     )]
     Unguarded(#[source] StoreError),
     /// The mail sender is not set up.
@@ -93,8 +93,8 @@ impl Inspector {
         Ok(inspector)
     }
 
-    /// As [`Inspector::start`], for the command line of operations: the tables stay as they are, and the people's addresses
-    /// are written if there are tables.
+    /// Like [`Inspector::start`], for the command line of operations: the tables are not migrated, and the people's addresses are
+    /// written if there are tables.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Inspector {
             .with(push)
             .require([&campanile_inbox::INBOX])
             .build()?;
-        // Without them what is dispatched now would be another app's at the next start. Without tables nothing is.
+        // Without the addresses the next start would take rows that are dispatched now for another app's.
         let _ = people::seed(&dispatcher.addresses()).await;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -129,7 +129,7 @@ impl Inspector {
         })
     }
 
-    /// The dispatcher that its events go through.
+    /// The dispatcher of its events.
     #[must_use]
     pub fn dispatcher(&self) -> &Dispatcher {
         &self.inner.dispatcher

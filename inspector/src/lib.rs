@@ -1,6 +1,6 @@
 //! The **inspector** of campanile: fire events and watch every channel, in one command.
 //!
-//! The binary is `main.rs`; here is everything it serves, so that a test can start it in its own process.
+//! The binary is `main.rs`; everything it serves is in this library, so that a test can start it in its own process.
 
 pub mod events;
 mod examples;

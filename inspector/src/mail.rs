@@ -1,24 +1,24 @@
-//! Which **mail** sender is used: captured here, or really sent over what the email channel's own variables describe.
+//! Which **mail** sender is used: a capture, or a real sender set up by the email channel's own variables.
 
 use campanile::channel::SetupError;
 use campanile_email::{Capture, EmailSettings};
 
 use crate::outage::Outages;
 
-/// What becomes of mails.
+/// How mails are sent or captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum MailSender {
-    /// They are kept here and shown; nothing leaves the machine.
+    /// Mails are captured and shown; nothing leaves the machine.
     #[default]
     Capture,
-    /// They go out over the SMTP server of `CAMPANILE_SMTP_URL`.
+    /// Mails are sent over the SMTP server of `CAMPANILE_SMTP_URL`.
     Smtp,
-    /// They go out over Resend, with the key of `CAMPANILE_RESEND_API_KEY`.
+    /// Mails are sent over Resend, with the key `CAMPANILE_RESEND_API_KEY`.
     Resend,
 }
 
-/// Who captured mails are from.
+/// The sender of captured mails.
 const FROM: &str = "Tower Works <no-reply@tower.example>";
 
 impl MailSender {

@@ -72,7 +72,7 @@ async fn operate(
     let database = connect(options).await?;
     let settings = options.settings();
     let inspector = if options::is_in_memory(&options.database) {
-        // It has no tables that anybody could have made before.
+        // A database in memory cannot have tables yet.
         Inspector::start(database.clone(), settings).await
     } else {
         Inspector::open(database.clone(), settings).await
@@ -80,7 +80,7 @@ async fn operate(
     let dispatcher = match inspector {
         Ok(inspector) => Ok(inspector.dispatcher().clone()),
         Err(StartError::Registry(problems)) => Err(problems),
-        // The channel says so itself, beside everything else that is wrong; unless the environment names another sender.
+        // The channel reports it, with everything else that is wrong, unless the environment names another sender.
         Err(StartError::Mail(error)) => {
             let plain = Dispatcher::builder().database(database.clone()).build();
             Err(plain.err().ok_or(StartError::Mail(error))?)
@@ -96,7 +96,7 @@ async fn connect(options: &Options) -> Result<Database, StartError> {
     Ok(Database::connect(&options.database).await?)
 }
 
-/// SQLite writes its log back into the file with the last connection.
+/// SQLite writes its log back into the file when the last connection closes.
 async fn close(database: &Database) {
     let closed = async { each_database!(database, |pool| pool.close().await) };
     let _ = timeout(CLOSING, closed).await;
@@ -104,7 +104,7 @@ async fn close(database: &Database) {
 
 #[allow(
     clippy::print_stdout,
-    reason = "where it listens is what the command prints"
+    reason = "the command prints the address it listens on"
 )]
 fn announce(line: &str) {
     println!("{line}");
@@ -120,7 +120,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// Ready at Ctrl-C, and where there are signals at SIGTERM.
+/// Waits for Ctrl-C, or for SIGTERM where there are signals.
 async fn asked_to_stop() {
     #[cfg(unix)]
     let terminated = async {

@@ -1,4 +1,4 @@
-//! The command line's **options**, each of them an environment variable too.
+//! The **options** of the command line, each of which is also an environment variable.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
@@ -11,7 +11,7 @@ use clap::builder::FalseyValueParser;
 /// Starts a web page on this machine. Without options nothing is left behind: the database is in memory, and mails are
 /// captured and shown instead of sent.
 ///
-/// With a command it does that instead, on the database of `--database`, and opens no page.
+/// With a command it runs that command on the database of `--database` instead, and opens no page.
 #[derive(Parser)]
 #[command(name = "campanile-inspector", version, max_term_width = 100)]
 pub(crate) struct Options {
@@ -21,7 +21,7 @@ pub(crate) struct Options {
 
     /// Listen where other machines can reach it too
     ///
-    /// Whoever reaches the inspector can fire events and read every inbox. It answers under addresses only, not names.
+    /// Anybody who reaches the inspector can fire events and read every inbox. It answers by address only, not by name.
     #[arg(long, env = "CAMPANILE_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 
@@ -42,10 +42,10 @@ pub(crate) struct Options {
     #[arg(long, env = "CAMPANILE_ACCEPT_FOREIGN_ROWS", value_parser = FalseyValueParser::new())]
     accept_foreign_rows: bool,
 
-    /// What becomes of mails
+    /// How mails are sent or captured
     ///
-    /// `smtp` and `resend` are set up by the email channel's own variables, `CAMPANILE_EMAIL_FROM` and so on. With them
-    /// real mail is sent, and every call needs the token that is printed at the start.
+    /// `smtp` and `resend` are set up by the email channel's own variables, `CAMPANILE_EMAIL_FROM` and so on. With them real mail
+    /// is sent, and every call needs the token that is printed at the start.
     #[arg(
         long,
         value_name = "SENDER",
@@ -68,7 +68,7 @@ impl Options {
             return Ok(self.listen);
         }
         Err(format!(
-            "{} can be reached from other machines, and whoever reaches the inspector can fire events and read every inbox: \
+            "{} can be reached from other machines, and anybody who reaches the inspector can fire events and read every inbox: \
              listen on 127.0.0.1, or say --allow-remote",
             self.listen
         ))
@@ -105,16 +105,16 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.to_socket_addrs()
         .map_err(|error| format!("write it as `127.0.0.1:4700`: {error}"))?
         .next()
-        .ok_or_else(|| "it names no address".to_owned())
+        .ok_or_else(|| "it does not resolve to an address".to_owned())
 }
 
-/// Whether the database ends with this process, so that it holds nothing before it begins.
+/// Whether the database exists only in this process, so that it is empty at the start.
 pub(crate) fn is_in_memory(database: &str) -> bool {
     database.starts_with("sqlite")
         && (database.contains(":memory:") || database.contains("mode=memory"))
 }
 
-/// The database in words that may be shown: no password, and no parameters, which can hold one.
+/// The database's URL to show: without its password, and without parameters, which may contain one.
 pub(crate) fn shown(database: &str) -> String {
     let Ok(mut url) = url::Url::parse(database) else {
         return "a database".to_owned();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_listened_on_unless_told() {
+    fn it_listens_on_loopback_only_unless_allowed() {
         assert!(options(&[]).address().is_ok());
         assert!(options(&["--listen", "[::1]:0"]).address().is_ok());
         assert!(options(&["--listen", "localhost:0"]).address().is_ok());

@@ -1,4 +1,4 @@
-//! An **outage** is a channel that fails on purpose: a switch, and wrappers that stand between a channel and its provider.
+//! An **outage** makes a channel fail on purpose: a switch, and wrappers between a channel and its provider.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use campanile_push::{Answer as PushAnswer, Message, Provider};
 /// Why an attempt failed, in the report and in the delivery log.
 const REASON: &str = "the inspector makes this channel fail";
 
-/// Whether one channel fails. Clones are the same switch.
+/// Whether one channel fails. Clones share the switch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outage(Arc<AtomicBool>);
 

@@ -1,10 +1,10 @@
-//! The **people** of the tour and where they are reached. Other ids can be told things too; they just have no address.
+//! The **people** of the tour and their addresses. Other ids can be notified too; they just have no address.
 
 use campanile::channel::{EMAIL, PUSH};
 use campanile::operate::{AddressTable, AddressTableError};
 use serde::Serialize;
 
-/// Somebody who can be told something.
+/// A recipient of the tour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Person {
     pub(crate) id: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Organization {
     pub(crate) name: &'static str,
 }
 
-/// Where our people have their mail.
+/// The domain of the people's mail addresses.
 pub(crate) const DOMAIN: &str = "@tower.example";
 
 /// The first of the people, and the recipient of the examples.
@@ -33,7 +33,7 @@ pub(crate) const ADA: Person = Person {
     push_tokens: &["phone-of-ada", "tablet-of-ada"],
 };
 
-/// Two with push, two without: a channel without an address is an outcome worth seeing.
+/// Two people with push tokens, two without, to show the outcome of a channel without an address.
 pub(crate) const PEOPLE: [Person; 4] = [
     ADA,
     Person {
@@ -62,12 +62,12 @@ pub(crate) const ORGANIZATION: Organization = Organization {
     name: "Tower Works",
 };
 
-/// The person of this id.
+/// The person with this id.
 pub(crate) fn find(id: &str) -> Option<&'static Person> {
     PEOPLE.iter().find(|person| person.id == id)
 }
 
-/// Writes everybody's addresses; again at every start changes nothing.
+/// Writes everybody's addresses; a repeated start changes nothing.
 pub(crate) async fn seed(book: &AddressTable) -> Result<(), AddressTableError> {
     for person in &PEOPLE {
         book.add(person.id, EMAIL.name(), person.email).await?;

@@ -1,4 +1,4 @@
-//! A **problem** is every answer that is not what was asked for: RFC 9457 JSON with a stable `code`.
+//! A **problem** is an error answer: RFC 9457 JSON with a stable `code`.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,22 +31,22 @@ impl Problem {
         self
     }
 
-    /// What was sent has the right form and cannot be used.
+    /// The request is well-formed but cannot be used.
     pub(crate) fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
-    /// There is nothing of that name.
+    /// Nothing has that name.
     pub(crate) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    /// Our own mistake; the log has the details and the answer has none.
+    /// A bug of the inspector's; the details are logged and not sent.
     pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
-            "the inspector made a mistake; its log has the details",
+            "internal error; the inspector's log has the details",
         )
     }
 }

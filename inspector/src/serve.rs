@@ -1,4 +1,4 @@
-//! **Serves** the app until it is told to stop, and stops everything it started.
+//! **Serves** the app until a shutdown signal, and stops everything it started.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,7 @@ use crate::access::Access;
 use crate::app::app;
 use crate::inspector::Inspector;
 
-/// How long requests and deliveries that are under way may take to end.
+/// How long running requests and deliveries may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Answers requests and delivers what is due, until `shutdown` is ready. Live connections end then.
@@ -24,19 +24,19 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Cancel safety
 ///
-/// Dropped before `shutdown`, the server stops at once and open requests are cut off; dispatches that were begun are
-/// written to their end.
+/// If it is dropped before `shutdown`, the server stops at once and open requests are cut off; dispatches that have begun are
+/// completed.
 ///
 /// # Panics
 ///
-/// If a task of the server panicked, which is a mistake of ours.
+/// If a task of the server panicked, which is a bug.
 pub async fn serve(
     listener: TcpListener,
     inspector: Inspector,
     access: Access,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    // Whoever holds the receiver stops when the sender is gone.
+    // The holders of the receiver stop when the sender is dropped.
     let (running, stop) = watch::channel(());
     let stopped = |mut stop: watch::Receiver<()>| async move {
         let _ = stop.changed().await;

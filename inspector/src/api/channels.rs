@@ -1,4 +1,4 @@
-//! `POST /api/channels/{name}/fail`: an outage on purpose, to see what stands and what is tried again.
+//! `POST /api/channels/{name}/fail`: an outage on purpose, to see what is kept and what is retried.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,7 +20,7 @@ pub(crate) struct Channel {
     failing: bool,
 }
 
-/// Where the switch is to stand.
+/// The position to which the switch is set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Switch {
@@ -45,7 +45,7 @@ pub(crate) async fn fail(
             .map(|channel| channel.name)
             .collect();
         let detail = format!(
-            "no linked channel has this name; there are {}",
+            "no linked channel has this name; the channels are {}",
             known.join(", ")
         );
         return Err(Problem::not_found("UNKNOWN_CHANNEL", detail).with("known", known));
@@ -55,7 +55,7 @@ pub(crate) async fn fail(
             StatusCode::CONFLICT,
             "LOCAL_CHANNEL",
             format!(
-                "`{name}` cannot fail by itself: its row is written with the dispatch, in the same statement"
+                "`{name}` cannot fail separately: its row is written with the dispatch, in the same statement"
             ),
         ));
     };

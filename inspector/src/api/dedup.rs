@@ -1,4 +1,4 @@
-//! The dedup ledger: `GET /api/dedup` lists the windows, `POST /api/dedup/release` ends them before their time.
+//! The dedup ledger: `GET /api/dedup` lists the windows, `POST /api/dedup/release` ends them early.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::body::Document;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
 
-/// One entry of the ledger: a window. Its time left is by the database's clock, the only one that decides.
+/// One entry of the ledger: a window. Its remaining time is by the database's clock, which alone decides.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     milliseconds_left: i64,
 }
 
-/// Which windows to end; what is not named is not restricted.
+/// Which windows to end; a missing field matches all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Which {
@@ -88,7 +88,7 @@ pub(crate) async fn release(
         &which.recipient_user_id,
     ];
     if named.into_iter().flatten().any(|name| name.contains('\0')) {
-        let detail = "no window is named with a NUL character";
+        let detail = "a window's fields cannot contain a NUL character";
         return Err(Problem::unprocessable("INVALID_INPUT", detail));
     }
     let database = inspector.dispatcher().database();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
 
-/// A delivery that is not at its end yet.
+/// A delivery that is not finished yet.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Waiting {

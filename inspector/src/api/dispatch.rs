@@ -1,4 +1,4 @@
-//! `POST /api/dispatch` fires an event and answers the report; `POST /api/explain` answers the plan and writes nothing.
+//! `POST /api/dispatch` fires an event and returns the report; `POST /api/explain` returns the plan and writes nothing.
 
 use axum::Json;
 use axum::extract::State;

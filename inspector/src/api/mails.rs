@@ -1,4 +1,4 @@
-//! What was captured instead of sent: `GET /api/mails`, newest first, with a preview of each.
+//! Mails that were captured instead of sent: `GET /api/mails`, newest first, with a preview of each.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,13 +12,13 @@ use crate::api::Named;
 use crate::inspector::Inspector;
 use crate::problem::Problem;
 
-/// The document of a stranger: its own styles, nothing that runs, nothing from elsewhere.
+/// An untrusted document: it may use its own styles, but cannot run scripts or load anything.
 const PREVIEW_POLICY: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
      base-uri 'none'; frame-ancestors 'self'",
 );
 
-/// A captured mail, as it would have been read.
+/// A captured mail, as its recipient would have read it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Letter {
@@ -55,7 +55,7 @@ pub(crate) async fn list(State(inspector): State<Inspector>) -> Json<Vec<Letter>
 }
 
 /// `GET /api/mails/{id}/preview`: the HTML part, for a sandboxed frame. It has a policy of its own, because the page's
-/// would take its styles away.
+/// policy would forbid its styles.
 pub(crate) async fn preview(
     State(inspector): State<Inspector>,
     Named(id): Named<String>,

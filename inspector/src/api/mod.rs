@@ -1,5 +1,5 @@
-//! The **API**: what the page does, as JSON that a script can use too. Keys are camelCase, times RFC 3339. A person's inbox and
-//! preferences are not here: they are campanile-web's own, below `/as/{person}`.
+//! The **API** of the page, in JSON, for scripts too. Keys are camelCase, times RFC 3339. A person's inbox and preferences are
+//! not here: campanile-web's own routes are below `/as/{person}`.
 
 mod events;
 mod dispatch;
@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Router<Inspector> {
         .route("/state", get(state::read))
 }
 
-/// What a path names, or a problem if it is not UTF-8.
+/// The parameters of a path, or a problem if they are not UTF-8.
 pub(crate) struct Named<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
@@ -62,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
     }
 }
 
-/// A time of the database, which counts microseconds.
+/// A time of the database, in microseconds.
 fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `GET /api/state`: what the page looks at every moment, so that it fetches the rest only when something changed.
+//! `GET /api/state`: what the page polls, so that it fetches the rest only if something changed.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::api::channels::{self, Channel};
 use crate::inspector::Inspector;
 
-/// The inspector in a few words.
+/// A summary of the inspector.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
@@ -17,7 +17,7 @@ pub(crate) struct Summary {
     captured: Captured,
 }
 
-/// How much was captured, and a mark that changes with each.
+/// How much was captured, and the latest ids, which change with each.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Captured {
