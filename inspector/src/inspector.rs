@@ -61,12 +61,12 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// The database holds rows of another app.
     #[error(
-        "this database holds notifications of another app, and the inspector fires events and changes preferences: give it a database of its own, or say `--accept-foreign-rows`"
+        "this database holds notifications of another app, and the inspector fires events and changes preferences: give it a database of its own, or pass `--accept-foreign-rows`"
     )]
     ForeignRows,
     /// It is not known whether the database holds rows of another app.
     #[error(
-        "the inspector cannot tell whether this database holds notifications of another app, so it does not start on it: give it a database of its own, or say `--accept-foreign-rows`"
+        "the inspector cannot tell whether this database holds notifications of another app, so it does not start on it: give it a database of its own, or pass `--accept-foreign-rows`"
     )]
     Unguarded(#[source] StoreError),
     /// The mail sender is not set up.

@@ -1,5 +1,5 @@
 //! The host: an app with the routes nested in it and one page with a bell, in a runtime of its own, so that it can be killed
-//! and started anew.
+//! and restarted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use crate::weather::{Weather, pass};
 
-/// Nothing that is not the host's own, nothing inline, no text that becomes markup.
+/// Allows only the host's own files, nothing inline, and no text as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
@@ -42,12 +42,12 @@ pub(crate) struct NoteLeft {
     pub(crate) link: String,
 }
 
-/// An app, and the process it runs in.
+/// An app, and its runtime, which stands for a process.
 pub(crate) struct Host {
     pub(crate) app: App,
     pub(crate) weather: Weather,
     pub(crate) address: SocketAddr,
-    /// How often a process that is started from now on writes to a quiet connection.
+    /// The heartbeat interval of processes that are started from now on.
     pub(crate) heartbeat: Duration,
     runtime: Option<Runtime>,
 }
@@ -65,7 +65,7 @@ impl Host {
         host
     }
 
-    /// A new process at the same address. Like any process it has a key of its own.
+    /// Starts a new process at the same address.
     pub(crate) async fn start_again(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -134,7 +134,7 @@ impl Drop for Host {
 }
 
 fn site(app: &App, weather: Weather, heartbeat: Duration) -> Router {
-    // Tests ask more than a person does.
+    // Tests send more requests than a person does.
     let settings = Settings::default()
         .rate(1_000, 1_000)
         .live_heartbeat(heartbeat);
@@ -157,7 +157,7 @@ async fn sign_in(Path(user): Path<String>) -> impl IntoResponse {
     ([(header::SET_COOKIE, cookie)], Redirect::to("/"))
 }
 
-/// A page of one person's whose session ends with its path, so that two people use one browser.
+/// A page of one person whose cookie is limited to its path, so that two people can use one browser.
 async fn sign_in_apart(Path(user): Path<String>) -> impl IntoResponse {
     let path = format!("/of/{user}");
     let cookie = format!("session={user}; Path={path}; HttpOnly; SameSite=Lax");
@@ -179,7 +179,7 @@ async fn style() -> impl IntoResponse {
     )
 }
 
-/// How the page is written.
+/// The language and direction of the page.
 #[derive(Debug, Deserialize)]
 struct Written {
     #[serde(default = "english")]

@@ -1,4 +1,4 @@
-//! Everything that a browser shows: the inspector's page, `<campanile-bell>` on a page of a host's, the settings page, the example.
+//! Tests in a browser: the inspector's page, `<campanile-bell>` on a host's page, the settings page, the example.
 //!
 //! Needs Chromium and its driver (`apt-get install -y chromium chromium-driver`), and axe-core from npm: `test.sh` fetches it.
 

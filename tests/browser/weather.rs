@@ -1,4 +1,4 @@
-//! The weather between the page and the routes: what is refused, what is held up, and what was asked.
+//! The weather between the page and the routes: requests can be refused or delayed, and are recorded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
-/// Cheap to clone; all clones are the same.
+/// Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct Weather(Arc<Sky>);
 
@@ -24,7 +24,7 @@ struct Sky {
     streams: AtomicUsize,
 }
 
-/// A stream of events that is open.
+/// An open stream of events.
 struct Open(Weather);
 
 impl Drop for Open {
@@ -46,7 +46,7 @@ impl Default for Weather {
 }
 
 impl Weather {
-    /// From now on requests to paths with this end are answered so.
+    /// From now on requests to paths with this end are answered with this status.
     pub(crate) fn refuse(&self, method: Method, end: &'static str, status: u16) {
         let status = StatusCode::from_u16(status).unwrap();
         let mut refused = self.0.refused.lock().unwrap();
@@ -58,13 +58,13 @@ impl Weather {
         self.0.held.send_replace(Some(end));
     }
 
-    /// Nothing is refused and nothing waits.
+    /// Ends all refusals and delays.
     pub(crate) fn clear(&self) {
         self.0.refused.lock().unwrap().clear();
         self.0.held.send_replace(None);
     }
 
-    /// The streams of events that are open say nothing more, and stay open. Those that begin later do speak.
+    /// Silences the streams that are open now, without closing them. Later streams are not affected.
     pub(crate) fn mute(&self) {
         self.0.muted.send_replace(());
     }
@@ -92,7 +92,7 @@ impl Weather {
         })
     }
 
-    /// How often a path with this end was asked for.
+    /// How many requests were sent to paths with this end.
     pub(crate) fn asked(&self, method: &Method, end: &str) -> usize {
         let asked = self.0.asked.lock().unwrap();
         let begins = format!("{method} ");
@@ -111,14 +111,14 @@ pub(crate) async fn pass(State(weather): State<Weather>, request: Request, next:
         .push(format!("{method} {path}"));
     let is_held = |held: Option<&str>| held.is_some_and(|end| path.ends_with(end));
     let mut held = weather.0.held.subscribe();
-    // It ends with the test, as the request does.
+    // It ends with the test, like the request.
     let _ = held.wait_for(|held| !is_held(*held)).await;
     let refused = weather.0.refused.lock().unwrap().clone();
     let refused = refused
         .iter()
         .find(|(of, end, _)| *of == method && path.ends_with(end));
     match refused {
-        // Where a redirect leads: to a page.
+        // A redirect leads to a page.
         Some((.., status)) => (*status, [(header::LOCATION, "/note")], "{}").into_response(),
         None if path.ends_with("/inbox/events") => weather.follow(next.run(request).await),
         None => next.run(request).await,

@@ -23,7 +23,7 @@ pub struct App {
     pub database: TestDatabase,
     /// The dispatcher.
     pub dispatcher: Dispatcher,
-    /// What the pigeons do, and what they carried.
+    /// The behaviour of the pigeons, and what they carried.
     pub pigeons: PigeonSettings,
     mails: Capture,
     pushes: Recorder,
@@ -56,7 +56,7 @@ impl App {
         app
     }
 
-    /// The same, and nobody has an address.
+    /// The same app without any addresses.
     ///
     /// # Panics
     ///
@@ -82,7 +82,7 @@ impl App {
         }
     }
 
-    /// A second dispatcher over the same database and the same channels, to vary.
+    /// A builder for a second dispatcher on the same database and channels, to be changed by the test.
     pub fn builder(&self) -> Builder {
         Dispatcher::builder()
             .database(self.database.database.clone())
@@ -143,20 +143,20 @@ impl App {
         inbox.feed(page).await.expect("the inbox can be read").items
     }
 
-    /// The mails that went out.
+    /// The mails that were sent.
     #[must_use]
     pub fn mails(&self) -> Vec<Mail> {
         let mails = self.mails.mails();
         mails.into_iter().map(|captured| captured.mail).collect()
     }
 
-    /// The push messages that went out.
+    /// The push messages that were sent.
     #[must_use]
     pub fn pushes(&self) -> Vec<Message> {
         self.pushes.messages()
     }
 
-    /// How a transaction of a host that writes begins here.
+    /// The statement with which a host begins a writing transaction on this database.
     #[must_use]
     pub fn begin(&self) -> &'static str {
         match self.database.kind {
@@ -200,7 +200,7 @@ impl App {
     ///
     /// # Panics
     ///
-    /// When it does not hold within thirty seconds: a loaded machine takes long to print where something panicked.
+    /// When it does not hold within thirty seconds: a loaded machine takes long to print a backtrace.
     pub async fn eventually(&self, condition: impl AsyncFn() -> bool) {
         let wait = async {
             while !condition().await {
@@ -228,10 +228,10 @@ impl AddressBook for BrokenBook {
     }
 }
 
-/// A host's own address book, in which everybody has an address; it notes what it was asked.
+/// A host's own address book, in which everybody has an address. It records the queries.
 #[derive(Debug, Clone, Default)]
 pub struct HostBook {
-    /// The channel and the number of users of every question.
+    /// The channel and the number of users of every query.
     pub asked: Arc<Mutex<Vec<(String, usize)>>>,
 }
 

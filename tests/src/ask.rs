@@ -1,11 +1,11 @@
-//! What tests **ask** of their database, with the placeholders of [`Database::sql`](campanile::Database::sql).
+//! Queries that tests **ask** of their database, with the placeholders of [`Database::sql`](campanile::Database::sql).
 
 use campanile::database::each_database;
 
 use crate::database::TestDatabase;
 
 impl TestDatabase {
-    /// The texts of one column; null is none.
+    /// The texts of one column; null is `None`.
     ///
     /// # Panics
     ///
@@ -30,7 +30,7 @@ impl TestDatabase {
         texts.map(|entry| entry.expect("it is not null")).collect()
     }
 
-    /// How many deliveries there are of which this is true.
+    /// How many deliveries match this condition.
     pub async fn deliveries(&self, condition: &str) -> i64 {
         self.number(&format!(
             "select count(*) from {{campanile}}notification_deliveries where {condition}"

@@ -1,4 +1,4 @@
-//! A `PgBouncer` of one test's own before its Postgres server.
+//! A `PgBouncer` for one test, in front of its Postgres server.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -23,7 +23,7 @@ pub enum Keeps {
 /// A `PgBouncer`. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Bouncer {
-    /// Where clients connect, instead of the server.
+    /// The URL for clients, instead of the server's.
     pub url: String,
     process: Child,
     _folder: TempDir,

@@ -1,8 +1,8 @@
-//! A Postgres server to test on: the one of `DATABASE_URL`, else a private one that lives as long as this process. And
-//! servers of one test's own, which it may crash and whose clock it may set.
+//! A Postgres server to test on: the one of `DATABASE_URL`, or a private one that lives as long as this process; and servers for
+//! one test, which may crash them and set their clocks.
 //!
 //! `CAMPANILE_POSTGRES_PROGRAMS` names the folder of `initdb`, `pg_ctl` and `postgres` of another version, whose libraries
-//! are beside it in `../lib`. It wins over `DATABASE_URL`: `test.sh` runs the promises on the oldest and the newest version.
+//! are in `../lib`. It takes precedence over `DATABASE_URL`: `test.sh` runs the promises on the oldest and the newest version.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -34,13 +34,13 @@ struct Server {
     _keeper: Option<Child>,
 }
 
-/// Fast, and nothing outlives a crash.
+/// Fast, but data is lost in a crash.
 const THROW_AWAY: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off";
 
-/// As a host's server is set up: what is committed outlives a crash.
+/// The durability of a host's server: commits survive a crash.
 const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on";
 
-/// A server that one test has for itself, durable as a host's. It ends when this is dropped, or with the process.
+/// A server for one test, as durable as a host's. It stops when this is dropped, or with the process.
 pub struct OwnServer {
     /// The URL of a database on the server, in which other databases may be created.
     pub url: String,
@@ -74,11 +74,11 @@ impl OwnServer {
         }
     }
 
-    /// Crashes it, as a loss of power would, and starts it again. It answers when this returns.
+    /// Crashes the server, as a power failure would, and restarts it. It answers when this returns.
     ///
     /// # Panics
     ///
-    /// When it does not start again.
+    /// When it does not restart.
     pub fn crash_and_restart(&self) {
         let status = self
             .cluster
@@ -91,7 +91,7 @@ impl OwnServer {
             .stdout(Stdio::null())
             .status()
             .expect("pg_ctl was found before");
-        assert!(status.success(), "the server did not come back");
+        assert!(status.success(), "the server did not restart");
     }
 }
 
@@ -107,7 +107,7 @@ impl std::fmt::Debug for OwnServer {
 struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
-    /// The servers refuse to run as root; then they run as this user.
+    /// The user of the server if this process runs as root, because Postgres refuses to run as root.
     user: Option<(u32, u32)>,
     environment: Vec<(String, OsString)>,
 }
@@ -133,7 +133,7 @@ impl Cluster {
                 .expect("root may give away a folder");
         }
         let data = cluster.data();
-        // A language's order, where the server has one: it is not the order of bytes, as on a host's server.
+        // A language's collation, if the server has one: its order is not the order of bytes, as on a host's server.
         let language = ["--locale-provider=icu", "--icu-locale=en-US"];
         if cluster.init(&data, &language).is_err() {
             let _ = std::fs::remove_dir_all(&data);
@@ -175,7 +175,7 @@ impl Cluster {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// The server's user may not be allowed to see the programs, in a home folder of root's for example.
+    /// The server's user may not have access to the programs, in root's home folder for example.
     fn cannot_run(&self, program: &str, error: &std::io::Error) -> String {
         let user = self.user.map_or_else(
             || "this user".to_owned(),
@@ -248,19 +248,19 @@ impl Cluster {
 ///
 /// # Panics
 ///
-/// When it names one without the programs of a server.
+/// When the folder does not contain the programs of a server.
 #[must_use]
 pub fn chosen_programs() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("CAMPANILE_POSTGRES_PROGRAMS")?);
     assert!(
         folder.join("initdb").exists() && folder.join("pg_ctl").exists(),
-        "CAMPANILE_POSTGRES_PROGRAMS names no folder with initdb and pg_ctl: {}",
+        "CAMPANILE_POSTGRES_PROGRAMS does not name a folder with initdb and pg_ctl: {}",
         folder.display()
     );
     Some(folder)
 }
 
-/// Where `initdb` and `pg_ctl` are: where the environment says, on the path, or where Debian puts them.
+/// The folder of `initdb` and `pg_ctl`: the one of the environment, of the path, or of Debian.
 fn programs() -> PathBuf {
     if let Some(folder) = chosen_programs() {
         return folder;

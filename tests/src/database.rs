@@ -14,27 +14,27 @@ use uuid::Uuid;
 
 use crate::cluster::{self, OwnServer};
 
-/// Which database.
+/// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A file.
+    /// An SQLite file.
     Sqlite,
-    /// A server.
+    /// A Postgres server.
     Postgres,
 }
 
-/// A migrated database of one test's own.
+/// A migrated database for one test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
-    /// Which kind.
+    /// Its kind.
     pub kind: Kind,
     /// A pool of connections to it.
     pub database: Database,
-    /// Where other processes find it.
+    /// Its URL, for other processes.
     pub url: String,
 }
 
-/// What a story is told about: a database, or something over one.
+/// The argument of a story: a database, or a fixture on one.
 pub trait Fixture {
     /// Sets it up.
     fn over(database: TestDatabase) -> impl Future<Output = Self>;
@@ -69,7 +69,7 @@ fn runtime() -> Runtime {
         .expect("a runtime can be built")
 }
 
-/// Runs a story on a database of its own and removes the database, also when the story fails.
+/// Runs a story on a database of its own, and removes the database even if the story fails.
 ///
 /// # Panics
 ///
@@ -118,7 +118,7 @@ async fn sqlite(folder: &std::path::Path) -> TestDatabase {
     }
 }
 
-/// The bytes of a migrated file, which every test begins with a copy of.
+/// The bytes of a migrated file, of which every test gets a copy.
 async fn migrated_file() -> &'static [u8] {
     static FILE: OnceCell<Vec<u8>> = OnceCell::const_new();
     let file = FILE.get_or_init(|| async {
@@ -141,7 +141,7 @@ async fn migrated_file() -> &'static [u8] {
 }
 
 impl TestDatabase {
-    /// A fresh, migrated database on a server of the test's own.
+    /// A new, migrated database on a server of the test's own.
     ///
     /// # Panics
     ///
@@ -182,8 +182,8 @@ async fn postgres() -> (String, TestDatabase) {
     (name, database)
 }
 
-/// How a database is made from a migrated one: 50 ms instead of the migrations each time. A server that syncs nothing copies
-/// files faster than it writes the copy to its log, which is its default since version 15.
+/// The options that copy a migrated database, which takes 50 ms and is faster than the migrations. A server without fsync copies
+/// files faster than it writes the copy to its log, which is the default since version 15.
 async fn template() -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     TEMPLATE
@@ -235,7 +235,7 @@ fn url_of(name: &str) -> String {
 }
 
 impl TestDatabase {
-    /// The same database over a pool of its own, of this size.
+    /// The same database with a pool of its own, of this size.
     ///
     /// # Panics
     ///
@@ -269,7 +269,7 @@ impl TestDatabase {
         });
     }
 
-    /// Whether a statement can be run at once: nobody holds the lock of an SQLite file.
+    /// Whether a statement can run at once, because nobody holds the lock of the SQLite file.
     ///
     /// # Panics
     ///
@@ -288,7 +288,7 @@ impl TestDatabase {
         done.is_ok()
     }
 
-    /// One number, asked with the placeholders of [`Database::sql`].
+    /// The number that a query returns, with the placeholders of [`Database::sql`].
     ///
     /// # Panics
     ///
@@ -309,7 +309,7 @@ impl TestDatabase {
             .await
     }
 
-    /// How many rows there are that a dispatch writes, in all tables together.
+    /// How many rows the tables have into which a dispatch writes, all together.
     pub async fn written(&self) -> i64 {
         let mut rows = 0;
         for table in [
@@ -359,7 +359,7 @@ impl TestDatabase {
         self.execute("analyze").await;
     }
 
-    /// How the database would run a statement of the inbox for a user: of any organization and category, at these places.
+    /// The query plan of a statement of the inbox for a user, of any organization and category, with these further parameters.
     ///
     /// # Panics
     ///
@@ -370,7 +370,7 @@ impl TestDatabase {
         self.plan_of(statement, &parameters).await
     }
 
-    /// How the database would run a statement with these parameters.
+    /// The query plan of a statement with these parameters.
     ///
     /// # Panics
     ///
@@ -394,7 +394,7 @@ impl TestDatabase {
         })
     }
 
-    /// Moves every window into the past by this much, as if the time had gone by.
+    /// Moves every window into the past, as if this time had passed.
     pub async fn advance_windows(&self, seconds: u32) {
         let by = match self.kind {
             Kind::Postgres => format!("interval '{seconds} seconds'"),
@@ -407,8 +407,8 @@ impl TestDatabase {
         .await;
     }
 
-    /// Moves everything that waits for a time - windows, pauses of deliveries and of channels, leases, horizons - as if so
-    /// many microseconds had gone by; as if they had not, if they are negative.
+    /// Moves every stored time - of windows, pauses of deliveries and channels, leases, horizons - as if so many microseconds had
+    /// passed. A negative number moves them back.
     pub async fn advance_clock(&self, micros: i64) {
         let by = self.span_of(micros);
         let tables = [
@@ -435,7 +435,7 @@ impl TestDatabase {
         self.execute(&statements.join("; ")).await;
     }
 
-    /// A span of so many microseconds, in SQL.
+    /// A duration of so many microseconds, in SQL.
     #[must_use]
     pub fn span_of(&self, micros: i64) -> String {
         match self.kind {
@@ -444,7 +444,7 @@ impl TestDatabase {
         }
     }
 
-    /// The point in time that is so many microseconds after 1970, in SQL.
+    /// The time so many microseconds after 1970, in SQL.
     #[must_use]
     pub fn time_of(&self, micros: &str) -> String {
         match self.kind {
@@ -457,7 +457,7 @@ impl TestDatabase {
 
     /// Makes every delivery due, as if its pause or lease were over.
     pub async fn advance_deliveries(&self) {
-        // It takes the rows in whichever order they lie, and workers take them in another: so nobody else writes meanwhile.
+        // The update locks rows in any order, workers by id: the table is locked so that they cannot deadlock.
         let alone = match self.kind {
             Kind::Postgres => "lock table {campanile}notification_deliveries in exclusive mode; ",
             Kind::Sqlite => "",

@@ -1,4 +1,4 @@
-//! The events of the tests: the ones of the worked cases, and one for the fourth channel.
+//! The events of the tests: those of the worked cases, and one for the fourth channel.
 
 use campanile::channel::{EMAIL, INBOX, PUSH};
 use campanile::notifiable_event;

@@ -1,5 +1,5 @@
-//! A proxy before a server that makes the network bad: slow, cut, or **half-open**, where a connection stays and nothing
-//! passes.
+//! A proxy in front of a server that disturbs the network: slow, cut, or **half-open**, where a connection stays open and passes
+//! nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,28 +12,28 @@ use tokio::sync::watch;
 
 use crate::proxy::Door;
 
-/// What happens to what comes through.
+/// The state of the network.
 #[derive(Debug, Clone, Copy)]
 struct Weather {
     to_server: Duration,
     to_client: Duration,
-    /// Connections with a lower number pass nothing, ever.
+    /// Connections with a lower number never pass anything again.
     stranded_below: usize,
-    /// Connections with a lower number are gone.
+    /// Connections with a lower number are closed.
     cut_below: usize,
 }
 
 /// A proxy in this process.
 #[derive(Debug)]
 pub struct FaultProxy {
-    /// Where clients connect, instead of the server.
+    /// The URL for clients, instead of the server's.
     pub url: String,
     weather: watch::Sender<Weather>,
     connections: Arc<AtomicUsize>,
 }
 
 impl FaultProxy {
-    /// Starts a proxy before the database of this URL, `postgres://user@host:port/name`.
+    /// Starts a proxy in front of the database of this URL, `postgres://user@host:port/name`.
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl FaultProxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = connections.fetch_add(1, Ordering::SeqCst);
-                // A server that is down: the client finds out as it would without a proxy.
+                // If the server is down, the client's connection is closed.
                 let Ok(server) = TcpStream::connect(&server).await else {
                     continue;
                 };
@@ -78,7 +78,7 @@ impl FaultProxy {
         proxy
     }
 
-    /// From now on it takes this long in each direction.
+    /// Delays each direction by this time from now on.
     pub fn slow(&self, to_server: Duration, to_client: Duration) {
         self.weather.send_modify(|weather| {
             weather.to_server = to_server;
@@ -86,22 +86,21 @@ impl FaultProxy {
         });
     }
 
-    /// Cuts every connection there is. New ones pass.
+    /// Cuts every open connection. New ones pass.
     pub fn cut(&self) {
         let connections = self.connections();
         self.weather
             .send_modify(|weather| weather.cut_below = connections);
     }
 
-    /// Every connection there is stays and passes nothing more, ever: its other end has vanished without a word. New
-    /// ones pass.
+    /// Keeps every open connection, but passes nothing more, as if the other end had vanished silently. New ones pass.
     pub fn strand(&self) {
         let connections = self.connections();
         self.weather
             .send_modify(|weather| weather.stranded_below = connections);
     }
 
-    /// How many connections there were.
+    /// How many connections were opened.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -110,7 +109,7 @@ impl FaultProxy {
 
 type Halves = (OwnedReadHalf, OwnedWriteHalf);
 
-/// Passes on in both directions until either ends.
+/// Passes data in both directions until either ends.
 async fn pass(connection: (usize, watch::Receiver<Weather>), client: Halves, server: Halves) {
     let (from_client, to_client) = client;
     let (from_server, to_server) = server;

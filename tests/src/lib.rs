@@ -2,7 +2,7 @@
 //!
 //! Every promise is tested on SQLite and on Postgres by the same story: see [`both_databases!`].
 
-/// The code of the README and of the pages in `docs`.
+/// The code of the README and of the pages in `docs`, as doctests.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../README.md")]
@@ -43,7 +43,7 @@ pub use crate::app::App;
 pub use crate::database::{Kind, TestDatabase};
 pub use crate::running::Running;
 
-/// Runs one story on a fresh SQLite file and on a fresh Postgres database.
+/// Runs one story on a new SQLite file and on a new Postgres database.
 #[macro_export]
 macro_rules! both_databases {
     ($($(#[$meta:meta])* async fn $name:ident($argument:ident: $type:ty) $body:block)+) => {$(

@@ -1,4 +1,4 @@
-//! The programs of an **older** version of campanile, to run beside those of this one, and the tables that it had.
+//! The programs of an **older** version of campanile, to run beside those of this one, and its tables.
 //!
 //! They are built from this repository's history, once for each target folder.
 
@@ -22,14 +22,14 @@ pub const MIGRATION: i64 = 9;
 ///
 /// # Panics
 ///
-/// When it cannot be built. In a clone without its history the message says how to get that.
+/// When it cannot be built. In a clone without history the message says how to get the history.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(build).join(name)
 }
 
-/// Builds the programs, in a folder of their own beside those of this version, and says where they are.
+/// Builds the programs, in a folder of their own beside those of this version, and returns that folder.
 fn build() -> PathBuf {
     let own = std::env::current_exe().expect("a test has a program");
     // `target/debug/deps/a_test-0123456789abcdef`
@@ -93,7 +93,7 @@ fn unpack(source: &Path) {
     );
 }
 
-/// Links the dependencies that this version has built, which saves building most of them again. What fails here is built.
+/// Links the dependencies that this version has built, to avoid building most of them again. If linking fails, they are built.
 fn borrow_dependencies(profile: &Path, programs: &Path) {
     std::fs::create_dir_all(programs).expect("the target folder can be written");
     for folder in ["deps", "build", ".fingerprint"] {
@@ -107,7 +107,7 @@ fn borrow_dependencies(profile: &Path, programs: &Path) {
 }
 
 impl TestDatabase {
-    /// Puts the empty tables that there were after this migration in the place of those that are there.
+    /// Replaces the tables by empty ones, as they were after this migration.
     ///
     /// # Panics
     ///
@@ -129,7 +129,7 @@ impl TestDatabase {
     }
 }
 
-/// The migrations up to this one, as an older version runs them.
+/// The migrations up to this one, as an older version would run them.
 fn migrator(kind: Kind, last: i64) -> Migrator {
     let (folder, table) = match kind {
         Kind::Postgres => ("postgres", "campanile._campanile_migrations"),

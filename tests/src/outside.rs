@@ -1,7 +1,7 @@
-//! A dispatcher whose outside world can be watched from another process: mails go to a [provider](crate::provider) over
-//! the real mailer, pigeons write their scrolls into a file.
+//! A dispatcher whose outside world can be watched from another process: mails are sent to a [provider](crate::provider) by the
+//! real mailer, and pigeons write their scrolls into a file.
 //!
-//! It travels to a process in one environment variable.
+//! Its settings are passed to a process in one environment variable.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The environment variable that holds an [`Outside`] as JSON.
 const VARIABLE: &str = "CAMPANILE_TEST_OUTSIDE";
 
-/// A bell rang: in the inbox, by mail and by pigeon. The text tells one ringing from the next.
+/// A bell rang: in the inbox, by mail and by pigeon. The text distinguishes the rings.
 #[notifiable_event(
     "faults.bell.rang",
     category = "loft",
@@ -35,7 +35,7 @@ pub struct BellRang {
     pub text: String,
 }
 
-/// A letter came, by mail and in no other way: whoever does not get the mail has not heard of it.
+/// A letter came, by mail only: a recipient who does not get the mail is not notified.
 #[notifiable_event(
     "faults.letter.came",
     category = "loft",
@@ -47,7 +47,7 @@ pub struct LetterCame {
     pub text: String,
 }
 
-/// A sign was put up, in the inbox alone.
+/// A sign was put up, in the inbox only.
 #[notifiable_event(
     "faults.sign.up",
     category = "loft",
@@ -101,9 +101,9 @@ pub struct Outside {
     pub mail_millis: u64,
     /// How long an attempt may take.
     pub attempt_millis: u64,
-    /// How long a worker has what it took, unless it renews that.
+    /// How long a worker's lease lasts, unless it renews it.
     pub lease_millis: u64,
-    /// How many deliveries a worker takes at a time.
+    /// How many deliveries a worker claims at a time.
     pub batch: usize,
     /// How many threads the process has.
     pub threads: usize,
@@ -114,16 +114,16 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// What the process that started this one said.
+    /// The settings from the process that started this one.
     ///
     /// # Errors
     ///
-    /// When it said nothing that can be read.
+    /// When the variable is missing or cannot be parsed.
     pub fn from_environment() -> Result<Self, Box<dyn std::error::Error>> {
         Ok(serde_json::from_str(&std::env::var(VARIABLE)?)?)
     }
 
-    /// The environment variable that tells another process the same.
+    /// The environment variable that passes the settings to another process.
     ///
     /// # Panics
     ///
@@ -136,7 +136,7 @@ impl Outside {
         )
     }
 
-    /// A dispatcher that is set up so, to vary.
+    /// A builder with these settings, to be changed by the test.
     ///
     /// # Panics
     ///
@@ -160,7 +160,7 @@ impl Outside {
         for channel in [&EMAIL, &PIGEON] {
             if !self.unlinked.iter().any(|name| name == channel.name()) {
                 builder = builder.tune(channel, move |settings| {
-                    // A provider on this machine is not Resend, and has no default limit.
+                    // A provider on this machine does not have Resend's default limit.
                     let policy = settings.batch(batch).concurrency(8).max_attempts(12);
                     policy.calls_per_second(1_000_000)
                 });
@@ -221,7 +221,7 @@ fn write(mut ledger: &std::fs::File, delivery: &Delivery, flight: Duration) -> F
     }
 }
 
-/// The same mailer, one mail at a time.
+/// Another mailer, one mail at a time.
 struct OneByOne<M>(M);
 
 #[async_trait]

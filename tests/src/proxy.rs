@@ -1,4 +1,4 @@
-//! A proxy before Postgres that counts round trips: how often the client asked for an answer and waited.
+//! A proxy in front of Postgres that counts round trips: how often the client waited for an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A free port of this machine, to stand before a database.
+/// A free port of this machine, for a proxy in front of a database.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     /// The database's own host and port.
@@ -17,7 +17,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Opens one before the database of this URL, `postgres://user@host:port/name`.
+    /// Opens one in front of the database of this URL, `postgres://user@host:port/name`.
     pub(crate) async fn before(url: &str) -> Self {
         let (head, tail) = url.split_once('@').expect("the URL names a user");
         let (server, path) = tail.split_once('/').expect("the URL names a database");
@@ -36,13 +36,13 @@ impl Door {
 /// Counts the round trips of every connection that goes through it.
 #[derive(Debug)]
 pub struct CountingProxy {
-    /// Where clients connect, instead of the server.
+    /// The URL for clients, instead of the server's.
     pub url: String,
     trips: Arc<AtomicUsize>,
 }
 
 impl CountingProxy {
-    /// Starts a proxy before the database of this URL, `postgres://user@host:port/name`.
+    /// Starts a proxy in front of the database of this URL, `postgres://user@host:port/name`.
     ///
     /// # Panics
     ///
@@ -72,7 +72,7 @@ impl CountingProxy {
         proxy
     }
 
-    /// The round trips since the last time this was asked.
+    /// The round trips since the last call.
     #[must_use]
     pub fn take(&self) -> usize {
         self.trips.swap(0, Ordering::SeqCst)
@@ -84,7 +84,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 }
 
 /// Passes the client's messages on and counts those after which the server answers: Query, and Sync at the end of a
-/// statement. A bare Sync is not counted: with it sqlx's pool looks after a connection that was given back.
+/// statement. A bare Sync is not counted: sqlx's pool sends it to check a connection that was returned.
 async fn count(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, trips: Arc<AtomicUsize>) {
     let mut buffer = Vec::new();
     let (mut started, mut in_statement) = (false, false);

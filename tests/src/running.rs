@@ -15,7 +15,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts one that looks every ten milliseconds.
+    /// Starts one that polls every ten milliseconds.
     #[must_use]
     pub fn start(dispatcher: &Dispatcher) -> Self {
         let worker = Worker::new(dispatcher.clone());
@@ -31,11 +31,11 @@ impl Running {
         Self { run, stop }
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Stops it, and waits until it has stopped.
     ///
     /// # Panics
     ///
-    /// When the worker did.
+    /// When the worker panicked.
     pub async fn stop(self) {
         self.stop.notify_one();
         self.run.await.expect("the worker ends cleanly");

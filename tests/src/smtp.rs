@@ -1,4 +1,4 @@
-//! A **scripted SMTP server**: it says to each command what a test wants said, and keeps what it took.
+//! A **scripted SMTP server**: it gives each command the reply that a test wants, and keeps the accepted messages.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use campanile_email::{EmailSettings, Smtp};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server says. Several lines are separated by CR LF.
+/// The server's replies. Several lines are separated by CR LF.
 #[derive(Debug, Clone)]
 pub struct Script {
     /// On connecting.
@@ -18,7 +18,7 @@ pub struct Script {
     pub recipient: String,
     /// To the final dot.
     pub message: String,
-    /// How long it thinks before it answers the final dot. It has taken the message by then.
+    /// The delay before the reply to the final dot. The message is accepted before.
     pub thinks: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Default for Script {
     }
 }
 
-/// A message that the server took.
+/// A message that the server accepted.
 #[derive(Debug, Clone)]
 pub struct Taken {
     /// The recipient's address.
@@ -43,7 +43,7 @@ pub struct Taken {
     pub message_id: String,
 }
 
-/// The server; clones are the same one. It ends with its runtime.
+/// The server; clones share it. It ends with its runtime.
 #[derive(Debug, Clone)]
 pub struct SmtpServer {
     port: u16,
@@ -52,7 +52,7 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// Listens on a free port of this machine, and takes every mail.
+    /// Listens on a free port of this machine, and accepts every mail.
     ///
     /// # Panics
     ///
@@ -87,12 +87,12 @@ impl SmtpServer {
         EmailSettings::new("Tower <bells@example.com>", smtp)
     }
 
-    /// From now on it says this.
+    /// Replies like this from now on.
     pub fn says(&self, script: Script) {
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
-    /// What it took, in order.
+    /// The accepted messages, in order.
     #[must_use]
     pub fn taken(&self) -> Vec<Taken> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 /// An inspector that serves until this is dropped.
 #[derive(Debug)]
 pub struct Tour {
-    /// Where its page is, with the token if there is one.
+    /// The URL of its page, with the token if there is one.
     pub url: String,
     /// Killed when it is dropped.
     _process: Child,

@@ -1,21 +1,21 @@
-//! Who is signed in, as the hosts of the tests read it: the **viewer** of campanile-web's routes.
+//! The signed-in user of the tests' hosts: the **viewer** of campanile-web's routes.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use campanile_web::Viewer;
 
-/// What the host's extractor needs, and the routes know nothing of: where a request says whose session it is.
+/// The state of the host's extractor, which the routes do not know: where a request names its session.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_enums, reason = "made by tests")]
 pub enum Session {
-    /// In the header of this name.
+    /// In the header with this name.
     Header(&'static str),
-    /// In the cookie of this name.
+    /// In the cookie with this name.
     Cookie(&'static str),
 }
 
-/// Who is signed in: a name, by their own word, and the organization of the header `x-org`.
+/// The signed-in user: an unchecked name, and the organization of the header `x-org`.
 #[derive(Debug, Clone)]
 pub struct CurrentUser {
     /// The user's id.
@@ -28,7 +28,7 @@ impl Session {
         let name = match self {
             Self::Header(name) => text(parts, name)?,
             Self::Cookie(name) => {
-                // The one of the longest path comes first.
+                // The cookie with the longest path comes first.
                 let first = text(parts, header::COOKIE.as_str())?.split(';').next()?;
                 first.strip_prefix(name)?.strip_prefix('=')?
             }

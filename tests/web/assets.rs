@@ -1,4 +1,4 @@
-//! What a page of the host's loads: the same for everybody, kept by a browser and asked about each time.
+//! The files that a host's page loads: the same for every user, and revalidated by browsers each time.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const ASSETS: [(&str, &str); 10] = [
     ("/settings.css", "text/css; charset=utf-8"),
 ];
 
-/// What is for everybody: the assets, and the description of the API.
+/// The public paths: the assets, and the description of the API.
 pub(crate) fn public() -> impl Iterator<Item = &'static str> {
     let assets = ASSETS.iter().map(|(path, _)| *path);
     assets.chain(["/openapi.json"])
@@ -41,7 +41,7 @@ fn every_asset_has_a_case() {
 }
 
 both_databases! {
-    async fn an_asset_is_for_everybody_and_is_not_sent_again(site: Site) {
+    async fn an_asset_is_public_and_not_sent_again(site: Site) {
         for (path, kind) in ASSETS {
             let first = site.send(request(Method::GET, path).body(Body::empty()).unwrap()).await;
             first.expect(200);

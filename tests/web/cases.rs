@@ -1,4 +1,4 @@
-//! How each route of the document is asked. A route without a case here fails.
+//! A request for each route of the document. A route without a case here fails the tests.
 
 use std::collections::BTreeSet;
 
@@ -21,15 +21,15 @@ pub(crate) enum Said {
     Form(String),
 }
 
-/// What a route may take that is somebody's.
+/// Values of a user's that a route may take.
 pub(crate) struct Taken {
-    /// Of an item.
+    /// The id of an item.
     pub(crate) id: String,
     /// When the feed was read.
     pub(crate) as_of: String,
-    /// Of the preferences.
+    /// The version of the preferences.
     pub(crate) version: String,
-    /// Of the second page of the feed.
+    /// The cursor of the second page of the feed.
     pub(crate) cursor: String,
 }
 
@@ -114,7 +114,7 @@ impl Case {
     }
 
     pub(crate) fn request(&self, user: Option<&str>, taken: &Taken) -> Request<Body> {
-        // What anybody can set says nothing about who they are.
+        // Parameters that anybody can set must not decide who the user is.
         let mut path =
             self.path.replace("{id}", &taken.id) + "?user=u_bob&user_id=u_bob&userId=u_bob";
         if self.path == "/inbox" {
@@ -141,7 +141,7 @@ impl Case {
 }
 
 impl Taken {
-    /// Tells a user two things, and takes what there is of theirs.
+    /// Sends a user two notifications, and collects their values.
     pub(crate) async fn from(site: &Site, user: &str, title: &str) -> Self {
         site.tell(user, &format!("{title} before")).await;
         let id = site.tell(user, title).await;

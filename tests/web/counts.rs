@@ -1,4 +1,4 @@
-//! `GET /inbox/counts`: cheap to ask for again.
+//! `GET /inbox/counts`: cheap to poll.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -15,7 +15,7 @@ async fn ask(site: &Site, known: &str) -> Answer {
 }
 
 both_databases! {
-    async fn counts_that_are_known_are_not_told_again(site: Site) {
+    async fn known_counts_are_not_sent_again(site: Site) {
         let first = site.get("u_ada", "/inbox/counts").await;
         assert_eq!(first.expect(200), &json!({ "unread": 0, "unseen": 0, "total": 0, "badge": "0" }));
         assert_eq!(first.headers["cache-control"], "private, no-cache");
@@ -41,7 +41,7 @@ both_databases! {
         assert_eq!(ask(&site, second.etag()).await.expect(200)["unseen"], 0);
     }
 
-    async fn a_badge_ends_at_ninety_nine(site: Site) {
+    async fn a_badge_shows_99_plus_for_a_hundred_or_more(site: Site) {
         let database = &site.app.database;
         database.fill_inbox_of("u_ada", 210).await;
         let answer = site.get("u_ada", "/inbox/counts").await;

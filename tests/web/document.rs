@@ -25,7 +25,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 both_databases! {
-    async fn the_document_is_for_everybody_and_whole(site: Site) {
+    async fn the_document_is_public_and_complete(site: Site) {
         let answer = site.send(request(Method::GET, "/openapi.json").body(Body::empty()).unwrap()).await;
         let document = answer.expect(200);
         assert_eq!(answer.headers["content-type"], "application/json");
@@ -46,7 +46,7 @@ both_databases! {
                 }
                 for status in statuses {
                     let told = &operation["responses"][status];
-                    assert!(told.is_object(), "{method} {path} does not tell of {status}");
+                    assert!(told.is_object(), "{method} {path} does not describe {status}");
                     let is_problem = told.pointer("/content/application~1problem+json").is_some();
                     assert_eq!(is_problem, status != "401", "{method} {path} {status}");
                 }

@@ -1,4 +1,4 @@
-//! `GET /inbox`: pages, views, and cursors that fit one view of one user, in every process.
+//! `GET /inbox`: pages, views, and cursors that are valid in one view of one user, in every process.
 
 use campanile_tests::both_databases;
 use campanile_web::Settings;
@@ -26,7 +26,7 @@ both_databases! {
         assert_eq!((head.titles(), &head.json["previous"]), (vec!["new", "6", "5", "4"], &Value::Null));
     }
 
-    async fn an_item_is_told_with_all_there_is_of_it(site: Site) {
+    async fn an_item_has_all_its_fields(site: Site) {
         let id = site.tell("u_ada", "<b>hello</b>").await;
         let answer = site.get("u_ada", "/inbox").await;
         let item = &answer.json["items"][0];
@@ -47,7 +47,7 @@ both_databases! {
         assert_eq!(answer.headers["cache-control"], "private, no-store");
     }
 
-    async fn a_view_holds_what_it_says(site: Site) {
+    async fn a_view_contains_only_its_items(site: Site) {
         let ids = [site.tell("u_ada", "archived").await, site.tell("u_ada", "read").await];
         site.tell_in("u_ada", "new", "org_2").await;
         site.patch("u_ada", &format!("/inbox/{}", ids[0]), json!({ "archived": true })).await.expect(200);

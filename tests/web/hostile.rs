@@ -1,4 +1,4 @@
-//! What a client may get wrong, by mistake or not: queries, bodies, and too much of them.
+//! Invalid or hostile requests: queries, bodies, and too many of them.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::cases::{CASES, Taken};
 use crate::site::{Site, request, with_json};
 
-/// Every route that changes something, but the page's form, which has its own.
+/// Every route that changes something, except the page's form, which has a test of its own.
 fn takes_json() -> impl Iterator<Item = (Method, String)> {
     let taken = Taken {
         id: Uuid::nil().to_string(),
@@ -92,12 +92,12 @@ both_databases! {
         }
     }
 
-    async fn who_asks_too_much_waits_and_nobody_else_does(site: Site) {
+    async fn only_a_user_over_the_rate_has_to_wait(site: Site) {
         let slow = site.another(Settings::default().rate(1, 3));
         for _ in 0..3 {
             slow.get("u_ada", "/inbox/counts").await.expect(200);
         }
-        // Unless the test is held up for a second, in which one more is fair.
+        // If the test is delayed for a second, one more request is allowed.
         let mut refused = slow.get("u_ada", "/inbox/counts").await;
         while refused.status == 200 {
             refused = slow.get("u_ada", "/preferences").await;
@@ -109,7 +109,7 @@ both_databases! {
 }
 
 #[test]
-fn a_database_that_does_not_answer_shows_nothing_of_itself() {
+fn a_database_failure_does_not_leak_details() {
     run(Kind::Postgres, async |database| {
         let site = Site::with(database, Settings::default()).await;
         let campanile::database::Pool::Postgres(pool) = site.app.database.database.pool() else {

@@ -1,4 +1,4 @@
-//! The inspector's JSON, as a script uses it, over a real port of a process of its own, on both databases.
+//! The inspector's JSON, as a script uses it, over a real port, in a process of its own, on both databases.
 
 use std::net::SocketAddr;
 
@@ -40,7 +40,7 @@ async fn get(address: SocketAddr, path: &str) -> Value {
     body
 }
 
-/// Fires a change of role, and gives `[sent, deduped, suppressedByPrefs, failed]`.
+/// Fires a change of role, and returns `[sent, deduped, suppressedByPrefs, failed]`.
 async fn fire(address: SocketAddr) -> [u64; 4] {
     let events = get(address, "/api/events").await;
     let event = events
@@ -107,7 +107,7 @@ async fn outage(address: SocketAddr) {
     assert_eq!(
         (items.len(), &inbox["counts"]["unread"]),
         (3, &json!(3)),
-        "the rows stand"
+        "the rows are kept"
     );
     let newest = format!("/as/u_ada/inbox/{}", items[0]["id"].as_str().unwrap());
     change(address, "PATCH", &newest, json!({ "read": true })).await;
@@ -116,7 +116,7 @@ async fn outage(address: SocketAddr) {
 }
 
 both_databases! {
-    async fn a_script_tells_its_story(database: TestDatabase) {
+    async fn a_script_uses_the_inspector(database: TestDatabase) {
         let program = env!("CARGO_BIN_EXE_campanile-tour");
         let tour = Tour::start(program, &[&database.url]).await;
         let address = address_of(&tour);

@@ -31,7 +31,7 @@ pub(crate) fn events(user: &str, query: &str) -> Request<Body> {
 }
 
 impl Site {
-    /// Connects, and hears the counts that every connection begins with.
+    /// Connects, and reads the counts that every connection begins with.
     pub(crate) async fn listen(&self, user: &str) -> Listener {
         self.listen_to(events(user, "")).await
     }
@@ -78,17 +78,20 @@ impl Listener {
                 return Some(block.trim_end().to_owned());
             }
             let piece = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await;
-            let piece = piece.expect("something is heard within ten seconds")?;
+            let piece = piece.expect("an event arrives within ten seconds")?;
             self.text += std::str::from_utf8(&piece.unwrap()).unwrap();
         }
     }
 
-    /// The next event's name, with the title of its item or what its bell says.
+    /// The next event's name, with the title of its item or the text of the badge.
     pub(crate) async fn hear(&mut self) -> String {
-        self.next().await.expect("the stream goes on").to_string()
+        self.next()
+            .await
+            .expect("the stream has not ended")
+            .to_string()
     }
 
-    /// Hears these, in this order.
+    /// Expects these events, in this order.
     pub(crate) async fn expect(&mut self, events: &[&str]) {
         for event in events {
             assert_eq!(self.hear().await, *event);

@@ -1,4 +1,4 @@
-//! `GET /inbox/events`: what happens in an inbox is told to whoever has it open, and to nobody else.
+//! `GET /inbox/events`: changes of an inbox are sent to its own connections, and to no others.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use sqlx::Executor as _;
 use crate::listener::events;
 use crate::site::{Site, request};
 
-/// Nothing is found by chance: only what is told of is looked for.
-pub(crate) fn only_when_told() -> Settings {
+/// Polls only once an hour, so that changes are found only when they are announced.
+pub(crate) fn without_polling() -> Settings {
     Settings::default()
         .rate(10_000, 10_000)
         .live_poll_interval(Duration::from_hours(1))
 }
 
-/// What is not told of is found soon.
-pub(crate) fn by_looking() -> Settings {
-    only_when_told().live_poll_interval(Duration::from_millis(20))
+/// Polls often, so that changes are found soon without being announced.
+pub(crate) fn by_polling() -> Settings {
+    without_polling().live_poll_interval(Duration::from_millis(20))
 }
 
 fn notice(title: &str, user: &str) -> campanile::Notice {
@@ -35,8 +35,8 @@ fn notice(title: &str, user: &str) -> campanile::Notice {
 }
 
 both_databases! {
-    async fn an_item_that_is_created_or_changed_is_told_with_the_counts(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn a_created_or_changed_item_is_sent_with_the_counts(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         let response = site.respond(events("u_ada", "")).await;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "private, no-store, no-transform");
@@ -56,8 +56,8 @@ both_databases! {
         ada.expect(&["updated hello", "counts 0"]).await;
     }
 
-    async fn what_is_marked_all_at_once_is_told_one_by_one_or_by_a_reset(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn marking_all_sends_each_item_or_a_reset(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         site.tell("u_ada", "one").await;
         let shown = json!({ "asOf": site.as_of("u_ada").await });
         let mut ada = site.listen("u_ada").await;
@@ -73,8 +73,8 @@ both_databases! {
         ada.expect(&["reset", "counts 0"]).await;
     }
 
-    async fn nobody_hears_what_happens_in_the_inbox_of_another(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn nobody_gets_events_of_another_users_inbox(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         let [mut ada, mut bob, mut other_tab] =
             [site.listen("u_ada").await, site.listen("u_bob").await, site.listen("u_ada").await];
         let id = site.tell("u_ada", "hers").await;
@@ -90,8 +90,8 @@ both_databases! {
         bob.expect(&["created his", "counts 1"]).await;
     }
 
-    async fn a_connection_for_an_organization_hears_only_what_happens_there(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn a_connection_for_an_organization_gets_only_its_events(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         let mut all = site.listen("u_ada").await;
         let mut there = site.listen_to(events("u_ada", "?org=org_2")).await;
         let session = request(Method::GET, "/inbox/events").header("x-session", "u_ada").header("x-org", "org_1");
@@ -107,13 +107,13 @@ both_databases! {
         here.expect(&["created three", "counts 2"]).await;
     }
 
-    async fn a_transaction_that_commits_late_is_told_of_when_it_does(database: TestDatabase) {
-        let site = Site::with(database, by_looking()).await;
+    async fn an_item_that_commits_late_is_sent_when_it_commits(database: TestDatabase) {
+        let site = Site::with(database, by_polling()).await;
         let mut ada = site.listen("u_ada").await;
         each_database!(&site.app.database.database, |pool| {
             let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
             let _ = site.app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
-            // On SQLite nobody else can write meanwhile.
+            // On SQLite nobody else can write in the meantime.
             if site.app.database.kind == Kind::Postgres {
                 site.tell("u_ada", "early").await;
                 ada.expect(&["created early", "counts 1"]).await;
@@ -125,8 +125,8 @@ both_databases! {
         assert_eq!(ada.hear().await, "created late");
     }
 
-    async fn what_could_not_be_read_for_a_while_is_told_when_it_can(database: TestDatabase) {
-        let site = Site::with(database, by_looking()).await;
+    async fn changes_during_a_database_failure_are_sent_afterwards(database: TestDatabase) {
+        let site = Site::with(database, by_polling()).await;
         let mut ada = site.listen("u_ada").await;
         let table = "alter table {campanile}notifications";
         each_database!(&site.app.database.database, |pool| {
@@ -137,14 +137,14 @@ both_databases! {
             transaction.commit().await.unwrap();
         });
         site.get("u_ada", "/inbox").await.expect(500);
-        // A connection of the pool that has not seen the other name yet reads the tables first: SQLite's renaming does not look.
+        // The query makes a pooled connection read the current schema first, because SQLite's renaming does not check it.
         let show = format!("select count(*) from {{campanile}}notifications; {table} rename column hidden to action_url");
         site.app.database.execute(&show).await;
         ada.expect(&["created hidden", "counts 1"]).await;
     }
 
-    async fn a_host_that_announces_its_commit_is_heard_at_once(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn an_announced_commit_is_sent_at_once(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         let mut ada = site.listen("u_ada").await;
         each_database!(&site.app.database.database, |pool| {
             let mut transaction = pool.begin_with(site.app.begin()).await.unwrap();
@@ -155,8 +155,8 @@ both_databases! {
         ada.expect(&["created invited", "counts 1"]).await;
     }
 
-    async fn who_connects_again_hears_the_counts_as_they_are_and_nothing_twice(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn a_reconnect_gets_the_current_counts_and_no_repeats(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         drop(site.listen("u_ada").await);
         site.tell("u_ada", "missed").await;
         let response = site.respond(events("u_ada", "")).await;
@@ -167,14 +167,14 @@ both_databases! {
         ada.expect(&["created heard", "counts 2"]).await;
     }
 
-    async fn who_does_not_keep_up_is_told_to_read_again_and_nobody_waits_for_them(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+    async fn a_slow_client_gets_a_reset_and_delays_nobody(database: TestDatabase) {
+        let site = Site::with(database, without_polling()).await;
         let [mut fast, mut slow] = [site.listen("u_ada").await, site.listen("u_ada").await];
         for n in 1..=40 {
             site.tell("u_ada", &n.to_string()).await;
             fast.expect(&[&format!("created {n}"), &format!("counts {n}")]).await;
         }
-        // Of the eighty events it has the last thirty-two.
+        // Of the eighty events it gets the last thirty-two.
         slow.expect(&["reset"]).await;
         for n in 25..=40 {
             slow.expect(&[&format!("created {n}"), &format!("counts {n}")]).await;
@@ -183,8 +183,8 @@ both_databases! {
         slow.expect(&["created next", "counts 41"]).await;
     }
 
-    async fn a_user_has_a_few_connections_and_another_has_as_many(database: TestDatabase) {
-        let site = Site::with(database, only_when_told().live_connections(2)).await;
+    async fn each_user_has_a_limit_of_connections(database: TestDatabase) {
+        let site = Site::with(database, without_polling().live_connections(2)).await;
         let [one, mut two] = [site.listen("u_ada").await, site.listen_to(events("u_ada", "?org=org_1")).await];
         let refused = site.send(events("u_ada", "")).await;
         refused.expect_problem(429, "too-many-connections");
@@ -197,17 +197,17 @@ both_databases! {
         two.expect(&["created x", "counts 1"]).await;
     }
 
-    async fn connecting_counts_as_a_request_like_any_other(database: TestDatabase) {
-        let site = Site::with(database, only_when_told().rate(1, 2)).await;
+    async fn connecting_counts_as_a_request(database: TestDatabase) {
+        let site = Site::with(database, without_polling().rate(1, 2)).await;
         let _open = [site.listen("u_ada").await, site.listen("u_ada").await];
         site.send(events("u_ada", "")).await.expect_problem(429, "too-many-requests");
     }
 
-    async fn a_quiet_connection_says_now_and_then_that_it_is_there_and_how_often(database: TestDatabase) {
-        let settings = only_when_told().live_heartbeat(Duration::from_millis(20));
+    async fn an_idle_connection_gets_heartbeats_with_their_interval(database: TestDatabase) {
+        let settings = without_polling().live_heartbeat(Duration::from_millis(20));
         let site = Site::with(database, settings).await;
         let mut ada = site.listen("u_ada").await;
-        // A browser shows events to a page, and no comments.
+        // It is an event and not a comment, because a browser does not pass comments to a page.
         for _ in 0..3 {
             assert_eq!(ada.block().await.unwrap(), "event: heartbeat\ndata: {\"everyMs\":20}");
         }

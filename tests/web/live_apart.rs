@@ -1,4 +1,4 @@
-//! Several processes over one database: each tells its own connections what the others do.
+//! Several processes on one database: each sends its connections the changes of the others.
 
 use campanile::WakeUp;
 use campanile_tests::database::run;
@@ -8,10 +8,10 @@ use campanile_web::Settings;
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::live::{by_looking, only_when_told};
+use crate::live::{by_polling, without_polling};
 use crate::site::Site;
 
-/// A site that shares the database and nothing else: a pool, a dispatcher and a router of its own.
+/// A site that shares only the database: it has a pool, a dispatcher and a router of its own.
 async fn apart(database: &TestDatabase, wake_up: WakeUp, settings: Settings) -> Site {
     let database = TestDatabase {
         database: database.with_connections(5).await,
@@ -22,8 +22,8 @@ async fn apart(database: &TestDatabase, wake_up: WakeUp, settings: Settings) -> 
     Site::of(app, settings)
 }
 
-/// What one does is heard at the other, both ways: an item, a mark, many marks.
-async fn each_hears_the_other([here, there]: [&Site; 2]) {
+/// Each site's connections get the other's changes: an item, a mark, many marks.
+async fn each_gets_the_others_changes([here, there]: [&Site; 2]) {
     let mut at = [here.listen("u_ada").await, there.listen("u_ada").await];
     let mut unread = 0;
     for (name, site) in [("here", here), ("there", there)] {
@@ -49,20 +49,20 @@ const LISTENING: &str = "select count(*) from pg_stat_activity \
     where datname = current_database() and query ilike 'listen%campanile_commits%'";
 
 both_databases! {
-    async fn processes_hear_of_each_other_by_looking(database: TestDatabase) {
-        let here = apart(&database, WakeUp::Polling, by_looking()).await;
-        let there = apart(&database, WakeUp::Polling, by_looking()).await;
-        each_hears_the_other([&here, &there]).await;
+    async fn processes_see_each_others_changes_by_polling(database: TestDatabase) {
+        let here = apart(&database, WakeUp::Polling, by_polling()).await;
+        let there = apart(&database, WakeUp::Polling, by_polling()).await;
+        each_gets_the_others_changes([&here, &there]).await;
     }
 }
 
 #[test]
-fn processes_hear_of_each_other_on_postgres_by_notifications_alone() {
+fn processes_on_postgres_see_each_others_changes_by_notify_alone() {
     run(Kind::Postgres, async |database| {
-        let here = apart(&database, WakeUp::Notify, only_when_told()).await;
-        let there = apart(&database, WakeUp::Notify, only_when_told()).await;
-        each_hears_the_other([&here, &there]).await;
-        // Whoever has no connections does not listen.
+        let here = apart(&database, WakeUp::Notify, without_polling()).await;
+        let there = apart(&database, WakeUp::Notify, without_polling()).await;
+        each_gets_the_others_changes([&here, &there]).await;
+        // A process without connections does not listen.
         let app = App::without_addresses(database);
         app.eventually(async || app.database.number(LISTENING).await == 0)
             .await;
@@ -73,7 +73,7 @@ fn processes_hear_of_each_other_on_postgres_by_notifications_alone() {
 }
 
 #[test]
-fn a_look_is_as_many_statements_for_many_connections_as_for_one() {
+fn a_poll_is_two_statements_for_any_number_of_connections() {
     run(Kind::Postgres, async |database| {
         let proxy = CountingProxy::before(&database.url).await;
         let pool = PgPoolOptions::new()
@@ -83,8 +83,8 @@ fn a_look_is_as_many_statements_for_many_connections_as_for_one() {
             database: pool.connect(&proxy.url).await.unwrap().into(),
             ..database.clone()
         };
-        let site = Site::of(App::without_addresses(counted), only_when_told());
-        let elsewhere = apart(&database, WakeUp::Polling, only_when_told()).await;
+        let site = Site::of(App::without_addresses(counted), without_polling());
+        let elsewhere = apart(&database, WakeUp::Polling, without_polling()).await;
         let users: Vec<_> = (0..30).map(|n| format!("u_{n}")).collect();
         let mut listeners = Vec::new();
         for user in &users {

@@ -1,4 +1,4 @@
-//! How live connections end: with the router, with the app, and in any case after a while.
+//! How live connections end: with the router, with the app, and at the latest after their lifetime.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::listener::events;
-use crate::live::only_when_told;
+use crate::live::without_polling;
 use crate::site::Site;
 
 /// Ends when the sender does.
@@ -18,14 +18,14 @@ async fn dropped(mut sender: watch::Receiver<()>) {
 
 both_databases! {
     async fn a_connection_ends_with_the_router(database: TestDatabase) {
-        let site = Site::with(database, only_when_told()).await;
+        let site = Site::with(database, without_polling()).await;
         let mut ada = site.listen("u_ada").await;
         drop(site);
         assert_eq!(ada.next().await, None);
     }
 
-    async fn a_connection_ends_after_a_while_so_that_the_session_is_looked_at_again(database: TestDatabase) {
-        let settings = only_when_told().live_lifetime(Duration::from_millis(100));
+    async fn a_connection_ends_after_its_lifetime(database: TestDatabase) {
+        let settings = without_polling().live_lifetime(Duration::from_millis(100));
         let site = Site::with(database, settings).await;
         let mut ada = site.listen("u_ada").await;
         assert_eq!(ada.next().await, None);
@@ -35,7 +35,7 @@ both_databases! {
 
     async fn connections_end_and_none_begins_when_the_app_shuts_down(database: TestDatabase) {
         let (stop, stopping) = watch::channel(());
-        let site = Site::with(database, only_when_told().shutdown(dropped(stopping))).await;
+        let site = Site::with(database, without_polling().shutdown(dropped(stopping))).await;
         let [mut ada, mut bob] = [site.listen("u_ada").await, site.listen("u_bob").await];
         drop(stop);
         assert_eq!([ada.next().await, bob.next().await], [None, None]);
@@ -45,7 +45,7 @@ both_databases! {
 
     async fn a_graceful_shutdown_does_not_wait_for_open_connections(database: TestDatabase) {
         let (stop, stopping) = watch::channel(());
-        let site = Site::with(database, only_when_told().shutdown(dropped(stopping.clone()))).await;
+        let site = Site::with(database, without_polling().shutdown(dropped(stopping.clone()))).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let router = site.router.clone();
@@ -62,7 +62,7 @@ both_databases! {
         }
         drop(stop);
         let ended = tokio::time::timeout(Duration::from_secs(10), served).await;
-        ended.expect("nothing holds it").unwrap().unwrap();
+        ended.expect("nothing blocks the shutdown").unwrap().unwrap();
         client.read_to_string(&mut text).await.unwrap();
         assert!(text.ends_with("\r\n0\r\n\r\n"), "{text}");
     }

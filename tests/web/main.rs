@@ -1,4 +1,4 @@
-//! What is served over HTTP, on both databases: the end user's side, its description, and the inspector's JSON.
+//! Everything that is served over HTTP, on both databases: the end user's side, its description, and the inspector's JSON.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

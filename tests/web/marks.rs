@@ -11,23 +11,23 @@ fn counts(json: &Value) -> [u64; 3] {
 }
 
 both_databases! {
-    async fn an_item_is_read_archived_and_taken_back(site: Site) {
+    async fn an_item_is_read_archived_and_restored(site: Site) {
         let id = site.tell("u_ada", "x").await;
         let path = format!("/inbox/{id}");
         let read = site.patch("u_ada", &path, json!({ "read": true })).await;
         assert_eq!(counts(read.expect(200)), [0, 0, 1]);
         assert!(read.json["item"]["readAt"].is_string() && read.json["item"]["seenAt"].is_string());
         let again = site.patch("u_ada", &path, json!({ "read": true })).await;
-        assert_eq!(again.json, read.json, "doing it again changes nothing");
+        assert_eq!(again.json, read.json, "a repeated change has no effect");
         let nothing = site.patch("u_ada", &path, json!({ "read": null })).await;
         assert_eq!(nothing.json, read.json);
         let both = site.patch("u_ada", &path, json!({ "read": false, "archived": true })).await;
         assert_eq!(counts(both.expect(200)), [0, 0, 0]);
         let back = site.patch("u_ada", &path, json!({ "archived": false })).await;
-        assert_eq!(counts(back.expect(200)), [1, 0, 1], "it is unread, and was seen");
+        assert_eq!(counts(back.expect(200)), [1, 0, 1], "it is unread and still seen");
     }
 
-    async fn an_item_of_an_organization_is_changed_and_counted_in_it_alone(site: Site) {
+    async fn an_item_of_an_organization_is_changed_and_counted_only_there(site: Site) {
         let here = site.tell_in("u_ada", "here", "org_1").await;
         let there = site.tell_in("u_ada", "there", "org_2").await;
         let read = site.patch("u_ada", &format!("/inbox/{here}?org=org_1"), json!({ "read": true })).await;
@@ -38,7 +38,7 @@ both_databases! {
         assert_eq!(counts(whole.expect(200)), [2, 1, 2]);
     }
 
-    async fn what_arrives_after_the_first_page_stays_unread_and_unseen(site: Site) {
+    async fn items_after_the_first_page_stay_unread_and_unseen(site: Site) {
         site.tell_many("u_ada", 0..3).await;
         site.tell("u_bob", "his").await;
         let page = site.get("u_ada", "/inbox").await;
@@ -54,7 +54,7 @@ both_databases! {
         assert_eq!(counts(&site.get("u_bob", "/inbox").await.json), [1, 1, 1]);
     }
 
-    async fn all_of_a_part_are_marked_and_what_is_archived_is_not(site: Site) {
+    async fn marking_all_is_limited_to_the_part_and_skips_archived_items(site: Site) {
         let before = site.as_of("u_ada").await;
         let archived = site.tell_in("u_ada", "archived", "org_1").await;
         site.tell_in("u_ada", "here", "org_1").await;
@@ -75,7 +75,7 @@ both_databases! {
         assert_eq!(kept.json["items"][0]["readAt"], Value::Null);
     }
 
-    async fn an_item_that_commits_after_the_page_was_read_stays_as_it_is_whatever_its_id(site: Site) {
+    async fn an_item_that_commits_after_the_page_was_read_stays_unmarked_whatever_its_id(site: Site) {
         let shown = site.tell("u_ada", "shown").await;
         let page = site.get("u_ada", "/inbox").await;
         site.tell("u_ada", "late").await;

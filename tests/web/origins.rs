@@ -1,4 +1,4 @@
-//! Pages of another origin change nothing, whatever cookies the browser adds.
+//! Pages of another origin cannot change anything, whatever cookies the browser adds.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request};
@@ -9,7 +9,7 @@ use crate::assets::public;
 use crate::cases::{CASES, Taken};
 use crate::site::{Site, request};
 
-/// What a browser says of where a request comes from, and whether that may change something.
+/// Headers of a browser about a request's origin, and whether the request may change something.
 const ORIGINS: &[(&[(&str, &str)], bool)] = &[
     (&[], true),
     (&[("sec-fetch-site", "same-origin")], true),
@@ -31,7 +31,7 @@ const ORIGINS: &[(&[(&str, &str)], bool)] = &[
     (&[("origin", "null")], false),
 ];
 
-/// A request as a page of that origin makes a browser send it.
+/// A request as a browser sends it for a page of that origin.
 fn from(headers: &[(&'static str, &'static str)], mut request: Request<Body>) -> Request<Body> {
     for (name, value) in headers {
         let value = HeaderValue::from_static(value);
@@ -41,7 +41,7 @@ fn from(headers: &[(&'static str, &'static str)], mut request: Request<Body>) ->
 }
 
 both_databases! {
-    async fn only_the_own_origin_and_programs_and_who_is_trusted_change_something(site: Site) {
+    async fn only_the_own_origin_trusted_ones_and_programs_can_change_anything(site: Site) {
         let settings = Settings::default().rate(10_000, 10_000).trust_origin("https://trusted.example").unwrap();
         let site = site.another(settings);
         for case in CASES {
@@ -56,7 +56,7 @@ both_databases! {
                 }
             }
         }
-        // Nothing of these can be changed, by nobody.
+        // Public paths cannot be changed by anybody.
         for path in public() {
             for (headers, may) in ORIGINS {
                 let send = async |method| {

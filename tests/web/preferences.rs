@@ -1,4 +1,4 @@
-//! Preferences: a matrix with its version, and switches that name the version they were turned in.
+//! Preferences: a matrix with its version, and changes that name the version they were made for.
 
 use axum::http::Method;
 use campanile_tests::both_databases;
@@ -29,7 +29,7 @@ fn row<'a>(answer: &'a Answer, category: &str) -> &'a Value {
 }
 
 both_databases! {
-    async fn the_matrix_says_what_can_be_chosen_and_why_not(site: Site) {
+    async fn the_matrix_says_which_switches_are_locked_and_why(site: Site) {
         let answer = site.get("u_ada", "/preferences").await;
         answer.expect(200);
         assert_eq!(*row(&answer, "team"), json!({
@@ -67,7 +67,7 @@ both_databases! {
         assert_eq!(row(&other, "team")["channels"][0]["enabled"], true);
     }
 
-    async fn of_many_who_turn_a_switch_of_one_version_one_does(site: Site) {
+    async fn one_of_many_concurrent_changes_of_a_version_succeeds(site: Site) {
         let version = site.get("u_ada", "/preferences").await.etag().to_owned();
         let cells = [("team", "email"), ("team", "inbox"), ("billing", "inbox"), ("security", "inbox"), ("security", "push")];
         let turn = |(category, channel)| switch(&site, Some(&version), category, channel, false);
@@ -78,7 +78,7 @@ both_databases! {
         assert_eq!(site.app.database.count("user_notification_preferences").await, 1);
     }
 
-    async fn who_means_any_version_is_not_refused_because_somebody_else_was_faster(site: Site) {
+    async fn a_change_of_any_version_succeeds_beside_a_concurrent_one(site: Site) {
         let turn = |channel| switch(&site, Some("*"), "team", channel, false);
         let (first, second) = futures_util::future::join(turn("email"), turn("inbox")).await;
         first.expect(200);
@@ -86,7 +86,7 @@ both_databases! {
         assert_eq!(site.app.database.count("user_notification_preferences").await, 2);
     }
 
-    async fn an_unknown_cell_is_refused_with_what_there_is_and_a_critical_one_with_its_reason(site: Site) {
+    async fn an_unknown_cell_is_refused_with_the_known_ones_and_a_critical_one_with_its_reason(site: Site) {
         let unknown = switch(&site, Some("*"), "teams", "email", false).await;
         unknown.expect_problem(422, "unknown-category");
         assert_eq!(unknown.json["known"], json!(["billing", "loft", "security", "team"]));

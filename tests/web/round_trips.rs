@@ -1,4 +1,4 @@
-//! What the preferences cost, counted on the wire: round trips that do not grow with what there is to choose.
+//! The round trips of the preferences, counted on the wire: they do not grow with the number of preferences.
 
 use campanile_tests::database::run;
 use campanile_tests::proxy::CountingProxy;
@@ -13,7 +13,7 @@ async fn version(site: &Site) -> String {
     read.etag().trim_matches('"').to_owned()
 }
 
-/// Turns a switch by the form, and counts.
+/// Turns a switch with the form, and counts the round trips.
 async fn turn(site: &Site, proxy: &CountingProxy, cell: [&str; 2], status: u16) -> usize {
     let version = version(site).await;
     let [category, channel] = cell;
@@ -34,7 +34,7 @@ async fn turn(site: &Site, proxy: &CountingProxy, cell: [&str; 2], status: u16) 
 fn the_settings_page_is_one_round_trip_and_a_switch_one_transaction() {
     run(Kind::Postgres, async |database| {
         let proxy = CountingProxy::before(&database.url).await;
-        // Nothing of its own: no ping when the connection is taken.
+        // The pool does not ping a connection when it is taken.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .test_before_acquire(false)
@@ -51,12 +51,12 @@ fn the_settings_page_is_one_round_trip_and_a_switch_one_transaction() {
         site.get("u_ada", "/settings").await.expect(200);
         assert_eq!(proxy.take(), 1);
         for cell in [["team", "inbox"], ["loft", "push"], ["security", "inbox"]] {
-            // BEGIN, its turn, read, write, read, COMMIT.
+            // BEGIN, lock, read, write, read, COMMIT.
             assert_eq!(turn(&site, &proxy, cell, 303).await, 6, "{cell:?}");
         }
         site.get("u_ada", "/settings").await.expect(200);
-        assert_eq!(proxy.take(), 1, "with every switch turned too");
-        // BEGIN, its turn, read, ROLLBACK, and what the page shows.
+        assert_eq!(proxy.take(), 1, "also with every switch turned");
+        // BEGIN, lock, read, ROLLBACK, and the read for the page.
         assert_eq!(turn(&site, &proxy, ["billing", "email"], 409).await, 5);
     });
 }

@@ -1,4 +1,4 @@
-//! Every route of the table, for whom it is and for whom it is not.
+//! Every route of the table: who may use it, and who may not.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -10,8 +10,7 @@ use uuid::Uuid;
 use crate::cases::{CASES, Taken};
 use crate::site::{Answer, Site, request};
 
-/// Everything there is of a user's.
-/// What there is of a user, without when it was read.
+/// All data of a user, without the time of the read.
 async fn state(site: &Site, user: &str) -> String {
     let mut state = String::new();
     for path in ["/inbox", "/inbox?status=archived", "/preferences"] {
@@ -27,7 +26,7 @@ fn told(answer: &Answer) -> (u16, &str) {
 }
 
 both_databases! {
-    async fn every_route_answers_whoever_is_signed_in_and_nobody_else(site: Site) {
+    async fn every_route_answers_signed_in_users_only(site: Site) {
         for case in CASES {
             for user in ["u_ada", "u_bob"] {
                 let taken = Taken::from(&site, user, case.path).await;
@@ -40,8 +39,8 @@ both_databases! {
         }
     }
 
-    /// Ada and Cyd have the same, before Bob's secret and after it: what his does for her, what is nobody's does for Cyd.
-    async fn no_route_reads_or_changes_what_is_another_users(site: Site) {
+    /// Ada and Cyd have the same items. Bob's values must have the same effect for Ada as values of nobody have for Cyd.
+    async fn no_route_reads_or_changes_another_users_data(site: Site) {
         site.app.choose("u_bob", "team", "inbox", Choice::Off).await;
         for user in ["u_ada", "u_cyd"] {
             site.tell(user, "older").await;
@@ -67,7 +66,7 @@ both_databases! {
                 _ => assert_eq!(foreign.status.as_u16(), 200, "{}", foreign.text),
             }
         }
-        // Nothing but what is up to the id that was named: an id is only a place in time.
+        // Only items up to the named id were marked: an id is only a point in time.
         for user in ["u_ada", "u_cyd"] {
             let page = site.get(user, "/inbox").await;
             let items = page.json["items"].as_array().unwrap().iter();
@@ -80,7 +79,7 @@ both_databases! {
         assert_ne!(state(&site, "u_bob").await, before);
     }
 
-    async fn a_session_in_an_organization_sees_and_changes_only_what_happened_there(site: Site) {
+    async fn a_session_in_an_organization_sees_and_changes_only_its_items(site: Site) {
         let here = site.tell_in("u_ada", "here", "org_1").await;
         let there = site.tell_in("u_ada", "there", "org_2").await;
         let send = async |method: Method, path: &str, body: Value| {
@@ -105,13 +104,13 @@ both_databases! {
         send(Method::PATCH, &format!("/inbox/{there}"), read.clone()).await.expect_problem(404, "unknown-notification");
         send(Method::PATCH, &format!("/inbox/{here}"), read).await.expect(200);
         send(Method::POST, "/inbox/read-all", json!({ "asOf": as_of, "since": [there] })).await.expect(200);
-        // Without an organization in the session all is seen, and can be narrowed.
+        // Without an organization in the session all items are visible, and can be narrowed.
         let all = site.get("u_ada", "/inbox?status=unread").await;
         assert_eq!(all.titles(), ["there"]);
         assert_eq!(site.get("u_ada", "/inbox?org=org_1").await.titles(), ["here"]);
     }
 
-    async fn what_is_not_there_is_a_problem_too(site: Site) {
+    async fn unknown_methods_and_ids_are_problems(site: Site) {
         let answer = site.send(request(Method::DELETE, "/inbox").header("x-session", "u_ada").body(Body::empty()).unwrap()).await;
         answer.expect_problem(405, "method-not-allowed");
         assert!(answer.headers["allow"].to_str().unwrap().contains("GET"));

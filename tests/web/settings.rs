@@ -1,4 +1,4 @@
-//! The settings page as it is without JavaScript: what it says, and what its forms do.
+//! The settings page without JavaScript: its texts and its forms.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -73,7 +73,7 @@ both_databases! {
         assert!(!invented.text.contains("Saved.") && !invented.text.contains("<b>"), "{}", invented.text);
     }
 
-    async fn a_form_that_cannot_be_followed_gets_the_page_and_the_reason(site: Site) {
+    async fn a_refused_form_gets_the_page_with_the_reason(site: Site) {
         let stale = version(&site).await;
         turn(&site, ["team", "email", "false"]).await.expect(303);
         let before = site.get("u_ada", "/preferences").await.text;
@@ -93,7 +93,7 @@ both_databases! {
         assert_eq!(site.get("u_ada", "/preferences").await.text, before);
     }
 
-    async fn what_is_no_form_is_refused(site: Site) {
+    async fn a_malformed_form_is_refused(site: Site) {
         for (form, status, kind) in [
             (&[("category", "team")][..], 422, "invalid-body"),
             (&[("category", "team"), ("channel", "email"), ("enabled", "maybe"), ("version", "x")], 422, "invalid-body"),
@@ -109,7 +109,7 @@ both_databases! {
         site.get("u_ada", "/settings?category=a&category=b").await.expect_problem(400, "invalid-query");
     }
 
-    async fn a_host_gives_the_page_its_own_words(site: Site) {
+    async fn a_host_can_set_the_texts_of_the_page(site: Site) {
         let mut page = SettingsPage::default();
         page.lang = "ar".into();
         page.title = "<الإشعارات>".into();

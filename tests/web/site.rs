@@ -1,4 +1,4 @@
-//! Arranges: a host's app with the routes nested in it, and requests of signed-in people.
+//! Fixtures: a host's app with the routes nested in it, and requests of signed-in users.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -16,10 +16,10 @@ use tower::ServiceExt as _;
 
 use crate::listener::Listener;
 
-/// Where the host has nested the routes. The path has a parameter of its own, which is none of theirs.
+/// Where the host has nested the routes. The path has a parameter of the host's own.
 const NEST: &str = "/{id}/notifications";
 
-/// An app of a host's, and its site.
+/// A host's app, and its site.
 pub(crate) struct Site {
     pub(crate) app: App,
     pub(crate) router: Router,
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
 
 impl Fixture for Site {
     async fn over(database: TestDatabase) -> Self {
-        // Tests ask more than a person does.
+        // Tests send more requests than a person does.
         Self::with(database, Settings::default().rate(10_000, 10_000)).await
     }
 }
@@ -63,7 +63,7 @@ impl Site {
             .get("content-type")
             .is_some_and(|kind| kind == "text/event-stream")
         {
-            // It has no end; what it begins with is the answer.
+            // A stream does not end, so its beginning is the answer.
             let first = Listener::over(body).next().await.unwrap();
             format!("{first:?}").into()
         } else {
@@ -86,7 +86,7 @@ impl Site {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    /// When the feed of this user is read: now.
+    /// The current `asOf` of this user's feed.
     pub(crate) async fn as_of(&self, user: &str) -> Value {
         self.get(user, "/inbox?limit=1").await.json["asOf"].clone()
     }
@@ -110,7 +110,7 @@ impl Site {
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    /// Tells a user something, and gives the id of the item.
+    /// Sends a user a notification, and returns the id of the item.
     pub(crate) async fn tell(&self, user: &str, title: &str) -> String {
         self.tell_in(user, title, "org_1").await
     }
@@ -125,7 +125,7 @@ impl Site {
         self.app.inbox(user).await[0].id.to_string()
     }
 
-    /// Tells a user many things, the last one last.
+    /// Sends a user many notifications, in this order.
     pub(crate) async fn tell_many(&self, user: &str, titles: std::ops::Range<u32>) {
         for title in titles {
             self.tell(user, &title.to_string()).await;
@@ -169,7 +169,7 @@ impl Answer {
     }
 }
 
-/// A request as a program makes it: without what only a browser says.
+/// A request as a program makes it: without a browser's headers.
 pub(crate) fn request(method: Method, path: &str) -> Builder {
     Request::builder()
         .method(method)

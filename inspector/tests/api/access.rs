@@ -1,4 +1,4 @@
-//! Who may talk to the inspector.
+//! Who may call the inspector.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request};
@@ -12,7 +12,7 @@ fn release() -> axum::http::request::Builder {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_this_machines_is_refused() {
+async fn a_request_by_another_name_is_refused() {
     let tour = Tour::start().await;
     for host in [
         "evil.example",
@@ -50,7 +50,7 @@ async fn a_name_that_is_not_this_machines_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_changes_nothing() {
+async fn a_page_of_another_origin_cannot_change_anything() {
     let tour = Tour::start().await;
     for (name, value) in [
         ("sec-fetch-site", "cross-site"),
@@ -73,7 +73,7 @@ async fn a_page_of_another_origin_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_turns_no_switch() {
+async fn a_page_of_another_origin_cannot_turn_a_switch() {
     let tour = Tour::start().await;
     let body = json!({ "category": "team", "channel": "email", "enabled": false });
     let mut change = with_json(Method::PATCH, "/as/u_ada/preferences", &body);
@@ -82,7 +82,7 @@ async fn a_page_of_another_origin_turns_no_switch() {
     tour.send(change).await.expect_problem(403, "CROSS_ORIGIN");
 }
 
-/// Asks with the token, and gives what the cookie of the answer holds.
+/// Sends a request with the token, and returns the value of the answer's cookie.
 async fn cookie(tour: &Tour, token: &str) -> String {
     let request = request(Method::GET, "/api/users").header("x-campanile-token", token);
     let answer = tour.send(request.body(Body::empty()).unwrap()).await;
@@ -92,9 +92,9 @@ async fn cookie(tour: &Tour, token: &str) -> String {
     value.unwrap_or_else(|| panic!("{cookie}")).to_owned()
 }
 
-/// A component and an `EventSource` cannot send the header. What they do not ask for needs it all the same.
+/// A component and an `EventSource` cannot send the header. The routes that they do not use still need it.
 #[tokio::test]
-async fn the_cookie_opens_what_a_person_has_and_nothing_else() {
+async fn the_cookie_gives_access_to_a_persons_routes_only() {
     let access = Access::with_token(Reach::Loopback);
     let token = access.token().unwrap().to_owned();
     let tour = Tour::with_access(access).await;
@@ -132,7 +132,7 @@ async fn the_cookie_opens_what_a_person_has_and_nothing_else() {
             assert_eq!(told, status, "{path}: {name}: {value}");
         }
     }
-    // Another server of this machine may have been sent the cookie.
+    // A browser may have sent the cookie to another server of this machine.
     for (name, value) in [
         ("cookie", format!("campanile-person-4700={cookie}")),
         ("cookie", format!("campanile-person-4700={token}")),
@@ -166,6 +166,6 @@ async fn where_there_is_a_token_every_call_needs_it() {
             .unwrap();
         assert_eq!(tour.send(request).await.status, status);
     }
-    // The page holds nothing of anybody, and asks for the token by its own address.
+    // The page contains no data, and takes the token from its own address.
     assert_eq!(tour.get("/").await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! What a body may be, on every route that takes one.
+//! Valid and invalid bodies, on every route that takes one.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -14,7 +14,7 @@ const TAKE_A_BODY: [(Method, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn what_is_not_json_is_refused() {
+async fn a_body_that_is_not_json_is_refused() {
     let tour = Tour::start().await;
     for (method, path) in TAKE_A_BODY {
         let raw = |kind: &str, bytes: Vec<u8>| {
@@ -54,7 +54,7 @@ async fn json_of_another_shape_is_refused() {
 }
 
 #[tokio::test]
-async fn a_charset_beside_the_content_type_is_fine() {
+async fn a_charset_in_the_content_type_is_accepted() {
     let tour = Tour::start().await;
     let body = tour.example("org.invitation.sent").await.to_string();
     let request = request(Method::POST, "/api/dispatch")

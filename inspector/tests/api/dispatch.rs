@@ -43,7 +43,7 @@ async fn five_at_once_are_one_delivery_and_four_repeats() {
 }
 
 #[tokio::test]
-async fn a_new_role_is_another_key() {
+async fn a_new_role_has_a_key_of_its_own() {
     let tour = Tour::start().await;
     let mut request = tour.example("org.member.role_changed").await;
     for role in ["admin", "viewer"] {
@@ -76,7 +76,7 @@ async fn every_recipient_and_channel_has_an_outcome() {
 }
 
 #[tokio::test]
-async fn nobody_is_a_legal_audience() {
+async fn an_empty_list_of_recipients_is_valid() {
     let tour = Tour::start().await;
     let request = with(&tour, INVITATION, "recipientUserIds", json!([])).await;
     let answer = tour.post("/api/dispatch", request).await;
@@ -142,7 +142,7 @@ async fn a_payload_that_does_not_fit_is_refused_and_names_its_field() {
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_stored_is_refused_by_its_index() {
+async fn an_id_that_cannot_be_stored_is_refused_with_its_index() {
     let tour = Tour::start().await;
     for id in ["", "a\0", "a\nb"] {
         let request = with(&tour, INVITATION, "recipientUserIds", json!(["u_ada", id])).await;

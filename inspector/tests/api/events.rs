@@ -67,7 +67,7 @@ async fn four_events_are_listed_with_their_channels_and_keys() {
 }
 
 #[tokio::test]
-async fn the_example_of_every_event_can_be_fired_as_it_stands() {
+async fn the_example_of_every_event_can_be_fired_unchanged() {
     let tour = Tour::start().await;
     for event in tour.get("/api/events").await.json.as_array().unwrap() {
         let report = tour

@@ -1,4 +1,4 @@
-//! The dedup ledger: what is listed, and what a release ends.
+//! The dedup ledger: the listed windows, and their release.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -31,7 +31,7 @@ async fn a_window_is_listed_with_its_key_and_its_time() {
 }
 
 #[tokio::test]
-async fn after_a_release_the_next_is_no_repeat() {
+async fn after_a_release_the_next_dispatch_is_not_a_repeat() {
     let tour = Tour::start().await;
     tour.fire("org.invitation.sent").await;
     let empty = request(Method::POST, "/api/dedup/release")

@@ -1,4 +1,4 @@
-//! The API as a script sees it, one file for each thing it tells about.
+//! The API as a script sees it, one file for each topic.
 
 #![allow(clippy::unwrap_used, reason = "a test binary, helpers included")]
 

@@ -28,7 +28,7 @@ fn file(folder: &tempfile::TempDir) -> String {
 }
 
 #[test]
-fn its_events_are_sent_and_its_deliveries_listed_without_a_page() {
+fn commands_send_events_and_list_deliveries_without_a_page() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder);
     assert_eq!(run(&file, "doctor").status.code(), Some(1));
@@ -37,12 +37,12 @@ fn its_events_are_sent_and_its_deliveries_listed_without_a_page() {
     let report = json(&file, &format!("dispatch {PASSWORD_CHANGED}"));
     assert_eq!(report["sent"], 3, "{report}");
     assert_eq!(json(&file, "deliveries list").as_array().unwrap().len(), 2);
-    // What a command wrote is the inspector's own at the next start.
+    // The next start accepts the rows of a command as the inspector's own.
     assert_eq!(json(&file, "channels list").as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn in_memory_the_tables_are_made_first() {
+fn a_database_in_memory_is_migrated_first() {
     let memory = "sqlite::memory:";
     let plan = json(memory, &format!("dispatch --explain {PASSWORD_CHANGED}"));
     assert_eq!(plan["eventType"], "auth.password.changed");

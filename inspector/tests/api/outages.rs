@@ -1,4 +1,4 @@
-//! A channel that fails on purpose: what stands, and what is tried again.
+//! A channel that fails on purpose: what is kept, and what is retried.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn fail(tour: &Tour, channel: &str, failing: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_failing_mail_leaves_the_inbox_row_and_goes_out_later() {
+async fn a_failing_mail_keeps_the_inbox_row_and_is_sent_later() {
     let tour = Tour::start().await;
     let switched = fail(&tour, "email", true).await;
     assert_eq!(
@@ -53,7 +53,7 @@ async fn a_failing_mail_leaves_the_inbox_row_and_goes_out_later() {
 }
 
 #[tokio::test]
-async fn a_failing_push_is_no_failing_mail() {
+async fn a_failing_push_does_not_affect_mail() {
     let tour = Tour::start().await;
     fail(&tour, "push", true).await;
     let report = tour.fire("auth.password.changed").await;

@@ -1,4 +1,4 @@
-//! The page, its files, the preview of a mail, and what surrounds every answer.
+//! The page, its files, the preview of a mail, and the headers of every answer.
 
 use std::path::Path;
 
@@ -82,7 +82,7 @@ async fn a_mail_is_previewed_under_a_policy_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_settings_page_is_framed_by_the_page_and_by_nobody_else() {
+async fn only_the_inspectors_page_may_frame_the_settings_page() {
     let tour = Tour::start().await;
     let settings = tour.get("/as/u_ada/settings").await;
     assert_eq!(settings.status, 200);
@@ -107,7 +107,7 @@ async fn the_bell_is_served_as_an_app_serves_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_not_possible_are_problems() {
+async fn unknown_paths_and_methods_are_problems() {
     let tour = Tour::start().await;
     for path in [
         "/api",

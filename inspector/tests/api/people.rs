@@ -1,5 +1,5 @@
-//! What is fired is found in a person's inbox, and a person's preferences decide what is fired. How the routes behave is
-//! tested with campanile-web; here it is that they are there, and for whom.
+//! Fired events are in a person's inbox, and a person's preferences decide what is sent. The behaviour of the routes is tested
+//! with campanile-web; these tests check that the routes exist, and for whom.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn an_inbox_holds_what_was_fired_and_counts_what_is_unread() {
 }
 
 #[tokio::test]
-async fn an_inbox_is_of_one_person() {
+async fn an_inbox_belongs_to_one_person() {
     let tour = Tour::start().await;
     tour.fire("org.invitation.sent").await;
     let inbox = tour.get(INBOX).await.json;
@@ -44,7 +44,7 @@ async fn an_inbox_is_of_one_person() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_a_problem_everywhere() {
+async fn an_unknown_person_is_a_problem_on_every_route() {
     let tour = Tour::start().await;
     for id in ["u_nobody", "%00", "U_ADA", "u_ada%20"] {
         for path in [
@@ -89,7 +89,7 @@ async fn a_muted_channel_is_suppressed_and_the_other_is_sent() {
 }
 
 #[tokio::test]
-async fn whoever_mutes_everything_opens_no_window() {
+async fn a_fully_muted_event_opens_no_window() {
     let tour = Tour::start().await;
     for channel in ["email", "inbox"] {
         tour.patch(PREFERENCES, switch("team", channel, false))

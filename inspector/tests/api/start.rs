@@ -15,7 +15,7 @@ fn file(folder: &tempfile::TempDir) -> String {
 }
 
 #[tokio::test]
-async fn a_second_start_finds_what_the_first_left() {
+async fn a_second_start_keeps_the_data_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let database = Database::connect(&file(&folder)).await.unwrap();
@@ -34,7 +34,7 @@ async fn a_second_start_finds_what_the_first_left() {
 }
 
 #[tokio::test]
-async fn a_database_of_another_app_is_refused_unless_told() {
+async fn a_database_of_another_app_is_refused_unless_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::connect(&file(&folder)).await.unwrap();
     database.migrate().await.unwrap();
@@ -54,7 +54,7 @@ async fn a_database_of_another_app_is_refused_unless_told() {
 }
 
 #[tokio::test]
-async fn an_app_that_has_an_ada_too_is_another_app() {
+async fn an_app_with_an_ada_of_its_own_is_another_app() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::connect(&file(&folder)).await.unwrap();
     database.migrate().await.unwrap();
@@ -65,16 +65,16 @@ async fn an_app_that_has_an_ada_too_is_another_app() {
         .await
         .unwrap_err();
     assert!(matches!(refused, StartError::ForeignRows), "{refused}");
-    // Nothing was added, so that the next start is refused too.
+    // Nothing was added, so the next start is refused too.
     let again = Inspector::start(database, Settings::default()).await;
     assert!(again.is_err());
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_looked_at_is_refused_unless_told() {
+async fn a_database_that_cannot_be_checked_is_refused_unless_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::connect(&file(&folder)).await.unwrap();
-    // Another app's table, of which the guard's question is none.
+    // Another app's table, on which the guard's query fails.
     let campanile::database::Pool::Sqlite(pool) = database.pool() else {
         unreachable!("it is a file");
     };
@@ -95,7 +95,7 @@ async fn a_database_that_cannot_be_looked_at_is_refused_unless_told() {
     Inspector::open(database, accepted).await.unwrap();
 }
 
-/// An inspector on a port of its own, until it is told to stop.
+/// An inspector on a port of its own, until a shutdown signal.
 struct Serving {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -123,7 +123,7 @@ async fn start() -> Serving {
 }
 
 #[tokio::test]
-async fn a_page_that_listens_does_not_keep_it() {
+async fn an_open_live_connection_does_not_block_the_shutdown() {
     let Serving {
         address,
         stop,
@@ -145,7 +145,7 @@ async fn a_page_that_listens_does_not_keep_it() {
 }
 
 #[tokio::test]
-async fn it_answers_on_its_port_and_stops_when_it_is_told() {
+async fn it_answers_on_its_port_until_the_shutdown_signal() {
     let Serving {
         address,
         stop,
@@ -163,7 +163,7 @@ async fn it_answers_on_its_port_and_stops_when_it_is_told() {
         "{answer}"
     );
 
-    // A connection that stays open does not keep it.
+    // An open connection does not block the shutdown.
     let _idle = TcpStream::connect(address).await.unwrap();
     stop.send(()).unwrap();
     ended.await.unwrap().unwrap();

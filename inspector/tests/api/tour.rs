@@ -1,4 +1,4 @@
-//! Arranges: an inspector over SQLite in memory, and requests to it.
+//! Fixtures: an inspector on SQLite in memory, and requests to it.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -57,7 +57,7 @@ impl Tour {
         self.send(with_json(Method::POST, path, &body)).await
     }
 
-    /// Changes what somebody has, in whatever version it is.
+    /// Sends a PATCH for any version.
     pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         let mut request = with_json(Method::PATCH, path, &body);
         let version = HeaderValue::from_static("*");
@@ -65,12 +65,12 @@ impl Tour {
         self.send(request).await
     }
 
-    /// How an answer begins that may have no end.
+    /// The status of an answer whose body may not end.
     pub(crate) async fn begin(&self, request: Request<Body>) -> StatusCode {
         self.app.clone().oneshot(request).await.unwrap().status()
     }
 
-    /// Fires the example of an event and answers the report.
+    /// Fires the example of an event and returns the report.
     pub(crate) async fn fire(&self, event_type: &str) -> Value {
         let answer = self
             .post("/api/dispatch", self.example(event_type).await)
@@ -88,7 +88,7 @@ impl Tour {
             .clone()
     }
 
-    /// Makes what waits for its next attempt due at once, and tries it.
+    /// Makes every waiting delivery due at once, and delivers it.
     pub(crate) async fn retry_now(&self) {
         let database = self.inspector.dispatcher().database();
         let statement = database.sql(
@@ -115,7 +115,7 @@ impl Answer {
     }
 }
 
-/// A request as a script makes it: with a host, and without what only a browser says.
+/// A request as a script makes it: with a host, and without a browser's headers.
 pub(crate) fn request(method: Method, path: &str) -> Builder {
     Request::builder()
         .method(method)

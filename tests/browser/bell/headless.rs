@@ -1,4 +1,4 @@
-//! The headless module, for teams that draw a bell of their own.
+//! The headless module, for hosts that draw a bell of their own.
 
 use axum::http::Method;
 use serde_json::json;
@@ -6,14 +6,14 @@ use serde_json::json;
 use super::stage::{ADA, Stage, play, play_with};
 use crate::host::Host;
 
-/// An inbox without a bell, with `options`, and everything it told.
+/// An inbox without a bell, with `options`, and everything that it reported.
 const OWN: &str = "const { Inbox, Problem } = await import('/notifications/inbox.js'); \
     const inbox = new Inbox({ src: '/notifications', ...options }); window.own = { inbox, Problem, states: [], created: [] }; \
     own.stop = inbox.subscribe((state) => own.states.push(state)); \
     inbox.addEventListener('created', ({ detail }) => own.created.push(detail.title)); inbox.start();";
 
 impl Stage {
-    /// Begins an inbox: `own.inbox`.
+    /// Starts an inbox: `own.inbox`.
     async fn begin(&self, options: &str) {
         let script = format!(
             "(async (options) => {{ {OWN} }})({options}).then(() => arguments[0](true), (error) => arguments[0](String(error)))"
@@ -32,7 +32,7 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage.expect("own.inbox.state.items.length", 20).await;
         // A state is one object until something changes, and nobody can change it.
         stage.expect("[own.inbox.state === own.inbox.state, own.states.at(-1) === own.inbox.state, Object.isFrozen(own.inbox.state.items)]", vec![true, true, true]).await;
-        // The look that the stream began with is over: it would end the list where it ended before.
+        // Waits for the read that the stream began with, because it would shorten the list again.
         stage.expect("own.inbox.state.live", true).await;
         stage.eval("own.inbox.refresh()").await;
         stage.eval("own.inbox.loadOlder()").await;
@@ -71,14 +71,14 @@ fn an_inbox_is_followed_and_changed_without_a_bell() {
         stage.eval("own.inbox.stop()").await;
         stage.eval("own.inbox.refresh()").await;
         stage.expect("own.states.length", heard).await;
-        // The bell beside it goes on.
+        // The bell beside it continues.
         stage.host.tell(ADA, "Newer").await;
         stage.expect_bell("Notifications, 26 unread").await;
     });
 }
 
 #[test]
-fn a_view_that_does_not_exist_is_refused_in_words() {
+fn an_unknown_view_is_refused_with_the_known_ones() {
     play_with(0, async |stage| {
         let refused = "(() => { try { bell.inbox.show('starred'); } catch (error) { return error.message; } })()";
         stage
@@ -91,11 +91,11 @@ fn a_view_that_does_not_exist_is_refused_in_words() {
 }
 
 #[test]
-fn an_inbox_of_one_organization_counts_that_one_alone() {
+fn an_inbox_of_one_organization_counts_only_its_items() {
     let before = async |host: &Host| {
         host.tell_in(ADA, "org_1", "Here").await;
         host.tell_in(ADA, "org_2", "There").await;
-        // The stream would put the counts right.
+        // Without a stream, which would correct the counts.
         host.weather.refuse(Method::GET, "/inbox/events", 429);
     };
     play(before, async |stage| {
@@ -130,7 +130,7 @@ fn without_a_user_nothing_is_shared() {
 }
 
 #[test]
-fn another_view_does_not_wait_for_what_the_one_before_was_loading() {
+fn a_new_view_does_not_wait_for_the_previous_ones_load() {
     play_with(45, async |stage| {
         stage.begin("{ user: 'u_ada' }").await;
         stage.expect("own.inbox.state.live", true).await;
@@ -156,7 +156,7 @@ fn another_view_does_not_wait_for_what_the_one_before_was_loading() {
 }
 
 #[test]
-fn a_long_list_stays_as_long_as_it_is_when_it_is_read_again() {
+fn a_long_list_keeps_its_length_when_it_is_read_again() {
     let before = async |host: &Host| {
         let titles: Vec<_> = (1..=130).map(|number| number.to_string()).collect();
         let titles: Vec<_> = titles.iter().map(String::as_str).collect();
@@ -181,7 +181,7 @@ fn a_long_list_stays_as_long_as_it_is_when_it_is_read_again() {
 }
 
 #[test]
-fn an_inbox_that_is_open_for_long_holds_no_more_than_it_shows_and_asks_now_and_then() {
+fn an_inbox_that_is_open_for_long_keeps_few_items_and_polls_rarely() {
     play_with(0, async |stage| {
         stage.begin("{ user: 'u_ada' }").await;
         stage.expect("own.inbox.state.live", true).await;
@@ -198,12 +198,12 @@ fn an_inbox_that_is_open_for_long_holds_no_more_than_it_shows_and_asks_now_and_t
             .expect("own.inbox.state.items.length <= 85", true)
             .await;
         stage.expect("own.created.length", 300).await;
-        // Two inboxes, each with a few looks at the beginning.
+        // Two inboxes, each with a few reads at the beginning.
         let heads = stage
             .host
             .weather
             .asked(&Method::GET, "/notifications/inbox");
-        assert!(heads < 40, "{heads} looks");
+        assert!(heads < 40, "{heads} reads");
         stage.eval("own.inbox.loadOlder()").await;
         stage.expect("own.inbox.state.more", true).await;
     });

@@ -1,11 +1,11 @@
-//! Notes that want to be more than text.
+//! Notes with markup and unsafe links.
 
 use serde_json::json;
 
 use super::stage::{ADA, play};
 use crate::host::{Host, NoteLeft};
 
-/// What a link must not be, however it came into the database.
+/// Links that must not be shown, however they came into the database.
 const LINKS: [&str; 16] = [
     "javascript:alert(1)",
     "JaVaScRiPt:alert(1)",
@@ -58,7 +58,7 @@ fn markup_in_a_note_is_text() {
 }
 
 #[test]
-fn a_link_that_is_none_is_not_put_into_the_page() {
+fn an_unsafe_link_is_not_put_into_the_page() {
     let before = async |host: &Host| {
         for (number, link) in LINKS.iter().enumerate() {
             let title = format!("{number}");
@@ -85,7 +85,7 @@ fn a_link_that_is_none_is_not_put_into_the_page() {
 }
 
 #[test]
-fn what_is_a_link_stays_one() {
+fn a_safe_link_stays_a_link() {
     play(
         async |_: &Host| {},
         async |stage| {

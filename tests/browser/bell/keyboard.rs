@@ -1,17 +1,16 @@
-//! All there is to do, from the keyboard alone; the focus is always seen, and never lost.
+//! Everything works with the keyboard alone; the focus is always visible, and never lost.
 
 use fantoccini::key::Key;
 
 use super::stage::{Stage, play_with};
 
-/// The most stops there may be on the way to something.
-const FAR: usize = 30;
+/// The maximum number of tab stops on the way to an element.
+const MAX_STOPS: usize = 30;
 
 impl Stage {
-    /// Goes on with Tab until the focus is there. When the list has just been opened the focus goes into it a moment later, so
-    /// that a test waits for that first.
+    /// Presses Tab until the element has the focus. A test that has just opened the list waits first until the focus is in it.
     async fn tab_to(&self, selector: &str) {
-        for _ in 0..FAR {
+        for _ in 0..MAX_STOPS {
             self.press(Key::Tab).await;
             let there = format!("focused().matches(\"{selector}\")");
             if self.eval(&there).await == true {
@@ -29,7 +28,7 @@ impl Stage {
 }
 
 #[test]
-fn the_list_opens_with_the_focus_in_it_and_escape_gives_it_back() {
+fn opening_the_list_moves_the_focus_into_it_and_escape_returns_it() {
     play_with(2, async |stage| {
         for key in [Key::Enter, Key::Space] {
             stage
@@ -56,7 +55,7 @@ fn the_list_opens_with_the_focus_in_it_and_escape_gives_it_back() {
 }
 
 #[test]
-fn whoever_tabs_on_comes_back_to_the_page_and_the_list_closes() {
+fn tabbing_out_of_the_list_closes_it() {
     play_with(1, async |stage| {
         stage
             .eval("document.querySelector('#before').focus()")
@@ -80,7 +79,7 @@ fn whoever_tabs_on_comes_back_to_the_page_and_the_list_closes() {
 }
 
 #[test]
-fn notes_are_read_and_put_away_from_the_keyboard() {
+fn notes_are_read_and_archived_with_the_keyboard() {
     play_with(25, async |stage| {
         stage
             .eval("document.querySelector('#before').focus()")
@@ -102,7 +101,7 @@ fn notes_are_read_and_put_away_from_the_keyboard() {
         stage.expect_a_visible_focus().await;
         stage.tab_to("[data-act=archive]").await;
         stage.press(Key::Space).await;
-        // It stands where it stood, on the next one.
+        // The focus is on the same control of the next row.
         stage
             .expect("focused().ariaLabel", "Archive: Note 23")
             .await;
@@ -123,7 +122,7 @@ fn notes_are_read_and_put_away_from_the_keyboard() {
 }
 
 #[test]
-fn views_and_all_at_once_from_the_keyboard() {
+fn views_and_mark_all_work_with_the_keyboard() {
     play_with(2, async |stage| {
         stage
             .eval("document.querySelector('#before').focus()")
@@ -134,7 +133,7 @@ fn views_and_all_at_once_from_the_keyboard() {
         stage.tab_to(".read-all").await;
         stage.press(Key::Enter).await;
         stage.expect_bell("Notifications").await;
-        // What cannot be done now keeps the focus.
+        // A disabled control keeps the focus.
         stage.expect_focus(".read-all").await;
         stage.expect("focused().ariaDisabled", "true").await;
         for _ in 0..2 {
@@ -148,7 +147,7 @@ fn views_and_all_at_once_from_the_keyboard() {
         stage.browser.press(&[Key::Shift, Key::Tab]).await;
         stage.press(Key::Space).await;
         stage.expect_titles(&["Note 2", "Note 1"]).await;
-        // The last one of a view goes, and the focus stays in the list.
+        // The last note of a view is removed, and the focus stays in the list.
         stage.tab_to("[data-act=archive]").await;
         for title in ["Note 2", "Note 1"] {
             stage

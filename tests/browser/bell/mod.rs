@@ -1,10 +1,10 @@
-//! `<campanile-bell>` on a page of a host's with a strict policy.
+//! `<campanile-bell>` on a host's page with a strict Content-Security-Policy.
 
 mod stage;
 mod states;
 mod mouse;
 mod keyboard;
-mod told;
+mod announced;
 mod tabs;
 mod restart;
 mod hostile;

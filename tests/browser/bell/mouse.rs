@@ -1,4 +1,4 @@
-//! All there is to do, by mouse.
+//! Everything works with the mouse.
 
 use axum::http::Method;
 use fantoccini::actions::{MOUSE_BUTTON_LEFT, MOUSE_BUTTON_MIDDLE};
@@ -8,12 +8,12 @@ use serde_json::json;
 use super::stage::{ADA, Stage, play, play_with};
 use crate::host::{Host, NoteLeft};
 
-/// What is marked in the list, without the times.
+/// The marks of the notes in the list, without the times.
 const MARKS: &str =
     "bell.inbox.state.items.map((it) => [it.title, Boolean(it.readAt), Boolean(it.archivedAt)])";
 
 #[test]
-fn notes_are_read_and_put_away_and_taken_back() {
+fn notes_are_read_archived_and_restored() {
     play_with(3, async |stage| {
         stage.expect_bell("Notifications, 3 unread").await;
         stage.open_list().await;
@@ -91,7 +91,7 @@ fn older_notes_are_loaded_page_by_page() {
         stage.expect("titles().length", 20).await;
         stage.click(".older").await;
         stage.expect("titles().length", 40).await;
-        // Whoever reads on finds the first one that came.
+        // The focus is on the first note that was loaded.
         stage.expect("focused().textContent", "Note 25").await;
         stage.look("older").await;
         stage.click(".older").await;
@@ -103,11 +103,11 @@ fn older_notes_are_loaded_page_by_page() {
 }
 
 #[test]
-fn a_page_of_older_notes_that_does_not_come_is_told_and_asked_for_again() {
+fn a_failed_page_of_older_notes_is_reported_and_can_be_retried() {
     play_with(25, async |stage| {
         stage.open_list().await;
         stage.expect("titles().length", 20).await;
-        // The head is read before that, so that nothing but the older page fails: a banner that comes or goes moves the button.
+        // The head is read before that, so that only the older page fails: a banner that appears or disappears moves the button.
         stage.expect("bell.inbox.state.live", true).await;
         stage.eval("bell.inbox.refresh()").await;
         stage
@@ -129,7 +129,7 @@ fn a_page_of_older_notes_that_does_not_come_is_told_and_asked_for_again() {
 }
 
 #[test]
-fn what_the_server_refuses_is_taken_back_and_told() {
+fn a_refused_change_is_undone_and_reported() {
     play_with(3, async |stage| {
         stage.open_list().await;
         stage.expect("bell.inbox.state.counts.unseen", 0).await;
@@ -177,11 +177,11 @@ fn a_change_shows_before_the_server_has_answered() {
 }
 
 #[test]
-fn all_are_read_up_to_the_newest_one_that_is_shown() {
+fn mark_all_marks_only_shown_and_older_notes() {
     play_with(25, async |stage| {
         stage.open_list().await;
         stage.expect("bell.inbox.state.counts.unseen", 0).await;
-        // The next one comes while the request is on its way.
+        // The next note arrives while the request is running.
         stage.host.weather.hold("/read-all");
         stage.click(".read-all").await;
         stage.expect_bell("Notifications").await;
@@ -200,7 +200,7 @@ fn all_are_read_up_to_the_newest_one_that_is_shown() {
 }
 
 #[test]
-fn a_note_with_a_link_leads_there_and_is_read() {
+fn a_click_on_a_note_follows_its_link_and_marks_it_as_read() {
     let before = async |host: &Host| {
         let note = NoteLeft {
             title: "Go".into(),
@@ -236,7 +236,7 @@ fn a_note_with_a_link_leads_there_and_is_read() {
 }
 
 #[test]
-fn an_app_that_routes_itself_keeps_the_link_from_being_followed() {
+fn prevent_default_keeps_the_link_from_being_followed() {
     let before = async |host: &Host| {
         let note = NoteLeft {
             title: "Go".into(),
@@ -268,7 +268,7 @@ async fn leave_links(host: &Host, titles: &[&str]) {
     }
 }
 
-/// Waits until the server says that so many notes are unread.
+/// Waits until so many notes are unread on the server.
 async fn expect_unread_on_the_server(stage: &Stage, unread: usize) {
     let app = &stage.host.app;
     let is_so = async || {
@@ -322,10 +322,10 @@ fn a_click_that_opens_another_tab_marks_the_note_as_read() {
 }
 
 #[test]
-fn a_click_that_ends_the_page_marks_the_note_although_the_server_is_slow() {
+fn a_click_that_leaves_the_page_marks_the_note_even_if_the_server_is_slow() {
     let before = async |host: &Host| leave_links(host, &["Go"]).await;
     play(before, async |stage| {
-        // It is never answered: what waits for it is never sent.
+        // It is never answered, so a change that waited for it would never be sent.
         stage.host.weather.hold("/inbox/seen");
         stage.open_list().await;
         stage.expect_titles(&["Go"]).await;
@@ -338,7 +338,7 @@ fn a_click_that_ends_the_page_marks_the_note_although_the_server_is_slow() {
 }
 
 #[test]
-fn what_waits_for_an_earlier_change_of_the_same_note_is_sent_when_the_page_goes() {
+fn a_change_that_waits_for_an_earlier_one_is_sent_when_the_page_is_left() {
     let before = async |host: &Host| leave_links(host, &["Go"]).await;
     play(before, async |stage| {
         let id = stage.host.app.inbox(ADA).await[0].id.to_string();
@@ -356,7 +356,7 @@ fn what_waits_for_an_earlier_change_of_the_same_note_is_sent_when_the_page_goes(
         assert_eq!(
             stage.host.weather.asked(&Method::PATCH, id),
             1,
-            "the last word is the last one"
+            "the last change is sent last"
         );
         stage.click_at_note("Go", ".title").await;
         stage.browser.expect("location.pathname", "/note").await;
@@ -365,9 +365,9 @@ fn what_waits_for_an_earlier_change_of_the_same_note_is_sent_when_the_page_goes(
 }
 
 #[test]
-fn answers_that_cross_each_other_leave_the_counts_right() {
+fn overlapping_answers_leave_correct_counts() {
     play_with(3, async |stage| {
-        // The stream would put the counts right.
+        // Without a stream, which would correct the counts.
         stage.host.weather.refuse(Method::GET, "/inbox/events", 429);
         stage.go("/").await;
         stage.host.weather.hold("/inbox/seen");

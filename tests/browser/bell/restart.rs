@@ -1,4 +1,4 @@
-//! The server goes and comes back; the network goes and comes back, with a word and without.
+//! The server stops and restarts; the network fails and returns, with an event and silently.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Stage {
 }
 
 #[test]
-fn a_server_that_was_started_anew_is_found_again() {
+fn the_bell_reconnects_after_a_server_restart() {
     play_with(45, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
         stage.open_list().await;
@@ -57,7 +57,7 @@ fn a_cursor_from_before_a_restart_does_not_end_the_list() {
         stage.expect("bell.inbox.state.live", true).await;
         stage.open_list().await;
         stage.expect("titles().length", 20).await;
-        // The head is not read again after the restart, so that its cursor is an old one.
+        // The head is not read again after the restart, so its cursor is an old one.
         stage.host.weather.hold("/inbox/events");
         stage.host.kill();
         stage.host.start_again().await;
@@ -68,7 +68,7 @@ fn a_cursor_from_before_a_restart_does_not_end_the_list() {
 }
 
 #[test]
-fn without_a_network_the_bell_says_so_and_afterwards_it_is_up_to_date() {
+fn an_offline_bell_says_so_and_catches_up_later() {
     play_with(2, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
         stage.open_list().await;
@@ -103,13 +103,13 @@ fn without_a_network_the_bell_says_so_and_afterwards_it_is_up_to_date() {
     });
 }
 
-/// Keeps which timers wait for the first word of a stream.
+/// Records which timers wait for the first event of a stream.
 const WATCH_TIMERS: &str = "window.waiting = new Set(); const { setTimeout: set, clearTimeout: clear } = window; \
     window.setTimeout = (act, time) => { const id = set(act, time); if (time === 10_000) waiting.add(id); return id; }; \
     window.clearTimeout = (id) => { waiting.delete(id); clear(id); };";
 
 #[test]
-fn a_network_that_is_there_again_renews_a_stream_once_and_the_head_with_it() {
+fn a_restored_network_renews_the_stream_and_the_head_once() {
     play_with(1, async |stage| {
         let watch = json!({ "source": WATCH_TIMERS });
         stage
@@ -125,10 +125,10 @@ fn a_network_that_is_there_again_renews_a_stream_once_and_the_head_with_it() {
             .eval("window.dispatchEvent(new Event('online'))")
             .await;
         stage.expect("bell.inbox.state.live", true).await;
-        // Whatever look is under way ends before this one.
+        // A read that is running ends before this one.
         stage.eval("bell.inbox.refresh()").await;
         assert_eq!(asked("/notifications/inbox"), heads + 2);
-        // No timer is left that would close it.
+        // No timer is left that would close the stream.
         assert_eq!(stage.eval("waiting.size").await, 0);
         stage.host.tell(ADA, "After").await;
         stage.expect_bell("Notifications, 2 unread").await;
@@ -137,9 +137,9 @@ fn a_network_that_is_there_again_renews_a_stream_once_and_the_head_with_it() {
 }
 
 #[test]
-fn a_stream_that_broke_off_without_a_word_is_noticed_within_two_heartbeats() {
+fn a_silently_broken_stream_is_detected_within_two_heartbeats() {
     play_with(0, async |stage| {
-        // Long enough that a busy machine does not look like a silent one.
+        // Long enough that a busy machine is not taken for a silent one.
         stage.host.heartbeat = Duration::from_secs(3);
         stage.host.kill();
         stage.host.start_again().await;

@@ -2,7 +2,7 @@
 
 use super::stage::{Stage, play_with};
 
-/// Opens the list, uses it, and looks.
+/// Opens the list, uses it, and checks the screens.
 async fn use_it(stage: &Stage, name: &str) {
     stage.expect_bell("Notifications, 25 unread").await;
     stage.open_list().await;
@@ -47,7 +47,7 @@ fn a_window_zoomed_to_four_times_its_size_shows_everything() {
 }
 
 #[test]
-fn from_right_to_left_everything_is_the_other_way_round() {
+fn right_to_left_mirrors_the_layout() {
     play_with(25, async |stage| {
         stage.go("/?dir=rtl&lang=ar").await;
         stage.expect_bell("Notifications, 25 unread").await;
@@ -69,7 +69,7 @@ async fn use_it_again(stage: &Stage, name: &str) {
 }
 
 #[test]
-fn forced_colours_keep_what_is_unread_and_what_is_chosen_apart() {
+fn forced_colours_still_show_unread_notes_and_the_chosen_view() {
     play_with(25, async |stage| {
         stage.open_list().await;
         stage.expect("titles().length", 20).await;
@@ -104,9 +104,9 @@ fn forced_colours_keep_what_is_unread_and_what_is_chosen_apart() {
 }
 
 #[test]
-fn a_host_gives_its_own_colours_and_parts() {
+fn a_host_can_style_colours_and_parts() {
     play_with(1, async |stage| {
-        // A host's own variables have the plainest names, and the bell's own are others.
+        // A host's variables with plain names do not affect the bell's own.
         let own = "const sheet = new CSSStyleSheet(); sheet.replaceSync(':root { --surface: rgb(1, 2, 3); } \
             campanile-bell { --campanile-surface: var(--surface); } \
             campanile-bell::part(item-unread) { border-block-end-color: rgb(4, 5, 6); }'); document.adoptedStyleSheets.push(sheet);";

@@ -1,4 +1,4 @@
-//! The stage: a host, its page in a browser, and what a person does and sees there.
+//! The stage: a host, its page in a browser, and the actions and expectations of a user.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::axe::Axe;
 use crate::host::Host;
 
-/// What every expression may use.
+/// Names that every expression may use.
 const WORDS: &str = "const bell = document.querySelector('campanile-bell'); \
     const root = bell.shadowRoot; \
     const one = (selector) => root.querySelector(selector); \
@@ -21,7 +21,7 @@ const WORDS: &str = "const bell = document.querySelector('campanile-bell'); \
 
 pub(crate) const ADA: &str = "u_ada";
 
-/// A name of this machine that is no `localhost`: over plain http a browser does not trust it with everything.
+/// A name of this machine that is not `localhost`: over plain http it is not a secure context.
 const PLAIN_NAME: &str = "app.test";
 
 pub(crate) struct Stage {
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     axe: Axe,
 }
 
-/// Tells a story of Ada's, on a database of its own. What she finds there is left before she comes.
+/// Runs a test as Ada, on a database of its own. `before` prepares it before the page is opened.
 pub(crate) fn play(before: impl AsyncFnOnce(&Host), story: impl AsyncFnOnce(&mut Stage)) {
     run(Kind::Sqlite, async |database| {
         let mut stage = Stage::open(database, "127.0.0.1", before).await;
@@ -40,7 +40,7 @@ pub(crate) fn play(before: impl AsyncFnOnce(&Host), story: impl AsyncFnOnce(&mut
     });
 }
 
-/// The same over plain http, under a name that is not this machine's own.
+/// The same over plain http, by a name that is not a loopback address.
 pub(crate) fn play_over_plain_http(story: impl AsyncFnOnce(&mut Stage)) {
     run(Kind::Sqlite, async |database| {
         let mut stage = Stage::open(database, PLAIN_NAME, async |_: &Host| {}).await;
@@ -48,7 +48,7 @@ pub(crate) fn play_over_plain_http(story: impl AsyncFnOnce(&mut Stage)) {
     });
 }
 
-/// The same, with so many notes on her desk: `1` is the oldest.
+/// The same, with so many notes in her inbox: `1` is the oldest.
 pub(crate) fn play_with(notes: u32, story: impl AsyncFnOnce(&mut Stage)) {
     let before = async |host: &Host| {
         for number in 1..=notes {
@@ -100,7 +100,7 @@ impl Stage {
         self.expect("titles()", titles.to_vec()).await;
     }
 
-    /// Waits until the button's name says so.
+    /// Waits until the button has this name.
     pub(crate) async fn expect_bell(&self, name: &str) {
         self.expect("one('.bell').getAttribute('aria-label')", name)
             .await;
@@ -111,13 +111,13 @@ impl Stage {
             .await;
     }
 
-    /// Clicks where an element of the bell's is.
+    /// Clicks an element of the bell's.
     pub(crate) async fn click(&self, selector: &str) {
         let (x, y) = self.point_of(selector).await;
         self.browser.click_at(x, y).await;
     }
 
-    /// Where an element of the bell's is; nothing must be in the way but the title of a note, which covers its row.
+    /// The position of an element of the bell's. Nothing may cover it but the title of a note, which covers its row.
     pub(crate) async fn point_of(&self, selector: &str) -> (f64, f64) {
         self.expect(&format!("Boolean(one(\"{selector}\"))"), true)
             .await;
@@ -153,8 +153,7 @@ impl Stage {
         self.expect("bell.open", true).await;
     }
 
-    /// A state was reached: nothing is wrong with it for axe, in light and in dark, nothing sticks out, and a picture is
-    /// taken for whoever wants to see it.
+    /// Checks a state in light and in dark: axe finds nothing, and nothing overflows. Takes a screenshot of each.
     pub(crate) async fn look(&self, name: &str) {
         let beyond = "all('.panel, .panel *').filter((it) => !it.matches('.unseen') \
             && (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
@@ -173,7 +172,7 @@ impl Stage {
         self.browser.prefer(&[]).await;
     }
 
-    /// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
+    /// Saves a screenshot in the folder `CAMPANILE_PICTURES`, if it is set.
     pub(crate) async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
             let picture = self.browser.client.screenshot().await.unwrap();
@@ -181,7 +180,7 @@ impl Stage {
         }
     }
 
-    /// The end of every story: nothing in the console that was not expected.
+    /// The end of every test: nothing unexpected is in the console.
     pub(crate) async fn expect_a_quiet_console(&self) {
         assert_eq!(self.browser.complaints().await, [""; 0]);
     }

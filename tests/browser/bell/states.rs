@@ -1,4 +1,4 @@
-//! Every state that there is to see.
+//! Every visible state of the bell.
 
 use axum::http::Method;
 
@@ -6,7 +6,7 @@ use super::stage::{ADA, play, play_with};
 use crate::host::{Host, NoteLeft};
 
 #[test]
-fn a_desk_without_notes_says_so_in_each_view() {
+fn an_empty_inbox_says_so_in_each_view() {
     play_with(0, async |stage| {
         stage.expect_bell("Notifications").await;
         stage.expect("one('.badge').hidden", true).await;
@@ -26,7 +26,7 @@ fn a_desk_without_notes_says_so_in_each_view() {
 }
 
 #[test]
-fn what_is_on_its_way_shows_as_such() {
+fn a_loading_list_shows_a_skeleton() {
     play_with(1, async |stage| {
         stage.host.weather.hold("/notifications/inbox");
         stage.go("/").await;
@@ -45,7 +45,7 @@ fn what_is_on_its_way_shows_as_such() {
 }
 
 #[test]
-fn what_could_not_be_loaded_is_told_and_tried_again() {
+fn a_failed_load_is_reported_and_can_be_retried() {
     play_with(1, async |stage| {
         stage
             .host
@@ -63,7 +63,7 @@ fn what_could_not_be_loaded_is_told_and_tried_again() {
         stage.host.weather.clear();
         stage.click(".retry").await;
         stage.expect_titles(&["Note 1"]).await;
-        // The focus was on what is gone.
+        // The element with the focus was removed.
         stage.expect_focus(".panel").await;
 
         stage
@@ -82,7 +82,7 @@ fn what_could_not_be_loaded_is_told_and_tried_again() {
 }
 
 #[test]
-fn new_read_and_archived_notes_and_long_ones_are_told_apart() {
+fn new_read_archived_and_long_notes_look_different() {
     let before = async |host: &Host| {
         for number in 1..=98 {
             host.tell(ADA, &format!("Note {number}")).await;
@@ -110,7 +110,7 @@ fn new_read_and_archived_notes_and_long_ones_are_told_apart() {
             )
             .await;
         stage.look("list").await;
-        // Not by its colour alone: by its weight, a mark, and in words.
+        // Not by colour alone: by weight, a mark, and a text.
         let signs = "all('.item').slice(0, 3).map((it) => [getComputedStyle(it.querySelector('.title')).fontWeight, \
             getComputedStyle(it, '::before').content !== 'none', it.querySelector('.unseen').textContent])";
         let new = serde_json::json!(["650", true, "Unread: "]);
@@ -126,7 +126,7 @@ fn new_read_and_archived_notes_and_long_ones_are_told_apart() {
 }
 
 #[test]
-fn a_host_that_sends_to_its_own_sign_in_means_signed_out() {
+fn a_redirect_to_the_sign_in_means_signed_out() {
     play_with(1, async |stage| {
         stage.open_list().await;
         stage.expect_titles(&["Note 1"]).await;
@@ -146,7 +146,7 @@ fn a_host_that_sends_to_its_own_sign_in_means_signed_out() {
 }
 
 #[test]
-fn another_persons_bell_has_nothing_of_the_one_before() {
+fn a_bell_keeps_nothing_of_the_previous_person() {
     play_with(2, async |stage| {
         let left = "[one('[part=message]').textContent, one('p[role=status]').textContent, one('.bell').ariaExpanded]";
         stage.open_list().await;

@@ -1,4 +1,4 @@
-//! The tabs of one person have one stream and show the same; all pages of an origin have two at most.
+//! The tabs of one person share one stream and show the same; all pages of an origin have at most two streams.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::stage::{ADA, Stage, play_over_plain_http, play_with};
 use crate::host::Host;
 
 impl Stage {
-    /// Opens a page in another window, which hides none of the others, and stays there.
+    /// Opens a page in another window, which does not hide the others, and stays there.
     async fn another_window(&self, path: &str) -> WindowHandle {
         self.another(false, path).await
     }
@@ -23,19 +23,19 @@ impl Stage {
         let client = &self.browser.client;
         let page = client.new_window(as_tab).await.unwrap().handle;
         client.switch_to_window(page.clone()).await.unwrap();
-        // What waits for a connection waits for ever.
+        // A request that gets no connection would wait forever.
         let loaded = tokio::time::timeout(Duration::from_secs(30), self.go(path));
         loaded.await.expect("the page loads");
         page
     }
 
-    /// Waits until so many streams are open, of all pages.
+    /// Waits until all pages together have so many open streams.
     async fn expect_streams(&self, streams: usize) {
         let is_so = async || self.host.weather.streams() == streams;
         self.host.app.eventually(is_so).await;
     }
 
-    /// A tab that is turned to is the one of its window that is visible.
+    /// Switches to a tab, which becomes the visible one of its window.
     async fn turn_to(&self, page: &WindowHandle) {
         let client = &self.browser.client;
         client.switch_to_window(page.clone()).await.unwrap();
@@ -65,7 +65,7 @@ fn two_windows_share_a_stream_and_one_takes_over_from_the_other() {
         stage.open_list().await;
         stage.expect("all('.item.new').length", 1).await;
 
-        // The first one has the stream. It is closed; what comes before the other one has taken over is there all the same.
+        // The first window has the stream and is closed. A note that arrives before the other one takes over is not missed.
         stage.browser.client.close_window().await.unwrap();
         stage.host.tell(ADA, "Between").await;
         stage.turn_to(&second).await;
@@ -81,7 +81,7 @@ fn two_windows_share_a_stream_and_one_takes_over_from_the_other() {
 }
 
 #[test]
-fn a_browser_that_cannot_share_has_a_stream_in_each_tab_that_is_looked_at() {
+fn without_broadcast_channels_each_visible_tab_has_a_stream() {
     play_with(0, async |stage| {
         let without = serde_json::json!({ "source": "delete window.BroadcastChannel;" });
         stage
@@ -104,14 +104,14 @@ fn a_browser_that_cannot_share_has_a_stream_in_each_tab_that_is_looked_at() {
 }
 
 #[test]
-fn a_tab_that_nobody_looks_at_has_no_stream_and_is_up_to_date_when_somebody_does() {
+fn a_hidden_tab_has_no_stream_and_catches_up_when_visible() {
     play_with(0, async |stage| {
         let first = stage.browser.client.window().await.unwrap();
         stage.expect("bell.inbox.state.live", true).await;
         let second = stage.another_tab("/").await;
         stage.expect("bell.inbox.state.live", true).await;
         stage.expect_streams(1).await;
-        // A third one hides both, and has no bell.
+        // A third tab hides both, and has no bell.
         let client = &stage.browser.client;
         let third = client.new_window(true).await.unwrap().handle;
         stage.turn_to(&third).await;
@@ -129,7 +129,7 @@ fn a_tab_that_nobody_looks_at_has_no_stream_and_is_up_to_date_when_somebody_does
 }
 
 #[test]
-fn eight_tabs_over_plain_http_leave_the_app_its_connections() {
+fn eight_tabs_over_plain_http_leave_connections_for_the_app() {
     play_over_plain_http(async |stage| {
         stage
             .expect(
@@ -148,7 +148,7 @@ fn eight_tabs_over_plain_http_leave_the_app_its_connections() {
 }
 
 #[test]
-fn eight_windows_over_plain_http_have_two_streams_between_them() {
+fn eight_windows_over_plain_http_share_two_streams() {
     play_over_plain_http(async |stage| {
         let mut windows = vec![stage.browser.client.window().await.unwrap()];
         for _ in 2..=8 {
@@ -161,7 +161,7 @@ fn eight_windows_over_plain_http_have_two_streams_between_them() {
             stage.turn_to(window).await;
             stage.expect_bell("Notifications, 1 unread").await;
         }
-        // Those that share nothing have two, and the others ask now and then.
+        // Windows that do not share have two streams, and the others poll.
         for window in &windows {
             stage.turn_to(window).await;
             stage.eval("bell.removeAttribute('user')").await;
@@ -180,10 +180,10 @@ fn eight_windows_over_plain_http_have_two_streams_between_them() {
 }
 
 #[test]
-fn a_page_that_has_the_stream_and_falls_silent_loses_it() {
+fn a_silent_page_loses_its_stream() {
     play_with(0, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
-        // Another page says that it had the stream before, and dies.
+        // Another page announces that it had the stream first, and closes.
         let claim = "(() => { const pages = new BroadcastChannel('campanile ' + location.origin); \
              const name = 'campanile u_ada ' + location.origin + '/notifications/inbox/events'; \
              pages.postMessage({ type: 'have', id: 'another', name, since: 1, up: true }); return true; })()";
@@ -197,7 +197,7 @@ fn a_page_that_has_the_stream_and_falls_silent_loses_it() {
 }
 
 #[test]
-fn windows_of_different_people_hear_nothing_of_each_other() {
+fn windows_of_different_people_do_not_share_events() {
     play_with(0, async |stage| {
         stage.go("/of/u_ada").await;
         let first = stage.browser.client.window().await.unwrap();
@@ -212,7 +212,7 @@ fn windows_of_different_people_hear_nothing_of_each_other() {
         stage.expect_bell("Notifications, 1 unread").await;
         let titles = "bell.inbox.state.items.map((it) => it.title)";
         stage.expect(titles, vec!["For Ada"]).await;
-        // A third person asks now and then, until one of the two goes.
+        // A third person polls, until one of the two closes the window.
         let third = stage.another_window("/of/u_eve").await;
         stage.host.tell("u_eve", "For Eve").await;
         stage.eval("bell.inbox.refresh()").await;
@@ -229,7 +229,7 @@ fn windows_of_different_people_hear_nothing_of_each_other() {
 }
 
 #[test]
-fn windows_of_people_who_are_not_told_apart_share_nothing_either() {
+fn windows_without_a_user_do_not_share_events() {
     play_with(0, async |stage| {
         let forget = async |path: &str| {
             stage.eval("bell.removeAttribute('user')").await;

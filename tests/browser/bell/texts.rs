@@ -1,9 +1,9 @@
-//! Texts of a host's, plural and time by the language, and what is served.
+//! A host's texts, and plurals and times in the language of the page.
 
 use super::stage::{ADA, play_with};
 
 #[test]
-fn a_host_gives_its_own_texts_with_their_plurals() {
+fn a_host_can_set_texts_with_plurals() {
     play_with(2, async |stage| {
         let polish = r#"{ "bellUnread": { "one": "{count} nowe", "few": "{count} nowe wiadomości", "many": "{count} nowych wiadomości", "other": "?" },
             "readAll": "Oznacz wszystkie", "title": "Wiadomości", "bell": "Wiadomości" }"#;
@@ -41,7 +41,7 @@ fn a_host_gives_its_own_texts_with_their_plurals() {
 }
 
 #[test]
-fn times_are_told_in_the_language_of_the_page() {
+fn times_are_shown_in_the_language_of_the_page() {
     play_with(2, async |stage| {
         stage.host.app.database.execute("update {campanile}notifications set created_at = created_at - 7500 * 1000000 where title = 'Note 1'").await;
         stage.go("/?lang=de").await;

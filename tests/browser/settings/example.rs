@@ -1,4 +1,4 @@
-//! The example: invited in a transaction, and the bell shows it.
+//! The example: a user is invited in a transaction, and the bell shows it.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use super::stage::picture;
 use crate::axe::Axe;
 
-/// The example in a process of its own, and where it listens.
+/// The example in a process of its own, and its URL.
 async fn start() -> (Child, String) {
     let target = std::env::current_exe().unwrap();
     let program: PathBuf = target.ancestors().nth(2).unwrap().join("examples/team");
@@ -43,7 +43,7 @@ impl Person {
             .browser
             .expect("document.querySelector('header p')?.textContent", name)
             .await;
-        // The door is a 401.
+        // The sign-in page is a 401.
         person.browser.complaints().await;
         person
     }
@@ -66,7 +66,7 @@ impl Person {
         self.find(selector).await.click().await.unwrap();
     }
 
-    /// Waits until the bell's name says so.
+    /// Waits until the bell has this name.
     async fn expect_bell(&self, name: &str) {
         let bell = "document.querySelector('campanile-bell').shadowRoot?.querySelector('.bell')?.getAttribute('aria-label')";
         self.browser.expect(bell, name).await;
@@ -74,7 +74,7 @@ impl Person {
 }
 
 #[tokio::test]
-async fn who_is_invited_hears_the_bell() {
+async fn an_invited_user_sees_it_in_the_bell() {
     let (mut app, url) = start().await;
     let ada = Person::sign_in(&url, "Ada").await;
     let bob = Person::sign_in(&url, "Bob").await;
@@ -100,7 +100,7 @@ async fn who_is_invited_hears_the_bell() {
         assert_eq!(person.browser.complaints().await, [""; 0]);
     }
 
-    // Told to stop it ends, although a bell still listens.
+    // It stops on SIGTERM, although a bell still has a stream.
     let id = app.id().unwrap().to_string();
     Command::new("kill")
         .args(["-TERM", &id])
@@ -128,12 +128,12 @@ async fn the_settings_page_is_one_click_away_and_leads_back() {
 }
 
 #[test]
-fn the_readme_shows_the_example_and_no_more_than_sixty_lines_of_it() {
+fn the_readme_shows_less_than_sixty_lines_of_the_example() {
     let readme = include_str!("../../../README.md");
     let mut sections = readme.split("\n## ");
     let story = sections.find(|section| section.starts_with("Add it to your app"));
     let story = story.unwrap().split("\n### ").next().unwrap();
-    // What it says about notifications is shown whole, but for the line about the file.
+    // The file about notifications is shown completely, except its first line.
     let declarations = include_str!("../../../web/examples/team/notifications.rs");
     let (_, whole) = declarations.split_once("\n\n").unwrap();
     assert!(story.contains(&format!("```text\n{whole}```\n")));

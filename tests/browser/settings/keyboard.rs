@@ -1,11 +1,11 @@
-//! Everything can be done from the keyboard alone, and what is locked says why.
+//! Everything works with the keyboard alone, and a locked switch says why it is locked.
 
 use fantoccini::key::Key;
 
 use super::stage::{Script, play};
 
 #[test]
-fn the_page_is_used_from_the_keyboard() {
+fn the_page_works_with_the_keyboard() {
     play(Script::Runs, async |stage| {
         stage.tab_to("Email for Billing").await;
         let why = "document.getElementById(document.activeElement.getAttribute('aria-describedby').split(' ')[0]).textContent";

@@ -1,4 +1,4 @@
-//! Without JavaScript: a form for each switch, and the page again.
+//! Without JavaScript: each switch is a form, whose answer is the page.
 
 use fantoccini::key::Key;
 
@@ -16,7 +16,7 @@ fn a_switch_is_turned_without_a_script() {
         stage.expect_focus("Email for Team").await;
         stage.expect_off(&["team.email"]).await;
         stage.look("plain").await;
-        // Loading it again sends nothing again.
+        // A reload does not send the form again.
         stage.browser.client.refresh().await.unwrap();
         stage.click("Inbox for Team").await;
         stage.expect_switch("Inbox for Team", false, "Saved").await;
@@ -27,7 +27,7 @@ fn a_switch_is_turned_without_a_script() {
 }
 
 #[test]
-fn the_keyboard_goes_on_where_it_was_without_a_script() {
+fn the_focus_stays_on_the_switch_without_a_script() {
     play(Script::IsOff, async |stage| {
         stage.tab_to("Email for Team").await;
         stage.browser.press(&[Key::Space]).await;
@@ -36,7 +36,7 @@ fn the_keyboard_goes_on_where_it_was_without_a_script() {
         stage.browser.press(&[Key::Enter]).await;
         stage.expect_switch("Email for Team", true, "Saved").await;
         stage.expect_off(&[]).await;
-        // What is critical is there, and does nothing.
+        // The switch of a critical channel can be focused, and does nothing.
         stage.tab_to("Email for Billing").await;
         stage.browser.press(&[Key::Space]).await;
         stage.expect_switch("Email for Billing", true, "").await;
@@ -45,7 +45,7 @@ fn the_keyboard_goes_on_where_it_was_without_a_script() {
 }
 
 #[test]
-fn an_old_page_says_so_without_a_script() {
+fn an_outdated_page_is_reported_without_a_script() {
     play(Script::IsOff, async |stage| {
         let app = &stage.host.app;
         app.choose(ADA, "team", "inbox", campanile::preferences::Choice::Off)

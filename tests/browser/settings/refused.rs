@@ -1,4 +1,4 @@
-//! What cannot be saved is turned back, and the page says why.
+//! A switch that cannot be saved turns back, and the page says why.
 
 use axum::http::Method;
 use campanile::preferences::Choice;
@@ -35,7 +35,7 @@ fn a_failure_of_the_server_turns_the_switch_back() {
 }
 
 #[test]
-fn a_server_that_is_gone_turns_the_switch_back() {
+fn an_unreachable_server_turns_the_switch_back() {
     play(Script::Runs, async |stage| {
         stage.host.kill();
         turned_back(stage, "The server cannot be reached.").await;
@@ -46,7 +46,7 @@ fn a_server_that_is_gone_turns_the_switch_back() {
 }
 
 #[test]
-fn who_is_not_signed_in_any_more_is_told_so() {
+fn a_signed_out_user_sees_why_nothing_was_saved() {
     play(Script::Runs, async |stage| {
         stage.browser.client.delete_all_cookies().await.unwrap();
         turned_back(
@@ -58,7 +58,7 @@ fn who_is_not_signed_in_any_more_is_told_so() {
 }
 
 #[test]
-fn a_conflict_shows_what_is_set_now() {
+fn a_conflict_shows_the_current_settings() {
     play(Script::Runs, async |stage| {
         stage
             .host
@@ -71,7 +71,7 @@ fn a_conflict_shows_what_is_set_now() {
         stage.expect_switch("Inbox for Team", false, "").await;
         stage.expect_off(&["team.inbox"]).await;
         stage.look("conflict").await;
-        // It knows the version now.
+        // The page has the current version now.
         stage.click("Email for Team").await;
         stage.expect_switch("Email for Team", false, "Saved").await;
         stage.expect_off(&["team.email", "team.inbox"]).await;

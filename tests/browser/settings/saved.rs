@@ -1,4 +1,4 @@
-//! With JavaScript: a switch is turned at once and saved behind it.
+//! With JavaScript: a switch turns at once and is saved in the background.
 
 use axum::http::Method;
 use campanile::preferences::Choice;
@@ -6,7 +6,7 @@ use campanile::preferences::Choice;
 use super::stage::{ADA, Script, play};
 
 #[test]
-fn a_switch_is_saved_where_it_stands() {
+fn a_switch_is_saved_without_loading_the_page() {
     play(Script::Runs, async |stage| {
         stage.look("fresh").await;
         stage.host.weather.hold("/preferences");
@@ -55,7 +55,7 @@ fn many_switches_turned_at_once_are_saved_one_after_the_other() {
 }
 
 #[test]
-fn a_page_that_is_gone_back_to_shows_what_is_set() {
+fn a_page_restored_by_the_back_button_shows_the_current_settings() {
     play(Script::Runs, async |stage| {
         stage.click("Email for Team").await;
         stage.expect_said("Saved. Email for Team is off.").await;

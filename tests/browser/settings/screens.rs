@@ -1,4 +1,4 @@
-//! Narrow screens, large text, the other direction, other colours.
+//! Narrow screens, large text, right to left, other colours.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::stage::{Script, Stage, picture, play};
 
-/// What a table is made of.
+/// The roles of a table.
 const TABLE: [&str; 6] = [
     "table",
     "rowgroup",
@@ -29,7 +29,7 @@ async fn use_it(stage: &Stage, name: &str) {
     stage.expect_a_quiet_console().await;
 }
 
-/// How often each role of a table occurs in what a screen reader is given.
+/// How often each role of a table occurs in the accessibility tree.
 async fn roles(stage: &Stage) -> BTreeMap<String, usize> {
     let tree = stage
         .browser
@@ -55,7 +55,7 @@ fn a_narrow_screen_shows_everything() {
         let [rows, columns, heads, cells] =
             ["row", "columnheader", "rowheader", "cell"].map(|role| wide[role]);
         assert_eq!((heads, cells), (rows - 1, (rows - 1) * (columns - 1)));
-        // Other browsers than this one need them written out.
+        // Other browsers need explicit roles.
         let unnamed = "[...document.querySelectorAll('table, table :is(thead, tbody, tr, th, td)')].filter((it) => !it.role).length";
         stage.expect(unnamed, 0).await;
         use_it(stage, "narrow").await;
@@ -71,7 +71,7 @@ fn a_window_zoomed_to_twice_its_size_shows_everything() {
 }
 
 #[test]
-fn from_right_to_left_everything_is_the_other_way_round() {
+fn right_to_left_mirrors_the_layout() {
     play(Script::Runs, async |stage| {
         stage
             .browser
@@ -88,7 +88,7 @@ fn from_right_to_left_everything_is_the_other_way_round() {
 }
 
 #[test]
-fn forced_colours_still_tell_on_from_off() {
+fn forced_colours_still_distinguish_on_from_off() {
     play(Script::Runs, async |stage| {
         stage.click("Email for Team").await;
         stage.expect_switch("Email for Team", false, "Saved").await;

@@ -1,4 +1,4 @@
-//! The stage: a host, its settings page in a browser, and what a person does and sees there.
+//! The stage: a host, its settings page in a browser, and the actions and expectations of a user.
 
 use std::path::PathBuf;
 
@@ -14,8 +14,8 @@ use crate::host::Host;
 
 pub(crate) const ADA: &str = "u_ada";
 
-/// The most stops there may be on the way to something.
-const FAR: usize = 40;
+/// The maximum number of tab stops on the way to a switch.
+const MAX_STOPS: usize = 40;
 
 pub(crate) struct Stage {
     pub(crate) host: Host,
@@ -31,7 +31,7 @@ pub(crate) enum Script {
     IsOff,
 }
 
-/// Tells a story of Ada's on her settings page.
+/// Runs a test as Ada on her settings page.
 pub(crate) fn play(script: Script, story: impl AsyncFnOnce(&mut Stage)) {
     run(Kind::Sqlite, async |database| {
         let mut stage = Stage {
@@ -71,14 +71,14 @@ impl Stage {
         self.browser.expect(expression, expected).await;
     }
 
-    /// Clicks the switch of this name.
+    /// Clicks the switch with this name.
     pub(crate) async fn click(&self, name: &str) {
         let selector = selector(name);
         let button = self.browser.client.find(Locator::Css(&selector)).await;
         button.unwrap().click().await.unwrap();
     }
 
-    /// Waits until the switch of this name is so, and so is what stands below it.
+    /// Waits until the switch with this name has this position and this note below it.
     pub(crate) async fn expect_switch(&self, name: &str, on: bool, note: &str) {
         let expression = format!(
             "(() => {{ const it = document.querySelector(\"{}\"); \
@@ -89,7 +89,7 @@ impl Stage {
             .await;
     }
 
-    /// Waits until the page says this.
+    /// Waits until the status of the page has this text.
     pub(crate) async fn expect_said(&self, text: &str) {
         self.expect("document.getElementById('status').textContent", text)
             .await;
@@ -99,7 +99,7 @@ impl Stage {
         self.expect("document.activeElement.ariaLabel", name).await;
     }
 
-    /// What the server has, as `category.channel` of what is off.
+    /// Checks which switches are off on the server, as `category.channel`.
     pub(crate) async fn expect_off(&self, cells: &[&str]) {
         let preferences = self.host.app.dispatcher.preferences_of(ADA).unwrap();
         let mut off = Vec::new();
@@ -110,9 +110,9 @@ impl Stage {
         assert_eq!(off, cells);
     }
 
-    /// Goes on with Tab until the focus is on the switch of this name.
+    /// Presses Tab until the switch with this name has the focus.
     pub(crate) async fn tab_to(&self, name: &str) {
-        for _ in 0..FAR {
+        for _ in 0..MAX_STOPS {
             self.browser.press(&[Key::Tab]).await;
             if self.browser.eval("document.activeElement.ariaLabel").await == name {
                 let outline = "getComputedStyle(document.activeElement).outlineStyle";
@@ -123,8 +123,7 @@ impl Stage {
         panic!("{name} is not reached with Tab");
     }
 
-    /// A state was reached: nothing is wrong with it for axe, in light and in dark, nothing sticks out, and a picture is taken
-    /// for whoever wants to see it.
+    /// Checks a state in light and in dark: axe finds nothing, and nothing overflows. Takes a screenshot of each.
     pub(crate) async fn look(&self, name: &str) {
         let beyond = "[...document.querySelectorAll('body *')].filter((it) => !it.closest('.unseen, thead, .status:empty') && \
             (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
@@ -133,7 +132,7 @@ impl Stage {
         let sideways =
             "document.documentElement.scrollWidth > document.documentElement.clientWidth";
         self.expect(sideways, false).await;
-        // axe is a script itself; the page's own does not begin now.
+        // axe is a script itself; the page's own script does not start now.
         self.let_run(Script::Runs).await;
         for scheme in ["light", "dark"] {
             self.browser
@@ -146,13 +145,13 @@ impl Stage {
         self.let_run(self.script).await;
     }
 
-    /// The end of a story in which nothing failed: nothing in the console.
+    /// The end of a test in which nothing failed: nothing is in the console.
     pub(crate) async fn expect_a_quiet_console(&self) {
         assert_eq!(self.browser.complaints().await, [""; 0]);
     }
 }
 
-/// Takes a picture into the folder `CAMPANILE_PICTURES`, if there is one.
+/// Saves a screenshot in the folder `CAMPANILE_PICTURES`, if it is set.
 pub(crate) async fn picture(browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
         let picture = browser.client.screenshot().await.unwrap();

@@ -1,21 +1,21 @@
-//! Everything can be done from the keyboard alone, and the focus is always seen.
+//! Everything works with the keyboard alone, and the focus is always visible.
 
 use fantoccini::key::Key;
 
 use super::stage::{BILLING_CANNOT_BE_MUTED, Stage};
 
-/// The most stops there may be on the way to something.
-const FAR: usize = 80;
+/// The maximum number of tab stops on the way to an element.
+const MAX_STOPS: usize = 80;
 
-/// What has the focus, however deep it is.
+/// The element with the focus, also inside of shadow roots and frames.
 const FOCUSED: &str = "(() => { for (let it = document.activeElement; ;) { \
     const inner = it.contentDocument?.activeElement ?? it.shadowRoot?.activeElement; \
     if (!inner) return it; it = inner; } })()";
 
 impl Stage {
-    /// Goes on with Tab until the focus is there.
+    /// Presses Tab until the element has the focus.
     async fn tab_to(&self, selector: &str) {
-        for _ in 0..FAR {
+        for _ in 0..MAX_STOPS {
             self.press(Key::Tab).await;
             let there = format!("{FOCUSED}.matches(\"{selector}\")");
             if self.browser.eval(&there).await == true {
@@ -23,7 +23,7 @@ impl Stage {
                 assert_ne!(
                     self.browser.eval(&outline).await,
                     "none",
-                    "{selector}: the focus is not seen"
+                    "{selector}: the focus is not visible"
                 );
                 return;
             }
@@ -38,7 +38,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn the_tour_is_taken_from_the_keyboard() {
+async fn the_tour_works_with_the_keyboard() {
     let stage = Stage::open().await;
     events_are_fired(&stage).await;
     a_window_is_released(&stage).await;
@@ -72,7 +72,7 @@ async fn events_are_fired(stage: &Stage) {
 }
 
 async fn a_window_is_released(stage: &Stage) {
-    // The focus is not lost with the row it was in.
+    // The focus is not lost when its row is removed.
     stage.tab_to("#ledger button").await;
     stage.press(Key::Enter).await;
     stage.expect_windows(1).await;

@@ -3,7 +3,7 @@
 use super::stage::Stage;
 
 #[tokio::test]
-async fn what_is_older_is_loaded_when_it_is_asked_for() {
+async fn older_items_are_loaded_on_request() {
     let stage = Stage::open().await;
     let fire = "fetch('/api/events').then((it) => it.json()).then((events) => \
         events.find(({ eventType }) => eventType === 'org.invitation.sent').example).then((example) => \
@@ -12,7 +12,7 @@ async fn what_is_older_is_loaded_when_it_is_asked_for() {
         .then((answers) => answers.every(({ ok }) => ok))";
     assert_eq!(stage.browser.eval(fire).await, true);
     stage.expect_unread(25).await;
-    // How many are shown that arrived meanwhile depends on how they came; opened anew, it is a page of them.
+    // How many live items are shown depends on how they arrived; after a reload it is one page.
     let items = "document.querySelectorAll('#inbox li').length";
     stage.browser.client.refresh().await.unwrap();
     stage.expect_ready().await;

@@ -1,4 +1,4 @@
-//! The inspector's page: the whole story, from the keyboard alone, on a narrow screen, with a token, and with more than a page
+//! The inspector's page: the whole story, with the keyboard alone, on a narrow screen, with a token, and with more than a page
 //! of notifications.
 
 mod stage;

@@ -1,10 +1,10 @@
-//! On a narrow screen nothing is cut off and nothing scrolls sideways, with everything there is to show.
+//! On a narrow screen nothing is cut off and nothing scrolls sideways, with every part of the page shown.
 
 use serde_json::json;
 
 use super::stage::{BELL, SETTINGS, Stage};
 
-/// What reaches beyond the right edge, by tag and class.
+/// The elements that reach beyond the right edge, by tag and class.
 const BEYOND: &str = "[...document.querySelectorAll('body *')]\
     .filter((it) => !it.closest('.unseen, .skip') && it.getBoundingClientRect().right > innerWidth + 0.5)\
     .map((it) => it.tagName + '.' + it.className)";

@@ -1,4 +1,4 @@
-//! The stage: an inspector in a process of its own, its page in a browser, and what a spectator does and sees there.
+//! The stage: an inspector in a process of its own, its page in a browser, and the actions and expectations of a user.
 
 use campanile::Database;
 use campanile::each_database;
@@ -9,13 +9,13 @@ use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Inside of the bell.
+/// The inside of the bell.
 pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRoot";
 
-/// Inside of the frame with the settings page.
+/// The inside of the frame with the settings page.
 pub(crate) const SETTINGS: &str = "document.querySelector('#settings iframe').contentDocument";
 
-/// What the settings page says of a switch that is locked.
+/// The settings page's text for a locked switch.
 pub(crate) const BILLING_CANNOT_BE_MUTED: &str = "Email cannot be turned off here, because it is critical: An invoice of your organization is past due";
 
 pub(crate) struct Stage {
@@ -32,7 +32,7 @@ impl Stage {
         Self::open_with(&[]).await
     }
 
-    /// The same, of a tour that every call has to bring a token to.
+    /// The same, with a tour for which every call needs a token.
     pub(crate) async fn open_with_token() -> Self {
         Self::open_with(&["--token"]).await
     }
@@ -78,7 +78,7 @@ impl Stage {
             .await;
     }
 
-    /// Presses one of the buttons that fire, and waits for the report of just that.
+    /// Presses one of the buttons that fire, and waits for its report.
     pub(crate) async fn fire(&self, button: &str, [sent, deduped, suppressed]: [u32; 3]) {
         self.forget_result().await;
         self.click(button).await;
@@ -97,7 +97,7 @@ impl Stage {
         self.expect(expression, json!(totals)).await;
     }
 
-    /// What the report says of one recipient and channel.
+    /// Waits until the report has this outcome for a recipient and channel.
     pub(crate) async fn expect_outcome(
         &self,
         user: &str,
@@ -153,7 +153,7 @@ impl Stage {
         select.unwrap().select_by_value(user).await.unwrap();
     }
 
-    /// Clicks at a switch of the settings page.
+    /// Clicks a switch of the settings page.
     pub(crate) async fn turn(&self, switch: &str) {
         self.expect_settings().await;
         let client = &self.browser.client;
@@ -163,7 +163,7 @@ impl Stage {
         client.enter_parent_frame().await.unwrap();
     }
 
-    /// Waits until the settings page does what it can.
+    /// Waits until the settings page is ready.
     pub(crate) async fn expect_settings(&self) {
         let ready = format!("{SETTINGS}?.documentElement.dataset.ready");
         self.expect(&ready, "true").await;
@@ -184,7 +184,7 @@ impl Stage {
         self.browser.press(&[key]).await;
     }
 
-    /// Makes what waits for its next attempt due at once: the tour's own courier then takes it.
+    /// Makes every waiting delivery due at once, so that the tour's own worker delivers it.
     pub(crate) async fn make_due(&self) {
         let database = Database::connect(&self.database).await.unwrap();
         let statement = database.sql(

@@ -1,4 +1,4 @@
-//! The story that every build has to show, as a spectator sees it.
+//! The whole story of the tour, as a user sees it.
 
 use fantoccini::Locator;
 use serde_json::json;
@@ -132,7 +132,7 @@ async fn the_inbox_is_read(stage: &Stage) {
     stage.click("#inbox li:nth-child(2) button").await;
     stage.expect_stages([5, 0, 1]).await;
     stage.expect_unread(5).await;
-    // Who opens the bell has seen what it shows, and read nothing.
+    // Opening the bell marks its items as seen, not as read.
     stage.click("campanile-bell").await;
     stage.expect_stages([0, 5, 1]).await;
     stage.expect_unread(5).await;

@@ -1,11 +1,11 @@
-//! Where real mail could be sent, every part of the page brings the token of this start.
+//! Where real mail could be sent, every part of the page uses the token of this start.
 
 use serde_json::json;
 
 use super::stage::{BELL, Stage};
 
 #[tokio::test]
-async fn the_page_brings_the_token_to_every_part_of_it() {
+async fn every_part_of_the_page_gets_the_token() {
     let stage = Stage::open_with_token().await;
     // No mail is captured where real mail is sent, so the page has no preview to show.
     stage.turn("[aria-label='Email for Team']").await;
@@ -13,7 +13,7 @@ async fn the_page_brings_the_token_to_every_part_of_it() {
         .expect_status_of_settings("Saved. Email for Team is off.")
         .await;
     everything_works(&stage, 1).await;
-    // It is in no address, and no cookie of the page's own.
+    // The token is neither in the address nor in a cookie that the page can read.
     stage.expect("location.href.includes('token')", false).await;
     stage.expect("document.cookie", "").await;
 
@@ -26,7 +26,7 @@ async fn the_page_brings_the_token_to_every_part_of_it() {
 
 async fn everything_works(stage: &Stage, unread: usize) {
     stage.expect_settings().await;
-    // Its stream is told of by the server alone.
+    // The bell is live only if the server has accepted its stream.
     let live = "document.querySelector('campanile-bell').inbox.state.live";
     stage.expect(live, true).await;
     stage.fire("#fire-once", [1, 0, 1]).await;

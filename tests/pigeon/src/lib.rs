@@ -1,6 +1,6 @@
 //! A fourth channel: carrier pigeons. It depends on campanile (and tokio, to take its time), and a binary links it with `use campanile_pigeon as _;`.
 //!
-//! How its pigeons behave is a setting, so that tests can have them fail, panic or hang.
+//! The behaviour of its pigeons is a setting, so that tests can make them fail, panic or hang.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,11 +35,11 @@ pub enum Flight {
     Ends(Verdict),
     /// With a verdict, after a while.
     EndsAfter(Duration, Verdict),
-    /// With a verdict, once the gate has let it through. Each permit lets one pass.
+    /// With a verdict, once the gate lets it through. Each permit lets one pass.
     WaitsAt(Arc<Semaphore>, Verdict),
     /// In a panic.
     Crashes,
-    /// Not at all.
+    /// Never.
     NeverEnds,
 }
 
@@ -52,11 +52,11 @@ pub struct PigeonSettings {
     pub loft: usize,
     /// Every scroll that arrived: the recipient and the text.
     pub arrived: Arc<Mutex<Vec<(String, String)>>>,
-    /// How many lofts are at work.
+    /// How many lofts are working.
     pub aloft: Arc<Aloft>,
 }
 
-/// How many lofts are at work, and how many were at once at the most.
+/// How many lofts are working, and the maximum at once.
 #[derive(Debug, Default)]
 pub struct Aloft {
     now: AtomicUsize,
@@ -64,13 +64,13 @@ pub struct Aloft {
 }
 
 impl Aloft {
-    /// How many are at work now.
+    /// How many are working now.
     #[must_use]
     pub fn now(&self) -> usize {
         self.now.load(Ordering::SeqCst)
     }
 
-    /// How many were at work at once at the most.
+    /// The maximum number that worked at once.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most.load(Ordering::SeqCst)
@@ -83,7 +83,7 @@ impl Aloft {
     }
 }
 
-/// One fewer is at work when it is dropped, however the flight ends.
+/// Counts one fewer when it is dropped, however the flight ends.
 struct Landing<'a>(&'a Aloft);
 
 impl Drop for Landing<'_> {
@@ -93,7 +93,7 @@ impl Drop for Landing<'_> {
 }
 
 impl PigeonSettings {
-    /// Pigeons of this habit, one at a time.
+    /// Pigeons with this habit, one at a time.
     pub fn new(habit: impl Fn(&Delivery) -> Flight + Send + Sync + 'static) -> Self {
         Self {
             habit: Arc::new(habit),

@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Says hello, as an app of its own would
+    /// Says hello, as a command of the app itself
     Hello,
     #[command(flatten)]
     Campanile(campanile_cli::Command),

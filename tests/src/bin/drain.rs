@@ -1,6 +1,6 @@
 //! How fast a queue of 50,000 deliveries is drained by a channel that does nothing: by one, two and four tasks and by two
-//! processes, one delivery and a hundred at a time, on both databases. Every line also says how it compares with the first
-//! of its database.
+//! processes, one delivery and a hundred at a time, on both databases. Every line is also compared with the first one of
+//! its database.
 //!
 //! `cargo run --release -p campanile-tests --bin campanile-drain [DELIVERIES [BATCH]]`
 
@@ -13,7 +13,7 @@ use campanile_tests::app::capture;
 use campanile_tests::database::{Kind, TestDatabase, run};
 use campanile_tests::events::PigeonAlone;
 
-/// Who is told; each dispatch tells a hundred of them.
+/// The number of recipients, and how many each dispatch has.
 const USERS: usize = 5_000;
 const AUDIENCE: usize = 100;
 
@@ -62,7 +62,7 @@ fn main() {
             if only.is_some_and(|batch| batch != setting.batch) {
                 continue;
             }
-            // One at a time is slow: a fifth of them says as much.
+            // One at a time is slow: a fifth of the deliveries is enough.
             let deliveries = if setting.batch == 1 {
                 deliveries / 5
             } else {
@@ -85,7 +85,7 @@ fn number(text: &str) -> usize {
         .expect("usage: campanile-drain [DELIVERIES [BATCH]]")
 }
 
-#[allow(clippy::print_stdout, reason = "the figures are what it is for")]
+#[allow(clippy::print_stdout, reason = "the program prints figures")]
 fn print(line: &str) {
     println!("{line}");
 }

@@ -1,8 +1,8 @@
-//! A process that tells people things until it is killed, and writes a line before and after each: what it said was done
-//! must be done, what it said had failed must not be there, and what was not done must not be there in part.
+//! A process that dispatches until it is killed, and writes a line before and after each dispatch: a dispatch reported as done
+//! must be stored, one reported as failed must not be stored, and no dispatch may be stored in part.
 //!
 //! `campanile-fault-dispatcher DATABASE_URL WAY NAME PEOPLE`, where the way is `dispatch`, `enqueue` or `enqueue_in`.
-//! `CAMPANILE_TEST_PACE` is how many milliseconds lie between one and the next.
+//! `CAMPANILE_TEST_PACE` is the pause between two dispatches, in milliseconds.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Failure> {
         let told = tell(&dispatcher, way, bell.about(&text).to(&people), &text).await;
         match told {
             Ok(admitted) => say(&format!("done {text} {admitted}"))?,
-            // The database may be down: that is told, and the next one is tried.
+            // The database may be down: the failure is reported, and the next dispatch is tried.
             Err(error) if nobody_can_know(&*error) => say(&format!("unknown {text}: {error}"))?,
             Err(error) => say(&format!("failed {text}: {error}"))?,
         }
@@ -66,7 +66,7 @@ async fn tell(
     })
 }
 
-/// The host's own commit may have been made without an answer, and so may campanile's.
+/// Whether a commit may have succeeded although its answer was lost: the host's own or campanile's.
 fn nobody_can_know(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<sqlx::Error>()
         || error

@@ -1,4 +1,4 @@
-//! A worker in a process of its own, to be killed, stopped and lied to. How it is set up is in the environment: see
+//! A worker in a process of its own, which tests kill, stop and disturb. Its settings are in the environment: see
 //! `campanile_tests::outside`.
 //!
 //! `campanile-fault-worker DATABASE_URL`
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn work(url: &str, outside: &Outside) -> Result<(), Box<dyn std::error::Error>> {
-    // Before anything else: it may be told to stop at once.
+    // Before anything else, because the stop signal may arrive at once.
     let mut terminated = signal(SignalKind::terminate())?;
     let dispatcher = outside.builder(Database::connect(url).await?).build()?;
     let (stopping, stopped) = tokio::sync::oneshot::channel();
@@ -34,7 +34,7 @@ async fn work(url: &str, outside: &Outside) -> Result<(), Box<dyn std::error::Er
     let worker = Worker::new(dispatcher)
         .poll_interval(Duration::from_millis(50))
         .run(stop);
-    // Read by the test that told it. In the same task and after the worker, which so begins nothing more once it is said.
+    // The test reads this line. It is written in the worker's task, after the worker was stopped, so nothing begins after it.
     let say = async {
         if stopped.await.is_ok() {
             let _ = std::io::stdout().write_all(b"told to end\n");

@@ -1,6 +1,5 @@
-//! A process of its own that fires one event about one thing after the other, four at a time, from when it reads a line
-//! until its standard input ends. It prints `ready`, `fired` when the first was answered, and the number of each that it was
-//! admitted for.
+//! A process of its own that fires an event for one subject after the other, four at a time, from when it reads a line until its
+//! standard input ends. It prints `ready`, `fired` after the first answer, and the number of each subject that was admitted.
 //!
 //! `campanile-fire DATABASE_URL`
 
@@ -49,13 +48,13 @@ async fn main() -> Result<(), Failure> {
                 if admitted == 1 {
                     say(&number.to_string())?;
                 }
-                // SQLite's writers ask for the lock now and then: whoever never rests leaves nothing to the others.
+                // SQLite's writers poll for the lock: a process that never pauses would starve the others.
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
             Ok::<_, Failure>(())
         });
     }
-    // A thread of its own waits for the end of the input, and the fires go on meanwhile.
+    // A thread of its own waits for the end of the input while events are fired.
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     ended.store(true, Ordering::SeqCst);
     while let Some(task) = tasks.join_next().await {

@@ -1,4 +1,4 @@
-//! How long a delivery waits: from its commit to its first attempt, by a worker that only looks once a second, at 500
+//! How long a delivery waits: from its commit to its first attempt, by a worker that only polls once a second, at 500
 //! dispatches a second; and from the `kill -9` of its worker to its next attempt by another. On both databases.
 //!
 //! `cargo run --release -p campanile-tests --bin campanile-latency [SECONDS]`
@@ -17,7 +17,7 @@ use campanile_tests::events::PigeonAlone;
 
 const DISPATCHES_PER_SECOND: u32 = 500;
 
-/// When each delivery was tried, by what it is about.
+/// When each delivery was tried, by its subject.
 type Tried = Arc<Mutex<HashMap<String, Instant>>>;
 
 fn main() {
@@ -40,7 +40,7 @@ fn main() {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the figures are what it is for")]
+#[allow(clippy::print_stdout, reason = "the program prints figures")]
 fn print(line: &str) {
     println!("{line}");
 }
@@ -54,7 +54,7 @@ fn dispatcher(database: Database, pigeons: PigeonSettings) -> Dispatcher {
         .expect("the events and channels of the tests fit together")
 }
 
-/// Pigeons that note when they were asked.
+/// Pigeons that record when they were called.
 fn noting(tried: &Tried) -> PigeonSettings {
     let tried = Arc::clone(tried);
     PigeonSettings::new(move |delivery: &Delivery| {
@@ -69,7 +69,7 @@ async fn wait_for_the_first_attempt(database: &TestDatabase, seconds: u32) {
     let tried = Tried::default();
     let worker = dispatcher(database.with_connections(5).await, noting(&tried));
     let worker = tokio::spawn(Worker::new(worker).run(std::future::pending()));
-    // Another dispatcher than the worker's: nobody wakes it.
+    // Another dispatcher than the worker's, so it does not wake the worker.
     let here = dispatcher(database.database.clone(), PigeonSettings::default());
     here.addresses()
         .add("u_ada", "pigeon", "tower")
@@ -113,7 +113,7 @@ async fn wait_for_the_first_attempt(database: &TestDatabase, seconds: u32) {
     ));
 }
 
-/// A worker in a process of its own that never ends what it began.
+/// A worker in a process of its own that never finishes an attempt.
 async fn hang(url: &str) {
     let pigeons = PigeonSettings::new(|_| {
         print("hangs");

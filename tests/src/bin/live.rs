@@ -1,5 +1,5 @@
-//! What live connections cost, and how soon they hear: the memory of a process with so many of them, each of another user, and
-//! the delay from a dispatch to its event, of that process and of another one. On both databases.
+//! The costs and delays of live connections: the memory of a process with so many of them, each of another user, and the delay
+//! from a dispatch to its event, for dispatches of that process and of another one. On both databases.
 //!
 //! The connections are held by this process and served by one of their own, so that its memory is that of the server alone.
 //!
@@ -47,7 +47,7 @@ fn main() {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the figures are what it is for")]
+#[allow(clippy::print_stdout, reason = "the program prints figures")]
 fn print(line: &str) {
     println!("{line}");
 }
@@ -62,7 +62,7 @@ fn dispatcher(database: Database) -> Dispatcher {
         .expect("the events and channels of the tests fit together")
 }
 
-/// Tells users one after the other, each with the time in the title.
+/// Notifies users one after the other, with the time in the title.
 async fn tell(dispatcher: &Dispatcher, users: u32, story: &str) {
     let mut pace = tokio::time::interval(Duration::from_secs(1) / DISPATCHES_PER_SECOND);
     for number in 0..DISPATCHES {
@@ -83,7 +83,7 @@ fn since_1970() -> Duration {
     now.expect("it is after 1970")
 }
 
-/// The process that is measured: says where it listens, and tells its users something when it is asked to.
+/// The measured process: prints its address, and notifies its users on request.
 async fn serve(url: &str, users: u32) {
     let dispatcher = dispatcher(Database::connect(url).await.expect("it answers"));
     let routes =
@@ -123,7 +123,7 @@ impl Server {
         Self { process, address }
     }
 
-    /// Asks for a path, and gives what is answered.
+    /// Requests a path, and returns the answer.
     async fn ask(&self, user: &str, path: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).await.expect("it answers");
         let request = format!(
@@ -136,7 +136,7 @@ impl Server {
         BufReader::new(stream)
     }
 
-    /// Asks for a path, and waits for the end of the answer.
+    /// Requests a path, and waits for the end of the answer.
     async fn finish(&self, path: &str) {
         let mut answer = String::new();
         let mut stream = self.ask("u_0", path).await;
@@ -157,7 +157,7 @@ impl Server {
     }
 }
 
-/// Connects, waits for the first event, and notes the delay of every item that is heard.
+/// Connects, waits for the first event, and records the delay of every item.
 async fn listen(server: &Server, user: &str, delays: &Delays) {
     let mut stream = server.ask(user, "/notifications/inbox/events").await;
     let mut line = String::new();
@@ -211,14 +211,14 @@ async fn measure(database: &TestDatabase, clients: u32) {
         "{:?}: from a dispatch of another process, {}: {}",
         database.kind,
         match database.kind {
-            Kind::Sqlite => "found by looking every two seconds",
-            Kind::Postgres => "told by NOTIFY",
+            Kind::Sqlite => "found by polling every two seconds",
+            Kind::Postgres => "sent by NOTIFY",
         },
         heard(&delays).await
     ));
 }
 
-/// Waits until every dispatch was heard of, and gives the delays in words.
+/// Waits until every dispatch was received, and returns the delays as text.
 async fn heard(delays: &Delays) -> String {
     let noted = || delays.lock().unwrap_or_else(PoisonError::into_inner);
     while noted().len() < DISPATCHES as usize {

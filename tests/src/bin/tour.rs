@@ -1,6 +1,6 @@
 //! The inspector in a process of its own: its events have the types of other events of the tests, so no test can link both.
 //!
-//! `campanile-tour URL [--token]` prints where its page is.
+//! `campanile-tour URL [--token]` prints the URL of its page.
 
 use std::error::Error;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! A worker in a process of its own, to be killed. Its pigeons write each scroll into a ledger and take their time.
+//! A worker in a process of its own, to be killed. Its pigeons are slow, and write each scroll into a ledger.
 //!
 //! `campanile-worker DATABASE_URL LEDGER MILLISECONDS`
 
@@ -12,7 +12,7 @@ use campanile_tests::app::capture;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Before anything else: it may be told to stop at once.
+    // Before anything else, because the stop signal may arrive at once.
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, ledger, pause] = &arguments[..] else {

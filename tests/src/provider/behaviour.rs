@@ -1,4 +1,4 @@
-//! What the provider may do with a request.
+//! The behaviour of the provider.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Ask {
-    /// How many requests came before it.
+    /// How many requests were received before it.
     pub number: usize,
     /// Its idempotency key.
     pub key: String,
-    /// How many mails it holds.
+    /// How many mails it contains.
     pub mails: usize,
 }
 
@@ -18,13 +18,13 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "matched by tests")]
 pub enum Behaviour {
-    /// It takes the mails and says so.
+    /// It accepts the mails and says so.
     Accept,
-    /// The same, but the answer takes its time.
+    /// The same, but the answer is delayed.
     AcceptAfter(Duration),
-    /// It takes the mails and cuts the connection before the answer.
+    /// It accepts the mails and closes the connection before the answer.
     AcceptThenCut,
-    /// It takes the mails and keeps the answer until it is told to let go.
+    /// It accepts the mails and holds the answer until it is released.
     AcceptThenHold,
     /// It refuses.
     Refuse {
@@ -33,13 +33,13 @@ pub enum Behaviour {
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// It keeps the request until it is told to let go, and refuses it then with this status.
+    /// It holds the request until it is released, and then refuses it with this status.
     HoldThenRefuse(u16),
-    /// It never answers, and takes nothing.
+    /// It never answers, and accepts nothing.
     Hang,
-    /// It takes the mails and sends its answer a byte at a time, endlessly slow.
+    /// It accepts the mails and sends its answer slowly, a byte at a time, without end.
     Drip,
-    /// It takes the mails and sends an answer without an end.
+    /// It accepts the mails and sends an endless answer.
     Endless,
 }
 
@@ -53,7 +53,7 @@ impl Behaviour {
         }
     }
 
-    /// Whether the provider takes the mails, whatever it answers.
+    /// Whether the provider accepts the mails, whatever it answers.
     pub(super) const fn takes(self) -> bool {
         !matches!(
             self,

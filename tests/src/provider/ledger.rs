@@ -1,4 +1,4 @@
-//! The **ledger**: every request the provider got, in order, and what it made of it.
+//! The **ledger**: every request to the provider, in order, and its answer.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mail {
-    /// Who it is to.
+    /// The recipient's address.
     pub to: String,
     /// Its subject.
     pub subject: String,
@@ -21,24 +21,24 @@ impl Mail {
     }
 }
 
-/// What the provider made of a request.
+/// How the provider answered a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "matched by tests")]
 pub enum Answered {
-    /// It took the mails and said so.
+    /// It accepted the mails and said so.
     Accepted,
-    /// It took the mails and its answer was cut off, kept back or endless.
+    /// It accepted the mails, and its answer was cut off, held or endless.
     AcceptedUnheard,
-    /// It had taken the mails under this key before, and said so again.
+    /// It had accepted the mails under this key before, and repeated the answer.
     Repeated,
-    /// It took nothing, and said so with this status.
+    /// It refused with this status.
     Refused(u16),
-    /// It took nothing and never answered.
+    /// It accepted nothing and never answered.
     Nothing,
 }
 
 impl Answered {
-    /// Whether mails were taken that had not been taken under this key.
+    /// Whether mails were accepted that had not been accepted under this key before.
     #[must_use]
     pub const fn is_acceptance(self) -> bool {
         matches!(self, Self::Accepted | Self::AcceptedUnheard)
@@ -53,11 +53,11 @@ pub struct Entry {
     pub key: String,
     /// The SHA-256 of its body.
     pub body: [u8; 32],
-    /// When it came.
+    /// When it was received.
     pub at: Instant,
-    /// What it holds.
+    /// The mails in it.
     pub mails: Vec<Mail>,
-    /// What the provider made of it.
+    /// How the provider answered.
     pub answered: Answered,
 }
 
@@ -70,14 +70,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// How many requests were answered so.
+    /// How many requests were answered like this.
     #[must_use]
     pub fn answered(&self, how: Answered) -> usize {
         let entries = self.entries.iter();
         entries.filter(|entry| entry.answered == how).count()
     }
 
-    /// How often each mail was taken: under a key of its own, and as one of a batch.
+    /// How often each mail was accepted: under a key of its own, and in a batch.
     #[must_use]
     pub fn taken(&self) -> HashMap<&Mail, Taken> {
         let mut taken: HashMap<&Mail, Taken> = HashMap::new();
@@ -95,25 +95,25 @@ impl Ledger {
         taken
     }
 
-    /// How many mails were taken, each counted once.
+    /// How many mails were accepted, each counted once.
     #[must_use]
     pub fn mails(&self) -> usize {
         self.taken().len()
     }
 
-    /// What the provider did with this key and body before, if it took them.
+    /// The earlier request under this key, if its mails were accepted.
     pub(super) fn known(&self, key: &str) -> Option<&Entry> {
         let mut entries = self.entries.iter();
         entries.find(|entry| entry.key == key && entry.answered.is_acceptance())
     }
 }
 
-/// How often one mail was taken.
+/// How often one mail was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Taken {
     /// Under a key of its own.
     pub alone: usize,
-    /// As one of a batch, under the batch's key.
+    /// In a batch, under the batch's key.
     pub in_batch: usize,
 }

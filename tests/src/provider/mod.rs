@@ -1,7 +1,7 @@
-//! A stand-in for Resend on loopback: it behaves by a script, and keeps a **ledger** of all that it was asked.
+//! A stand-in for Resend on loopback: it follows a script, and keeps a **ledger** of all requests.
 //!
-//! It speaks `POST /emails` and `POST /emails/batch` with an `Idempotency-Key`, which it honours or ignores as told. It
-//! knows nothing of campanile.
+//! It speaks `POST /emails` and `POST /emails/batch` with an `Idempotency-Key`, which it supports or ignores as configured.
+//! It knows nothing of campanile.
 
 mod behaviour;
 mod ledger;
@@ -16,13 +16,13 @@ use tokio::sync::watch;
 pub use self::behaviour::{Ask, Behaviour};
 pub use self::ledger::{Answered, Entry, Ledger, Mail};
 
-/// What the provider makes of a key that it has seen.
+/// How the provider treats a key that it has seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "matched by tests")]
 pub enum Keys {
-    /// The same key with the same body is answered as the first time and counts once; with another body it is refused.
+    /// The same key with the same body gets the first answer and counts once; with another body it is refused.
     Honoured,
-    /// They mean nothing: whatever comes is taken.
+    /// Keys are ignored: every request is accepted.
     Ignored,
 }
 
@@ -35,14 +35,14 @@ struct State {
     ledger: Mutex<Ledger>,
     /// How many entries the ledger has.
     entries: watch::Sender<usize>,
-    /// How often what is held was let go.
+    /// How often held requests were released.
     releases: watch::Sender<usize>,
 }
 
 /// A provider that runs in this process.
 #[derive(Clone)]
 pub struct Provider {
-    /// Where it listens, as `Resend::at` takes it.
+    /// Its URL, for `Resend::at`.
     pub url: String,
     state: Arc<State>,
 }
@@ -72,38 +72,38 @@ impl Provider {
         }
     }
 
-    /// Whether it honours keys.
+    /// Whether it supports keys.
     #[must_use]
     pub fn keys(&self) -> Keys {
         self.state.keys
     }
 
-    /// From now on it does this.
+    /// Always behaves like this from now on.
     pub fn always(&self, behaviour: Behaviour) {
         self.follows(move |_| behaviour);
     }
 
-    /// From now on it does what the script says of each request.
+    /// Follows a script from now on, which is called for each request.
     pub fn follows(&self, script: impl FnMut(&Ask) -> Behaviour + Send + 'static) {
         *lock(&self.state.script) = Box::new(script);
     }
 
-    /// Lets go of every request that is held now.
+    /// Releases every request that is held now.
     pub fn release(&self) {
         self.state.releases.send_modify(|times| *times += 1);
     }
 
-    /// What it was asked so far.
+    /// All requests so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         lock(&self.state.ledger).clone()
     }
 
-    /// Waits until the ledger is as the condition says.
+    /// Waits until the ledger meets a condition.
     ///
     /// # Panics
     ///
-    /// When it is not so within a minute.
+    /// When it does not within a minute.
     pub async fn until(&self, condition: impl Fn(&Ledger) -> bool) {
         let mut entries = self.state.entries.subscribe();
         let wait = async {
@@ -113,7 +113,7 @@ impl Provider {
         };
         tokio::time::timeout(Duration::from_mins(1), wait)
             .await
-            .expect("the provider is asked what the test waits for within a minute");
+            .expect("the provider gets the requests that the test waits for within a minute");
     }
 
     /// Waits until this many requests were made, beginning with the one after `seen`.

@@ -22,7 +22,7 @@ use super::{Keys, State, lock};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// The connection is to be cut.
+/// An error that closes the connection.
 #[derive(Debug)]
 struct Cut;
 
@@ -47,7 +47,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let key = request.headers().get("idempotency-key");
     let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
     let key = key.to_owned();
-    // A client that goes away in the middle has asked nothing.
+    // A request of a client that disconnects in the middle does not count.
     let body = request.into_body().collect().await.map_err(|_| Cut)?;
     let body = body.to_bytes();
     let mails = mails(&body);
@@ -80,7 +80,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
 }
 
-/// Asks the script and writes the ledger, in one step: of two requests under one key one is the first.
+/// Calls the script and writes the ledger in one step, so that of two requests under one key exactly one is the first.
 fn enter(state: &State, key: String, body: &[u8], mails: Vec<Mail>) -> (Behaviour, Answered) {
     let body = Sha256::digest(body).into();
     let mut ledger = lock(&state.ledger);

@@ -1,4 +1,4 @@
-//! schemathesis reads the API's description and tries everything that it allows, and what it does not: the site keeps its word.
+//! schemathesis reads the API's description and sends valid and invalid requests: the answers must match the description.
 //!
 //! Needs schemathesis, from `PyPI`: `test.sh` fetches it.
 
@@ -13,14 +13,14 @@ use campanile_web::Settings;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-/// The version that is known to find nothing.
+/// The version with which the API passes.
 const VERSION: &str = "4.32.5";
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web/schema/schemathesis.toml");
 
-/// Serves the routes below `/notifications`, and gives their address.
+/// Serves the routes below `/notifications`, and returns their address.
 async fn serve(app: &App) -> String {
-    // It asks more than a person does.
+    // It sends more requests than a person does.
     let settings = Settings::default().rate(100_000, 100_000);
     let routes = campanile_web::router::<Session, CurrentUser>(app.dispatcher.clone(), settings);
     let site: Router = Router::new()
@@ -62,7 +62,7 @@ both_databases! {
             let _ = app.dispatcher.enqueue(notice).await.unwrap();
         }
         let address = serve(&app).await;
-        // It leaves what it found where it runs.
+        // It writes its findings into the current folder.
         let folder = tempfile::tempdir().unwrap();
         let said = Command::new(schemathesis())
             .current_dir(folder.path())

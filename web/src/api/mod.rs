@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::settings_page;
 use crate::state::Web;
 
-/// Every route, for the router and for the OpenAPI document.
+/// Every route, for the router and for the `OpenAPI` document.
 pub(crate) fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(inbox::list))

@@ -1,10 +1,10 @@
-//! What a screen reader is told, live: once, and not too often.
+//! What a screen reader announces: once, and not too often.
 
 use axum::http::Method;
 
 use super::stage::{ADA, Stage, play_with};
 
-/// Keeps what each region said, each text once for each time it was said.
+/// Records every text that a live region announced.
 const LISTEN: &str = "window.said = []; const root = document.querySelector('campanile-bell').shadowRoot; \
     for (const region of root.querySelectorAll('[role=status]')) \
     new MutationObserver(() => { if (region.textContent) window.said.push(region.textContent); })\
@@ -20,7 +20,7 @@ async fn listen(stage: &Stage) {
 }
 
 #[test]
-fn what_comes_is_told_once_and_what_comes_together_is_told_together() {
+fn new_notes_are_announced_once_and_bursts_together() {
     play_with(2, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
         listen(stage).await;
@@ -40,7 +40,7 @@ fn what_comes_is_told_once_and_what_comes_together_is_told_together() {
                 vec!["New notification: First", "3 new notifications"],
             )
             .await;
-        // Neither a look at the head nor the list tells them again.
+        // Neither a read of the head nor the list announces them again.
         stage.eval("bell.inbox.refresh()").await;
         stage.open_list().await;
         stage.expect("titles().length", 6).await;
@@ -51,7 +51,7 @@ fn what_comes_is_told_once_and_what_comes_together_is_told_together() {
 }
 
 #[test]
-fn what_comes_while_the_list_is_open_shows_in_it_and_is_seen() {
+fn a_note_that_arrives_in_an_open_list_is_shown_and_seen() {
     play_with(1, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
         stage.open_list().await;
@@ -73,7 +73,7 @@ fn what_comes_while_the_list_is_open_shows_in_it_and_is_seen() {
 }
 
 #[test]
-fn without_a_stream_the_server_is_asked_every_now_and_then() {
+fn without_a_stream_the_bell_polls() {
     play_with(1, async |stage| {
         stage.host.weather.refuse(Method::GET, "/inbox/events", 429);
         stage.go("/").await;
@@ -85,14 +85,14 @@ fn without_a_stream_the_server_is_asked_every_now_and_then() {
             .expect("window.said", vec!["New notification: Late"])
             .await;
         stage.expect("bell.inbox.state.live", false).await;
-        // When it is there again, it is used again.
+        // Once the stream works again, it is used again.
         stage.host.weather.clear();
         stage.expect("bell.inbox.state.live", true).await;
     });
 }
 
 #[test]
-fn what_stands_in_place_of_a_list_and_what_is_wrong_is_told_once() {
+fn placeholders_and_problems_are_announced_once() {
     const FAILED: &str = "Your notifications couldn’t be loaded. This may be out of date.";
     play_with(0, async |stage| {
         stage.expect("bell.inbox.state.live", true).await;
@@ -126,7 +126,7 @@ fn what_stands_in_place_of_a_list_and_what_is_wrong_is_told_once() {
 }
 
 #[test]
-fn a_machine_whose_clock_is_ahead_does_not_keep_what_comes_after_from_being_seen_and_told() {
+fn an_id_from_a_fast_clock_does_not_hide_later_notes() {
     play_with(1, async |stage| {
         let ahead = "update notifications set id = '0fff0000-0000-7000-8000-000000000001'";
         stage.host.app.database.execute(ahead).await;
