@@ -65,7 +65,7 @@ function list({ items, loading, problem }) {
   return el("ul", { class: "rows items" }, items.map(row));
 }
 
-// Seen, read and archived are three things: the bell tells them apart when it is opened and used.
+// Seen, read and archived are three things: opening the bell marks its items as seen, using them as read or archived.
 const stage = ({ seenAt, readAt }) => (readAt ? "read" : seenAt ? "seen" : "new");
 
 function row(item) {

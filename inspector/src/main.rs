@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves the page until it is told to stop.
+/// Serves the page until a shutdown signal.
 async fn open_page(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let address = options.address()?;
     let database = connect(options).await?;

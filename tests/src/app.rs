@@ -122,7 +122,7 @@ impl App {
     ///
     /// # Panics
     ///
-    /// When there is no such cell.
+    /// When the cell does not exist.
     pub async fn choose(&self, user: &str, category: &str, channel: &str, choice: Choice) {
         let preferences = self.dispatcher.preferences_of(user).expect("a valid id");
         let set = preferences.set(category, channel, choice).await;

@@ -21,7 +21,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         .title("Notifications")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "The inbox and the preferences of whoever is signed in. Keys are camelCase, times RFC 3339 in UTC. \
+            "The inbox and the preferences of the signed-in user. Keys are camelCase, times RFC 3339 in UTC. \
              Every error is a problem by RFC 9457; its `type` is for programs, its `detail` for people.",
         ))
         .build();

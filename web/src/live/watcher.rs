@@ -149,7 +149,7 @@ async fn tell_counts(hub: &Hub, views: &[&View]) {
         Err(error) => {
             warn(
                 &error,
-                "the counts could not be read; clients are told to read them again",
+                "the counts could not be read; clients get a reset and read them again",
             );
             for view in views {
                 view.tell(Message::reset());
