@@ -182,7 +182,7 @@ fn a_declaration_made_by_hand_is_checked_like_one_by_the_attribute() {
         "dedup window is longer than a year",
         "expires after more than a year",
         "expires at once",
-        "names `no_field`, which is no field",
+        "names `no_field`, which is not a field",
         "needs a template for `title`",
         "no part `titel`; did you mean `title`?",
         "critical channel `email` is not among its channels",

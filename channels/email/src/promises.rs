@@ -4,7 +4,7 @@
 #![allow(
     unreachable_pub,
     clippy::missing_panics_doc,
-    reason = "not public API: the fuzzer is another crate, and a panic is what it looks for"
+    reason = "not public API: the fuzzer is another crate, and it searches for panics"
 )]
 
 use crate::body;

@@ -137,8 +137,8 @@ mod tests {
                 "give it in code",
             ),
             (
-                "event `a` (x): it goes to no channel",
-                "event `a` (x): it goes to no channel",
+                "event `a` (x): it has no channel",
+                "event `a` (x): it has no channel",
                 "change it at the place that is named",
             ),
         ] {

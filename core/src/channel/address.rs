@@ -1,4 +1,4 @@
-//! The **address book** says where a user is reached on a channel.
+//! The **address book** knows the addresses of each user on a channel.
 //!
 //! By default that is the table `notification_addresses`; a host that keeps addresses elsewhere implements its own lookup.
 
@@ -6,12 +6,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-/// Where users are reached. Asked once per dispatch and channel, for all recipients at once.
+/// Looks up the addresses of users. Called once per dispatch and channel, for all recipients at once.
 ///
-/// Each look-up runs on a thread of its own, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout),
-/// and at most eight of a channel run at once. One that fails, panics, hangs or blocks its thread uses no attempt: the
-/// deliveries wait and are retried, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says. Other channels are
-/// not delayed.
+/// Each look-up runs on its own thread, for at most half of [`Builder::attempt_timeout`](crate::Builder::attempt_timeout), and at
+/// most eight of a channel run at once. One that fails, panics, hangs or blocks its thread uses no attempt: the deliveries wait
+/// and are retried, for as long as [`Policy::outage`](crate::channel::policy::Policy::outage) says. Other channels are not
+/// delayed.
 #[async_trait]
 pub trait AddressBook: Send + Sync + 'static {
     /// The addresses of each of these users on a channel, the preferred one first. Users without an address may be left out.

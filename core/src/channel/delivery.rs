@@ -1,6 +1,6 @@
 //! A **delivery** is a notification on one remote channel: the unit of retry.
 //!
-//! This file is what a channel sees of it, without rows and leases.
+//! This file is the part of it that a channel sees, without rows and leases.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ pub struct Delivery {
     pub dispatch_id: Uuid,
     /// The recipient.
     pub user_id: String,
-    /// The organization it happened in.
+    /// The organization in which the event happened.
     pub org_id: Option<String>,
     /// The event's type.
     pub event_type: String,
@@ -36,14 +36,14 @@ pub struct Delivery {
     pub subject_id: Option<String>,
     /// The category that the user may mute.
     pub category: String,
-    /// The first attempt is 1. It rises with every attempt in which the channel was called.
+    /// The first attempt is 1. It increases with every attempt in which the channel was called.
     pub attempt: u32,
-    /// Whether an earlier attempt may have been sent, because its answer or its process was lost. Where the provider
-    /// recognizes [`idempotency_key`](Delivery::idempotency_key), a retry is safe all the same.
+    /// Whether an earlier attempt may have been sent, because its answer or its process was lost. Where the provider recognizes
+    /// [`idempotency_key`](Delivery::idempotency_key), a retry is safe anyway.
     pub maybe_sent: bool,
     /// The batch in which it is sent, if its channel takes batches and its provider recognizes keys.
     pub(crate) batch_id: Option<Uuid>,
-    /// Its past, as far as it decides what happens next.
+    /// The part of its history that decides what happens next.
     pub(crate) past: Past,
     /// The recipient's addresses from the address book; never empty. There may be several push tokens.
     pub addresses: Vec<String>,
@@ -53,10 +53,10 @@ pub struct Delivery {
     pub payload: Arc<serde_json::Value>,
 }
 
-/// The texts of a payload's secret fields: none of them may be in what is kept.
+/// The texts of a payload's secret fields: nothing that is stored may contain them.
 pub(crate) type Hidden = Arc<[String]>;
 
-/// A delivery's past, as far as it decides what happens next.
+/// The part of a delivery's history that decides what happens next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
     /// Its claim. A result that is recorded under another claim changes nothing.
@@ -65,11 +65,11 @@ pub(crate) struct Past {
     pub(crate) uncounted: u32,
     /// How many attempts lost their answer or their worker.
     pub(crate) lost_answers: u32,
-    /// How long ago the present outage was first met, since its last attempt.
+    /// How long ago the current outage was first detected, since its last attempt.
     pub(crate) outage: Duration,
-    /// How often an outage was met since.
+    /// How often an outage was detected since.
     pub(crate) outage_rounds: u32,
-    /// How long ago its first attempt that counts began.
+    /// How long ago the first attempt that counts started.
     pub(crate) age: Duration,
     /// Whether it is no longer worth sending.
     pub(crate) is_expired: bool,
@@ -77,18 +77,18 @@ pub(crate) struct Past {
     pub(crate) has_local: bool,
     /// The secrets that must not be in anything that is stored about it.
     pub(crate) hidden: Hidden,
-    /// The worker whose lease has just run out over it.
+    /// The worker whose lease of it has just expired.
     pub(crate) lost_worker: Option<Uuid>,
     /// The trace of its dispatch, as a W3C `traceparent`.
     #[cfg_attr(
         not(feature = "opentelemetry"),
-        allow(dead_code, reason = "it is linked where there are traces")
+        allow(dead_code, reason = "only traces use it")
     )]
     pub(crate) trace_context: Option<String>,
 }
 
 impl Delivery {
-    /// A delivery for a test of a channel, without a database: a first attempt with new ids. Its public fields can be changed.
+    /// A delivery for tests of a channel, without a database: a first attempt with new ids. Its public fields can be changed.
     ///
     /// ```
     /// use campanile::channel::{Channel, Delivery, Verdict};
@@ -152,7 +152,7 @@ impl Delivery {
         self
     }
 
-    /// How many attempts count, including the present one.
+    /// How many attempts count, including the current one.
     pub(crate) fn counted(&self) -> u32 {
         self.attempt - self.past.uncounted.min(self.attempt)
     }
@@ -203,7 +203,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// What a channel reports of one attempt.
+/// What a channel reports about one attempt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -280,7 +280,7 @@ impl Verdict {
         }
     }
 
-    /// The class of the error: the channel's own, else the one that follows from the verdict and a status of 429.
+    /// The class of the error: the channel's own, or else the one that follows from the verdict and a status of 429.
     #[must_use]
     pub fn error_class(&self) -> Option<ErrorClass> {
         let error = self.error()?;
@@ -294,8 +294,8 @@ impl Verdict {
         Some(error.class().unwrap_or(by_verdict))
     }
 
-    /// Whether nothing was tried: the provider was not reached or limited the rate, or the app's own address book or database
-    /// failed.
+    /// Whether the attempt did not take place: the provider was not reached or limited the rate, or the app's own address book or
+    /// database failed.
     pub(crate) fn tried_nothing(&self) -> bool {
         let class = self.error_class();
         matches!(self, Self::Retry { .. })
@@ -305,7 +305,7 @@ impl Verdict {
             )
     }
 
-    /// The same verdict with another error, where there is one.
+    /// The same verdict with another error, if it has one.
     pub(crate) fn map_error(self, map: impl FnOnce(DeliveryError) -> DeliveryError) -> Self {
         match self {
             Self::Retry { after, error } => Self::Retry {
@@ -319,7 +319,7 @@ impl Verdict {
         }
     }
 
-    /// The error, where there is one.
+    /// The error, if there is one.
     #[must_use]
     pub fn error(&self) -> Option<&DeliveryError> {
         match self {
@@ -347,9 +347,9 @@ pub enum ErrorClass {
     Unavailable,
     /// The channel is misconfigured (401, 403, a bad sender).
     Misconfigured,
-    /// The provider refused this message for good.
+    /// The provider rejected this message permanently.
     Rejected,
-    /// The provider refused a batch as a whole. With [`Verdict::Retry`] its deliveries are retried one by one.
+    /// The provider rejected a batch as a whole. With [`Verdict::Retry`] its deliveries are retried one by one.
     Refused,
     /// The provider knows the key with other content: an earlier attempt was accepted. With [`Verdict::Permanent`] the
     /// delivery ends as unknown.
@@ -360,7 +360,7 @@ pub enum ErrorClass {
     Protocol,
     /// The channel panicked.
     Panic,
-    /// Something of the app's own failed: its database, its address book.
+    /// A part of the app failed: its database, its address book.
     Internal,
 }
 
@@ -412,7 +412,8 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// An error with this message. It reaches logs, the database and the report: no secret, address or payload in it.
+    /// An error with this message. It is written to logs, the database and the report, so it must not contain a secret, address
+    /// or payload.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         let message: String = message.into();
@@ -437,7 +438,7 @@ impl DeliveryError {
         self
     }
 
-    /// The class, if the channel gave one.
+    /// The class, if the channel set one.
     #[must_use]
     pub const fn class(&self) -> Option<ErrorClass> {
         self.class

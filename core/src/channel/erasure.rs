@@ -1,4 +1,4 @@
-//! The **erasure key**: with it a suppressed address can be erased and is still recognized when it comes back.
+//! The **erasure key**: with it, a suppressed address can be erased and is still recognized if it is added again.
 
 use std::fmt::{self, Write as _};
 
@@ -13,15 +13,15 @@ const VARIABLE: &str = "CAMPANILE_ERASURE_KEY";
 /// The minimum length of the secret in bytes: what `openssl rand -hex 16` prints.
 const MIN_SECRET: usize = 32;
 
-/// What an erased address begins with. No mail address does: it has no `@`.
+/// The prefix of an erased address. No mail address starts with it: it has no `@`.
 const ERASED: &str = "erased:";
 
 /// A secret of the host's under which a keyed hash of an erased address is kept, for
 /// [`Builder::erasure_key`](crate::Builder::erasure_key).
 ///
 /// Without the secret nobody can recover the address from the hash, so keep the secret outside the database. With both, addresses
-/// can only be guessed and compared. After a change of the secret the existing hashes match nothing, and the addresses are forgotten
-/// for good.
+/// can only be guessed and compared. After a change of the secret the existing hashes match nothing, and the addresses are
+/// forgotten permanently.
 ///
 /// ```
 /// use campanile::ErasureKey;
@@ -39,7 +39,7 @@ impl ErasureKey {
     ///
     /// # Errors
     ///
-    /// When it is shorter: short secrets can be guessed.
+    /// When the secret is shorter: short secrets can be guessed.
     pub fn new(secret: impl Into<SecretString>) -> Result<Self, SetupError> {
         let secret = secret.into();
         let length = secret.expose_secret().len();
@@ -62,8 +62,8 @@ impl ErasureKey {
         secret.map(Self::new).transpose()
     }
 
-    /// What replaces an address in a table: its HMAC-SHA256 in hexadecimal digits. Give the address in the form in which the table
-    /// holds it.
+    /// The text that replaces an address in a table: its HMAC-SHA256 in hexadecimal digits. Pass the address in the form in which
+    /// the table stores it.
     ///
     /// # Panics
     ///
@@ -72,7 +72,7 @@ impl ErasureKey {
     pub fn erased(&self, address: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
             .expect("HMAC takes keys of any length");
-        // So that the same secret may be used for something else.
+        // So that the same secret may also be used for another purpose.
         mac.update(b"campanile: an erased address\0");
         mac.update(address.as_bytes());
         let mut text = String::from(ERASED);
@@ -82,7 +82,7 @@ impl ErasureKey {
         text
     }
 
-    /// Whether this stands for an address that was erased.
+    /// Whether this text stands for an erased address.
     #[must_use]
     pub fn is_erased(address: &str) -> bool {
         address.starts_with(ERASED) && !address.contains('@')
@@ -103,7 +103,7 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn a_hash_depends_on_the_address_and_on_the_secret_and_shows_neither() {
+    fn a_hash_depends_on_the_address_and_the_secret_and_reveals_neither() {
         let key = ErasureKey::new(SECRET).unwrap();
         let hash = key.erased("ada@example.com");
         assert_eq!(hash.len(), ERASED.len() + 64);
@@ -115,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_refused_and_not_shown() {
+    fn a_short_secret_is_rejected_and_not_shown() {
         let error = ErasureKey::new("hunter2").unwrap_err().to_string();
         assert!(error.contains("openssl rand"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn no_mail_address_is_taken_for_an_erased_one() {
+    fn a_mail_address_is_never_mistaken_for_an_erased_one() {
         assert!(!ErasureKey::is_erased("erased:x@example.com"));
     }
 }

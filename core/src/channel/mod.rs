@@ -1,9 +1,9 @@
 //! A **channel** is a crate that registers itself: adding a channel is adding a crate.
 //!
-//! A channel exports a const [`ChannelDeclaration`] (its name and its parts), implements [`Channel`] if it talks to the
-//! outside world, or contributes one `INSERT .. SELECT` for each database ([`LocalChannel`]) if it writes rows with the
-//! dispatch, and registers itself with [`register_channel!`](crate::register_channel).
-//! Of the first-party channels this module knows the names and parts, and nothing else.
+//! A channel exports a const [`ChannelDeclaration`] (its name and its parts), implements [`Channel`] if it talks to the outside
+//! world, or contributes one `INSERT .. SELECT` for each database ([`LocalChannel`]) if it writes rows with the dispatch, and
+//! registers itself with [`register_channel!`](crate::register_channel). This module knows only the names and parts of the
+//! first-party channels.
 
 pub(crate) mod address;
 pub(crate) mod erasure;
@@ -24,7 +24,7 @@ pub use self::delivery::{Delivery, DeliveryError, ErrorClass, Parts, Verdict};
 pub use self::policy::Policy;
 pub use self::setup::{Setup, SetupError};
 
-/// Rows in the app's own database: a feed, an unread badge, mark as read. Registered by `campanile-inbox`.
+/// Rows in the app's own database: a feed, an unread badge, marking as read. Registered by `campanile-inbox`.
 pub const INBOX: ChannelDeclaration = ChannelDeclaration::new(
     "inbox",
     "campanile_inbox",
@@ -83,8 +83,8 @@ impl ChannelDeclaration {
     ///
     /// # Panics
     ///
-    /// While compiling, when the name or a part's name is not of the form `[a-z][a-z0-9_]*` or two parts share a
-    /// name, or a part may have no character.
+    /// At compile time, when the name or a part's name is not of the form `[a-z][a-z0-9_]*`, when two parts share a name, or when
+    /// the maximum length of a part is 0.
     #[must_use]
     pub const fn new(name: &'static str, krate: &'static str, parts: &'static [Part]) -> Self {
         assert!(
@@ -119,8 +119,8 @@ impl ChannelDeclaration {
     }
 
     /// The same channel, with templates that may use [secret fields](crate::notifiable_event). Such a channel passes secrets to
-    /// the recipient and stores nothing of them. Rendered content of an event with secret fields is erased when the delivery
-    /// ends. A channel that writes rows with the dispatch cannot show secrets.
+    /// the recipient and does not store them. Rendered content of an event with secret fields is erased when the delivery ends. A
+    /// channel that writes rows with the dispatch cannot show secrets.
     #[must_use]
     pub const fn showing_secrets(self) -> Self {
         Self {
@@ -153,7 +153,7 @@ impl ChannelDeclaration {
         self.parts
     }
 
-    /// The part of this name.
+    /// The part with this name.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<&'static Part> {
         self.parts.iter().find(|part| part.name == name)
@@ -172,8 +172,8 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// One line of plain text: line breaks become spaces, and it is cut at a grapheme, also where a few of them have many
-    /// code points.
+    /// One line of plain text: line breaks become spaces, and it is cut at a grapheme, even if a few graphemes have many code
+    /// points.
     Line {
         /// The maximum length in graphemes.
         max: usize,
@@ -192,7 +192,7 @@ pub enum Form {
 /// Whether an event must fill a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// An event that goes to the channel without it does not compile.
+    /// An event that is sent on the channel without it does not compile.
     Required,
     /// May be left out.
     Optional,
@@ -261,18 +261,19 @@ impl Part {
 
 /// A remote channel: it talks to the outside world, after the commit.
 ///
-/// # What is promised to you
+/// # What campanile guarantees
 ///
 /// * A batch holds between one and [`max_batch`](Channel::max_batch) deliveries, each admitted, not muted, with rendered
 ///   and frozen parts, and with at least one address.
-/// * A call runs on a thread of its own under a time-out, and no more calls at once than your policy says. A panic or a hang
-///   in it is a failed attempt of your deliveries and does not affect other channels. A process that ends does not wait for the thread.
+/// * A call runs on its own thread with a timeout, and no more calls run at once than your policy allows. A panic or a hang in it
+///   is a failed attempt of your deliveries and does not affect other channels. A process that exits does not wait for the
+///   thread.
 /// * A delivery may be retried (with the same id, the same parts and a higher attempt) when your verdict asked for it,
 ///   or when the process died before the verdict was recorded.
 /// * If your [`policy`](Channel::policy) says that keys are supported, a batch of several has a
 ///   [key of its own](Delivery::batch_key). A batch that may have been sent is retried with the same members under that key.
 ///
-/// # What you promise
+/// # What the channel guarantees
 ///
 /// * One [`Verdict`] for each delivery, in the order of the batch. The provider's answer decides:
 ///   `Accepted` means that the provider accepted it.
@@ -282,7 +283,7 @@ impl Part {
 ///
 /// # Cancel safety
 ///
-/// The future is dropped at the time-out. What the provider had accepted by then is sent again under the same key.
+/// The future is dropped at the timeout. Deliveries that the provider had accepted by then are sent again under the same key.
 ///
 /// # Example of what not to do
 ///
@@ -294,10 +295,10 @@ impl Part {
 /// ```
 #[async_trait]
 pub trait Channel: Send + Sync + 'static {
-    /// Tries each delivery once and gives one verdict for each, in order.
+    /// Tries each delivery once and returns one verdict for each, in order.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Verdict>;
 
-    /// The maximum number of deliveries in one call. More than one where the provider accepts batches.
+    /// The maximum number of deliveries in one call. More than one only if the provider accepts batches.
     fn max_batch(&self) -> usize {
         1
     }
@@ -312,17 +313,17 @@ pub trait Channel: Send + Sync + 'static {
     /// sent under a key. It must be pure and fast: a dispatch waits for it.
     ///
     /// Parts that the channel does not declare are dropped; the others are cut and checked like rendered ones. Deliveries that
-    /// an older version of the channel has frozen may lack these parts.
+    /// were frozen by an older version of the channel may lack these parts.
     fn complete(&self, parts: &Parts) -> Parts {
         let _ = parts;
         Parts::new()
     }
 
-    /// The statements that erase the user `$1` from tables of the channel's own, if it has any, with the placeholders of
+    /// The statements that erase the user `$1` from the channel's own tables, if it has any, with the placeholders of
     /// [`Database::sql`](crate::Database::sql). `$2`, where it occurs, is a JSON array of the user's addresses, as stored and in
-    /// the forms in which they may be compared: in lower case, without a display name, with an ASCII domain. They run in the transaction of
-    /// [`Operations::forget_user`](crate::operate::Operations::forget_user), in a binary that links the channel. Lock rows in a fixed order
-    /// where others lock them too.
+    /// the forms in which they may be compared: in lower case, without a display name, with an ASCII domain. They run in the
+    /// transaction of [`Operations::forget_user`](crate::operate::Operations::forget_user), in a binary that links the channel.
+    /// Lock rows in a fixed order if other statements lock them too.
     fn forget(&self) -> &'static [&'static Statement] {
         &[]
     }
@@ -330,8 +331,8 @@ pub trait Channel: Send + Sync + 'static {
 
 /// A local channel: rows in the app's own database, written in the dispatch statement itself.
 ///
-/// Each statement is one `INSERT .. SELECT .. FROM admitted`, without a semicolon. The relation `admitted` has one row
-/// for each admitted notification that goes to this channel:
+/// Each statement is one `INSERT .. SELECT .. FROM admitted`, without a semicolon. The relation `admitted` has one row for each
+/// admitted notification on this channel:
 ///
 /// | column | Postgres | SQLite | |
 /// |---|---|---|---|
@@ -346,7 +347,7 @@ pub trait Channel: Send + Sync + 'static {
 /// | `parts` | jsonb | text (JSON) | this channel's rendered parts, an object of strings |
 /// | `created_at` | timestamptz | integer, microseconds | the database's clock |
 ///
-/// `parts ->> 'title'` reads a part on both databases. Postgres tables are in the schema `campanile` if they are ours.
+/// `parts ->> 'title'` reads a part on both databases. Campanile's own Postgres tables are in the schema `campanile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalChannel {
     /// The statement for Postgres.
@@ -383,7 +384,7 @@ impl std::fmt::Debug for Transport {
     }
 }
 
-/// A channel as it registers itself; see [`register_channel!`](crate::register_channel).
+/// The registration of a channel; see [`register_channel!`](crate::register_channel).
 #[derive(Debug, Clone, Copy)]
 pub struct RegisteredChannel {
     /// Its name and parts.

@@ -1,17 +1,17 @@
-//! A **policy** says how a channel's deliveries are retried, and how much of a process they may take.
+//! A **policy** defines how a channel's deliveries are retried, and how much of a process's resources they may use.
 //!
 //! A channel declares its own ([`Channel::policy`](crate::channel::Channel::policy)), and a host tunes it
-//! ([`Builder::tune`](crate::Builder::tune)). It knows no clock, no row, and no channel by name.
+//! ([`Builder::tune`](crate::Builder::tune)). It knows about no clock, no row, and no channel by name.
 
 use std::time::Duration;
 
-/// How a channel's deliveries are retried, and how much of a process they may take.
+/// How a channel's deliveries are retried, and how much of a process's resources they may use.
 ///
 /// ```
 /// use std::time::Duration;
 /// use campanile::channel::Policy;
 ///
-/// // A provider that recognizes a repeated key for a day and takes two calls a second.
+/// // A provider that recognizes a repeated key for a day and accepts two calls a second.
 /// const POLICY: Policy = Policy::new()
 ///     .key_lifetime(Duration::from_hours(24))
 ///     .horizon(Duration::from_hours(20))
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// # let _ = POLICY;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a policy does nothing by itself"]
+#[must_use = "a policy has no effect until a channel uses it"]
 pub struct Policy {
     pub(crate) backoff_base: Duration,
     pub(crate) backoff_cap: Duration,
@@ -55,8 +55,8 @@ impl Policy {
         }
     }
 
-    /// The pause after the n-th failure is anywhere between nothing and `base * 2^(n-1)`, at most `cap` ("full jitter"). A
-    /// provider that asks for a longer pause gets it, up to `cap`.
+    /// The pause after the n-th failure is anywhere between zero and `base * 2^(n-1)`, at most `cap` ("full jitter"). A provider
+    /// that asks for a longer pause gets it, up to `cap`.
     pub const fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff_base = base;
         self.backoff_cap = cap;
@@ -83,8 +83,8 @@ impl Policy {
         self
     }
 
-    /// How many attempts of a delivery may lose their answer where the provider supports no keys. After the last of them it ends
-    /// as unknown, for an operator to decide. Default: 2, so that a recipient gets at most two copies; with 1 at most one. A
+    /// How many attempts of a delivery may lose their answer if the provider does not support keys. After the last of them it
+    /// ends as unknown, for an operator to decide. Default: 2, so that a recipient gets at most two copies; with 1 at most one. A
     /// worker that dies during a call loses the answer too.
     pub const fn max_lost_answers(mut self, attempts: u32) -> Self {
         self.max_lost_answers = attempts;
@@ -101,9 +101,9 @@ impl Policy {
         self
     }
 
-    /// How long one call of the channel may take. Default: the builder's
-    /// [`attempt_timeout`](crate::Builder::attempt_timeout). It may be longer than the lease, which is renewed during the call.
-    /// A dispatch and `deliver_due` wait no longer than the builder's time-out; the call then ends by itself.
+    /// How long one call of the channel may take. Default: the builder's [`attempt_timeout`](crate::Builder::attempt_timeout). It
+    /// may be longer than the lease, which is renewed during the call. A dispatch and `deliver_due` wait no longer than the
+    /// builder's timeout; the call then finishes in the background.
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
@@ -128,7 +128,7 @@ impl Policy {
         self
     }
 
-    /// The maximum number of calls that one process begins in a second, evenly spaced. Default: no limit.
+    /// The maximum number of calls that one process starts per second, evenly spaced. Default: no limit.
     pub const fn calls_per_second(mut self, calls: u32) -> Self {
         self.calls_per_second = Some(calls);
         self
@@ -140,19 +140,19 @@ impl Policy {
         self.key_lifetime.is_some()
     }
 
-    /// Whether so many lost answers are too many to try again.
+    /// Whether this many lost answers are too many to retry.
     pub(crate) const fn gives_up_after(&self, lost_answers: u32) -> bool {
         !self.honours_keys() && lost_answers >= self.max_lost_answers
     }
 
-    /// The longest pause after so many attempts that count.
+    /// The maximum pause after this many attempts that count.
     pub(crate) fn longest_pause(&self, attempts: u32) -> Duration {
         self.backoff_base
             .saturating_mul(1 << attempts.saturating_sub(1).min(20))
             .min(self.backoff_cap)
     }
 
-    /// How many deliveries a round can begin in this time, where calls are limited.
+    /// How many deliveries a round can start in this time, if the rate of calls is limited.
     pub(crate) fn claimable(&self, time: Duration, max_batch: usize) -> usize {
         let Some(calls) = self.calls_per_second else {
             return self.batch;
@@ -167,7 +167,7 @@ impl Policy {
         self.batch.min(calls.saturating_mul(max_batch))
     }
 
-    /// What is wrong with it, in words that say what to do.
+    /// The problems of the policy, each with how to fix it.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(lifetime) = self
@@ -201,10 +201,10 @@ impl Policy {
             }
         }
         if self.outage.is_zero() {
-            problems.push("`outage` is 0, so that a broken connection would be the end".into());
+            problems.push("`outage` is 0, so that a broken connection would end a delivery".into());
         }
         if self.attempt_timeout.is_some_and(|time| time.is_zero()) {
-            problems.push("`attempt_timeout` is 0, so that no call could ever end well".into());
+            problems.push("`attempt_timeout` is 0, so that no call could ever succeed".into());
         }
         if self.calls_per_second.is_some_and(|calls| calls > 1_000_000) {
             problems.push("`calls_per_second` is above a million: leave it out".into());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_could_send_twice_or_never_is_refused() {
+    fn a_policy_that_could_send_twice_or_never_is_rejected() {
         assert!(Policy::new().problems().is_empty());
         let a_day = Duration::from_hours(24);
         assert!(Policy::new().key_lifetime(a_day).problems().is_empty());
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_claimed_than_can_be_begun() {
+    fn no_more_is_claimed_than_can_be_started() {
         let time = Duration::from_secs(5);
         assert_eq!(Policy::new().claimable(time, 1), 100);
         assert_eq!(Policy::new().calls_per_second(2).claimable(time, 1), 10);

@@ -1,11 +1,11 @@
-//! **Scrubs** what others say of a delivery: a provider may repeat in its refusal what it was sent, and what it says is kept.
+//! **Scrubs** the texts of providers: a provider may repeat in its error what it was sent, and the error is stored.
 
 use crate::channel::delivery::{Delivery, Verdict};
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 const MASK: &str = "[secret]";
 
-/// Pieces of a secret that are shorter are words that mean nothing by themselves.
+/// Shorter pieces of a secret are ordinary words that reveal nothing alone.
 const MIN_PIECE: usize = 6;
 
 /// Masks in a text every hidden value, the longer pieces of each (an encoded link repeats its pieces), and a truncated secret at
@@ -20,7 +20,7 @@ pub(crate) fn scrub(text: &str, hidden: &[String]) -> String {
         .flat_map(|text| text.split(is_between))
         .filter(|piece| piece.len() >= MIN_PIECE);
     let mut all: Vec<&str> = hidden.iter().map(String::as_str).chain(pieces).collect();
-    // The longest first: one may be part of another.
+    // The longest ones first: one may be part of another.
     all.sort_by_key(|text| std::cmp::Reverse(text.len()));
     all.dedup();
     let whole = all
@@ -34,14 +34,14 @@ pub(crate) fn scrub(text: &str, hidden: &[String]) -> String {
     }
 }
 
-/// How many bytes of a secret's beginning, and not all of it, stand at the end of a text.
+/// How many bytes of a secret's beginning, but not all of it, are at the end of a text.
 fn beginning(text: &str, secret: &str) -> Option<usize> {
     let longest = secret.len().saturating_sub(1).min(text.len());
     let mut lengths = (MIN_PIECE..=longest).rev();
     lengths.find(|length| secret.is_char_boundary(*length) && text.ends_with(&secret[..*length]))
 }
 
-/// The verdicts of a call without what their deliveries hide.
+/// The verdicts of a call without the hidden values of their deliveries.
 pub(crate) fn scrub_verdicts(verdicts: Vec<Verdict>, batch: &[Delivery]) -> Vec<Verdict> {
     let hidden = batch.iter().flat_map(|delivery| &*delivery.past.hidden);
     let hidden: Vec<String> = hidden.cloned().collect();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_repeats_a_secret_is_kept_without_it() {
+    fn an_error_that_repeats_a_secret_is_stored_without_it() {
         let hidden = ["https://app.example/in?token=a1b2c3d4-e5&v=2", "123456"];
         let refused = "bad link https://app.example/in?token=a1b2c3d4-e5&v=2 (in%3Ftoken%3Da1b2c3d4-e5), code 123456";
         assert_eq!(
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_secret_does_not_hide_a_longer_one() {
+    fn a_shorter_piece_of_a_secret_does_not_keep_a_longer_one_from_being_masked() {
         let link = "https://acme.example/signin?signin=signin-9f8e7d6c5b4a3210";
         let quoted = without("see signin%3Dsignin-9f8e7d6c5b4a3210", &[link]);
         assert_eq!(quoted, "see [secret]%3D[secret]");
     }
 
     #[test]
-    fn the_beginning_of_a_secret_at_the_end_of_a_cut_text_is_taken_out() {
+    fn the_beginning_of_a_secret_at_the_end_of_a_cut_text_is_masked() {
         let link = "https://app.example/in?token=a1b2c3d4e5f6";
         for cut in [
             "no page: https://app.example/in?token=a1b2c3",

@@ -1,4 +1,4 @@
-//! What a channel builds itself from: its settings, the environment, the database, the address book.
+//! The input for building a channel: its settings, the environment, the database, the address book.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -8,9 +8,9 @@ use crate::channel::address::AddressBook;
 use crate::channel::erasure::ErasureKey;
 use crate::database::Database;
 
-/// What a channel is built from, once, at start-up.
+/// The input from which a channel is built, once, at start-up.
 ///
-/// Settings come in code (`Dispatcher::builder().with(EmailSettings { .. })`) or from environment variables.
+/// Settings are given in code (`Dispatcher::builder().with(EmailSettings { .. })`) or in environment variables.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
     pub(crate) settings: &'a Settings,
@@ -41,7 +41,7 @@ impl<'a> Setup<'a> {
         self.database
     }
 
-    /// Where addresses come from; a channel tells it which ones are dead.
+    /// The source of addresses; a channel reports dead ones to it.
     #[must_use]
     pub fn address_book(&self) -> Arc<dyn AddressBook> {
         Arc::clone(self.address_book)
@@ -70,13 +70,13 @@ impl Settings {
     }
 }
 
-/// Why a channel cannot be built: what is missing or wrong, and how to give it.
+/// Why a channel cannot be built: what is missing or wrong, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SetupError(String);
 
 impl SetupError {
-    /// An error in words that say what to do; no secret in them.
+    /// An error with a message that says what to do; the message must not contain a secret.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())

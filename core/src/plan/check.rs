@@ -14,10 +14,10 @@ use crate::event::suggest::shown;
 use crate::plan::dedup::{self, Key};
 use crate::plan::planner::Planner;
 
-/// A notice that was looked up and validated: steps 1 and 2 are behind it.
+/// A notice that was looked up and validated, after steps 1 and 2.
 pub(crate) struct Checked {
     pub(crate) dispatch_id: Uuid,
-    /// Whether the caller gave it.
+    /// Whether the caller gave the id.
     pub(crate) is_given: bool,
     pub(crate) event: &'static EventDeclaration,
     pub(crate) payload: Payload,
@@ -49,7 +49,7 @@ impl Planner {
         Ok(all)
     }
 
-    /// Steps 1 and 2: look up and validate, before any database.
+    /// Steps 1 and 2: look up and validate, before any use of the database.
     pub(crate) fn check(
         &self,
         notice: Notice,
@@ -98,7 +98,7 @@ impl Planner {
             tracing::warn!(
                 target: "campanile",
                 event_type,
-                "dispatch refused: no such event is registered"
+                "dispatch rejected: no such event is registered"
             );
             return Err(DispatchError::RegistryMiss {
                 event_type,

@@ -1,10 +1,10 @@
 //! A **window** is the time in which the same (event type, dedup key, recipient) is one notification.
 //!
-//! This file makes the key; the store claims the window with it. The clock is the database's.
+//! This file builds the key; the store claims the window with it, by the database's clock.
 //!
-//! A **repeat** is a dispatch whose key, event type and recipient have an open window: nobody is notified again. A notice that
-//! names no subject has its payload in the subject's place, so that only an identical notice is a repeat; with secret fields it
-//! has no repeat.
+//! A **repeat** is a dispatch whose key, event type and recipient have an open window: nobody is notified again. For a notice
+//! without a subject, the payload takes the subject's place, so that only an identical notice is a repeat; if it has secret
+//! fields, it never has a repeat.
 
 use std::fmt::Write as _;
 
@@ -14,15 +14,15 @@ use uuid::Uuid;
 use crate::event::payload::Payload;
 use crate::event::{EventDeclaration, Until};
 
-/// The maximum length of a key that is stored as it is; a longer one is hashed.
+/// The maximum length of a key that is stored unchanged; a longer one is hashed.
 const MAX_KEY: usize = 200;
 
 /// The key of one dispatch of an event: its parts joined by `:`.
 ///
-/// It is injective: `:` and `%` inside a part are escaped, an absent part (`%-`) is told apart from an empty one, and a
-/// hash (`%#..` of a long key, `%=..` of JSON) and an id (`%!..`) from text that only looks like one.
+/// It is injective: `:` and `%` inside a part are escaped, an absent part (`%-`) differs from an empty one, and a hash (`%#..` of
+/// a long key, `%=..` of JSON) and an id (`%!..`) differ from text that only looks like one.
 ///
-/// A field that holds no single value (an enum with data) is hashed; floats, lists and maps are refused while compiling.
+/// A field that holds no single value (an enum with data) is hashed; floats, lists and maps are rejected at compile time.
 pub(crate) fn key(event: &EventDeclaration, subject_id: Option<&str>, payload: &Payload) -> Key {
     let parts: Vec<Part> = event
         .dedup
@@ -50,12 +50,12 @@ pub(crate) fn key(event: &EventDeclaration, subject_id: Option<&str>, payload: &
     }
 }
 
-/// How a window is found, and which key it is open for.
+/// How a window is found, and for which key it is open.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
-    /// The key of its row.
+    /// The key of the window's row.
     pub(crate) window: String,
-    /// The whole key, where all keys of one subject share a row: only the one that was admitted last has an open window.
+    /// The whole key, if all keys of one subject share a row: only the key that was admitted last has an open window.
     pub(crate) variant: Option<String>,
 }
 
@@ -66,19 +66,20 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// One part of a key, as it is joined with the others.
+/// One part of a key, in the form in which it is joined with the others.
 type Part = String;
 
 const ABSENT: &str = "%-";
 
-/// Stands for the parts that may change, in the key of a row that all of them share.
+/// Takes the place of the parts that may change, in the key of a row that all their values share.
 const ANY: &str = "%~";
 
 fn text(text: &str) -> Part {
     text.replace('%', "%25").replace(':', "%3A")
 }
 
-/// The payload in the place of a subject. One with secrets is its own: whatever was made of a one-time code could be guessed back.
+/// The payload in the place of a subject. A payload with secrets gets a unique key: a one-time code could be guessed from
+/// anything derived from it.
 fn of_payload(payload: &Payload) -> Part {
     match payload.hidden() {
         Some(_) => format!("%!{}", Uuid::now_v7()),
@@ -86,7 +87,7 @@ fn of_payload(payload: &Payload) -> Part {
     }
 }
 
-/// JSON as one part, whatever is in it and in whatever order its keys come.
+/// JSON as one part, whatever it contains and independent of the order of its keys.
 fn whole(json: &serde_json::Value) -> Part {
     let mut json = json.clone();
     json.sort_all_objects();
@@ -143,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn absent_is_not_empty_and_not_its_own_spelling() {
+    fn an_absent_part_differs_from_an_empty_one_and_from_its_own_spelling() {
         assert_eq!(joined(&[None]), "%-");
         assert_eq!(joined(&[Some("")]), "");
         assert_ne!(joined(&[Some("%-")]), joined(&[None]));
     }
 
     #[test]
-    fn long_keys_are_hashed_and_stay_apart() {
+    fn long_keys_are_hashed_and_stay_distinct() {
         let long = "x".repeat(MAX_KEY + 1);
         let hashed = joined(&[Some(&long)]);
         assert_eq!(hashed.len(), 2 + 64);
@@ -159,12 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_one_part_whatever_the_order_of_its_keys() {
+    fn a_payload_is_one_part_independent_of_the_order_of_its_keys() {
         let read = |json: &str| whole(&serde_json::from_str(json).unwrap());
         let part = read(r#"{ "a": { "b": 1, "c": [2] }, "d": "x" }"#);
         assert_eq!(part, read(r#"{ "d": "x", "a": { "c": [2], "b": 1 } }"#));
         assert_ne!(part, read(r#"{ "d": "x", "a": { "c": [2], "b": 2 } }"#));
-        // It is no text: a subject that is spelled like it is another one.
+        // It is not text: a subject that is spelled like it differs from it.
         assert_ne!(text(&part), part);
     }
 

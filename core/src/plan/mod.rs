@@ -1,6 +1,6 @@
-//! The **plan** says, for every recipient and channel of an event, whether a delivery is made and which rule decided.
+//! The **plan** states, for every recipient and channel of an event, whether a delivery is made and which rule decided it.
 //!
-//! Pure: no database, no clock, no channel. `dispatch` carries it out, `explain` prints it.
+//! It is pure: no database, no clock, no channel. `dispatch` executes it, `explain` prints it.
 
 pub(crate) mod registry;
 pub(crate) mod check;
@@ -30,11 +30,11 @@ pub struct Plan {
 pub struct PlannedRecipient {
     /// The recipient.
     pub recipient_user_id: String,
-    /// One decision for each channel the event declares.
+    /// One decision for each channel that the event declares.
     pub channels: Vec<Decision>,
 }
 
-/// What was decided about one channel, and by which rule.
+/// The decision about one channel, and the rule that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
@@ -42,7 +42,7 @@ pub struct Decision {
     pub channel: &'static str,
     /// Whether a delivery is made.
     pub sends: bool,
-    /// The rule that decided.
+    /// The rule that made the decision.
     pub rule: Rule,
 }
 

@@ -9,14 +9,14 @@ use crate::plan::registry::Registry;
 use crate::plan::render::{Content, Failures, HttpLinks};
 use crate::plan::{Plan, PlannedRecipient, plan};
 
-/// Knows every event and channel, and decides from these and the recipients' choices alone.
+/// Knows every event and channel, and decides only from these and the recipients' preferences.
 pub(crate) struct Planner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) max_recipients: usize,
     pub(crate) http_links: HttpLinks,
 }
 
-/// A notice with its plan and its content: steps 3 to 5 are behind it.
+/// A notice with its plan and its content, after steps 3 to 5.
 pub(crate) struct Planned {
     pub(crate) checked: Checked,
     pub(crate) plan: Plan,

@@ -1,6 +1,6 @@
 //! **Preferences** only subtract: one row per user, category and channel; a missing row means on.
 //!
-//! [`decide`] is the whole rule.
+//! [`decide`] is the complete rule.
 //!
 //! | critical | the user's row | decision |
 //! |---|---|---|
@@ -31,7 +31,7 @@ impl Choice {
     }
 }
 
-/// The rule that decided about one channel for one recipient.
+/// The rule that made the decision about one channel for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_truth_table_is_the_published_one() {
+    fn the_rule_matches_the_published_truth_table() {
         use Choice::{Off, On};
         use Weight::{Critical, Ordinary};
         for (weight, choice, rule, sends) in [
@@ -121,7 +121,7 @@ mod tests {
     }
 
     proptest! {
-        /// The reference model: start with every declared channel, take away what is off, put back what is critical.
+        /// The reference model: start with every declared channel, remove those that are off, add back those that are critical.
         #[test]
         fn the_resolver_agrees_with_subtraction_on_sets(
             declared in prop::collection::btree_set(0_u8..6, 0..6),

@@ -1,7 +1,7 @@
-//! The **registry** knows every event the app can send and every channel it links.
+//! The **registry** knows every event that the app can send and every channel that it links.
 //!
-//! It is collected once, sorted once, and checked as a whole: all problems at once, each with its place and how to fix
-//! it. Tests build one by hand.
+//! It is collected once, sorted once, and checked as a whole: it reports all problems at once, each with its place and how to fix
+//! it. Tests can build one by hand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use crate::event::{
 };
 use crate::plan::render::Renderer;
 
-/// Every notification the app can send, and every channel it can send it over.
+/// Every notification that the app can send, and every channel that it can use.
 #[derive(Debug)]
 pub struct Registry {
     events: BTreeMap<&'static str, &'static EventDeclaration>,
@@ -31,7 +31,7 @@ pub struct RegistryError {
     channels: Vec<RegisteredChannel>,
 }
 
-/// The same as `Display`: it is what a `main` that returns the error prints.
+/// The same as `Display`: this is what a `main` that returns the error prints.
 impl std::fmt::Debug for RegistryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
@@ -52,7 +52,7 @@ impl RegistryError {
         }
     }
 
-    /// The channels that are linked.
+    /// The linked channels.
     pub(crate) fn channels(&self) -> &[RegisteredChannel] {
         &self.channels
     }
@@ -95,10 +95,10 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// All problems at once: two events of one type or alias, an event whose channel is not among the channels, two
-    /// channels of one name, a required part without a template or a template of no part, a template that does not parse or fails on the event's example,
-    /// a malformed type, category, window or time until an event expires, a secret field in a dedup key, a channel that shows secrets and
-    /// writes rows with the dispatch.
+    /// All problems at once: two events with the same type or alias, an event whose channel is not among the channels, two
+    /// channels with the same name, a required part without a template or a template for an unknown part, a template that does
+    /// not parse or fails on the event's example, a malformed type, category, window or expiry time, a secret field in a dedup
+    /// key, a channel that shows secrets and writes rows with the dispatch.
     pub fn new(
         events: impl IntoIterator<Item = &'static EventDeclaration>,
         channels: impl IntoIterator<Item = RegisteredChannel>,
@@ -115,7 +115,7 @@ impl Registry {
         let channels = index_channels(channels, &mut problems);
         let mut declared: Vec<_> = events.into_iter().collect();
         declared.sort_by_key(|event| (event.event_type, event.location));
-        // One line that was linked twice is one event.
+        // An event whose registration is linked twice counts once.
         declared.dedup_by_key(|event| (event.event_type, event.location));
         for event in &declared {
             check_event(event, &channels, &mut problems);
@@ -152,7 +152,7 @@ impl Registry {
         self.events.values().copied()
     }
 
-    /// The event of this type or alias.
+    /// The event with this type or alias.
     #[must_use]
     pub fn event(&self, event_type: &str) -> Option<&'static EventDeclaration> {
         let by_alias = || self.aliases.get(event_type);
@@ -179,12 +179,12 @@ impl Registry {
         self.channels.values()
     }
 
-    /// Every category that an event is of, sorted.
+    /// Every category that an event has, sorted.
     pub fn categories(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.categories.keys().copied()
     }
 
-    /// The description of a category, if [`describe_category!`](crate::describe_category) gives one.
+    /// The description of a category, if one was declared with [`describe_category!`](crate::describe_category).
     #[must_use]
     pub fn category_description(&self, category: &str) -> Option<&'static str> {
         self.categories.get(category).copied().flatten()
@@ -229,7 +229,7 @@ fn index_channels(
     let mut index = BTreeMap::new();
     let mut channels: Vec<_> = channels.into_iter().collect();
     channels.sort_by_key(|channel| (channel.declaration.name(), channel.location));
-    // One line that was linked twice is one channel.
+    // A channel whose registration is linked twice counts once.
     channels.dedup_by_key(|channel| (channel.declaration.name(), channel.location));
     for channel in channels {
         let name = channel.declaration.name();
@@ -280,7 +280,7 @@ fn index_events(
     (index, aliases)
 }
 
-/// What the attribute checks while compiling is checked again, because a test may have built the declaration by hand.
+/// Repeats the checks that the attribute makes at compile time, because a test may have built the declaration by hand.
 fn check_event(
     event: &'static EventDeclaration,
     channels: &BTreeMap<&'static str, RegisteredChannel>,
@@ -317,12 +317,12 @@ fn check_event(
     }
 }
 
-/// The line to paste, and what it needs.
+/// The line to add to the source, and what it requires.
 pub(crate) fn how_to_link(channel: &ChannelDeclaration) -> String {
     let krate = channel.krate();
     let package = krate.replace('_', "-");
     format!(
-        "add to the source of your binary: `use {krate} as _;` (after `cargo add {package}`, if it is no dependency yet)"
+        "add to the source of your binary: `use {krate} as _;` (after `cargo add {package}`, if it is not a dependency yet)"
     )
 }
 
@@ -349,7 +349,7 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
         if *name != "subject" && !event.fields.contains(name) {
             let advice = did_you_mean(name, event.fields.iter().copied());
             problem(format!(
-                "its dedup key names `{name}`, which is no field{advice}"
+                "its dedup key names `{name}`, which is not a field{advice}"
             ));
         }
     }
@@ -362,16 +362,16 @@ fn check_identity(event: &EventDeclaration, problem: &mut impl FnMut(String)) {
         }
         if event.dedup.by.contains(name) {
             problem(format!(
-                "its dedup key names `{name}`, which is secret, and a key is kept"
+                "its dedup key names `{name}`, which is secret, and a key is stored"
             ));
         }
     }
     let is_subject = |name: &&str| *name == "subject";
     if event.dedup.until == Until::Changed && event.dedup.by.iter().all(is_subject) {
-        problem("its windows end when a key changes, and its dedup key names no field".into());
+        problem("its windows end when a key changes, but its dedup key names no field".into());
     }
     if event.channels.is_empty() {
-        problem("it goes to no channel".into());
+        problem("it has no channel".into());
     }
 }
 
@@ -433,10 +433,9 @@ fn index_categories(
     index
 }
 
-/// Panics with all problems of this binary's events and channels, if there are any: start-up validation as a test of one
-/// line.
+/// Panics with all problems of this binary's events and channels, if there are any: start-up validation as a one-line test.
 ///
-/// It stands inside a function: `#[test] fn every_event_can_be_sent() { campanile::assert_registry!(); }`.
+/// Call it inside a function: `#[test] fn every_event_can_be_sent() { campanile::assert_registry!(); }`.
 ///
 /// ```standalone_crate
 /// campanile::assert_registry!();

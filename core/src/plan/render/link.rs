@@ -1,19 +1,19 @@
-//! A **link** is one that a browser may follow from an inbox or a mail; no other is stored.
+//! A **link** that is stored is one that a browser may follow from an inbox or a mail; all others are refused.
 
 use html5gum::{DefaultEmitter, StartTag, State, Token, Tokenizer};
 use url::Url;
 
-/// The longest link, in bytes.
+/// The maximum length of a link in bytes.
 const MAX_URL: usize = 2_048;
 
-/// What a link may be, for every refusal.
+/// The allowed forms of a link, for error messages.
 const KNOWN: &str = "a link is `https://..`, `mailto:..` or an absolute path `/..`";
 
 /// Whether `http` links may be stored; `https`, `mailto` and absolute paths always may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum HttpLinks {
-    /// Only to this machine (`http://localhost`, `http://127.0.0.1`), as in development.
+    /// Only to this machine (`http://localhost`, `http://127.0.0.1`), for development.
     #[default]
     LoopbackOnly,
     /// To any host.
@@ -37,12 +37,14 @@ pub(super) fn link(text: &str, links: HttpLinks) -> Result<String, String> {
     }
     let url =
         Url::parse(text).map_err(|error| format!("the link is not valid ({error}); {KNOWN}"))?;
-    // What is not ASCII is longer in its normal form.
+    // Text that is not ASCII is longer in its normal form.
     if url.as_str().len() > MAX_URL {
         return Err(format!("the link is longer than {MAX_URL} bytes"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("the link holds a user name or password; {KNOWN}"));
+        return Err(format!(
+            "the link contains a user name or password; {KNOWN}"
+        ));
     }
     match url.scheme() {
         "https" | "mailto" => Ok(url.into()),
@@ -63,10 +65,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The same HTML without the links that run code, read as a browser reads it: an author's `href="{{ url }}"` escapes the
-/// quotes of a payload, but not its scheme. What they stood around stays, as text.
+/// The same HTML without the links that run code, read as a browser reads it: an author's `href="{{ url }}"` escapes the quotes
+/// of a payload, but not its scheme. The text of such a link stays.
 ///
-/// Other links are let through, relative and `cid:` ones too: the markup is the author's.
+/// Other links are kept, including relative and `cid:` ones: the markup is the author's.
 pub(super) fn without_links_that_run_code(html: String) -> Result<String, String> {
     let tags = cleaned_tags(&html);
     if tags.is_empty() {
@@ -87,9 +89,9 @@ pub(super) fn without_links_that_run_code(html: String) -> Result<String, String
     }
 }
 
-const STAYS: &str = "a link in it runs code, and cannot be left out";
+const STAYS: &str = "a link in it runs code, and cannot be removed";
 
-/// The tags that have a link that runs code, without it.
+/// The tags with a link that runs code, without that link.
 fn cleaned_tags(html: &str) -> Vec<StartTag<usize>> {
     let mut tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span());
     let mut tags = Vec::new();
@@ -97,7 +99,7 @@ fn cleaned_tags(html: &str) -> Vec<StartTag<usize>> {
         let Token::StartTag(mut tag) = token else {
             continue;
         };
-        // What looks like a tag in these is none.
+        // Text that looks like a tag inside these is not a tag.
         match tag.name.as_slice() {
             b"title" | b"textarea" => tokens.set_state(State::RcData),
             b"style" => tokens.set_state(State::RawText),
@@ -190,7 +192,7 @@ mod tests {
             assert!(check(bad).is_err(), "{bad}");
         }
         assert!(link("http://example.com", HttpLinks::Allowed).is_ok());
-        // Two thousand bytes, and six thousand in the form that would be stored.
+        // Two thousand bytes, but six thousand in the form that would be stored.
         let long = format!("mailto:{}", "é".repeat(1_000));
         assert!(check(&long).unwrap_err().contains("longer than"));
     }
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_html_that_runs_code_is_left_out_however_it_is_written() {
+    fn a_link_in_html_that_runs_code_is_removed_however_it_is_written() {
         for bad in [
             r#"<a href="javascript:alert(1)">x</a>"#,
             "<a href='javascript:alert(1)'>x</a>",
@@ -225,13 +227,13 @@ mod tests {
         ] {
             let clean = cleaned(bad);
             assert_ne!(clean, bad);
-            // Read again, there is nothing left to leave out.
+            // In a second pass, nothing is left to remove.
             assert_eq!(cleaned(&clean), clean, "{bad}");
         }
     }
 
     #[test]
-    fn what_stands_around_a_link_that_is_left_out_stays() {
+    fn the_text_around_a_removed_link_stays() {
         for (html, clean) in [
             (
                 "<p>é <a class='b' href=\"javascript:1\" title='say \"a & b\"'>Bob</a> ü</p>",
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn html_that_merely_mentions_code_is_none_of_our_business() {
+    fn html_that_only_mentions_code_is_unchanged() {
         for good in [
             "",
             "<p>javascript:alert(1) href='javascript:alert(1)'</p>",
@@ -257,7 +259,7 @@ mod tests {
             "<title><a href='javascript:alert(1)'></title>",
             "<script>let a = \"<a href='javascript:1'>\";</script>",
             "<p title=\"<a href='javascript:alert(1)'>\">x</p>",
-            // What the escaping makes of a payload that holds entities: text.
+            // A payload with entities becomes text when it is escaped.
             "<a href='java&amp;#115;cript:alert(1)'>x</a>",
             "<a href='https://example.com/?q=javascript:alert(1)'>x</a>",
             "<a href='/javascript:'>x</a><a href='#x'>x</a><a href='javascripts:x'>x</a>",

@@ -1,9 +1,9 @@
 //! Content is **rendered** once per dispatch and frozen: every part of every planned channel.
 //!
-//! A part that cannot be rendered fails its channel and no other. A link that cannot be used is left out, and the rest is sent.
+//! A part that cannot be rendered fails only its own channel. A link that cannot be used is left out, and the rest is sent.
 //!
-//! A template is the author's; the payload is only ever data for it. The renderer names the templates, and so decides about
-//! escaping: a part of the form [`Form::Html`] escapes what the payload brings, the others are plain text.
+//! A template is written by the author; the payload is only data for it. The renderer names the templates, and so decides about
+//! escaping: a part of the form [`Form::Html`] escapes values of the payload, the others are plain text.
 
 mod template;
 mod text;
@@ -103,14 +103,14 @@ impl Renderer {
         (content, failures)
     }
 
-    /// What is wrong with the templates of this event, as far as its example shows it.
+    /// The problems with the templates of this event that its example reveals.
     pub(crate) fn try_example(&self, event: &'static EventDeclaration) -> Vec<String> {
         let Some(example) = event.example else {
             return Vec::new();
         };
         let payload = match example() {
             Ok(payload) => payload,
-            Err(reason) => return vec![format!("its example is refused: {reason}")],
+            Err(reason) => return vec![format!("its example is rejected: {reason}")],
         };
         let failures = event.channels.iter().filter_map(|used| {
             let tried = self.render_channel(event, used, &payload, HttpLinks::Allowed);
@@ -186,7 +186,7 @@ fn is_link_to_leave_out(part: &Part) -> bool {
     part.form() == Form::Url && part.need() == Need::Optional
 }
 
-/// The name decides about escaping: minijinja escapes in `.html` and not in `.txt`.
+/// The name determines escaping: minijinja escapes in `.html` and not in `.txt`.
 fn template_name(event: &EventDeclaration, channel: &str, part: &str, form: Form) -> String {
     let ending = match form {
         Form::Html => "html",
@@ -195,7 +195,7 @@ fn template_name(event: &EventDeclaration, channel: &str, part: &str, form: Form
     format!("{}/{channel}/{part}.{ending}", event.event_type)
 }
 
-/// Brings a rendered text into the form its part asks for, or tells why it cannot.
+/// Converts a rendered text to the form that its part requires, or returns why it cannot.
 pub(crate) fn finish(text: String, form: Form, links: HttpLinks) -> Result<String, String> {
     match form {
         Form::Html => without_links_that_run_code(text),

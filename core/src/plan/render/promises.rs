@@ -1,10 +1,10 @@
-//! What must hold of **rendering**, whatever comes in: property tests try it with input that they make up, the fuzzer with input
-//! that it finds. Each function panics where a promise is broken.
+//! The guarantees of **rendering** for any input: property tests check them with generated input, the fuzzer with input that it
+//! finds. Each function panics if a guarantee is broken.
 
 #![allow(
     unreachable_pub,
     clippy::missing_panics_doc,
-    reason = "not public API: the fuzzer is another crate, and a panic is what it looks for"
+    reason = "not public API: the fuzzer is another crate, and it searches for panics"
 )]
 
 use std::collections::BTreeMap;
@@ -21,12 +21,13 @@ use super::text::is_bidi_override;
 use super::{Form, HttpLinks, finish, template};
 use crate::event::payload::{MAX_PAYLOAD, MAX_STORED_PAYLOAD, Payload};
 
-/// A page on which a link stands.
+/// A page that contains a link.
 fn page() -> Url {
     Url::parse("https://app.example/items/1").expect("it is a URL")
 }
 
-/// A link that is stored is of an allowed scheme or stays on its site, holds no credentials, and is stored again as it is.
+/// A link that is stored has an allowed scheme or stays on its site, contains no credentials, and is unchanged when it is stored
+/// again.
 pub fn link(text: &str) {
     for links in [HttpLinks::LoopbackOnly, HttpLinks::Allowed] {
         let Ok(link) = finish(text.to_owned(), Form::Url, links) else {
@@ -56,22 +57,23 @@ pub fn link(text: &str) {
     }
 }
 
-/// A link in HTML is left out exactly if a browser would run it, and the rest stays.
+/// A link in HTML is removed exactly if a browser would run it, and the rest stays.
 pub fn link_in_html(value: &str) {
     let quoted = value.replace('&', "&amp;").replace('"', "&quot;");
     let html = format!("<p title='>'>x</p><a title=\"'>\" href=\"{quoted}\">x</a>");
-    // A browser reads NUL as a character that begins no scheme.
+    // A browser reads NUL as a character that cannot start a scheme.
     let target = page().join(&value.replace('\0', "\u{fffd}"));
     let scheme = target.as_ref().map(Url::scheme);
     let runs = matches!(scheme, Ok("javascript" | "vbscript" | "data"));
-    let clean = finish(html, Form::Html, HttpLinks::default()).expect("what runs is left out");
+    let clean =
+        finish(html, Form::Html, HttpLinks::default()).expect("links that run code are removed");
     let is_left_out = !tags(&clean).iter().any(|tag| tag.contains("href"));
-    // What is no URL at all may be left out too.
+    // Text that is not a URL at all may be removed too.
     assert!(is_left_out == runs || target.is_err(), "{value:?}");
     assert!(clean.starts_with("<p title='>'>x</p><a ") && clean.ends_with(">x</a>"));
 }
 
-/// Any HTML is looked through to its end, and has nothing to leave out afterwards.
+/// Any HTML is processed to its end, and a second pass has nothing to remove.
 pub fn html(html: &str) {
     if let Ok(clean) = finish(html.to_owned(), Form::Html, HttpLinks::default()) {
         let again = finish(clean.clone(), Form::Html, HttpLinks::default());
@@ -79,11 +81,11 @@ pub fn html(html: &str) {
     }
 }
 
-/// A line has no break and no disguise, and neither it nor a text is longer than its part allows.
+/// A line has no line break and no bidi override, and neither a line nor a text is longer than its part allows.
 pub fn text(text: &str, max: u16) {
     let max = usize::from(max) + 1;
     let line = finish(text.to_owned(), Form::Line { max }, HttpLinks::default());
-    let line = line.expect("a line is never refused");
+    let line = line.expect("a line is never rejected");
     let is_odd = |character: char| {
         character.is_control()
             || is_bidi_override(character)
@@ -91,7 +93,7 @@ pub fn text(text: &str, max: u16) {
     };
     assert!(!line.contains(is_odd), "{line:?}");
     let cut = finish(text.to_owned(), Form::Text { max }, HttpLinks::default());
-    let cut = cut.expect("a text is never refused");
+    let cut = cut.expect("a text is never rejected");
     for short in [&line, &cut] {
         assert!(short.graphemes(true).count() <= max, "{short:?}");
         assert!(short.chars().count() <= 4 * max, "{short:?}");
@@ -106,7 +108,7 @@ const HTML: &str = "<h1 title=\"{{ value }}\" class='{{ value }}'>{{ value }}</h
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = template::environment();
     for (name, source) in [("part.html", HTML), ("part.txt", "{{ value }}")] {
-        template::add(&mut templates, name.into(), source).expect("a template that parses");
+        template::add(&mut templates, name.into(), source).expect("the template parses");
     }
     templates
 });
@@ -117,7 +119,7 @@ fn render(name: &str, value: &str) -> String {
         "parts": [value, "x"],
         "map": BTreeMap::from([(value, value)]),
     })));
-    template::render(&TEMPLATES, name, &context, Overflow::Refuse).expect("it is rendered")
+    template::render(&TEMPLATES, name, &context, Overflow::Refuse).expect("the template renders")
 }
 
 /// The tags of a document, with the names of their attributes.
@@ -135,7 +137,7 @@ fn tags(html: &str) -> Vec<String> {
     tags.collect()
 }
 
-/// A payload's value is text everywhere: it adds no tag and no attribute, and a plain part shows it as it is.
+/// A payload's value is text everywhere: it adds no tag and no attribute, and a plain part shows it unchanged.
 pub fn value(value: &str) {
     assert_eq!(
         tags(&render("part.html", value)),
@@ -160,7 +162,7 @@ pub fn payload(json: &str) {
     }
 }
 
-/// Whether a text in it holds NUL; a text that merely spells its escape does not.
+/// Whether a text in it contains NUL; a text that merely spells its escape does not.
 fn holds_nul(json: &serde_json::Value) -> bool {
     match json {
         serde_json::Value::String(text) => text.contains('\0'),
@@ -176,7 +178,7 @@ fn holds_nul(json: &serde_json::Value) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    /// Pieces of which links are made, odd ones too.
+    /// The pieces of generated links, including odd ones.
     fn links() -> impl Strategy<Value = String> {
         const PIECES: &[&str] = &[
             "javascript:",
@@ -218,7 +220,7 @@ mod tests {
         prop_oneof![made, any::<String>()]
     }
 
-    /// Pieces of which markup is made.
+    /// The pieces of generated markup.
     fn markup() -> impl Strategy<Value = String> {
         const PIECES: &[&str] = &[
             "<",
@@ -253,7 +255,7 @@ mod tests {
         prop_oneof![made, any::<String>()]
     }
 
-    /// JSON, deeper and larger than what is accepted too.
+    /// Generated JSON, including JSON that is deeper and larger than accepted.
     fn json() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just("null".to_owned()),
@@ -281,38 +283,38 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_link_that_is_stored_leads_nowhere_else(text in links()) {
+        fn a_stored_link_leads_nowhere_else(text in links()) {
             super::link(&text);
         }
 
         #[test]
-        fn a_long_link_stays_within_its_bound(text in "(mailto:|https://a/|/)[aé\u{202e} ]{500,2100}") {
+        fn a_long_link_stays_within_the_maximum_length(text in "(mailto:|https://a/|/)[aé\u{202e} ]{500,2100}") {
             super::link(&text);
         }
 
         #[test]
-        fn a_link_in_html_is_left_out_exactly_if_it_runs_code(value in links()) {
+        fn a_link_in_html_is_removed_exactly_if_it_runs_code(value in links()) {
             super::link_in_html(&value);
         }
 
         #[test]
-        fn any_html_is_looked_through(html in markup()) {
+        fn any_html_is_processed_to_its_end(html in markup()) {
             super::html(&html);
         }
 
         #[test]
-        fn a_text_is_kept_in_bounds(text in any::<String>(), marks in 0..50usize, max in 0..300u16) {
+        fn a_text_stays_within_its_limits(text in any::<String>(), marks in 0..50usize, max in 0..300u16) {
             super::text(&text, max);
             super::text(&format!("{text}{}\r\n{text}", "\u{301}\u{202e}".repeat(marks)), max);
         }
 
         #[test]
-        fn a_value_shows_as_text(value in markup()) {
+        fn a_value_is_shown_as_text(value in markup()) {
             super::value(&value);
         }
 
         #[test]
-        fn a_payload_that_is_accepted_can_be_stored(json in json()) {
+        fn an_accepted_payload_can_be_stored(json in json()) {
             super::payload(&json);
         }
     }

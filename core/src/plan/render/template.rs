@@ -1,6 +1,6 @@
-//! A **template** is the author's; what it prints of the payload is text, and never markup or code.
+//! A **template** is written by the author; values of the payload that it prints are text, and never markup or code.
 //!
-//! Of events and channels it knows nothing.
+//! It knows nothing about events and channels.
 
 use std::io;
 
@@ -9,16 +9,17 @@ use minijinja::{Environment, Error, ErrorKind, HtmlEscape, Output, State, Undefi
 
 use super::text::is_bidi_override;
 
-/// The most instructions one part may take to render.
+/// The maximum number of instructions to render one part.
 const FUEL: u64 = 200_000;
 
-/// How the name of a template ends that is HTML.
+/// The suffix of the name of an HTML template.
 const HTML: &str = ".html";
 
-/// The largest rendered part, in bytes.
+/// The maximum size of a rendered part in bytes.
 const MAX_PART: usize = 1024 * 1024;
 
-/// minijinja without the filter `safe`, as the attribute checks templates. Its `autoescape` decides nothing: see [`print`].
+/// minijinja without the filter `safe`, the same way that the attribute checks templates. Its `autoescape` has no effect: see
+/// [`print`].
 pub(super) fn environment() -> Environment<'static> {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -28,7 +29,7 @@ pub(super) fn environment() -> Environment<'static> {
     templates
 }
 
-/// Adds a template, or tells why it is refused. It escapes what it prints if its name ends in `.html`.
+/// Adds a template, or returns why it is rejected. It escapes printed values if its name ends in `.html`.
 pub(super) fn add(
     templates: &mut Environment<'static>,
     name: String,
@@ -39,28 +40,29 @@ pub(super) fn add(
         .map_err(|error| format!("does not parse: {}", describe(&error)))
 }
 
-/// Prints one value: an absent `Option` as nothing to read, not the word "None"; text without the bidi overrides that could
-/// disguise it. The template's own text is the author's, and does not come by here.
+/// Prints one value: an absent `Option` as the empty text, not the word "None"; text without the bidi overrides that could
+/// disguise it. The template's own text is the author's, and does not pass through here.
 ///
-/// The template's name says whether text is escaped, and no `autoescape` in it: the payload is data and shows as text everywhere.
+/// Only the template's name determines whether text is escaped, and not an `autoescape` in it: the payload is data and shows as
+/// text everywhere.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.kind() == ValueKind::None {
         return Ok(());
     }
-    // A list or map prints what is inside it.
+    // A list or map prints its elements.
     let text = value.to_string().replace(is_bidi_override, "");
-    // What a filter has escaped, or a block has printed, is not escaped again.
+    // Text that a filter has escaped, or a block has printed, is not escaped again.
     if state.name().ends_with(HTML) && !value.is_safe() {
         return Ok(write!(out, "{}", HtmlEscape(&text))?);
     }
     Ok(out.write_str(&text)?)
 }
 
-/// What becomes of a text that is larger than [`MAX_PART`].
+/// What happens to a text that is larger than [`MAX_PART`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overflow {
     Refuse,
-    /// Its beginning is enough: the part is cut much shorter anyway.
+    /// It is cut: the part is cut much shorter anyway.
     Cut,
 }
 
@@ -90,7 +92,7 @@ pub(super) fn render(
     }
 }
 
-/// The error in one line: what, where, and the cause beneath it.
+/// The error in one line: what, where, and its cause.
 fn describe(error: &Error) -> String {
     let detail = error.detail().map_or_else(
         || error.kind().to_string(),
@@ -105,13 +107,13 @@ fn describe(error: &Error) -> String {
 struct Capped(Vec<u8>);
 
 impl Capped {
-    /// What was written, up to the last whole character.
+    /// The written text, up to the last whole character.
     fn into_text(self) -> String {
         String::from_utf8(self.0).unwrap_or_else(|error| {
             let whole = error.utf8_error().valid_up_to();
             let mut bytes = error.into_bytes();
             bytes.truncate(whole);
-            String::from_utf8(bytes).expect("it is valid up to there")
+            String::from_utf8(bytes).expect("the text is valid up to there")
         })
     }
 }
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_not_html_prints_text_as_it_is() {
+    fn a_template_that_is_not_html_prints_text_unchanged() {
         let payload = json!({ "x": "<b>" });
         for source in ["{{ x }}", "{% autoescape true %}{{ x }}{% endautoescape %}"] {
             assert_eq!(rendered("part.txt", source, &payload), "<b>");
@@ -190,7 +192,7 @@ mod tests {
 
     /// B14
     #[test]
-    fn a_template_that_takes_too_many_steps_calls_itself_or_grows_too_large_is_an_error() {
+    fn a_template_with_too_many_steps_recursion_or_too_much_output_is_an_error() {
         for (source, error) in [
             (
                 "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}",
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_named_only_at_run_time_unescapes_nothing() {
+    fn a_filter_that_is_named_at_run_time_cannot_disable_escaping() {
         let mut templates = environment();
         let source = "{{ x | map(name) | join }}";
         add(&mut templates, "part.html".into(), source).unwrap();
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bidi_overrides_of_the_payload_are_removed_and_the_authors_stay() {
+    fn bidi_overrides_in_the_payload_are_removed_and_the_authors_own_stay() {
         let payload = json!({
             "name": "a\u{202E}b\u{2066}c<",
             "list": ["\u{202A}x", { "\u{2069}k": "\u{202D}v" }],
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn values_print_as_minijinja_prints_them() {
+    fn values_are_printed_like_minijinja_prints_them() {
         let payload = json!({ "none": null, "yes": true, "number": 1.5, "list": ["<"] });
         let source = "{{ none }}|{{ yes }}|{{ number }}|{{ list }}";
         assert_eq!(
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_text_that_is_too_large_is_enough_where_it_is_cut_anyway() {
+    fn a_text_that_is_too_large_is_cut_if_its_part_is_cut_anyway() {
         let mut templates = environment();
         add(&mut templates, "part.txt".into(), "{{ x }}{{ x }}").unwrap();
         let context = Value::from(Serde(&json!({ "x": "é".repeat(MAX_PART / 3) })));

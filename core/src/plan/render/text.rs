@@ -1,14 +1,14 @@
-//! A **text** is kept in bounds: no line break where one line is asked for, no disguise, no more than there is room for.
+//! Limits a **text**: no line break where one line is required, no bidi overrides, no more than the maximum length.
 //!
-//! Of templates and channels it knows nothing.
+//! It knows nothing about templates and channels.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// How many code points there may be for each grapheme that is allowed. A family of three is five, most text is one or two.
+/// How many code points are allowed for each allowed grapheme. An emoji of a family of three has five, most text has one or two.
 const CODE_POINTS_FOR_EACH: usize = 4;
 
-/// Line breaks and other control characters become spaces (a subject is a header); bidi overrides, which could disguise
-/// a name, go.
+/// Line breaks and other control characters become spaces (a subject is a header); bidi overrides, which could disguise a name,
+/// are removed.
 pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .filter(|character| !is_bidi_override(*character))
@@ -40,7 +40,7 @@ pub(super) fn cut(text: &str, max: usize) -> String {
     }
     let most_code_points = max.saturating_mul(CODE_POINTS_FOR_EACH);
     let (mut graphemes, mut code_points) = (0, 0);
-    // How many bytes leave room for the `…`.
+    // How many bytes fit before the `…`.
     let mut kept = 0;
     for (at, grapheme) in text.grapheme_indices(true) {
         graphemes += 1;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_few_graphemes_is_bounded_in_code_points_too() {
+    fn the_code_points_of_a_text_with_few_graphemes_are_limited_too() {
         let monster = format!("a{}", "\u{301}".repeat(30_000));
         assert_eq!(monster.graphemes(true).count(), 1);
         assert_eq!(cut(&monster, 200), "…");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_exactly_is_whole() {
+    fn a_text_that_fits_exactly_is_not_cut() {
         let three_marks = format!("a{}", "\u{301}".repeat(3));
         for text in ["é".repeat(10), three_marks.repeat(10)] {
             assert_eq!(cut(&text, 10), text);
