@@ -1,6 +1,6 @@
 //! The **body** of a mail: an HTML fragment becomes a complete document, and a document becomes text.
 //!
-//! It escapes nothing that the renderer escaped already, and loads nothing.
+//! It does not escape what the renderer has already escaped, and loads no resources.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,17 +13,17 @@ const WIDTH: usize = 78;
 /// megabyte. That takes about a second.
 const MAX_WORK: usize = 500_000_000;
 
-/// The attributes that one tag may have, for text to be derived.
+/// The maximum number of attributes of one tag for which a text is derived.
 const MAX_ATTRIBUTES: usize = 250;
 
-/// Elements that have no content, or end where the next of their kind begins: none of them nests without another one between.
+/// Elements that have no content, or end where the next of their kind begins: none of them nests directly in its own kind.
 const NOT_NESTING: &[&str] = &[
     "area", "base", "body", "br", "caption", "col", "colgroup", "dd", "dt", "embed", "head", "hr",
     "html", "img", "input", "li", "link", "meta", "optgroup", "option", "p", "param", "source",
     "tbody", "td", "tfoot", "th", "thead", "tr", "track", "wbr",
 ];
 
-/// The HTML as a complete document: unchanged if it is one, else wrapped into the least that mail programs need.
+/// The HTML as a complete document: unchanged if it is one, otherwise wrapped in the minimum that mail programs need.
 pub(crate) fn document(title: &str, html: &str) -> String {
     if is_document(html) {
         return html.to_owned();
@@ -56,19 +56,19 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// The HTML as text, links as footnotes. `None` if nothing is left of it or it cannot be read.
+/// The HTML as text, with links as footnotes. `None` if the text is empty or the HTML cannot be parsed.
 ///
-/// Control characters other than line breaks and tabs are left out: HTML can write them (`&#27;`), a browser shows nothing for them,
-/// and a terminal follows them.
+/// Control characters other than line breaks and tabs are removed: HTML can contain them (`&#27;`), a browser does not show them,
+/// and a terminal interprets them.
 ///
-/// A panic of the parser is caught: it would come again with every attempt, and take the batch's other mails along. What takes
-/// minutes is not begun.
+/// A panic of the parser is caught: it would repeat in every attempt, and fail the batch's other mails too. HTML that would take
+/// minutes is not parsed.
 pub(crate) fn text(html: &str) -> Option<String> {
     if takes_too_long(html) {
         return None;
     }
     let text = catch_unwind(AssertUnwindSafe(|| {
-        // Tables are there for the layout, mostly, and a link must stay in one piece to be followed.
+        // Tables are mostly for layout, and a link must stay in one piece to be usable.
         html2text::config::plain_no_decorate()
             .link_footnotes(true)
             .no_link_wrapping()
@@ -86,8 +86,8 @@ pub(crate) fn text(html: &str) -> Option<String> {
 
 /// Whether elements nest deeper than [`MAX_WORK`] allows, or a tag has more than [`MAX_ATTRIBUTES`].
 ///
-/// The parser looks through the open elements at each tag and through the attributes at each attribute, and each element copies and
-/// indents the lines of those within. A template's loop that opens a list and does not close it gets as deep as the payload is long.
+/// The parser scans the open elements at each tag and the attributes at each attribute, and each element copies and indents the
+/// lines of its children. A template's loop that opens a list without closing it nests as deep as the payload is long.
 fn takes_too_long(html: &str) -> bool {
     let max_depth = (MAX_WORK / html.len().max(1)).isqrt();
     let mut open: Vec<HtmlString> = Vec::new();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_derived_with_its_links() {
+    fn the_derived_text_contains_the_links() {
         let text = text(
             "<style>p{}</style><h1>Role</h1><p>You are now <b>admin</b> of &lt;Acme&gt;. \
              <a href=\"https://acme.example/orgs/7\">Open</a></p><script>x()</script>\
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn text_holds_nothing_that_a_terminal_follows() {
+    fn text_contains_no_control_characters_that_a_terminal_interprets() {
         let html = "<p title='\u{1b}'>a\u{1b}[31mb&#27;]0;c&#7;d&#13;e\u{85}f</p><pre>g\th</pre>";
         let text = text(html).unwrap();
         assert!(text.starts_with("a[31mb]0;cd"), "{text:?}");

@@ -1,11 +1,11 @@
-//! Consecutive **bounces**: when every address bounces, the fault is ours, whatever the replies say.
+//! Consecutive **bounces**: when every address bounces, the sender is at fault, whatever the replies say.
 //!
 //! It counts in this process only.
 
 use std::sync::{Mutex, PoisonError};
 
-/// How many different addresses in a row, without an accepted mail in between, are taken for a fault of ours. At a bounce
-/// rate of 10 % that happens by chance once in ten thousand million mails.
+/// How many different addresses in a row, without an accepted mail in between, count as the sender's fault. At a bounce rate of
+/// 10 % that happens by chance once in ten billion mails.
 pub(crate) const MAX_IN_A_ROW: usize = 10;
 
 /// The addresses that bounced since the last mail was accepted.
@@ -15,7 +15,7 @@ pub(crate) struct Bounces {
 }
 
 impl Bounces {
-    /// A mail was accepted: the bounces before it were the addresses' own.
+    /// A mail was accepted: the earlier bounces were the fault of the addresses.
     pub(crate) fn accepted(&self) {
         self.row().clear();
     }
@@ -46,12 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_addresses_in_a_row_are_a_fault_of_ours_until_a_mail_is_accepted() {
+    fn ten_addresses_in_a_row_count_as_the_senders_fault_until_a_mail_is_accepted() {
         let bounces = Bounces::default();
         for number in 1..MAX_IN_A_ROW {
             assert_eq!(bounces.bounced(&format!("{number}@example.com")), None);
         }
-        // The same one again says nothing new.
+        // The same address again does not count twice.
         assert_eq!(bounces.bounced("1@example.com"), None);
         let row = bounces.bounced("last@example.com").unwrap();
         assert_eq!(row.len(), MAX_IN_A_ROW);

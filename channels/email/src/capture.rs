@@ -1,6 +1,6 @@
 //! The mailer for development and tests: it **captures** mails instead of sending them.
 //!
-//! It opens no connection, and its memory is bounded.
+//! It opens no connection, and its memory use is bounded.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Keeps mails in memory and, if a folder is given, writes each one there as an `.eml` file. Clones share their memory.
 ///
-/// The last 1,000 mails are kept, up to 64 MiB of content; files are never removed.
+/// The last 1,000 mails are kept, up to 64 MiB of content; files are never deleted.
 ///
 /// ```
 /// use campanile_email::{Capture, EmailSettings};
@@ -71,12 +71,12 @@ impl Capture {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Result<Self, SetupError> {
         let folder = folder.into();
         std::fs::create_dir_all(&folder).map_err(|error| {
             SetupError::new(format!(
-                "the folder for captured mail `{}` cannot be made: {error}",
+                "the folder for captured mail `{}` cannot be created: {error}",
                 folder.display()
             ))
         })?;
@@ -130,7 +130,7 @@ impl Kept {
     }
 }
 
-/// On the thread of the call, which is there for that: another one may not be free.
+/// Writes on the thread of the call, which may block; no other thread may be free.
 fn write(folder: &Path, mail: &Mail) -> Result<PathBuf, Verdict> {
     let bytes = mime::bytes(mail).map_err(Verdict::permanent)?;
     let file = folder.join(format!("{}.eml", mime::token(&mail.idempotency_key)));

@@ -1,6 +1,6 @@
-//! The **channel** itself: ask the suppression list once, compose every mail, send, and suppress what bounced.
+//! The **channel** itself: queries the suppression list once, composes every mail, sends, and suppresses addresses that bounced.
 //!
-//! It returns one verdict for each delivery, independent of the others. It knows no provider.
+//! It returns one verdict for each delivery, independent of the others. It does not depend on a provider.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Channel for Email {
 }
 
 impl Email {
-    /// Looks these recipients up on the suppression list, right before sending. Without an answer nothing is sent.
+    /// Looks these recipients up on the suppression list, right before sending. If the list does not answer, nothing is sent.
     async fn known(&self, recipients: &[Recipient]) -> Result<Known, Verdict> {
         if recipients.is_empty() {
             return Ok(Known::default());
@@ -117,7 +117,7 @@ impl Email {
         }
     }
 
-    /// Logs once for each address that it is suppressed, because somebody may be waiting for the mail.
+    /// Logs once for each address that it is suppressed, because the recipient may be waiting for the mail.
     fn warn_once(&self, address: &str, delivery: &Delivery) {
         if self.warned.is_new(address) {
             tracing::warn!(
@@ -153,7 +153,7 @@ impl Email {
                 verdicts.extend(indexes.iter().copied().zip(judged));
             } else {
                 let miscounted = Verdict::unknown(format!(
-                    "the mailer gave {} answers for {} mails",
+                    "the mailer returned {} answers for {} mails",
                     answers.len(),
                     mails.len()
                 ));
@@ -163,8 +163,8 @@ impl Email {
         verdicts
     }
 
-    /// The verdicts on mails to these users, and the changes to the suppression list. If every address was refused, the fault is ours
-    /// and no address is suppressed.
+    /// The verdicts on mails to these users, and the changes to the suppression list. If every address was rejected, the sender
+    /// is at fault and no address is suppressed.
     fn judge(
         &self,
         asked: &[(&Delivery, &Mail)],
@@ -240,7 +240,7 @@ impl Email {
         if !lessons.acquitted.is_empty() {
             list.acquit(&lessons.acquitted).await?;
         }
-        // Looked at last: another call may have been the one too many while this one was written down.
+        // Checked last: another call may have reached the limit while this one was being stored.
         match self.bounces.not_to_blame() {
             Some(row) => Ok(list.rehabilitate(&row).await?),
             None => Ok(()),
@@ -261,9 +261,9 @@ struct Blamed {
 struct Lessons {
     bounced: Vec<Blamed>,
     suspected: Vec<Blamed>,
-    /// Suspected addresses at which a mail arrived.
+    /// Suspected addresses for which a mail was accepted.
     acquitted: Vec<String>,
-    /// Addresses that bounced only because every address did.
+    /// Addresses that bounced only because every address bounced.
     not_to_blame: Vec<String>,
 }
 
@@ -278,7 +278,7 @@ impl Lessons {
 
 fn everybody_is_refused(error: &DeliveryError) -> DeliveryError {
     let text = format!(
-        "the last {MAX_IN_A_ROW} addresses were all refused, which is taken for a fault of the sender: {error}"
+        "the last {MAX_IN_A_ROW} addresses were all refused, which indicates a fault of the sender: {error}"
     );
     match error.status() {
         Some(status) => DeliveryError::new(text).with_status(status),
@@ -292,7 +292,7 @@ fn in_order(mut verdicts: HashMap<usize, Verdict>, deliveries: usize) -> Vec<Ver
         .map(|index| {
             verdicts
                 .remove(&index)
-                .expect("every delivery of the batch was judged")
+                .expect("every delivery of the batch has a verdict")
         })
         .collect()
 }

@@ -16,20 +16,20 @@ pub(crate) struct Composer {
     pub(crate) reply_to: Option<Mailbox>,
 }
 
-/// A mail and the place of its delivery in the batch.
+/// A mail and the index of its delivery in the batch.
 pub(crate) struct Composed {
     pub(crate) index: usize,
     pub(crate) mail: Mail,
 }
 
-/// The mailboxes of a recipient, the preferred one first, and the place of the delivery in the batch.
+/// The mailboxes of a recipient, the preferred one first, and the index of the delivery in the batch.
 pub(crate) struct Recipient {
     pub(crate) index: usize,
     pub(crate) mailboxes: Vec<Mailbox>,
 }
 
-/// What is added to the rendered parts of an event: the HTML as a whole document, and the text if the event has none. It is
-/// frozen with them.
+/// Additions to the rendered parts of an event, frozen with them: the HTML as a complete document, and the text if the event has
+/// none.
 pub(crate) fn complete(parts: &Parts) -> Parts {
     let part = |name| parts.get(name).map_or("", String::as_str);
     let (subject, html) = (part("subject"), part("html"));
@@ -41,7 +41,7 @@ pub(crate) fn complete(parts: &Parts) -> Parts {
     completed
 }
 
-/// The recipients of a batch, and the verdicts on deliveries none of whose addresses is one.
+/// The recipients of a batch, and the verdicts on deliveries without a valid address.
 pub(crate) fn recipients(batch: &[Delivery]) -> (Vec<Recipient>, HashMap<usize, Verdict>) {
     let mut recipients = Vec::with_capacity(batch.len());
     let mut verdicts = HashMap::new();
@@ -51,7 +51,7 @@ pub(crate) fn recipients(batch: &[Delivery]) -> (Vec<Recipient>, HashMap<usize, 
         for address in &delivery.addresses {
             match address.parse() {
                 Ok(mailbox) => mailboxes.push(mailbox),
-                // What is wrong with the preferred one says more than what is wrong with an old one.
+                // The error of the preferred address is more useful than that of an old one.
                 Err(error) if matches!(refused, Verdict::Unreachable) => {
                     let error: InvalidMailbox = error;
                     refused = Verdict::permanent(error.to_string());
@@ -68,8 +68,8 @@ pub(crate) fn recipients(batch: &[Delivery]) -> (Vec<Recipient>, HashMap<usize, 
     (recipients, verdicts)
 }
 
-/// The texts derived so far, for what an older version froze without one: a dispatch to many has one content, and its text is
-/// derived once.
+/// The texts derived so far, for content that an older version froze without a text: a dispatch to many has one content, and its
+/// text is derived once.
 pub(crate) type Texts<'a> = HashMap<&'a str, Option<String>>;
 
 impl Composer {
@@ -100,7 +100,7 @@ impl Composer {
     }
 }
 
-/// Ids of deliveries are made at admission and hold the time.
+/// Ids of deliveries are created at admission and contain the time.
 fn admitted_at(delivery: &Delivery) -> SystemTime {
     delivery
         .id

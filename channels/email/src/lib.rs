@@ -1,7 +1,7 @@
 //! The **email** channel: a delivery becomes a mail, is checked against the suppression list, and is sent by one mailer.
 //!
-//! Linking this crate registers the channel `email`: `use campanile_email as _;`. Its settings come in code
-//! ([`EmailSettings`]) or from environment variables (the README has the table); a missing one is an error at start-up.
+//! Linking this crate registers the channel `email`: `use campanile_email as _;`. Its settings are given in code
+//! ([`EmailSettings`]) or in environment variables (the README has the table); a missing one is an error at start-up.
 //!
 //! It resolves no address, reads no preference and does not retry: it reports the result of one attempt.
 

@@ -1,4 +1,4 @@
-//! Whether a host is **this machine**: the only one that is spoken to without encryption.
+//! Whether a host is **this machine**: the only one that may be contacted without encryption.
 
 use std::net::IpAddr;
 

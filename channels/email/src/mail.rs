@@ -1,6 +1,6 @@
 //! A **mail** is what a mailer sends: two mailboxes, a subject, an HTML part and a text part.
 //!
-//! It is built from frozen parts alone, so that a retry is the same mail. It knows no provider.
+//! It is built only from frozen parts, so that a retry sends the same mail. It does not depend on a provider.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use crate::mailbox::{Mailbox, one_line};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mail {
-    /// The same in every attempt of one delivery and different for every other: `cmp_{delivery id}`.
+    /// The same in every attempt of one delivery, and different for every other delivery: `cmp_{delivery id}`.
     pub idempotency_key: String,
     /// The key of the batch, if it is sent together with others: the same for all mails of one call, and for every retry of the
     /// batch.
@@ -23,11 +23,11 @@ pub struct Mail {
     pub attempt: u32,
     /// When the notification was admitted; the same in every attempt.
     pub composed_at: SystemTime,
-    /// Who it is from.
+    /// The sender.
     pub from: Mailbox,
-    /// Who receives replies, if not the sender.
+    /// The recipient of replies, if not the sender.
     pub reply_to: Option<Mailbox>,
-    /// Who it is to.
+    /// The recipient.
     pub to: Mailbox,
     /// One line.
     pub subject: String,
@@ -38,8 +38,8 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A mail, first attempt: the subject becomes one line, an HTML fragment becomes a complete document, and the text
-    /// part is derived from the HTML.
+    /// A mail for a first attempt: the subject becomes one line, an HTML fragment becomes a complete document, and the text part
+    /// is derived from the HTML.
     ///
     /// ```
     /// use campanile_email::Mail;
@@ -70,7 +70,7 @@ impl Mail {
         )
     }
 
-    /// The same with a text part; without one the subject stands in for it.
+    /// The same with a text part; if the text is empty, the subject takes its place.
     pub(crate) fn with_text(
         idempotency_key: String,
         from: Mailbox,
@@ -94,7 +94,7 @@ impl Mail {
         }
     }
 
-    /// How much of a request it takes, about.
+    /// Its approximate size in a request.
     pub(crate) fn size(&self) -> usize {
         self.subject.len() + self.html.len() + self.text.len()
     }

@@ -1,6 +1,6 @@
-//! A **mailbox** is who a mail is from or to: an address and perhaps a name.
+//! A **mailbox** is the sender or recipient of a mail: an address and an optional name.
 //!
-//! Whatever it accepts can stand in a header. Whether somebody reads there it does not know.
+//! Every mailbox that it accepts is valid in a header. It does not check that the mailbox exists.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,11 +11,10 @@ use url::Host;
 /// The maximum length of an address in bytes (RFC 5321, errata 1690).
 const MAX_ADDRESS: usize = 254;
 
-/// An address and perhaps a name: `ada@example.com` or `Ada Lovelace <ada@example.com>`.
+/// An address and an optional name: `ada@example.com` or `Ada Lovelace <ada@example.com>`.
 ///
-/// Parsing cleans the name (line breaks and other control characters become spaces), writes the domain in ASCII
-/// (`bücher.example` is `xn--bcher-kva.example`), and refuses an address that could not stand in a header.
-/// `Debug` shows neither name nor address.
+/// Parsing cleans the name (line breaks and other control characters become spaces), writes the domain in ASCII (`bücher.example`
+/// is `xn--bcher-kva.example`), and rejects an address that is not valid in a header. `Debug` shows neither name nor address.
 ///
 /// ```
 /// use campanile_email::Mailbox;
@@ -39,7 +38,7 @@ pub struct InvalidMailbox {
 }
 
 impl Mailbox {
-    /// The name, where there is one.
+    /// The name, if there is one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -51,17 +50,17 @@ impl Mailbox {
         self.address.as_ref()
     }
 
-    /// The one form under which addresses are compared: lower case, the domain in ASCII.
+    /// The form in which addresses are compared: lower case, with the domain in ASCII.
     pub(crate) fn comparable(&self) -> String {
         self.address().to_lowercase()
     }
 
-    /// As it stands in a header.
+    /// The form in a header.
     pub(crate) fn to_header(&self) -> lettre::message::Mailbox {
         lettre::message::Mailbox::new(self.name.clone(), self.address.clone())
     }
 
-    /// The address as an SMTP command names it.
+    /// The address in the form of an SMTP command.
     #[cfg(feature = "smtp")]
     pub(crate) fn envelope(&self) -> Address {
         self.address.clone()
@@ -95,7 +94,7 @@ impl FromStr for Mailbox {
     }
 }
 
-/// As a header shows it before encoding: `"Ada" <ada@example.com>`.
+/// The form in a header before encoding: `"Ada" <ada@example.com>`.
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_header().fmt(f)
@@ -108,7 +107,7 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Control characters and line separators become spaces: the text stands in a header.
+/// Control characters and line separators become spaces: the text is used in a header.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace(
         |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'),
@@ -118,8 +117,8 @@ pub(crate) fn one_line(text: &str) -> String {
     .to_owned()
 }
 
-/// The text of a quoted string (RFC 5322, section 3.2.4), in which a backslash stands before a quote or a backslash; any other text
-/// as it is.
+/// The text of a quoted string (RFC 5322, section 3.2.4), in which a backslash escapes a quote or a backslash; any other text is
+/// returned unchanged.
 fn unquote(name: &str) -> String {
     let quoted = name
         .strip_prefix('"')
@@ -152,7 +151,7 @@ fn parse_address(text: &str) -> Result<Address, InvalidMailbox> {
     }
     let (local, domain) = text.rsplit_once('@').ok_or_else(|| refuse("has no `@`"))?;
     if local.starts_with('"') {
-        // Legal, unused, and read differently by every provider: a way to smuggle in a second recipient.
+        // Legal, unused in practice, and parsed differently by every provider: a way to smuggle in a second recipient.
         return Err(refuse("is quoted before the `@`"));
     }
     if domain.contains('%') {
@@ -227,12 +226,12 @@ mod tests {
         assert_eq!(
             again.name(),
             Some(r#"A\da "Lo""#),
-            "what it prints is read as it was"
+            "the printed form parses to the same mailbox"
         );
     }
 
     #[test]
-    fn an_address_that_could_inject_a_header_or_a_recipient_is_refused() {
+    fn an_address_that_could_inject_a_header_or_a_recipient_is_rejected() {
         for (text, reason) in [
             (
                 "ada@example.com\r\nBcc: eve@example.com",
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_debug_form_and_the_error_hold_no_address() {
+    fn the_debug_form_and_the_error_contain_no_address() {
         assert_eq!(
             format!("{:?}", parse("Ada <ada@example.com>").unwrap()),
             "Mailbox(..)"

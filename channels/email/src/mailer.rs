@@ -1,6 +1,6 @@
-//! A **mailer** sends mails through one provider: the seam between the channel and the provider.
+//! A **mailer** sends mails through one provider: the interface between the channel and the provider.
 //!
-//! It knows one provider's protocol and nothing of deliveries, preferences or the suppression list.
+//! It implements one provider's protocol and knows nothing about deliveries, preferences or the suppression list.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use crate::mail::Mail;
 
 /// Sends mails: over SMTP, over a provider's API, or nowhere.
 ///
-/// # What is promised to you
+/// # What the channel guarantees
 ///
-/// * Between one and [`max_batch`](Capabilities::max_batch) mails, none of them to a suppressed address, each with text that
-///   can stand in a header.
+/// * Between one and [`max_batch`](Capabilities::max_batch) mails, none of them to a suppressed address, each with text that is
+///   valid in a header.
 /// * A mail may be retried with the same key and content and a higher [`attempt`](Mail::attempt). A batch that may have been sent
 ///   is retried as a whole with the same [`batch_key`](Mail::batch_key), if your [`policy`](Capabilities::policy) says that keys
 ///   are supported.
 ///
-/// # What you promise
+/// # What the mailer guarantees
 ///
-/// * One [`Answer`] for each mail, in order, and within eight seconds, because the channel's attempt has ten; or within the time that
-///   your [`policy`](Capabilities::policy) gives an attempt ([`Policy::attempt_timeout`]), less two seconds.
+/// * One [`Answer`] for each mail, in order, and within eight seconds, because the channel's attempt has ten; or within the time
+///   that your [`policy`](Capabilities::policy) sets for an attempt ([`Policy::attempt_timeout`]), minus two seconds.
 /// * You pass [`Mail::batch_key`], or if there is none [`Mail::idempotency_key`], to a provider that supports such keys.
-/// * Errors hold no secret, no address and no content.
+/// * Errors contain no secret, no address and no content.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped at the attempt's time-out; the mails are retried under the same keys.
+/// The future is dropped at the attempt's timeout; the mails are retried under the same keys.
 ///
 /// # Examples
 ///
@@ -61,7 +61,7 @@ use crate::mail::Mail;
 /// ```
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {
-    /// Tries each mail once and gives one answer for each, in order.
+    /// Tries each mail once and returns one answer for each, in order.
     async fn send(&self, mails: &[Mail]) -> Vec<Answer>;
 
     /// What the provider accepts and recognizes. There is no default: a mailer that wraps another one must pass on its
@@ -81,7 +81,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// One mail at a time, retried by this policy.
+    /// One mail at a time, retried according to this policy.
     #[must_use]
     pub const fn new(policy: Policy) -> Self {
         Self {
@@ -121,15 +121,15 @@ impl<M: Mailer + ?Sized> Mailer for Arc<M> {
 pub enum Answer {
     /// The verdict on the delivery.
     Judged(Verdict),
-    /// A hard bounce: the receiving side says that there is no such address. The delivery fails for good, and the address
-    /// goes on the suppression list.
+    /// A hard bounce: the receiving side says that there is no such address. The delivery fails permanently, and the address is
+    /// put on the suppression list.
     ///
     /// Return it only if the refusal is about the address: a refusal of your sender, your network or your account is
     /// [`Verdict::Misconfigured`], a limit on how much you send is [`Verdict::Retry`] with
     /// [`ErrorClass::RateLimited`](campanile::channel::ErrorClass::RateLimited).
     Bounced(DeliveryError),
-    /// The recipient was refused without a reason. The delivery fails for good, and the address goes on the suppression list if
-    /// that happens again on another day without an accepted mail in between.
+    /// The recipient was rejected without a reason. The delivery fails permanently, and the address is put on the suppression
+    /// list if that happens again on another day without an accepted mail in between.
     Suspected(DeliveryError),
 }
 

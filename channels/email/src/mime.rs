@@ -1,6 +1,7 @@
 //! **MIME**: a mail as the bytes of an internet message.
 //!
-//! The same mail gives the same bytes: the date is the notification's, the boundary and the message id come from its key.
+//! The same mail gives the same bytes: the date is the notification's, and the boundary and the message id are derived from its
+//! key.
 
 use campanile::channel::DeliveryError;
 use lettre::Message;
@@ -9,7 +10,7 @@ use lettre::message::{MultiPart, SinglePart};
 
 use crate::mail::Mail;
 
-/// Says that no human wrote it, so that vacation responders stay quiet (RFC 3834).
+/// Marks the mail as automatic, so that vacation responders do not answer (RFC 3834).
 pub(crate) const AUTO_SUBMITTED: (&str, &str) = ("Auto-Submitted", "auto-generated");
 
 #[derive(Clone)]
@@ -49,7 +50,7 @@ pub(crate) fn bytes(mail: &Mail) -> Result<Vec<u8>, DeliveryError> {
     message
         .multipart(parts)
         .map(|message| message.formatted())
-        .map_err(|_| DeliveryError::new("the mail cannot be written as a message"))
+        .map_err(|_| DeliveryError::new("the mail cannot be encoded as a message"))
 }
 
 fn part(content_type: ContentType, content: &str) -> SinglePart {
@@ -58,7 +59,7 @@ fn part(content_type: ContentType, content: &str) -> SinglePart {
         .body(content.to_owned())
 }
 
-/// The key with nothing in it that would need quoting, in a header or in the name of a file.
+/// The key without characters that need quoting in a header or a file name.
 pub(crate) fn token(key: &str) -> String {
     key.replace(
         |character: char| !character.is_ascii_alphanumeric() && !matches!(character, '_' | '-'),

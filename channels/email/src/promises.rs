@@ -1,5 +1,5 @@
-//! What must hold of what **comes from outside**, whatever it is: property tests try it with input that they make up, the fuzzer
-//! with input that it finds. Each function panics where a promise is broken.
+//! The guarantees for any **external input**: property tests check them with generated input, the fuzzer with input that it
+//! finds. Each function panics if a guarantee is broken.
 
 #![allow(
     unreachable_pub,
@@ -10,7 +10,7 @@
 use crate::body;
 use crate::mailbox::Mailbox;
 
-/// A mailbox stands in a header and adds nothing to it, and what it prints is read as the same mailbox.
+/// A mailbox adds nothing to a header that contains it, and its printed form parses to the same mailbox.
 pub fn mailbox(text: &str) {
     let Ok(mailbox) = text.parse::<Mailbox>() else {
         return;
@@ -34,7 +34,7 @@ pub fn mailbox(text: &str) {
         .to(mailbox.to_header())
         .subject("x")
         .body("y".to_owned())
-        .expect("it can be sent");
+        .expect("the message can be sent");
     let message = String::from_utf8(message.formatted()).expect("headers are ASCII");
     let (headers, _) = message.split_once("\r\n\r\n").expect("a body follows");
     let names = headers
@@ -51,7 +51,7 @@ pub fn mailbox(text: &str) {
     );
 }
 
-/// Text that is derived from HTML has no control character that a reader's terminal or mail program would follow.
+/// Text that is derived from HTML has no control character that a terminal or mail program would interpret.
 pub fn html(html: &str) {
     if let Some(text) = body::text(html) {
         let is_followed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
@@ -59,11 +59,11 @@ pub fn html(html: &str) {
         assert!(!text.trim().is_empty(), "{text:?}");
     }
     let document = body::document("<x>", html);
-    // A document is whole already.
+    // A document is already complete.
     assert_eq!(body::document("y", &document), document);
 }
 
-/// However long a server asks to wait, it is a number of seconds as it is written, or a date before the year 10,000.
+/// A parsed wait is either the number of seconds in the header, or a date before the year 10,000.
 #[cfg(feature = "resend")]
 pub fn retry_after(value: &str) {
     use std::time::{Duration, SystemTime};
@@ -81,8 +81,8 @@ pub fn retry_after(value: &str) {
     }
 }
 
-/// Whatever an SMTP server says when it refuses: only five codes speak of the address, only a bare 550 to the recipient is a
-/// suspicion, and what is stored of the words is short and holds no address and no secret.
+/// For any rejection by an SMTP server, only five codes are about the address, only a bare 550 to the recipient is a suspicion,
+/// and the stored text is short and contains no address and no secret.
 #[cfg(feature = "smtp")]
 pub fn smtp_refusal(code: u16, words: &str) {
     use crate::mailer::Answer;
@@ -101,7 +101,10 @@ pub fn smtp_refusal(code: u16, words: &str) {
             Answer::Judged(_) => {}
         }
         let verdict = answer.verdict();
-        let error = verdict.error().expect("a refusal has an error").to_string();
+        let error = verdict
+            .error()
+            .expect("a rejection has an error")
+            .to_string();
         assert!(error.chars().count() <= 500, "{error}");
         assert!(
             !error.contains('@') && !error.contains(char::is_control),
@@ -115,7 +118,7 @@ pub fn smtp_refusal(code: u16, words: &str) {
 mod tests {
     use proptest::prelude::*;
 
-    /// Pieces of which mailboxes are made.
+    /// The pieces of generated mailboxes.
     fn mailboxes() -> impl Strategy<Value = String> {
         const PIECES: &[&str] = &[
             "ada",
@@ -160,7 +163,7 @@ mod tests {
         ]
     }
 
-    /// Pieces of which HTML is made.
+    /// The pieces of generated HTML.
     fn documents() -> impl Strategy<Value = String> {
         const PIECES: &[&str] = &[
             "<p>",
@@ -208,7 +211,7 @@ mod tests {
         prop_oneof![made, any::<String>()]
     }
 
-    /// Pieces of which an SMTP server's words are made.
+    /// The pieces of generated SMTP replies.
     #[cfg(feature = "smtp")]
     fn replies() -> impl Strategy<Value = String> {
         const PIECES: &[&str] = &[
@@ -252,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mailbox_prints_to_itself_and_adds_nothing_to_a_header(text in mailboxes()) {
+        fn a_printed_mailbox_parses_to_itself_and_adds_nothing_to_a_header(text in mailboxes()) {
             super::mailbox(&text);
         }
 
@@ -263,13 +266,13 @@ mod tests {
 
         #[cfg(feature = "smtp")]
         #[test]
-        fn any_refusal_of_a_server_is_judged_and_few_speak_of_the_address(code in 400_u16..600, words in replies()) {
+        fn any_rejection_by_a_server_gets_a_verdict_and_few_are_about_the_address(code in 400_u16..600, words in replies()) {
             super::smtp_refusal(code, &words);
         }
 
         #[cfg(feature = "resend")]
         #[test]
-        fn any_header_is_a_time_to_wait_or_nothing(value in "[0-9]{0,25}|(Sun|Mon)?,? ?[0-9]{1,2} (Nov|Feb) [0-9]{1,6} [0-9:]{0,9} (GMT|-0000|\\+9999)?|\\PC{0,20}") {
+        fn any_retry_after_header_is_a_time_to_wait_or_ignored(value in "[0-9]{0,25}|(Sun|Mon)?,? ?[0-9]{1,2} (Nov|Feb) [0-9]{1,6} [0-9:]{0,9} (GMT|-0000|\\+9999)?|\\PC{0,20}") {
             super::retry_after(&value);
         }
     }

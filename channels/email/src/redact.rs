@@ -1,17 +1,17 @@
-//! **Redacts** what others say before it is logged or stored: a server may repeat an address or a secret in its answer.
+//! **Redacts** external texts before they are logged or stored: a server may repeat an address or a secret in its answer.
 
-/// The longest text that is stored or logged, in characters.
+/// The maximum length of a text that is stored or logged, in characters.
 const MAX_CHARACTERS: usize = 300;
 
-/// The text on one line, shortened, every word with an `@` in it masked, and every secret too.
+/// The text on one line, shortened, with every secret and every word that contains an `@` masked.
 pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     mask(text, secrets).chars().take(MAX_CHARACTERS).collect()
 }
 
-/// The same at its whole length.
+/// The same at full length.
 pub(crate) fn mask(text: &str, secrets: &[&str]) -> String {
     let shown = |text: &str| text.replace(|c: char| c.is_control() && !c.is_whitespace(), "");
-    // Control characters first: one within a secret or an address would hide it.
+    // Control characters first: one inside a secret or an address would hide it.
     let mut text = shown(text);
     let secrets = secrets.iter().map(|secret| shown(secret));
     for secret in secrets.filter(|secret| !secret.is_empty()) {
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_character_hides_no_secret() {
+    fn a_control_character_cannot_hide_a_secret() {
         assert_eq!(redact("key re_\u{1b}123\0", &["re_123"]), "key [secret]");
         assert_eq!(redact("key re_123", &["re_\u{1b}123"]), "key [secret]");
     }

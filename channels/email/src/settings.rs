@@ -1,6 +1,6 @@
-//! The **settings** of the channel: who mails are from, and the mailer that carries them.
+//! The **settings** of the channel: the sender of its mails, and the mailer that sends them.
 //!
-//! Everything is checked at start-up, in words that say what to do. No secret gets into a message or a `Debug`.
+//! Everything is checked at start-up, with messages that say what to do. No secret appears in a message or in `Debug`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const CAPTURE_DIR: &str = "CAMPANILE_EMAIL_CAPTURE_DIR";
 
 /// The settings of the email channel, for `Dispatcher::builder().with(..)`.
 ///
-/// Without them the channel reads the environment; with them it does not look there.
+/// Without them, the channel reads environment variables; with them, it ignores the environment.
 ///
 /// # Examples
 ///
@@ -39,16 +39,16 @@ const CAPTURE_DIR: &str = "CAMPANILE_EMAIL_CAPTURE_DIR";
 /// ```
 #[derive(Clone)]
 pub struct EmailSettings {
-    /// Who mails are from: `Acme <no-reply@acme.example>`, or the address alone.
+    /// The sender of mails: `Acme <no-reply@acme.example>`, or only the address.
     pub from: String,
-    /// Who gets the answers, if not the sender.
+    /// The recipient of replies, if not the sender.
     pub reply_to: Option<String>,
-    /// What carries the mails: [`Capture`], `Smtp`, `Resend`, or one of your own.
+    /// The mailer: [`Capture`], `Smtp`, `Resend`, or your own.
     pub mailer: Arc<dyn Mailer>,
 }
 
 impl EmailSettings {
-    /// Mails from this address, over this mailer.
+    /// Mails from this address, sent by this mailer.
     pub fn new(from: impl Into<String>, mailer: impl Mailer) -> Self {
         Self {
             from: from.into(),
@@ -57,7 +57,7 @@ impl EmailSettings {
         }
     }
 
-    /// The same, with answers going to this address.
+    /// The same, with replies to this address.
     #[must_use]
     pub fn with_reply_to(self, reply_to: impl Into<String>) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl EmailSettings {
         }
     }
 
-    /// The settings in the environment variables that the README lists.
+    /// The settings from the environment variables that the README lists.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl EmailSettings {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// The settings in variables looked up by name: the environment, a secrets file, a map in a test. Empty counts as not
-    /// set.
+    /// The settings from variables that are looked up by name: the environment, a secrets file, a map in a test. An empty
+    /// variable counts as not set.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl EmailSettings {
         }
     }
 
-    /// What the channel is built with: the settings in code if there are any, else the environment.
+    /// The settings of the channel: those given in code if there are any, otherwise those in the environment.
     pub(crate) fn of(setup: &Setup<'_>) -> Result<Self, SetupError> {
         match setup.settings::<Self>() {
             Some(settings) => Ok(settings.clone()),

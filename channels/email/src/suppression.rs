@@ -1,6 +1,6 @@
 //! The **suppression list**: addresses that must not be mailed, because they bounced, complained or were entered by hand.
 //!
-//! It is asked last, right before the wire. It knows addresses only: no user, no preference.
+//! It is queried last, right before sending. Its lookups are by address only, without users and preferences.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -12,14 +12,14 @@ use campanile::{ErasureKey, StoreError};
 
 use crate::mailbox::{InvalidMailbox, Mailbox};
 
-/// The longest reason, in characters.
+/// The maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// How much later a second refusal without a reason has to come so that its address is suppressed.
+/// The minimum time between two rejections without a reason after which the address is suppressed.
 const ANOTHER_DAY: Duration = Duration::from_hours(24);
 
 statement! {
-    /// A later end replaces an earlier one; an entry without an end stays as it is.
+    /// A later expiry replaces an earlier one; an entry without an expiry is unchanged.
     ADD = "\
         insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at, user_id) \
         values ($1, $2, {now}, $3, {later($4)}, $5) on conflict (address) do update \
@@ -74,7 +74,7 @@ statement! {
 }
 
 statement! {
-    /// Lists what is suspected since an earlier day, by `$3`.
+    /// Adds the addresses that have been suspected since an earlier day, by `$3`.
     CONVICT = "\
         insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, user_id) \
         select address, $2, {now}, 'bounce', $4 from {campanile}email_suspects \
@@ -86,7 +86,7 @@ statement! {
 
 /// The table `email_suppressions`. Cheap to clone.
 ///
-/// Addresses are compared in lower case, with their domain in ASCII. An entry whose time is over does not count.
+/// Addresses are compared in lower case, with their domain in ASCII. An expired entry does not count.
 ///
 /// ```
 /// # async fn example(database: campanile::Database) -> Result<(), campanile_email::SuppressionError> {
@@ -116,15 +116,15 @@ pub struct Suppressions {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Suppression {
-    /// The address, in lower case, its domain in ASCII; or what stands for one that was [erased](Suppression::is_erased).
+    /// The address, in lower case, its domain in ASCII; or the hash of one that was [erased](Suppression::is_erased).
     pub address: String,
-    /// How it came there.
+    /// How it came on the list.
     pub kind: SuppressionKind,
-    /// Why, in words.
+    /// The reason, as text.
     pub reason: String,
     /// Since when.
     pub since: SystemTime,
-    /// Until when; without it, until it is removed.
+    /// When it expires; `None` if it stays until it is removed.
     pub expires_at: Option<SystemTime>,
 }
 
@@ -136,7 +136,7 @@ pub enum SuppressionKind {
     Bounce,
     /// The recipient marked a mail as spam.
     Complaint,
-    /// By hand.
+    /// An operator added it by hand.
     Manual,
 }
 
@@ -144,7 +144,7 @@ impl SuppressionKind {
     /// Every kind.
     pub const ALL: &[Self] = &[Self::Bounce, Self::Complaint, Self::Manual];
 
-    /// The kind in one word, as the table has it.
+    /// The kind in one word, as stored in the table.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -154,7 +154,7 @@ impl SuppressionKind {
         }
     }
 
-    /// An older binary wrote no kind, and began the reasons of bounces with this word.
+    /// An older binary wrote no kind, and started the reasons of bounces with this word.
     fn read(kind: Option<&str>, reason: &str) -> Self {
         let by_name = |name| Self::ALL.iter().copied().find(|kind| kind.as_str() == name);
         match kind.and_then(by_name) {
@@ -168,9 +168,9 @@ impl SuppressionKind {
 /// Which entries are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct SuppressionFilter<'a> {
-    /// Those after this address in the order of the list, for the next page.
+    /// Only entries after this address in the order of the list, for the next page.
     pub after: Option<&'a str>,
-    /// How many at the most. Default: 100.
+    /// The maximum number of entries. Default: 100.
     pub limit: u32,
 }
 
@@ -206,12 +206,12 @@ impl SuppressionError {
     }
 }
 
-/// What the list knows of some addresses.
+/// The state of some addresses on the list.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     /// Those that must not be mailed.
     pub(crate) suppressed: HashSet<String>,
-    /// Those that were refused once without a reason.
+    /// Those that were rejected once without a reason.
     pub(crate) suspects: HashSet<String>,
 }
 
@@ -225,14 +225,14 @@ impl Suppressions {
         }
     }
 
-    /// The same list, which knows the addresses of forgotten users by their hashes:
-    /// `.with_erasure_key(dispatcher.erasure_key().cloned())`. The channel's own list does.
+    /// The same list, which also recognizes the addresses of forgotten users by their hashes:
+    /// `.with_erasure_key(dispatcher.erasure_key().cloned())`. The channel's own list has this key.
     #[must_use]
     pub fn with_erasure_key(self, key: Option<ErasureKey>) -> Self {
         Self { key, ..self }
     }
 
-    /// Adds an address by hand, and why. An address that is listed already keeps its reason.
+    /// Adds an address by hand, with a reason. An address that is already listed keeps its reason.
     ///
     /// # Errors
     ///
@@ -240,12 +240,12 @@ impl Suppressions {
     ///
     /// # Cancel safety
     ///
-    /// One statement: it is added or it is not.
+    /// One statement: the address is added or not.
     pub async fn add(&self, address: &str, reason: &str) -> Result<(), SuppressionError> {
         self.add_as(SuppressionKind::Manual, address, reason).await
     }
 
-    /// Adds an address that bounced or complained, and why.
+    /// Adds an address that bounced or complained, with a reason.
     ///
     /// # Errors
     ///
@@ -263,8 +263,8 @@ impl Suppressions {
         self.insert(kind, address, reason, None, None).await
     }
 
-    /// Adds an address of a user's that bounced or complained, and why. The entry goes when the user is forgotten, also if no
-    /// address book knows the address any more then.
+    /// Adds an address of a user that bounced or complained, with a reason. The entry is deleted when the user is forgotten, even
+    /// if no address book contains the address any more.
     ///
     /// # Errors
     ///
@@ -284,7 +284,7 @@ impl Suppressions {
         self.insert(kind, address, reason, None, Some(user)).await
     }
 
-    /// Adds an address for some time. It replaces an entry that ends earlier.
+    /// Adds an address for a limited time. It replaces an entry that expires earlier.
     ///
     /// # Errors
     ///
@@ -327,7 +327,7 @@ impl Suppressions {
         Ok(written.map_err(StoreError::from)?)
     }
 
-    /// Removes an address; whether it was listed, as it is or erased. A suspicion against it is dropped too.
+    /// Removes an address, and returns whether it was listed, in plain text or erased. A suspicion against it is dropped too.
     ///
     /// # Errors
     ///
@@ -335,7 +335,7 @@ impl Suppressions {
     ///
     /// # Cancel safety
     ///
-    /// It is removed or it is not; a suspicion may stay. Call it again if you cannot tell.
+    /// The address is removed or not; a suspicion may stay. Call it again if the result is unknown.
     pub async fn remove(&self, address: &str) -> Result<bool, SuppressionError> {
         let address = comparable(address)?;
         let forms = serde_json::Value::from(self.listed_forms(&address));
@@ -345,7 +345,7 @@ impl Suppressions {
         Ok(removed > 0)
     }
 
-    /// The entries that count, newest first.
+    /// The unexpired entries, newest first.
     ///
     /// # Errors
     ///
@@ -369,7 +369,7 @@ impl Suppressions {
         Ok(listed.into_iter().map(Suppression::from).collect())
     }
 
-    /// The entry of an address, if it has one that counts.
+    /// The unexpired entry of an address, if it has one.
     ///
     /// # Errors
     ///
@@ -402,13 +402,13 @@ impl Suppressions {
         Ok(self.get(address).await?.is_some())
     }
 
-    /// The forms under which the list may have an address, given in its comparable form.
+    /// The forms in which the list may contain an address, given in its comparable form.
     fn listed_forms(&self, address: &str) -> Vec<String> {
         let erased = self.key.as_ref().map(|key| key.erased(address));
         std::iter::once(address.to_owned()).chain(erased).collect()
     }
 
-    /// What is known of these addresses, given in their comparable form. One query for any number of them.
+    /// The state of these addresses, given in their comparable form. One query for any number of them.
     pub(crate) async fn known(&self, addresses: &[String]) -> Result<Known, StoreError> {
         let forms: HashMap<String, &String> = addresses
             .iter()
@@ -437,8 +437,8 @@ impl Suppressions {
         Ok(known)
     }
 
-    /// Notes that an address, given in its comparable form, was refused without a reason. If that happened on an earlier day
-    /// too, it bounced.
+    /// Records that an address, given in its comparable form, was rejected without a reason. If that happened on an earlier day
+    /// too, it counts as bounced.
     pub(crate) async fn suspect(
         &self,
         user: &str,
@@ -462,14 +462,14 @@ impl Suppressions {
         Ok(written?)
     }
 
-    /// Drops the suspicion against these addresses, given in their comparable form: a mail arrived there.
+    /// Drops the suspicion against these addresses, given in their comparable form, because a mail was accepted for them.
     pub(crate) async fn acquit(&self, addresses: &[String]) -> Result<(), StoreError> {
         let addresses = serde_json::Value::from(addresses).to_string();
         self.delete(&ACQUIT, &addresses).await?;
         Ok(())
     }
 
-    /// Takes these addresses, given in their comparable form, off the list again if they bounced.
+    /// Removes these addresses, given in their comparable form, from the list again if they bounced.
     pub(crate) async fn rehabilitate(&self, addresses: &[String]) -> Result<(), StoreError> {
         let text = serde_json::Value::from(addresses).to_string();
         self.delete(&REHABILITATE, &text).await?;
@@ -490,7 +490,8 @@ impl Suppressions {
 }
 
 impl Suppression {
-    /// Whether its user was forgotten and the address erased: the list knows it when it comes back, and nobody can read it.
+    /// Whether its user was forgotten and the address erased: the list recognizes the address if it is added again, but nobody
+    /// can read it.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         ErasureKey::is_erased(&self.address)
@@ -528,7 +529,7 @@ row! {
     }
 }
 
-/// Shows no address.
+/// Does not show the address.
 impl std::fmt::Debug for Suppression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Suppression")
@@ -548,10 +549,10 @@ fn shortened(reason: &str) -> String {
     reason.replace('\0', " ").chars().take(MAX_REASON).collect()
 }
 
-/// At most a hundred years: no database reaches much farther.
+/// At most a hundred years: no database supports much later dates.
 fn micros(time: Duration) -> i64 {
     let time = time.min(Duration::from_hours(100 * 366 * 24));
-    i64::try_from(time.as_micros()).expect("a hundred years are fewer microseconds than fit")
+    i64::try_from(time.as_micros()).expect("a hundred years in microseconds fit")
 }
 
 fn time(micros: i64) -> SystemTime {

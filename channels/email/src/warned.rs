@@ -1,13 +1,13 @@
-//! What was **warned** of: each suppressed address once in this process, so that the log says it and does not repeat it.
+//! The suppressed addresses that were **warned** about: each one once in this process, so that the log does not repeat it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
-/// How many addresses are remembered; then the memory begins anew, and some are warned of once more.
+/// How many addresses are remembered; then the memory is cleared, and some are warned about once more.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The addresses that were warned of, as hashes.
+/// Hashes of the addresses that were warned about.
 #[derive(Debug, Default)]
 pub(crate) struct Warned {
     hasher: RandomState,
@@ -15,7 +15,7 @@ pub(crate) struct Warned {
 }
 
 impl Warned {
-    /// Whether this is the first time.
+    /// Whether this is the first warning about the address.
     pub(crate) fn is_new(&self, address: &str) -> bool {
         let mut addresses = self
             .addresses

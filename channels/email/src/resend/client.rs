@@ -1,6 +1,6 @@
-//! The HTTP **client**: one request, one reply, within a time and a size.
+//! The HTTP **client**: one request, one reply, with limits for time and size.
 //!
-//! It follows no redirect, uses no proxy, and speaks HTTPS to anything but this machine. It draws no conclusions.
+//! It follows no redirect, uses no proxy, and uses HTTPS to any host except this machine. It does not interpret replies.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -33,12 +33,16 @@ impl Client {
     pub(super) fn new(base: &str, key: SecretString) -> Result<Self, SetupError> {
         let base = base_url(base)?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-            .map_err(|_| SetupError::new("the Resend API key holds characters that no key has"))?;
+            .map_err(|_| {
+                SetupError::new(
+                    "the Resend API key contains characters that are not valid in a key",
+                )
+            })?;
         authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // One bad mail of a batch does not spoil the others.
+        // One bad mail of a batch does not fail the others.
         headers.insert("x-batch-validation", HeaderValue::from_static("permissive"));
         let http = reqwest::Client::builder()
             .default_headers(headers)
@@ -57,7 +61,7 @@ impl Client {
         Ok(Self { http, base, key })
     }
 
-    /// Sends the request once. What the provider says is read as far as it makes sense.
+    /// Sends the request once, and reads the provider's reply as far as it can be parsed.
     pub(super) async fn ask(&self, request: &Request, time: Duration) -> Reply {
         let url = self.base.join(request.path).expect("a path joins a base");
         let response = self
@@ -82,7 +86,7 @@ impl Client {
         }
     }
 
-    /// What others say, without the key or an address.
+    /// An external text without the key and addresses.
     pub(super) fn redact(&self, text: &str) -> String {
         redact(text, &[self.key.expose_secret()])
     }
@@ -100,7 +104,7 @@ fn failed(error: reqwest::Error) -> Reply {
     })
 }
 
-/// reqwest's own words say little, the last cause says what happened.
+/// reqwest's own message says little; the last cause says what happened.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -109,7 +113,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     redact(&cause.to_string(), &[])
 }
 
-/// The body, if it is complete and of a sensible size.
+/// The body, if it is complete and not too large.
 async fn read(mut response: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {
@@ -127,7 +131,7 @@ fn base_url(text: &str) -> Result<Url, SetupError> {
     let url = Url::parse(&format!("{}/", text.trim_end_matches('/')))
         .map_err(|_| refuse("does not parse"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("holds a user name or password"));
+        return Err(refuse("contains a user name or password"));
     }
     match url.scheme() {
         "https" => Ok(url),
@@ -151,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_is_spoken_to_over_https_or_on_this_machine() {
+    fn the_api_is_called_over_https_or_on_this_machine() {
         for (given, base) in [
             ("https://api.resend.com", "https://api.resend.com/"),
             ("https://eu.example/resend/", "https://eu.example/resend/"),

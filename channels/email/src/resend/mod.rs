@@ -4,14 +4,14 @@
 //!
 //! # Batches and retries
 //!
-//! The API remembers an `Idempotency-Key` for 24 hours: the same key with the same body is answered from memory and sends
-//! nothing, and with another body it is refused. A mail alone has its delivery's own key; a batch has the key that the
+//! The API remembers an `Idempotency-Key` for 24 hours: a request with the same key and the same body is answered from memory and
+//! sends nothing, and one with another body is rejected. A single mail has its delivery's own key; a batch has the key that the
 //! dispatcher stored with its members before it was sent. So however often a mail is tried, from whichever process, it is sent
 //! once.
 //!
-//! * A batch that is retried lacks recipients who have opted out meanwhile. If the provider never accepted it, the rest is sent
-//!   now; if it did, it refuses the changed body, and all of them end as unknown, which is true.
-//! * The mails of a batch that is refused as a whole are retried one by one, so that each shows whether it was the reason.
+//! * A retried batch does not contain recipients who have opted out meanwhile. If the provider never accepted the batch, the rest
+//!   is sent now; if it did, it rejects the changed body, and all of them correctly end as unknown.
+//! * The mails of a batch that is rejected as a whole are retried one by one, so that each shows whether it was the cause.
 //!
 //! 429, 500 and 503 mean that nothing was sent; a gateway's 502 and 504 count as lost answers.
 
@@ -38,13 +38,13 @@ use crate::mailer::{Answer, Capabilities, Mailer};
 /// How long one call may take, over all its requests.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A request that has less time left is not begun.
+/// A request that has less time left is not started.
 const MIN_TIME: Duration = Duration::from_millis(500);
 
 /// How long the API remembers a key (<https://resend.com/docs/dashboard/emails/idempotency-keys>).
 const KEY_LIFETIME: Duration = Duration::from_hours(24);
 
-/// How many requests a team may make in a second by default (<https://resend.com/docs/api-reference/rate-limit>).
+/// How many requests a team may make per second by default (<https://resend.com/docs/api-reference/rate-limit>).
 const CALLS_PER_SECOND: u32 = 2;
 
 const API: &str = "https://api.resend.com";
@@ -53,10 +53,10 @@ const API_URL: &str = "CAMPANILE_RESEND_URL";
 
 /// Sends over Resend's API: one request for up to 100 mails, with idempotency keys.
 ///
-/// A mail that may have been sent is retried under its key, alone or with its batch: the API recognizes it, and nobody is mailed
-/// twice.
+/// A mail that may have been sent is retried under its key, alone or with its batch: the API recognizes the key, and nobody is
+/// mailed twice.
 ///
-/// The key gets into no log, error or `Debug`. Redirects are not followed, proxy variables are not read. A call takes at
+/// The key never appears in a log, an error or `Debug`. Redirects are not followed, proxy variables are not read. A call takes at
 /// most 8 seconds.
 ///
 /// ```
@@ -78,12 +78,12 @@ impl Resend {
     ///
     /// # Errors
     ///
-    /// When the key cannot stand in a header, or there are no TLS certificates on this machine.
+    /// When the key is not valid in a header, or there are no TLS certificates on this machine.
     pub fn new(api_key: impl Into<SecretString>) -> Result<Self, SetupError> {
         Self::at(API, api_key)
     }
 
-    /// The API at another address: a proxy of your own, or a stand-in on this machine.
+    /// The API at another address: your own proxy, or a mock server on this machine.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Resend {
 impl Mailer for Resend {
     async fn send(&self, mails: &[Mail]) -> Vec<Answer> {
         let deadline = Instant::now() + self.timeout;
-        let mut verdicts = vec![Verdict::retry("not begun: the time was up"); mails.len()];
+        let mut verdicts = vec![Verdict::retry("not started: no time was left"); mails.len()];
         let mut requests = group(mails);
         while let Some(members) = requests.pop_front() {
             if left(deadline) < MIN_TIME {
@@ -141,7 +141,7 @@ impl Mailer for Resend {
                         verdicts[index] = verdict;
                     }
                 }
-                // What one request learned, a rate limit or a bad key, the next ones need not ask again.
+                // After a rate limit or a bad key, the next requests would get the same answer.
                 Outcome::NoneTaken(verdict) => {
                     let rest = requests.drain(..).flat_map(|request| request.mails);
                     for index in members.mails.into_iter().chain(rest) {

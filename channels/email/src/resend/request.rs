@@ -9,10 +9,11 @@ use serde::Serialize;
 use crate::mail::Mail;
 use crate::mime::AUTO_SUBMITTED;
 
-/// How many mails one request takes.
+/// The maximum number of mails in one request.
 pub(super) const MAX_MAILS: usize = 100;
 
-/// How much content one request takes, in bytes. Ours, not the provider's: it keeps the request within its time.
+/// The maximum size of content in one request, in bytes. It is our limit, not the provider's: it keeps the request within its
+/// timeout.
 pub(super) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// One request, frozen.
@@ -62,7 +63,7 @@ impl<'a> From<&'a Mail> for Email<'a> {
 }
 
 impl Request {
-    /// Mails that go together under one key, or one under its own.
+    /// Mails that are sent together under one key, or one mail under its own key.
     pub(super) fn of(members: &Members, mails: &[Mail]) -> Self {
         let emails = members
             .mails
@@ -85,12 +86,12 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("text serializes")
 }
 
-/// Which mails go into one request, and under which key.
+/// Which mails are in one request, and under which key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Members {
     pub(super) key: String,
     pub(super) form: Form,
-    /// Their places in the call.
+    /// Their indexes in the call.
     pub(super) mails: Vec<usize>,
 }
 
@@ -99,11 +100,11 @@ pub(super) struct Members {
 pub(super) enum Form {
     /// One mail.
     Alone,
-    /// A list of mails, also of one.
+    /// A list of mails, which may contain only one.
     Batch,
 }
 
-/// Groups the mails of one call into requests: those with a batch key go together, and the others alone.
+/// Groups the mails of one call into requests: those with the same batch key are sent together, and the others alone.
 pub(super) fn group(mails: &[Mail]) -> VecDeque<Members> {
     let mut groups: VecDeque<Members> = VecDeque::new();
     for (index, mail) in mails.iter().enumerate() {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mail_goes_under_its_own_key() {
+    fn a_single_mail_is_sent_under_its_own_key() {
         let mut mail = mail("cmp_1", "<p>Hi</p>");
         mail.reply_to = Some("support@acme.example".parse().unwrap());
         let mails = [mail];
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_goes_together_under_its_key() {
+    fn a_batch_is_sent_together_under_its_key() {
         let mut mails: Vec<Mail> = (0..100)
             .map(|index| mail(&format!("cmp_{index}"), "x"))
             .collect();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_left_of_a_batch_still_goes_under_its_key() {
+    fn the_last_remaining_mail_of_a_batch_is_still_sent_under_the_batch_key() {
         let mut mails = [mail("cmp_1", "x")];
         batch(&mut mails);
         let request = Request::of(&group(&mails)[0], &mails);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How long to wait; nothing for a date that has passed, and `None` for what is neither seconds nor a date.
+/// How long to wait; zero for a date that has passed, and `None` for a value that is neither seconds nor a date.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    // `parse` would take a plus sign.
+    // `parse` would accept a plus sign.
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
         return value.parse().ok().map(Duration::from_secs);
     }
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_seconds_or_a_date() {
+    fn the_header_is_seconds_or_a_date() {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (value, seconds) in [

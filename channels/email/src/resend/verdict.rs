@@ -1,4 +1,4 @@
-//! What an answer of Resend's API **means** for the deliveries in it. Pure: no connection, no clock.
+//! What an answer of Resend's API **means** for its deliveries. It is pure: no connection, no clock.
 //!
 //! <https://resend.com/docs/api-reference/errors> names the errors.
 
@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::request::Form;
 
-/// What came back.
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// A status, and the body as far as it was readable.
+    /// A status, and the body as far as it could be read.
     Answered {
         status: u16,
         retry_after: Option<Duration>,
@@ -20,20 +20,20 @@ pub(super) enum Reply {
     },
     /// No connection: nothing was written.
     NotConnected(String),
-    /// The request was written, and no answer came.
+    /// The request was written, but no answer arrived.
     Lost(String),
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// One verdict for each mail.
     Each(Vec<Verdict>),
-    /// The provider took none of them, and another request may fare better later.
+    /// The provider accepted none of them, and a later request may succeed.
     NoneTaken(Verdict),
-    /// The provider took none of them and never will take them together: alone, each shows whether it was the reason.
+    /// The provider accepted none of them and never will accept them together: sent alone, each shows whether it was the cause.
     Refused(Verdict),
-    /// Nobody knows what the provider took.
+    /// It is unknown which mails the provider accepted.
     Lost(Verdict),
 }
 
@@ -41,10 +41,10 @@ pub(super) enum Outcome {
 enum Class {
     Accepted,
     Retry,
-    /// We have sent as much as we may for now; nothing was tried.
+    /// A sending limit is reached for now; nothing was sent.
     Quota,
     Permanent,
-    /// The same key with another body.
+    /// The same key with a different body.
     Conflict,
     Misconfigured,
     Unknown,
@@ -76,7 +76,7 @@ struct Invalid {
     message: String,
 }
 
-/// The one table of what follows from what.
+/// The table of errors and what follows from them.
 fn class(status: u16, problem: &Problem) -> Class {
     const SET_UP: [&str; 4] = [
         "missing_api_key",
@@ -96,9 +96,9 @@ fn class(status: u16, problem: &Problem) -> Class {
         _ if QUOTA.contains(&name) => Class::Quota,
         409 if name == "invalid_idempotent_request" => Class::Conflict,
         429 => Class::Quota,
-        // Another 409, `concurrent_idempotent_requests`: an earlier attempt under this key is still under way.
+        // Another 409, `concurrent_idempotent_requests`: an earlier attempt under this key is still running.
         408 | 409 | 425 | 500..=599 => Class::Retry,
-        // A bad key, an account that may not send, a sender that is not verified; a wrong address of the API.
+        // A bad key, an account that may not send, a sender that is not verified, or a wrong URL of the API.
         300..=399 | 401..=405 => Class::Misconfigured,
         400..=499 if is_about_us(&problem.message) => Class::Misconfigured,
         400..=499 => Class::Permanent,
@@ -106,7 +106,8 @@ fn class(status: u16, problem: &Problem) -> Class {
     }
 }
 
-/// Whether the words of a `validation_error`, which has no finer name, are about our sender or account and not about this mail.
+/// Whether the text of a `validation_error`, which has no more specific name, is about our sender or account and not about this
+/// mail.
 fn is_about_us(message: &str) -> bool {
     const US: [&str; 7] = [
         "`from`",
@@ -121,10 +122,10 @@ fn is_about_us(message: &str) -> bool {
     US.iter().any(|words| message.contains(words))
 }
 
-/// Whether the provider took none of the mails, whatever else went wrong.
+/// Whether the provider accepted none of the mails, whatever else went wrong.
 ///
-/// A gateway's 502 and 504 and Cloudflare's 52x say nothing of what the API behind it did; a 409 says that another
-/// attempt may be doing it.
+/// A gateway's 502 and 504 and Cloudflare's 52x do not say what the API behind the gateway did; a 409 says that another attempt
+/// may be running.
 fn took_nothing(reply: &Reply) -> bool {
     match reply {
         Reply::Lost(_) => false,
@@ -133,9 +134,9 @@ fn took_nothing(reply: &Reply) -> bool {
     }
 }
 
-/// What came of a request for `mails` mails; `redact` cleans what the provider says.
+/// The result of a request for `mails` mails; `redact` cleans the provider's text.
 ///
-/// A mail in a request of its own comes again under the same key, and nothing is lost by saying "retry".
+/// A mail in its own request is retried under the same key, so a "retry" verdict is always safe for it.
 pub(super) fn judge(
     reply: &Reply,
     form: Form,
@@ -143,7 +144,7 @@ pub(super) fn judge(
     redact: impl Fn(&str) -> String,
 ) -> Outcome {
     let verdict = verdict(reply, &redact);
-    // Of a batch less is believed: it comes again as it was, which costs nothing, and made anew it would go out twice.
+    // A batch's answer is trusted less: repeating it unchanged is free, but sent as a new batch it could arrive twice.
     let says_little = matches!(
         reply,
         Reply::Answered {
@@ -181,7 +182,7 @@ pub(super) fn judge(
 }
 
 fn unreadable() -> Verdict {
-    let error = DeliveryError::new("the answer of Resend to a batch is not readable");
+    let error = DeliveryError::new("Resend's answer to a batch is not readable");
     Verdict::unknown(error.with_class(ErrorClass::Protocol))
 }
 
@@ -222,7 +223,7 @@ fn verdict(reply: &Reply, redact: impl Fn(&str) -> String) -> Verdict {
     }
 }
 
-/// The ids of the mails that were taken, in order, around the ones that were not.
+/// The ids of the accepted mails, in order, with gaps for the rejected ones.
 fn each(body: &[u8], mails: usize, redact: impl Fn(&str) -> String) -> Option<Vec<Verdict>> {
     let AcceptedBatch { data, errors } = serde_json::from_slice(body).ok()?;
     if data.len() + errors.len() != mails {
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_us_is_told_from_what_is_wrong_with_a_mail() {
+    fn errors_of_the_account_are_distinguished_from_errors_of_a_mail() {
         for (status, name, message, expected) in [
             (
                 422,
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_alone_and_a_batch_read_the_same_reply_differently() {
+    fn the_same_reply_means_different_things_for_a_single_mail_and_a_batch() {
         let one = r#"{"id": "a"}"#;
         let two = r#"{"data": [{"id": "a"}, {"id": "b"}]}"#;
         let three = r#"{"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}"#;

@@ -1,7 +1,7 @@
 //! The mailer for any **SMTP** server.
 //!
-//! It keeps a few sessions open and sends one mail at a time. SMTP has no idempotency keys: a mail whose receipt was lost is sent
-//! again, with the same bytes and the same `Message-ID`.
+//! It keeps a few sessions open and sends one mail at a time. SMTP has no idempotency keys: a mail whose acknowledgement was lost
+//! is sent again, with the same bytes and the same `Message-ID`.
 
 mod server;
 mod session;
@@ -26,24 +26,24 @@ use crate::mail::Mail;
 use crate::mailer::{Answer, Capabilities, Mailer};
 use crate::mime;
 
-/// How many sessions are open at once.
+/// The maximum number of open sessions.
 const MAX_SESSIONS: usize = 8;
 
 /// A session that was idle for longer is closed: servers hang up on idle clients.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long each step before the message may take: shorter than RFC 5321 (section 4.5.3.2) has it, because nothing is lost by
-/// trying again.
+/// How long each step before the message may take: shorter than RFC 5321 (section 4.5.3.2) recommends, because these steps can
+/// safely be retried.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the server may take to reply to the message. A server that scans it needs a minute, and whoever hangs up before
-/// the reply has sent the mail and does not know: RFC 5321, section 4.5.3.2.6, has ten minutes.
+/// How long the server may take to reply to the message. A server that scans it may need a minute, and a client that disconnects
+/// before the reply does not know whether the mail was sent: RFC 5321, section 4.5.3.2.6, recommends ten minutes.
 const REPLY_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The steps before the message: waiting for a session, connecting, encrypting, logging in, sender, recipient, data.
 const STEPS: u32 = 7;
 
-/// What a call needs beside the conversation: the suppression list is asked, and written.
+/// The time that a call needs besides the conversation: the suppression list is read and written.
 const SLACK: Duration = Duration::from_secs(5);
 
 const URL: &str = "CAMPANILE_SMTP_URL";
@@ -56,9 +56,9 @@ const URL: &str = "CAMPANILE_SMTP_URL";
 /// | `smtp://user:password@host` | STARTTLS, required | 587 |
 /// | `smtp://localhost:1025` | unencrypted, to this machine only | 587 |
 ///
-/// User and password are percent-encoded in the URL; the password gets into no log, error or `Debug`. At most eight
-/// sessions are open at once. Each step of a conversation has a time-out: 20 seconds, and 5 minutes for the reply to the message,
-/// because a mail whose receipt was lost is sent again.
+/// User and password are percent-encoded in the URL; the password never appears in a log, an error or `Debug`. At most eight
+/// sessions are open at once. Each step of a conversation has a timeout: 20 seconds, and 5 minutes for the reply to the message,
+/// because a mail whose acknowledgement was lost is sent again.
 ///
 /// lettre's own feature `tracing`, which this crate leaves off, logs whole SMTP conversations.
 ///
@@ -105,7 +105,7 @@ impl Smtp {
 
     /// How long the server may take to reply to the message. Default: 5 minutes.
     ///
-    /// A server that is slower gets the mail again, up to [`Policy::max_lost_answers`] times, although it took it.
+    /// A slower server gets the mail again, up to [`Policy::max_lost_answers`] times, although it has accepted it.
     #[must_use]
     pub fn with_reply_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.reply = timeout;
@@ -125,7 +125,7 @@ impl Smtp {
         }
     }
 
-    /// Sends one mail; `step` says how far it got.
+    /// Sends one mail; `step` records how far it got.
     async fn hand_over(
         &self,
         mail: &Mail,
@@ -136,11 +136,11 @@ impl Smtp {
         let _place = place
             .await
             .map_err(|_| Failure::TimedOut)?
-            .expect("it is never closed");
+            .expect("the semaphore is never closed");
         let mut session = self.session(step).await?;
         let (secret, timeouts) = (self.server.secret(), self.timeouts);
         let receipt = session.send(mail, message, secret, timeouts, step).await;
-        // After a refusal the session is as good as before; when the connection broke it is not.
+        // After a rejection the session can be reused; after a broken connection it cannot.
         if matches!(
             &receipt,
             Ok(_)
@@ -215,7 +215,7 @@ impl fmt::Debug for Smtp {
     }
 }
 
-/// What a refusal at each step means, for the promises about what comes from outside.
+/// The verdict on a rejection at each step, for the guarantees about external input.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn judge_refusal(code: u16, words: &str, secret: &str) -> [(&'static str, Answer); 7] {
     let refusal = session::refusal(code, words, secret);

@@ -1,21 +1,21 @@
-//! What the words of a refusal **speak of**: the recipient's address, us, how much we may send, or this mail alone.
+//! What the text of a rejection **is about**: the recipient's address, the sender, a sending limit, or only this mail.
 //!
-//! It reads the whole reply, all of its lines. It knows no step of the conversation; the table of what follows is in `verdict`.
+//! It reads all lines of the reply, and does not depend on the step of the conversation; the table of verdicts is in `verdict`.
 
-/// What a refusal speaks of.
+/// What a rejection is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// The recipient's address: there is no such mailbox, or no such domain.
+    /// The recipient's address: there is no such mailbox or domain.
     Address,
-    /// Us: our credentials, sender, relaying, network or encryption, or a block list that has us.
+    /// The sender: our credentials, address, relaying, network or encryption, or a block list that contains us.
     Us,
-    /// How much we may send.
+    /// A sending limit.
     Quota,
-    /// A policy, and it does not say whether it is about us or about this mail.
+    /// A policy, without saying whether it is about the sender or about this mail.
     Policy,
     /// This mail, or the mailbox of this recipient: too big, full, restricted.
     Mail,
-    /// The words say nothing, and there is no enhanced code.
+    /// Unknown: the text does not say, and there is no enhanced code.
     Nothing,
 }
 
@@ -38,7 +38,7 @@ const SENDER: &[&str] = &[
     "callout",
 ];
 
-/// Phrases about us where there is no code that says more.
+/// Phrases about the sender, used when there is no more specific code.
 const US: &[&str] = &[
     "relay",
     "blocked using",
@@ -78,7 +78,7 @@ const US: &[&str] = &[
     "dmarc",
 ];
 
-/// Phrases that hold one of [`US`] and speak of the recipient or of the content.
+/// Phrases that contain one of [`US`] but are about the recipient or the content.
 const NOT_US: &[&str] = &[
     "mailbox is blocked",
     "account is blocked",
@@ -88,7 +88,7 @@ const NOT_US: &[&str] = &[
     "unknown in relay",
 ];
 
-/// Phrases about how much we may send.
+/// Phrases about sending limits.
 const QUOTA: &[&str] = &[
     "daily limit",
     "hourly limit",
@@ -120,7 +120,7 @@ const MAILBOX: &[&str] = &[
     "recipient",
 ];
 
-/// What a reply with these words speaks of.
+/// What a reply with this text is about.
 pub(super) fn subject(words: &str) -> Subject {
     let words = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
@@ -148,20 +148,20 @@ pub(super) fn subject(words: &str) -> Subject {
     }
 }
 
-/// What an enhanced status code speaks of, whatever the words beside it (RFC 3463, RFC 7372, Microsoft's own).
+/// What an enhanced status code is about, whatever its text (RFC 3463, RFC 7372, Microsoft's own).
 const fn by_code(code: (u16, u16, u16)) -> Option<Subject> {
     Some(match code {
-        // No such mailbox, no such domain, not an address, moved away, a domain that takes no mail.
+        // No such mailbox, no such domain, not an address, moved away, a domain that accepts no mail.
         (5, 1, 1 | 2 | 3 | 6 | 10) => Subject::Address,
-        // Microsoft and Google: the limit of a day. A mail flood; a tenant above its threshold.
+        // Microsoft and Google: a daily limit. A mail flood; a tenant above its threshold.
         (_, 1, 90) | (_, 4, 5) | (_, 7, 28 | 705) => Subject::Quota,
-        // The sender's address; credentials, encryption, our account; DKIM, SPF, reverse DNS and what follows from them;
-        // Microsoft's banned senders and networks.
+        // The sender's address; credentials, encryption, our account; DKIM, SPF, reverse DNS and related checks; Microsoft's
+        // banned senders and networks.
         (_, 1, 7 | 8)
         | (_, 7, 3 | 8..=11 | 13 | 14 | 20..=27 | 29 | 500..=503 | 505..=511 | 606..=799) => {
             Subject::Us
         }
-        // A mailbox that is disabled or full; too big; cannot be converted. A list that takes no mail from us, a mailbox or a
+        // A mailbox that is disabled or full; too big; cannot be converted. A list that accepts no mail from us, a mailbox or a
         // domain with a new owner, a restricted recipient.
         (_, 2 | 6, _) | (_, 3, 4) | (_, 7, 2 | 17..=19 | 120..=139 | 504) => Subject::Mail,
         _ => return None,
@@ -186,7 +186,7 @@ fn enhanced(words: &str) -> Option<(u16, u16, u16)> {
     })
 }
 
-/// A number as RFC 3463 writes it, without a sign and without leading zeros.
+/// A number in the form of RFC 3463, without a sign and leading zeros.
 fn number(digits: &str) -> Option<u16> {
     let number: u16 = digits.parse().ok()?;
     (number.to_string() == digits).then_some(number)
@@ -196,7 +196,7 @@ fn number(digits: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    /// What it speaks of, and the words: those of Postfix, Exim, Exchange, Google, and others.
+    /// What it is about, and the text: of Postfix, Exim, Exchange, Google, and others.
     const WORDS: &str = "\
         Us relay not permitted
         Us 5.7.1 [address]: Relay access denied
@@ -232,7 +232,7 @@ mod tests {
         Nothing the mailbox is blocked";
 
     #[test]
-    fn a_reply_speaks_of_what_its_codes_and_words_say() {
+    fn a_reply_is_classified_by_its_codes_and_its_text() {
         for row in WORDS.lines() {
             let (expected, words) = row.trim().split_once(' ').unwrap();
             assert_eq!(format!("{:?}", subject(words)), expected, "{words}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_found_in_any_line_and_an_address_of_the_network_is_none() {
+    fn a_code_is_found_in_any_line_and_an_ip_address_is_not_a_code() {
         assert_eq!(
             enhanced("rejected\r\n(5.1.1) no such user"),
             Some((5, 1, 1))

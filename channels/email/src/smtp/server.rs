@@ -1,6 +1,6 @@
-//! The **server** that an SMTP URL names: where it is, how the connection is encrypted, who logs in.
+//! The **server** of an SMTP URL: its host, the encryption of the connection, and the login.
 //!
-//! It opens no connection. An unencrypted one it allows to this machine only.
+//! It opens no connection. It allows unencrypted connections only to this machine.
 
 use std::fmt;
 
@@ -28,9 +28,9 @@ pub(super) struct Server {
 }
 
 pub(super) enum Encryption {
-    /// From the first byte on.
+    /// TLS from the first byte.
     Tls(TlsParameters),
-    /// By the command `STARTTLS`, without which nothing is said.
+    /// TLS by the command `STARTTLS`, which is required.
     StartTls(TlsParameters),
     /// None: the server is on this machine.
     Plain,
@@ -42,7 +42,7 @@ struct Login {
 }
 
 impl Server {
-    /// No message repeats the URL: it holds the password.
+    /// No message repeats the URL, because it contains the password.
     pub(super) fn parse(url: &SecretString) -> Result<Self, SetupError> {
         let refuse = |reason: &str| SetupError::new(format!("the SMTP URL {reason}; {FORM}"));
         let url = Url::parse(url.expose_secret()).map_err(|_| refuse("does not parse"))?;
@@ -61,7 +61,7 @@ impl Server {
             "smtps" => (Encryption::Tls(tls()?), SUBMISSION_OVER_TLS),
             "smtp" if is_this_machine(&host) => (Encryption::Plain, SUBMISSION),
             "smtp" => (Encryption::StartTls(tls()?), SUBMISSION),
-            _ => return Err(refuse("is of another scheme")),
+            _ => return Err(refuse("has an unknown scheme")),
         };
         let decode = |text: &str| {
             percent_decode_str(text)
@@ -98,7 +98,7 @@ impl Server {
         })
     }
 
-    /// What must not get into a log even if the server repeats it.
+    /// The texts that must not appear in a log even if the server repeats them.
     pub(super) fn secret(&self) -> &str {
         self.login
             .as_ref()
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_host_port_encryption_and_login() {
+    fn a_url_determines_host_port_encryption_and_login() {
         for (url, debug) in [
             (
                 "smtps://ada:pw@mail.example",
@@ -177,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_url_is_refused_without_repeating_it() {
+    fn a_bad_url_is_rejected_without_repeating_it() {
         for (url, reason) in [
             ("hunter2", "does not parse"),
-            ("https://ada:hunter2@mail.example", "is of another scheme"),
+            ("https://ada:hunter2@mail.example", "has an unknown scheme"),
             ("smtp://ada:hunter2@", "does not parse"),
             ("smtps:///hunter2", "has no host"),
             (

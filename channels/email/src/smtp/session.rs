@@ -1,6 +1,6 @@
 //! One **session** with an SMTP server, step by step.
 //!
-//! Each step is noted before it begins, and has a time-out of its own. It draws no conclusions.
+//! Each step is noted before it begins, and has its own timeout. This file does not interpret replies.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::verdict::{Failure, Step};
 use crate::mail::Mail;
 use crate::redact::{mask, redact};
 
-/// How long a server may take to say that an idle session still lives.
+/// How long a server may take to confirm that an idle session is still alive.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the server may take.
@@ -74,13 +74,13 @@ impl Session {
         Ok(Self { connection })
     }
 
-    /// Whether the session can take another mail; resets what a refused one left behind.
+    /// Whether the session can send another mail; resets the state left by a rejected one.
     pub(super) async fn is_ready(&mut self) -> bool {
         let ready = self.connection.command(Rset);
         matches!(tokio::time::timeout(READY_TIMEOUT, ready).await, Ok(Ok(_)))
     }
 
-    /// Sends one mail; the server's last words are its receipt.
+    /// Sends one mail, and returns the server's final reply.
     pub(super) async fn send(
         &mut self,
         mail: &Mail,
@@ -99,7 +99,7 @@ impl Session {
             {
                 *step = Step::Recipient;
                 return Err(Failure::Unsupported(
-                    "the address is not ASCII, and the server takes no other",
+                    "the address is not ASCII, and the server accepts only ASCII addresses",
                 ));
             }
             parameters.push(MailParameter::SmtpUtfEight);
@@ -121,7 +121,7 @@ impl Session {
     }
 }
 
-/// One step, or no answer in time.
+/// Runs one step with its timeout.
 async fn within<T>(
     time: Duration,
     secret: &str,
@@ -146,7 +146,7 @@ fn failure(error: &Error, secret: &str) -> Failure {
     }
 }
 
-/// A reply that refuses, with all of its words.
+/// A rejecting reply with its full text.
 pub(super) fn refusal(code: u16, words: &str, secret: &str) -> Failure {
     Failure::Reply {
         code,

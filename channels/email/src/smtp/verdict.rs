@@ -1,8 +1,8 @@
-//! What a failed step of an SMTP conversation **means** for the delivery. Pure: no connection, no clock.
+//! What a failed step of an SMTP conversation **means** for the delivery. It is pure: no connection, no clock.
 //!
 //! The same reply means different things at different steps: `550 5.7.1` to `RCPT TO` is a server that does not relay for us, to
-//! `MAIL FROM` a sender that it does not accept, after the message a refused content. Only a reply that speaks of the address
-//! is a bounce; one that says nothing is a suspicion.
+//! `MAIL FROM` a sender that it does not accept, after the message rejected content. Only a reply about the address is a bounce;
+//! one without a reason is a suspicion.
 
 use campanile::channel::{DeliveryError, ErrorClass, Verdict};
 
@@ -24,31 +24,31 @@ pub(super) enum Step {
     Recipient,
     /// `DATA`, before the message.
     Data,
-    /// The message is being written, or its reply is waited for.
+    /// Writing the message, or waiting for the reply to it.
     Message,
 }
 
 /// What went wrong at a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The server replied with a refusal.
+    /// The server replied with a rejection.
     Reply {
         /// The three digits.
         code: u16,
-        /// What its words speak of.
+        /// What its text is about.
         subject: Subject,
-        /// Its words, redacted and shortened.
+        /// Its text, redacted and shortened.
         text: String,
     },
-    /// The connection broke, or was never made; what the system says of it.
+    /// The connection broke, or was never established; with the system's error.
     Broken(String),
-    /// Time ran out.
+    /// The step timed out.
     TimedOut,
-    /// Server and client have no way in common: no STARTTLS, no way to log in, no UTF-8 in addresses.
+    /// The server lacks a required feature: STARTTLS, a supported login method, UTF-8 in addresses.
     Unsupported(&'static str),
 }
 
-/// The one table of what follows from what.
+/// The table of failures and their verdicts.
 pub(super) fn judge(step: Step, failure: &Failure) -> Answer {
     let error = describe(step, failure);
     match (step, failure) {
@@ -56,7 +56,7 @@ pub(super) fn judge(step: Step, failure: &Failure) -> Answer {
         (Step::Recipient | Step::Data, Failure::Broken(_)) => {
             Verdict::retry(error.with_class(ErrorClass::Unavailable)).into()
         }
-        // Nothing was said of the mail yet.
+        // The mail was not mentioned yet.
         (_, Failure::Broken(_))
         | (Step::Queue | Step::Connect | Step::Login, Failure::TimedOut) => {
             Verdict::retry(error.with_class(ErrorClass::Connect)).into()
@@ -78,9 +78,9 @@ pub(super) fn judge(step: Step, failure: &Failure) -> Answer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// The server takes nobody now; nothing was tried.
+    /// The server accepts no clients now; nothing was sent.
     NotReady,
-    /// We have sent as much as we may for now; nothing was tried.
+    /// A sending limit is reached for now; nothing was sent.
     Quota,
     Retry,
     Permanent,
@@ -95,19 +95,19 @@ const fn reply(step: Step, code: u16, subject: Subject) -> Class {
         (_, 530 | 534 | 535 | 538, _) => Class::Misconfigured,
         (_, _, Subject::Quota) => Class::Quota,
         (Step::Queue | Step::Connect | Step::Login, ..500, _) => Class::NotReady,
-        // Some servers defer what they will never relay.
+        // Some servers temporarily reject mail that they will never relay.
         (_, ..500, Subject::Us) => Class::Misconfigured,
         (_, ..500, _) => Class::Retry,
         // Too big, for example.
         (Step::Sender, _, Subject::Mail) => Class::Permanent,
-        // The server refuses this client, this login, this sender. With `RCPT TO` a policy is that of our own server, which has
-        // not seen the content.
+        // The server rejects this client, this login, this sender. At `RCPT TO` a policy is about the sender, because the server
+        // has not seen the content.
         (Step::Queue | Step::Connect | Step::Login | Step::Sender, _, _)
         | (_, _, Subject::Us)
         | (Step::Recipient, _, Subject::Policy) => Class::Misconfigured,
         (Step::Recipient | Step::Message, _, Subject::Address) => Class::Bounced,
         (Step::Recipient, 550, Subject::Nothing) => Class::Suspected,
-        // A full mailbox, a content that is refused: the address itself is good.
+        // A full mailbox or rejected content: the address itself is good.
         (Step::Recipient | Step::Data | Step::Message, _, _) => Class::Permanent,
     }
 }
@@ -117,10 +117,10 @@ fn describe(step: Step, failure: &Failure) -> DeliveryError {
         Step::Queue => "waiting for an SMTP connection",
         Step::Connect => "connecting to the SMTP server",
         Step::Login => "logging in to the SMTP server",
-        Step::Sender => "naming the sender to the SMTP server",
-        Step::Recipient => "naming the recipient to the SMTP server",
-        Step::Data => "offering the message to the SMTP server",
-        Step::Message => "handing the message to the SMTP server",
+        Step::Sender => "sending `MAIL FROM` to the SMTP server",
+        Step::Recipient => "sending `RCPT TO` to the SMTP server",
+        Step::Data => "sending `DATA` to the SMTP server",
+        Step::Message => "sending the message to the SMTP server",
     };
     match failure {
         Failure::Reply { code, text, .. } => {
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Step, code, what it means, the server's words.
+    /// Step, code, verdict, the server's text.
     const REPLIES: &str = "\
         Connect 421 connect busy
         Connect 421 connect 4.7.0 your IP has too much mail under way
@@ -216,7 +216,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_reply_means_what_its_step_makes_of_it() {
+    fn the_verdict_on_a_reply_depends_on_its_step() {
         for row in REPLIES.lines() {
             let mut cells = row.trim().splitn(4, ' ');
             let name = cells.next().unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_unknown_only_after_the_message_was_begun() {
+    fn a_lost_connection_is_unknown_only_after_the_message_was_started() {
         for failure in [Failure::Broken("reset".into()), Failure::TimedOut] {
             for step in STEPS.into_iter().take(3) {
                 assert_eq!(class(&judge(step, &failure)), "connect", "{step:?}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_cannot_do_is_the_set_up_or_the_address() {
+    fn a_missing_feature_of_the_server_is_a_misconfiguration_or_about_the_address() {
         let failure = Failure::Unsupported("no STARTTLS");
         for (step, expected) in [
             (Step::Connect, "misconfigured"),

@@ -106,5 +106,5 @@ async fn a_folder_that_is_gone_is_a_failed_attempt() {
 fn a_folder_that_cannot_be_made_is_an_error_at_start_up() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Capture::in_folder(file.path().join("mails")).unwrap_err();
-    assert!(error.to_string().contains("cannot be made"), "{error}");
+    assert!(error.to_string().contains("cannot be created"), "{error}");
 }

@@ -244,7 +244,10 @@ async fn a_mailer_that_miscounts_spoils_no_verdict() {
     app.address("ada", "ada@example.com").await;
     assert_eq!(
         app.welcome_one("ada").await,
-        failed("the mailer gave 0 answers for 1 mails", Retry::Scheduled)
+        failed(
+            "the mailer returned 0 answers for 1 mails",
+            Retry::Scheduled
+        )
     );
 }
 

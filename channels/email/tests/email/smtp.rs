@@ -103,7 +103,7 @@ async fn each_refusal_has_its_class_and_the_session_goes_on() {
     assert_eq!(bounced.verdict().error().unwrap().status(), Some(550));
     assert_eq!(
         message_of(&bounced),
-        "naming the recipient to the SMTP server: 550 5.1.1 [address] Recipient address rejected: no such user"
+        "sending `RCPT TO` to the SMTP server: 550 5.1.1 [address] Recipient address rejected: no such user"
     );
     let full = send(&smtp, mail("full@example.com")).await;
     assert!(
@@ -154,7 +154,7 @@ async fn silence_before_the_message_is_tried_again_and_after_it_is_unknown() {
     );
     assert_eq!(
         message_of(&slow),
-        "naming the recipient to the SMTP server: no answer in time"
+        "sending `RCPT TO` to the SMTP server: no answer in time"
     );
     let lost = send(&smtp, mail("lost@example.com")).await;
     assert!(
