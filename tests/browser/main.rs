@@ -7,6 +7,7 @@
 mod host;
 mod weather;
 mod axe;
+mod page;
 mod tour;
 mod bell;
 mod settings;

@@ -1,15 +1,11 @@
 //! The stage: a host, its page in a browser, and the actions and expectations of a user.
 
-use std::path::PathBuf;
-
-use campanile_tests::browser::Browser;
 use campanile_tests::database::run;
 use campanile_tests::{Kind, TestDatabase};
-use fantoccini::key::Key;
 use serde_json::Value;
 
-use crate::axe::Axe;
 use crate::host::Host;
+use crate::page::{Page, stage_of_a_page};
 
 /// Names that every expression may use.
 const WORDS: &str = "const bell = document.querySelector('campanile-bell'); \
@@ -26,11 +22,12 @@ const PLAIN_NAME: &str = "app.test";
 
 pub(crate) struct Stage {
     pub(crate) host: Host,
-    pub(crate) browser: Browser,
+    page: Page,
     /// The name under which the browser knows the host.
     name: &'static str,
-    axe: Axe,
 }
+
+stage_of_a_page!(Stage);
 
 /// Runs a test as Ada, on a database of its own. `before` prepares it before the page is opened.
 pub(crate) fn play(before: impl AsyncFnOnce(&Host), story: impl AsyncFnOnce(&mut Stage)) {
@@ -64,15 +61,13 @@ impl Stage {
         name: &'static str,
         before: impl AsyncFnOnce(&Host),
     ) -> Self {
-        let axe = Axe::find();
         let host = Host::start(database).await;
         before(&host).await;
         let names = format!("--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1");
         let stage = Self {
             host,
-            browser: Browser::start_with(&[&names]).await,
+            page: Page::open_with(&[&names]).await,
             name,
-            axe,
         };
         stage.go(&format!("/as/{ADA}")).await;
         stage
@@ -143,10 +138,6 @@ impl Stage {
             .await;
     }
 
-    pub(crate) async fn press(&self, key: Key) {
-        self.browser.press(&[key]).await;
-    }
-
     /// Opens the list with the mouse.
     pub(crate) async fn open_list(&self) {
         self.click(".bell").await;
@@ -155,34 +146,12 @@ impl Stage {
 
     /// Checks a state in light and in dark: axe finds nothing, and nothing overflows. Takes a screenshot of each.
     pub(crate) async fn look(&self, name: &str) {
-        let beyond = "all('.panel, .panel *').filter((it) => !it.matches('.unseen') \
-            && (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
-            .map((it) => it.tagName + '.' + it.className)";
-        self.expect(beyond, Vec::<Value>::new()).await;
-        let sideways =
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-        self.expect(sideways, false).await;
-        for scheme in ["light", "dark"] {
-            self.browser
-                .prefer(&[("prefers-color-scheme", scheme)])
-                .await;
-            self.picture(&format!("{name}-{scheme}")).await;
-            self.axe.expect_nothing_wrong(&self.browser, name).await;
-        }
-        self.browser.prefer(&[]).await;
-    }
-
-    /// Saves a screenshot in the folder `CAMPANILE_PICTURES`, if it is set.
-    pub(crate) async fn picture(&self, name: &str) {
-        if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
-            let picture = self.browser.client.screenshot().await.unwrap();
-            std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
-        }
-    }
-
-    /// The end of every test: nothing unexpected is in the console.
-    pub(crate) async fn expect_a_quiet_console(&self) {
-        assert_eq!(self.browser.complaints().await, [""; 0]);
+        self.page
+            .expect_no_overflow(&within(
+                "all('.panel, .panel *').filter((element) => !element.matches('.unseen'))",
+            ))
+            .await;
+        self.look_in_light_and_dark(name).await;
     }
 }
 

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use campanile_tests::browser::Browser;
 use fantoccini::Locator;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::stage::picture;
-use crate::axe::Axe;
+use crate::page::{Page, stage_of_a_page};
 
 /// The example in a process of its own, and its URL.
 async fn start() -> (Child, String) {
@@ -29,14 +27,16 @@ async fn start() -> (Child, String) {
 }
 
 struct Person {
-    browser: Browser,
+    page: Page,
 }
+
+stage_of_a_page!(Person);
 
 impl Person {
     async fn sign_in(url: &str, name: &str) -> Self {
-        let browser = Browser::start().await;
-        browser.client.goto(url).await.unwrap();
-        let person = Self { browser };
+        let page = Page::open().await;
+        page.browser.client.goto(url).await.unwrap();
+        let person = Self { page };
         person.write("#name", name).await;
         person.click("form button").await;
         person
@@ -92,12 +92,10 @@ async fn an_invited_user_sees_it_in_the_bell() {
     let titles = "[...document.querySelector('campanile-bell').shadowRoot.querySelectorAll('.item .title')].map((it) => it.textContent)";
     let told = ["You are guest now", "Ada invited you"];
     bob.browser.expect(titles, told.to_vec()).await;
-    picture(&bob.browser, "example").await;
-    Axe::find()
-        .expect_nothing_wrong(&bob.browser, "the example")
-        .await;
+    bob.picture("example").await;
+    bob.expect_nothing_wrong("the example").await;
     for person in [&ada, &bob] {
-        assert_eq!(person.browser.complaints().await, [""; 0]);
+        person.expect_a_quiet_console().await;
     }
 
     // It stops on SIGTERM, although a bell still has a stream.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::stage::{Script, Stage, picture, play};
+use super::stage::{Script, Stage, play};
 
 /// The roles of a table.
 const TABLE: [&str; 6] = [
@@ -104,6 +104,6 @@ fn forced_colours_still_distinguish_on_from_off() {
             colour("Inbox for Team")
         );
         stage.expect(&differ, true).await;
-        picture(&stage.browser, "forced").await;
+        stage.picture("settings-forced").await;
     });
 }

@@ -1,16 +1,13 @@
 //! The stage: a host, its settings page in a browser, and the actions and expectations of a user.
 
-use std::path::PathBuf;
-
 use campanile_tests::Kind;
-use campanile_tests::browser::Browser;
 use campanile_tests::database::run;
 use fantoccini::Locator;
 use fantoccini::key::Key;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::axe::Axe;
 use crate::host::Host;
+use crate::page::{Page, stage_of_a_page};
 
 pub(crate) const ADA: &str = "u_ada";
 
@@ -19,10 +16,11 @@ const MAX_STOPS: usize = 40;
 
 pub(crate) struct Stage {
     pub(crate) host: Host,
-    pub(crate) browser: Browser,
-    axe: Axe,
+    page: Page,
     script: Script,
 }
+
+stage_of_a_page!(Stage);
 
 /// Whether the page's script may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +33,8 @@ pub(crate) enum Script {
 pub(crate) fn play(script: Script, story: impl AsyncFnOnce(&mut Stage)) {
     run(Kind::Sqlite, async |database| {
         let mut stage = Stage {
-            axe: Axe::find(),
             host: Host::start(database).await,
-            browser: Browser::start().await,
+            page: Page::open().await,
             script,
         };
         stage.let_run(script).await;
@@ -64,11 +61,6 @@ impl Stage {
         let is_off = json!({ "value": script == Script::IsOff });
         let command = "Emulation.setScriptExecutionDisabled";
         self.browser.devtools(command, is_off).await;
-    }
-
-    /// Waits until an expression has this value.
-    pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
-        self.browser.expect(expression, expected).await;
     }
 
     /// Clicks the switch with this name.
@@ -125,37 +117,12 @@ impl Stage {
 
     /// Checks a state in light and in dark: axe finds nothing, and nothing overflows. Takes a screenshot of each.
     pub(crate) async fn look(&self, name: &str) {
-        let beyond = "[...document.querySelectorAll('body *')].filter((it) => !it.closest('.unseen, thead, .status:empty') && \
-            (it.getBoundingClientRect().right > innerWidth + 0.5 || it.getBoundingClientRect().left < -0.5))\
-            .map((it) => it.tagName + '.' + it.className)";
-        self.expect(beyond, json!([])).await;
-        let sideways =
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-        self.expect(sideways, false).await;
+        self.expect_no_overflow("[...document.querySelectorAll('body *')].filter((element) => !element.closest('.unseen, thead, .status:empty'))").await;
         // axe is a script itself; the page's own script does not start now.
         self.let_run(Script::Runs).await;
-        for scheme in ["light", "dark"] {
-            self.browser
-                .prefer(&[("prefers-color-scheme", scheme)])
-                .await;
-            picture(&self.browser, &format!("{name}-{scheme}")).await;
-            self.axe.expect_nothing_wrong(&self.browser, name).await;
-        }
-        self.browser.prefer(&[]).await;
+        self.look_in_light_and_dark(&format!("settings-{name}"))
+            .await;
         self.let_run(self.script).await;
-    }
-
-    /// The end of a test in which nothing failed: nothing is in the console.
-    pub(crate) async fn expect_a_quiet_console(&self) {
-        assert_eq!(self.browser.complaints().await, [""; 0]);
-    }
-}
-
-/// Saves a screenshot in the folder `CAMPANILE_PICTURES`, if it is set.
-pub(crate) async fn picture(browser: &Browser, name: &str) {
-    if let Some(folder) = std::env::var_os("CAMPANILE_PICTURES").map(PathBuf::from) {
-        let picture = browser.client.screenshot().await.unwrap();
-        std::fs::write(folder.join(format!("settings-{name}.png")), picture).unwrap();
     }
 }
 

@@ -2,12 +2,12 @@
 
 use campanile::Database;
 use campanile::each_database;
-use campanile_tests::browser::Browser;
 use campanile_tests::tour::Tour;
 use fantoccini::Locator;
-use fantoccini::key::Key;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
+
+use crate::page::{Page, stage_of_a_page};
 
 /// The inside of the bell.
 pub(crate) const BELL: &str = "document.querySelector('campanile-bell').shadowRoot";
@@ -19,12 +19,14 @@ pub(crate) const SETTINGS: &str = "document.querySelector('#settings iframe').co
 pub(crate) const BILLING_CANNOT_BE_MUTED: &str = "Email cannot be turned off here, because it is critical: An invoice of your organization is past due";
 
 pub(crate) struct Stage {
-    pub(crate) browser: Browser,
+    page: Page,
     /// Where the tour keeps its data.
     database: String,
     tour: Tour,
     _folder: TempDir,
 }
+
+stage_of_a_page!(Stage);
 
 impl Stage {
     /// Opens the page and waits until it is ready.
@@ -44,7 +46,7 @@ impl Stage {
         let program = env!("CARGO_BIN_EXE_campanile-tour");
         let tour = Tour::start(program, &arguments).await;
         let stage = Self {
-            browser: Browser::start().await,
+            page: Page::open().await,
             database,
             tour,
             _folder: folder,
@@ -57,11 +59,6 @@ impl Stage {
     pub(crate) async fn expect_ready(&self) {
         self.expect("document.documentElement.dataset.ready", "true")
             .await;
-    }
-
-    /// Waits until an expression has this value.
-    pub(crate) async fn expect(&self, expression: &str, expected: impl Into<Value>) {
-        self.browser.expect(expression, expected).await;
     }
 
     pub(crate) async fn click(&self, selector: &str) {
@@ -179,11 +176,6 @@ impl Stage {
         self.expect_windows(0).await;
     }
 
-    /// Presses a key where the focus is.
-    pub(crate) async fn press(&self, key: Key) {
-        self.browser.press(&[key]).await;
-    }
-
     /// Makes every waiting delivery due at once, so that the tour's own worker delivers it.
     pub(crate) async fn make_due(&self) {
         let database = Database::connect(&self.database).await.unwrap();
@@ -196,10 +188,5 @@ impl Stage {
                 .await
                 .unwrap();
         });
-    }
-
-    /// The end of every test: nothing in the console.
-    pub(crate) async fn expect_a_quiet_console(&self) {
-        assert_eq!(self.browser.complaints().await, [""; 0]);
     }
 }
