@@ -1,4 +1,4 @@
-//! **Channels**: which are linked, which wait, and an operator's word to either.
+//! **Channels**: lists linked and paused channels, and pauses or resumes them.
 
 use campanile::channel::Transport;
 use campanile::operate::DeliveryFilter;
@@ -18,7 +18,7 @@ pub(crate) enum Action {
     Pause {
         /// The channel
         channel: String,
-        /// Why, for whoever looks next
+        /// The reason, for other operators
         #[arg(long)]
         reason: String,
     },
@@ -49,7 +49,7 @@ pub(crate) async fn perform(
         }
         Action::Resume { channel } => {
             dispatcher.operations().resume_channel(&channel).await?;
-            let text = format!("{channel} is open; a worker delivers what waited");
+            let text = format!("{channel} is open; a worker delivers its waiting deliveries");
             let json = json!({ "channel": channel, "paused": false });
             Ok(Answer::new(text, &json))
         }
@@ -64,7 +64,7 @@ pub(crate) fn remote(registry: &Registry) -> Vec<&'static str> {
     remote.map(|channel| channel.declaration.name()).collect()
 }
 
-/// Whether a list is empty because of a slip of the pen: no such channel is linked, and no delivery of it is there.
+/// Whether a list is empty because of a typo: no such channel is linked, and it has no deliveries.
 pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), CommandError> {
     let known = remote(dispatcher.registry());
     if known.contains(&channel) {
@@ -82,7 +82,7 @@ pub(crate) async fn check(dispatcher: &Dispatcher, channel: &str) -> Result<(), 
     Ok(())
 }
 
-/// Whether it is paused: for all, or by single processes for themselves.
+/// Whether the channel is paused: for all processes, or by single processes for themselves.
 fn state(status: &ChannelStatus) -> String {
     match (&status.pause, status.worker_pauses.len()) {
         (Some(_), _) => "paused".to_owned(),

@@ -1,4 +1,4 @@
-//! A **command**: which one was given, and what it needs of the host.
+//! A **command**: which one was given, and what it needs from the host.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,8 +15,7 @@ use crate::{
     worker,
 };
 
-/// A command of operations, as it was typed. The host's own command line holds it with `#[command(flatten)]` or
-/// `#[command(subcommand)]`.
+/// A parsed command for operations. The host's own command line embeds it with `#[command(flatten)]` or `#[command(subcommand)]`.
 #[derive(Debug, Clone)]
 pub struct Command {
     action: Box<Action>,
@@ -26,45 +25,45 @@ pub struct Command {
 enum Action {
     /// Every event that this binary can send
     Events,
-    /// Creates campanile's tables or brings them up to date
+    /// Creates or updates campanile's tables
     Migrate,
-    /// Delivers what is due, until Ctrl-C or SIGTERM
+    /// Delivers due deliveries until Ctrl-C or SIGTERM
     Worker(worker::Arguments),
-    /// Tells somebody
+    /// Sends a notification
     ///
     /// The event is named by `--type` and its fields are given by `--payload`; or the whole request is a JSON document on
     /// standard input, with `-`: { "type", "recipientUserIds", "subjectId", "orgId", "payload", "dispatchId" }.
     Dispatch(dispatch::Arguments),
-    /// Remote deliveries, and what became of each attempt
+    /// Remote deliveries, and the outcome of each attempt
     #[command(subcommand)]
     Deliveries(deliveries::Action),
-    /// Deliveries that used up their attempts or will never work
+    /// Deliveries that exhausted their attempts or can never succeed
     #[command(subcommand)]
     Dead(dead::Action),
-    /// Channels that wait
+    /// Linked channels and their pauses
     #[command(subcommand)]
     Channels(channels::Action),
     /// Addresses that must not be mailed
     #[command(subcommand)]
     Suppressions(suppressions::Action),
-    /// Deletes rows past their retention; a worker does so every hour by itself
+    /// Deletes rows past their retention; a worker also does so every hour
     Prune(prune::Arguments),
     /// Erases a user: inbox, preferences, addresses, deliveries, windows
     ///
-    /// What is not erased is said: the content of dispatches that went to others too. Nor is what campanile does not hold: the
-    /// app's own tables, logs, backups, and what providers were given.
+    /// It reports what is not erased: the content of dispatches that had other recipients too. It cannot erase data that
+    /// campanile does not hold: the app's own tables, logs, backups, and data that providers received.
     Forget(forget::Arguments),
-    /// Checks the database, the channels and the workers; each line says what mends it
+    /// Checks the database, the channels and the workers; each finding says how to fix it
     ///
-    /// Ends with 1 if there is a problem. Warnings alone are none.
+    /// Exits with 1 if there is a problem. Warnings alone do not count as problems.
     Doctor(doctor::Arguments),
 }
 
 impl Command {
-    /// Runs it: the answer goes to standard output, what went wrong to standard error.
+    /// Runs the command: the answer is written to standard output, errors to standard error.
     ///
-    /// The dispatcher is given as its builder made it, so that `doctor`, `migrate` and `events` work also where it cannot be
-    /// built. The tables need not be there.
+    /// The dispatcher is passed as the result of its builder, so that `doctor`, `migrate` and `events` also work if it cannot be
+    /// built. The tables need not exist.
     ///
     /// # Cancel safety
     ///
@@ -78,10 +77,10 @@ impl Command {
         let mut out = std::io::stdout();
         match self.write(database, dispatcher, output, &mut out).await {
             Ok(ended) => ended.into(),
-            // Whoever reads has seen enough, as `head` does.
+            // The reader has closed the pipe, as `head` does.
             Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
             Err(error) => {
-                // Nobody is left to tell if standard error is closed.
+                // If standard error is closed, there is nowhere to report it.
                 let _ = writeln!(
                     std::io::stderr(),
                     "error: {}",
@@ -96,7 +95,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// When the command failed: nothing was answered then, except by a worker.
+    /// When the command failed: then nothing was written to `out`, except by a worker.
     pub async fn write(
         self,
         database: &Database,
@@ -111,7 +110,7 @@ impl Command {
             .await
         {
             Err(error) if error.is_of_the_store() => {
-                // Most often the tables are missing, and then there is better advice than the database's.
+                // Most often the tables are missing, and then there is better advice than the database's error.
                 let behind = migrations::state(database).await.ok();
                 Err(match behind.and_then(|state| state.advice()) {
                     Some(advice) => CommandError::NotMigrated(advice),
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_asked_for_before_or_after_the_command() {
+    fn the_json_option_may_be_before_or_after_the_command() {
         for line in [["app", "--json", "events"], ["app", "events", "--json"]] {
             assert!(Flat::try_parse_from(line).is_ok());
         }
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_whole_request_is_refused() {
+    fn an_incomplete_command_is_refused() {
         for line in [
             "dispatch",
             "dispatch - --type a.b.c",

@@ -1,4 +1,4 @@
-//! The **dead**: deliveries that used up their attempts or will never work.
+//! The **dead**: deliveries that exhausted their attempts or can never succeed.
 
 use campanile::Dispatcher;
 use campanile::channel::ErrorClass;
@@ -13,46 +13,46 @@ use crate::{channels, deliveries, input};
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Action {
-    /// Lists them, newest first
+    /// Lists dead deliveries, newest first
     List(deliveries::Page),
-    /// Makes them due now, each with a fresh set of attempts
+    /// Makes dead deliveries due now, each with a fresh set of attempts
     ///
-    /// Those that are dead when it begins, and have not expired since. Without `--yes` it says how many there are, changes
-    /// nothing and ends with 1.
+    /// It changes deliveries that are dead when it starts and have not expired. Without `--yes` it prints how many there are,
+    /// changes nothing and exits with 1.
     Redrive {
         #[command(flatten)]
         which: Which,
 
-        /// Do it
+        /// Change the deliveries
         #[arg(long)]
         yes: bool,
 
-        /// Only say how many there are
+        /// Only print how many there are
         #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
     },
 }
 
-/// Which of the dead.
+/// Selects dead deliveries.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Which {
-    /// Of this channel only
+    /// Only of this channel
     #[arg(long)]
     channel: Option<String>,
 
-    /// Of this event only
+    /// Only of this event
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,
 
-    /// Which died at this time or later: `2026-03-01T12:00Z`, or `2h` for two hours ago
+    /// Only those that died at this time or later: `2026-03-01T12:00Z`, or `2h` for two hours ago
     #[arg(long, value_name = "TIME", value_parser = input::moment)]
     since: Option<Timestamp>,
 
-    /// Which died before this time
+    /// Only those that died before this time
     #[arg(long, value_name = "TIME", value_parser = input::moment)]
     until: Option<Timestamp>,
 
-    /// Whose last attempt failed so
+    /// Only those whose last attempt failed with this class of error
     #[arg(long, value_name = "CLASS", value_parser = input::error_class())]
     reason: Option<ErrorClass>,
 }
@@ -98,16 +98,16 @@ async fn redrive(dispatcher: &Dispatcher, which: &Which) -> Result<Answer, Comma
     }
     let text = match redriven {
         0 => NONE.to_owned(),
-        1 => "1 delivery is due now; a worker tries it".to_owned(),
+        1 => "1 delivery is due now; a worker will send it".to_owned(),
         many => format!(
-            "{} are due now; a worker tries them",
+            "{} are due now; a worker will send them",
             counted(many, "delivery", "deliveries")
         ),
     };
     Ok(Answer::new(text, &json!({ "redriven": redriven })))
 }
 
-/// What would be done, and how to have it done.
+/// What would be changed, and how to change it.
 async fn count(
     dispatcher: &Dispatcher,
     which: &Which,
@@ -126,7 +126,7 @@ async fn count(
 
 const NONE: &str = "no such delivery is dead";
 
-/// Somebody may have mistyped the channel.
+/// The channel may be a typo.
 async fn check(dispatcher: &Dispatcher, which: &Which) -> Result<(), CommandError> {
     match &which.channel {
         Some(channel) => channels::check(dispatcher, channel).await,

@@ -1,4 +1,4 @@
-//! **Deliveries** at hand: list them, show one, try it again, cancel it.
+//! **Deliveries**: lists them, and shows, retries or cancels one.
 
 use campanile::database::{each_connection, statement};
 use campanile::operate::{DeliveryFilter, DeliveryState, DeliverySummary};
@@ -17,11 +17,11 @@ pub(crate) enum Action {
     List {
         #[command(flatten)]
         page: Page,
-        /// In this state only
+        /// Only in this state
         #[arg(long, value_parser = input::state())]
         state: Option<DeliveryState>,
     },
-    /// What happened to a delivery and to the others of its notification, in the order of time
+    /// Shows the history of a delivery and of the others of its notification, in the order of time
     Show {
         /// The delivery
         #[arg(value_parser = input::delivery_id)]
@@ -33,7 +33,7 @@ pub(crate) enum Action {
         #[arg(value_parser = input::delivery_id)]
         id: Uuid,
     },
-    /// Cancels a delivery that waits
+    /// Cancels a waiting delivery
     Cancel {
         /// The delivery
         #[arg(value_parser = input::delivery_id)]
@@ -41,18 +41,18 @@ pub(crate) enum Action {
     },
 }
 
-/// Which part of a long list.
+/// Selects a part of a long list.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Page {
-    /// Of this channel only
+    /// Only of this channel
     #[arg(long)]
     channel: Option<String>,
 
-    /// Older than this delivery: the last of the page before
+    /// Only older than this delivery, the last one of the previous page
     #[arg(long, value_name = "ID", value_parser = input::delivery_id)]
     before: Option<Uuid>,
 
-    /// How many at most
+    /// The maximum number of deliveries
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
 }
@@ -66,7 +66,7 @@ pub(crate) async fn perform(
         Action::Show { id } => show(dispatcher, id).await,
         Action::Retry { id } => {
             dispatcher.operations().retry_delivery(id).await?;
-            let text = format!("the delivery {id} is due now; a worker tries it");
+            let text = format!("the delivery {id} is due now; a worker will send it");
             Ok(Answer::new(
                 text,
                 &json!({ "id": id, "state": DeliveryState::Pending }),

@@ -1,4 +1,4 @@
-//! **Dispatch** from a shell: the untyped door, by options or as a JSON document on standard input.
+//! **Dispatch** from a shell: an untyped notice, from options or a JSON document on standard input.
 
 use std::io::Read as _;
 
@@ -10,7 +10,7 @@ use crate::error::CommandError;
 use crate::output::Answer;
 use crate::table::{Table, counted, plain, short};
 
-/// The longest document that is read: far more than the largest payload and 100,000 recipients.
+/// The maximum size of a document in bytes: far more than the largest payload and 100,000 recipients.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["event_type", "subject", "org", "to", "payload", "dispatch_id"])]
     document: Option<String>,
 
-    /// The event, by its type or an alias
+    /// The event's type or an alias
     #[arg(
         long = "type",
         value_name = "EVENT",
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID")]
     org: Option<String>,
 
-    /// The users to tell, separated by commas
+    /// The users to notify, separated by commas
     #[arg(
         long,
         value_name = "USER,..",
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
 
-    /// An id of your own, a UUID: what was written under it is not written again, so that the command can be repeated
+    /// Your own id for the dispatch, a UUID: a dispatch with the same id is not written again, so the command can be repeated
     #[arg(long, value_name = "UUID")]
     dispatch_id: Option<Uuid>,
 
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     enqueue: bool,
 
-    /// Show the plan, with the rule that decides about each channel; nothing is written
+    /// Show the plan, with the rule that decides each channel; nothing is written
     #[arg(long, conflicts_with = "enqueue")]
     explain: bool,
 }
@@ -86,8 +86,9 @@ async fn request(arguments: Arguments) -> Result<EventRequest, CommandError> {
         return read(&document);
     };
     let payload = match arguments.payload {
-        Some(text) => serde_json::from_str(&text)
-            .map_err(|error| CommandError::Request(format!("the payload is no JSON: {error}")))?,
+        Some(text) => serde_json::from_str(&text).map_err(|error| {
+            CommandError::Request(format!("the payload is not valid JSON: {error}"))
+        })?,
         None => serde_json::Value::Null,
     };
     Ok(EventRequest {
@@ -116,13 +117,13 @@ fn read(document: &[u8]) -> Result<EventRequest, CommandError> {
     }
     let text = std::str::from_utf8(document).map_err(|error| {
         CommandError::Request(format!(
-            "the document on standard input is not UTF-8: byte {} fits no character",
+            "the document on standard input is not UTF-8: byte {} is not part of a character",
             error.valid_up_to() + 1
         ))
     })?;
     serde_json::from_str(text).map_err(|error| {
         CommandError::Request(format!(
-            "the document on standard input is no request: {error}; \
+            "the document on standard input is not a valid request: {error}; \
              it is {{ \"type\", \"recipientUserIds\", \"subjectId\", \"orgId\", \"payload\" }}"
         ))
     })
@@ -148,12 +149,12 @@ fn explained(plan: &Explanation) -> String {
     }
     let window = if plan.window_seconds > 0.0 {
         format!(
-            "again within {} s with the key `{}` it is a repeat",
+            "another dispatch within {} s with the key `{}` is a repeat",
             plan.window_seconds,
             plain(&plan.dedup_key)
         )
     } else {
-        "nothing is a repeat".to_owned()
+        "no dispatch is a repeat".to_owned()
     };
     let failures = plan.failures.iter();
     let failures: Vec<_> = failures
@@ -172,7 +173,7 @@ fn reported(report: &DispatchReport) -> String {
         (report.sent, "sent"),
         (report.queued, "left to a worker"),
         (report.failed, "failed"),
-        (report.deduped, "already told"),
+        (report.deduped, "already notified"),
         (report.suppressed_by_prefs, "muted"),
         (report.unreachable, "without an address"),
         (report.suppressed_addresses, "with a suppressed address"),
@@ -182,7 +183,7 @@ fn reported(report: &DispatchReport) -> String {
     .map(|(count, what)| format!("{count} {what}"))
     .collect();
     let head = match (report.dispatch_id, &counts[..]) {
-        (None, []) => format!("{recipients}: nobody to tell"),
+        (None, []) => format!("{recipients}: nobody to notify"),
         (None, counts) => format!("{recipients}: {}; nothing was written", counts.join(", ")),
         (Some(id), counts) => format!("dispatch {id}, {recipients}: {}", counts.join(", ")),
     };
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_a_whole_request() {
+    fn a_document_contains_the_complete_request() {
         let request = read(br#"{ "type": "a.b.c", "recipientUserIds": ["u_1"] }"#).unwrap();
         assert_eq!(
             (
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_with_the_place_and_the_form() {
+    fn an_unreadable_document_is_refused_with_the_place_and_the_expected_form() {
         assert!(refusal(b"{ \"type\": \"\xff\" }").contains("byte 12"));
         for document in ["", "{", "[]", r#"{ "recipients": [] }"#] {
             let refusal = refusal(document.as_bytes());

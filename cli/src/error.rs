@@ -1,4 +1,4 @@
-//! Why a **command** failed, in words that say what to do.
+//! Why a **command** failed, with messages that say what to do.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The dispatcher cannot be built; all that is wrong, at once.
+    /// The dispatcher cannot be built; all its problems at once.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// Campanile's tables are missing or older than this binary.
@@ -26,24 +26,24 @@ pub enum CommandError {
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
     /// There is no such delivery.
-    #[error("there is no delivery {0}; `deliveries list` shows which there are")]
+    #[error("there is no delivery {0}; `deliveries list` shows the existing ones")]
     NoDelivery(Uuid),
     /// The delivery was not changed.
     #[error(transparent)]
     Change(DeliveryChangeError),
-    /// No such channel, or it was not paused or resumed.
+    /// There is no such channel, or it was not paused or resumed.
     #[error(transparent)]
     Channel(#[from] PauseError),
     /// The user was not forgotten.
     #[error(transparent)]
     Forget(#[from] ForgetError),
-    /// The worker was told to stop a second time.
-    #[error("told to stop twice: what was under way comes again, after its lease")]
+    /// The worker was asked to stop a second time.
+    #[error("stopped at once on a second signal: running deliveries are retried after their lease")]
     Hurried,
     /// The database refused or did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The answer could not be printed, or signals not be heard.
+    /// The answer could not be printed, or signals could not be received.
     #[error("input or output failed")]
     Io(#[from] io::Error),
 }
@@ -85,7 +85,7 @@ impl CommandError {
     }
 }
 
-/// An error and what caused it, in one line; a cause that its effect quotes is not said twice.
+/// An error and its causes in one line; a cause that is already quoted in an error's message is not repeated.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

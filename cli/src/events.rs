@@ -1,4 +1,4 @@
-//! **Events**: what this binary can send. No database is asked.
+//! **Events**: those that this binary can send. It does not use the database.
 
 use campanile::channel::ChannelDeclaration;
 use campanile::event::EventDeclaration;
@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::output::Answer;
 use crate::table::{Table, or_dash};
 
-/// Every event; also where the dispatcher cannot be built because a channel is not set up.
+/// Every event; this also works if the dispatcher cannot be built because a channel is not configured.
 pub(crate) fn list(dispatcher: Result<Dispatcher, RegistryError>) -> Result<Answer, CommandError> {
     Ok(match dispatcher {
         Ok(dispatcher) => answer(dispatcher.registry()),
@@ -36,7 +36,7 @@ fn answer(registry: &Registry) -> Answer {
     Answer::new(text, &registry.to_json())
 }
 
-/// The channels, and an exclamation mark behind the one that preferences cannot remove.
+/// The channels, with an exclamation mark after the one that preferences cannot remove.
 fn channels(event: &EventDeclaration) -> String {
     let critical = event.critical.map(ChannelDeclaration::name);
     let names = event.channels.iter().map(|used| {

@@ -1,4 +1,4 @@
-//! **Forgets** a user, and says what stays.
+//! **Forgets** a user, and reports what stays.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use crate::table::{counted, plain};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// The user, by the id that notifications are sent to
+    /// The user's id, as used for recipients
     user: String,
 
-    /// Yes, erase: it cannot be taken back
+    /// Confirm the erasure, which cannot be undone
     #[arg(long, required = true)]
     yes: bool,
 }
@@ -42,7 +42,7 @@ fn told(user: &str, forgotten: &Forgotten) -> String {
         let shared = counted(forgotten.shared_dispatches, "dispatch", "dispatches");
         let _ = write!(
             told,
-            "\nnot erased: the content of {shared} to others too; it goes when the others are forgotten, or with `prune`"
+            "\nnot erased: the content of {shared} with other recipients; it is deleted when they are forgotten, or by `prune`"
         );
     }
     if forgotten.kept_hashes > 0 {

@@ -1,5 +1,4 @@
-//! What is typed as one word: a **length of time**, a **time**, a mail **address**, a delivery's **id**, a **state**, a **class** of
-//! failures.
+//! Values of arguments: a **duration**, a **time**, a mail **address**, a delivery **id**, a **state**, a **class** of errors.
 
 use std::time::Duration;
 
@@ -10,24 +9,24 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use url::Host;
 use uuid::Uuid;
 
-/// The longest: no database reaches farther back.
+/// The maximum duration: no database supports much earlier dates.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
-/// A length of time as `30d` or `12h`; a day is 24 hours.
+/// A duration as `30d` or `12h`; a day is 24 hours.
 pub(crate) fn length_of_time(text: &str) -> Result<Duration, String> {
-    let refusal = || "write a length of time as `30d`, `12h` or `5m`".to_owned();
+    let refusal = || "write a duration as `30d`, `12h` or `5m`".to_owned();
     let span: Span = text.parse().map_err(|_| refusal())?;
     let age = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| format!("a month or a year has no fixed length: {}", refusal()))?;
-    let age = Duration::try_from(age).map_err(|_| "a length of time is not negative".to_owned())?;
+    let age = Duration::try_from(age).map_err(|_| "a duration cannot be negative".to_owned())?;
     if age > LONGEST {
-        return Err("a length of time is at most 100 years".into());
+        return Err("a duration is at most 100 years".into());
     }
     Ok(age)
 }
 
-/// A time, or a length of time that has passed since.
+/// A time, or how long ago it was.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
@@ -39,7 +38,7 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         .map_err(|error| error.to_string())
 }
 
-/// One of the classes of failures.
+/// One of the classes of errors.
 pub(crate) fn error_class() -> impl TypedValueParser<Value = ErrorClass> {
     let names = ErrorClass::ALL.iter().map(|class| class.as_str());
     PossibleValuesParser::new(names).map(|name| {
@@ -49,8 +48,8 @@ pub(crate) fn error_class() -> impl TypedValueParser<Value = ErrorClass> {
     })
 }
 
-/// A mail address in the form under which the email channel compares them: lower case, the domain in ASCII. A name before it,
-/// as in `Ada <ada@example.com>`, is left out.
+/// A mail address in the form in which the email channel compares addresses: lower case, with the domain in ASCII. A name before
+/// it, as in `Ada <ada@example.com>`, is removed.
 pub(crate) fn address(text: &str) -> Result<String, String> {
     let refusal = || "write a mail address as `ada@example.com`".to_owned();
     let text = text.trim_matches(' ');
@@ -70,13 +69,14 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A delivery's id.
+/// A delivery id.
 pub(crate) fn delivery_id(text: &str) -> Result<Uuid, String> {
-    Uuid::parse_str(text)
-        .map_err(|error| format!("it is no delivery's id: {error}; `deliveries list` shows them"))
+    Uuid::parse_str(text).map_err(|error| {
+        format!("it is not a delivery id: {error}; `deliveries list` shows the ids")
+    })
 }
 
-/// One of the states, with the list of them for whoever typed another.
+/// One of the states; the error for any other value lists them.
 pub(crate) fn state() -> impl TypedValueParser<Value = DeliveryState> {
     let names = DeliveryState::ALL.iter().map(|state| state.as_str());
     PossibleValuesParser::new(names).map(|name| {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_written_out_or_as_how_long_ago() {
+    fn a_time_is_absolute_or_how_long_ago() {
         assert_eq!(
             moment("2026-03-01T12:00:00Z").unwrap().to_string(),
             "2026-03-01T12:00:00Z"
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_is_a_number_and_a_unit() {
+    fn a_duration_is_a_number_and_a_unit() {
         for (text, seconds) in [
             ("0s", 0),
             ("90min", 5_400),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_one_form() {
+    fn an_address_has_one_comparable_form() {
         for (text, expected) in [
             ("ada@example.com", "ada@example.com"),
             (" Ada@Example.COM ", "ada@example.com"),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_with_an_example() {
+    fn an_invalid_value_is_refused_with_an_example() {
         for (text, reason) in [
             ("30", "`30d`"),
             ("", "`30d`"),

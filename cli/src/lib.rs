@@ -1,7 +1,7 @@
-//! The **command line** of operations: what an operator of an app with campanile does from a shell.
+//! The **command line** for operations: what an operator of an app with campanile does from a shell.
 //!
-//! The registry of events and channels is linked into the host's binary, so the commands are too: the host embeds them in
-//! its own command line, under names of its own.
+//! The registry of events and channels is linked into the host's binary, so the commands are too: the host embeds them in its own
+//! command line, under its own names.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -32,9 +32,9 @@
 //!     let database = Database::connect("sqlite://app.db").await?;
 //!     let dispatcher = Dispatcher::builder().database(database.clone()).build();
 //!     match cli.command {
-//!         // The app itself, which may begin with `database.migrate()`.
+//!         // The app itself, which may start with `database.migrate()`.
 //!         Command::Serve => serve(dispatcher?).await,
-//!         // The result as it is: `doctor` and `migrate` work also where the dispatcher cannot be built.
+//!         // Pass the unchecked result: `doctor` and `migrate` also work if the dispatcher cannot be built.
 //!         Command::Campanile(command) => Ok(command.run(&database, dispatcher, cli.output).await),
 //!     }
 //! }
@@ -43,23 +43,23 @@
 //! | command | |
 //! |---|---|
 //! | `events` | every event that this binary can send |
-//! | `migrate` | creates campanile's tables or brings them up to date |
-//! | `worker` | delivers what is due, until Ctrl-C or SIGTERM |
-//! | `dispatch` | tells somebody: `--type org.invitation.sent --to u_1,u_2 --payload '{..}'`, or a JSON document on standard input with `-` |
-//! | `deliveries list`, `show`, `retry`, `cancel` | remote deliveries, and what became of each attempt |
-//! | `dead list`, `redrive` | deliveries that used up their attempts or will never work |
-//! | `channels list`, `pause`, `resume` | channels that wait |
+//! | `migrate` | creates or updates campanile's tables |
+//! | `worker` | delivers due deliveries until Ctrl-C or SIGTERM |
+//! | `dispatch` | sends a notification: `--type org.invitation.sent --to u_1,u_2 --payload '{..}'`, or a JSON document on standard input with `-` |
+//! | `deliveries list`, `show`, `retry`, `cancel` | remote deliveries, and the outcome of each attempt |
+//! | `dead list`, `redrive` | deliveries that exhausted their attempts or can never succeed |
+//! | `channels list`, `pause`, `resume` | linked channels and their pauses |
 //! | `suppressions list`, `add`, `remove` | addresses that must not be mailed |
 //! | `prune` | deletes rows past their retention |
-//! | `forget` | erases a user, and says what stays |
-//! | `doctor` | checks the database, the channels and the workers; each line says what mends it |
+//! | `forget` | erases a user, and reports what stays |
+//! | `doctor` | checks the database, the channels and the workers; each finding says how to fix it |
 //!
-//! Exit codes: 0, it went well; 1, it failed, or the doctor found a problem; 2, the command line was not understood.
-//! Answers go to standard output, for people or with `--json` as JSON; what went wrong goes to standard error.
-//! Addresses are printed by `suppressions` alone, and content of notifications never. What a terminal would obey in a text from
-//! the database, control sequences and bidi controls, is escaped, in JSON too.
+//! Exit codes: 0, the command succeeded; 1, it failed, or the doctor found a problem; 2, the command line is not valid. Answers
+//! are written to standard output, for people or with `--json` as JSON; errors are written to standard error. Only `suppressions`
+//! prints addresses, and no command prints the content of notifications. Control sequences and bidi controls in a text from the
+//! database, which a terminal would interpret, are escaped, in JSON too.
 //!
-//! The feature `postgres` adds what the doctor checks on Postgres only.
+//! The feature `postgres` adds the doctor's checks that apply only to Postgres.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 

@@ -1,4 +1,4 @@
-//! **Migrations**: which of them the database has, and those it lacks.
+//! **Migrations**: which are applied to the database, and which are missing.
 
 use campanile::database::{each_connection, statement};
 use campanile::{Database, StoreError};
@@ -16,18 +16,18 @@ pub(crate) struct Migration {
     name: &'static str,
 }
 
-/// What the bookkeeping table says, beside what this binary knows.
+/// The state in the bookkeeping table, compared with the migrations that this binary knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     /// Versions that are applied.
     applied: Vec<i64>,
-    /// Of those that this binary does not know, the ones beside which it must not run.
+    /// Those that this binary does not know and must not run with.
     forbidding: Vec<i64>,
-    /// Versions that were begun and did not end well.
+    /// Versions that were started but failed.
     failed: Vec<i64>,
 }
 
-/// Asks the bookkeeping table; without one nothing is applied.
+/// Reads the bookkeeping table; if there is none, no migration is applied.
 pub(crate) async fn state(database: &Database) -> Result<State, StoreError> {
     match rows(database).await {
         Ok(rows) => Ok(State::new(&rows)),
@@ -36,7 +36,7 @@ pub(crate) async fn state(database: &Database) -> Result<State, StoreError> {
     }
 }
 
-/// A row of the bookkeeping table: version, description, whether it ended well.
+/// A row of the bookkeeping table: version, description, whether it succeeded.
 type Row = (i64, String, bool);
 
 statement! {
@@ -45,7 +45,7 @@ statement! {
 }
 
 async fn rows(database: &Database) -> Result<Vec<Row>, sqlx::Error> {
-    // A simple query, as all of the doctor's: a pooler may not know prepared statements.
+    // A simple query, like all queries of the doctor: a pooler may not support prepared statements.
     each_connection!(database, |connection| {
         let rows = sqlx::raw_sql(APPLIED.on(database))
             .fetch_all(&mut *connection)
@@ -78,12 +78,12 @@ impl State {
         }
     }
 
-    /// How many are applied.
+    /// How many migrations are applied.
     pub(crate) fn applied(&self) -> usize {
         self.applied.len()
     }
 
-    /// What this binary knows and the database lacks.
+    /// Migrations that this binary knows but the database lacks.
     pub(crate) fn pending(&self) -> Vec<Migration> {
         let known = campanile_migrations::known();
         known
@@ -92,23 +92,23 @@ impl State {
             .collect()
     }
 
-    /// What the database has and this binary does not know.
+    /// Applied migrations that this binary does not know.
     pub(crate) fn newer(&self) -> Vec<i64> {
         let newer = self.applied.iter().filter(|version| !is_known(**version));
         newer.copied().collect()
     }
 
-    /// What the database has, this binary does not know, and must not run beside.
+    /// Applied migrations that this binary does not know and must not run with.
     pub(crate) fn forbidding(&self) -> &[i64] {
         &self.forbidding
     }
 
-    /// What was begun and did not end well.
+    /// Migrations that were started but failed.
     pub(crate) fn failed(&self) -> &[i64] {
         &self.failed
     }
 
-    /// What to do before anything else, if the tables are not those of this binary.
+    /// What to do first, if the tables do not match this binary.
     pub(crate) fn advice(&self) -> Option<String> {
         let pending = self.pending();
         if self.applied.is_empty() {
@@ -116,7 +116,7 @@ impl State {
         }
         if !self.forbidding.is_empty() {
             return Some(format!(
-                "the database has {} of a newer campanile ({}) that this binary must not run beside: deploy a newer one",
+                "the database has {} of a newer campanile ({}) that this binary must not run with: deploy a newer one",
                 counted(self.forbidding.len() as u64, "migration", "migrations"),
                 versions(&self.forbidding)
             ));
@@ -136,13 +136,13 @@ fn latest() -> i64 {
     versions.max().unwrap_or_default()
 }
 
-/// Versions, to be read: `6, 7`.
+/// Versions for a message: `6, 7`.
 pub(crate) fn versions(versions: &[i64]) -> String {
     let texts: Vec<_> = versions.iter().map(i64::to_string).collect();
     texts.join(", ")
 }
 
-/// Migrations, to be read: `4 pauses, 5 prune`.
+/// Migrations for a message: `4 pauses, 5 prune`.
 pub(crate) fn names(migrations: &[Migration]) -> String {
     let texts: Vec<_> = migrations
         .iter()
@@ -151,7 +151,7 @@ pub(crate) fn names(migrations: &[Migration]) -> String {
     texts.join(", ")
 }
 
-/// Brings the tables up to date, and says what was missing.
+/// Applies missing migrations, and reports which were missing.
 pub(crate) async fn migrate(database: &Database) -> Result<Answer, CommandError> {
     let applied = state(database).await?.pending();
     database.migrate().await?;
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_pending_tables_have_their_own_advice() {
+    fn missing_and_outdated_tables_have_their_own_advice() {
         let advice = |version| up_to(version).advice().unwrap();
         assert!(advice(0).contains("no tables of campanile yet"));
         assert!(advice(latest() - 1).contains("run `migrate`"));
     }
 
     #[test]
-    fn newer_tables_are_no_obstacle_unless_they_say_so() {
+    fn newer_tables_are_accepted_unless_a_migration_forbids_it() {
         let known = campanile_migrations::known();
         let mut rows: Vec<_> = known.map(|(version, name)| row(version, name)).collect();
         rows.push(row(98, "expand"));
@@ -206,11 +206,11 @@ mod tests {
         let state = State::new(&rows);
         assert_eq!(state.forbidding(), [100]);
         let advice = state.advice().unwrap();
-        assert!(advice.contains("must not run beside"), "{advice}");
+        assert!(advice.contains("must not run with"), "{advice}");
     }
 
     #[test]
-    fn a_migration_that_failed_is_pending_still() {
+    fn a_failed_migration_is_still_pending() {
         let state = State::new(&[row(1, "x"), (2, "x".to_owned(), false)]);
         assert_eq!(state.failed(), [2]);
         assert_eq!(state.pending()[0].version, 2);

@@ -17,11 +17,11 @@ pub struct Output {
     pub json: bool,
 }
 
-/// How a command ended that did not fail.
+/// The result of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "it decides the exit code"]
 pub enum Ended {
-    /// Well.
+    /// It succeeded.
     Well,
     /// The doctor found a problem, or nothing was changed because `--yes` was missing.
     WithProblems,
@@ -36,7 +36,7 @@ impl From<Ended> for ExitCode {
     }
 }
 
-/// What a command has to say.
+/// The answer of a command.
 pub(crate) struct Answer {
     text: String,
     json: serde_json::Value,
@@ -47,7 +47,7 @@ impl Answer {
     pub(crate) fn new(text: impl Into<String>, json: &impl Serialize) -> Self {
         Self {
             text: text.into(),
-            json: serde_json::to_value(json).expect("what we answer can be written as JSON"),
+            json: serde_json::to_value(json).expect("an answer can be written as JSON"),
             ended: Ended::Well,
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Printer<'a> {
         Self { out, output }
     }
 
-    /// Prints an answer: the whole of it, at once.
+    /// Prints a complete answer at once.
     pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<Ended> {
         let text = if self.output.json {
             escaped_json(&format!("{:#}", answer.json))
@@ -79,7 +79,7 @@ impl<'a> Printer<'a> {
         Ok(answer.ended)
     }
 
-    /// Prints a step of what takes long: one line, also as JSON.
+    /// Prints a step of a long-running command: one line, also as JSON.
     pub(crate) fn step(&mut self, answer: &Answer) -> io::Result<()> {
         if self.output.json {
             self.line(&escaped_json(&answer.json.to_string()))

@@ -10,7 +10,7 @@ use crate::input;
 use crate::output::Answer;
 use crate::table::counted;
 
-/// How long what is finished is kept.
+/// How long finished rows are kept.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {

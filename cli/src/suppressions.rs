@@ -1,6 +1,7 @@
 //! **Suppressions**: addresses that must not be mailed.
 //!
-//! It works on the table of the email channel without linking it, as the command line of a host without that channel does.
+//! It uses the table of the email channel without linking the channel, so it also works in the command line of a host without
+//! that channel.
 
 use std::time::Duration;
 
@@ -17,23 +18,24 @@ use crate::input;
 use crate::output::Answer;
 use crate::table::{Table, or_dash, plain, short};
 
-/// How an address came on the list, as the table has it.
+/// How an address came on the list, as stored in the table.
 const KINDS: [&str; 3] = ["bounce", "complaint", "manual"];
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Action {
     /// Lists the addresses that must not be mailed, newest first
     List {
-        /// Of this kind only
+        /// Only of this kind
         #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
         kind: Option<String>,
-        /// The addresses that were refused once without a reason, instead: each is suppressed if that comes again on another day
+        /// List suspected addresses instead: they were rejected once without a reason, and are suppressed if that happens again
+        /// on another day
         #[arg(long, conflicts_with_all = ["kind", "after"])]
         suspects: bool,
-        /// Those after this one, for the next page
+        /// Only those after this address, for the next page
         #[arg(long, value_name = "ADDRESS", value_parser = place)]
         after: Option<String>,
-        /// How many at the most
+        /// The maximum number of addresses
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
     },
@@ -42,17 +44,17 @@ pub(crate) enum Action {
         /// The address
         #[arg(value_parser = input::address)]
         address: String,
-        /// Why, for whoever looks next
+        /// The reason, for other operators
         #[arg(long)]
         reason: String,
-        /// What kind of entry it is
+        /// The kind of the entry
         #[arg(long, default_value = "manual", value_parser = PossibleValuesParser::new(KINDS))]
         kind: String,
-        /// For how long: `14d`. Without it, until it is removed
+        /// How long it is suppressed: `14d`. Default: until it is removed
         #[arg(long = "for", value_name = "TIME", value_parser = input::length_of_time)]
         lasting: Option<Duration>,
     },
-    /// Removes an address, also one that was erased, and a suspicion against it
+    /// Removes an address, even if it was erased, and a suspicion against it
     Remove {
         /// The address
         #[arg(value_parser = input::address)]
@@ -60,12 +62,12 @@ pub(crate) enum Action {
     },
 }
 
-/// An entry, as it is shown.
+/// An entry in the form in which it is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     address: String,
-    /// Its user was forgotten: a hash stands in its place.
+    /// Its user was forgotten: a hash takes the place of the address.
     erased: bool,
     kind: String,
     reason: String,
@@ -73,7 +75,7 @@ struct Entry {
     expires_at: Option<Timestamp>,
 }
 
-/// A place in the list: an address, or what stands for one that was erased.
+/// A position in the list: an address, or the hash of an erased one.
 fn place(text: &str) -> Result<String, String> {
     if ErasureKey::is_erased(text) {
         return Ok(text.to_owned());
@@ -81,7 +83,8 @@ fn place(text: &str) -> Result<String, String> {
     input::address(text)
 }
 
-/// The dispatcher's, or where none can be built that of the environment. A key that is wrong is the dispatcher's problem.
+/// The dispatcher's key, or the one in the environment if the dispatcher cannot be built. An invalid key is reported as a problem
+/// of the dispatcher.
 pub(crate) fn erasure_key(dispatcher: Result<&Dispatcher, &RegistryError>) -> Option<ErasureKey> {
     match dispatcher {
         Ok(dispatcher) => dispatcher.erasure_key().cloned(),
@@ -109,7 +112,7 @@ statement! {
 }
 
 statement! {
-    /// A later end replaces an earlier one; an entry without an end stays as it is.
+    /// A later expiry replaces an earlier one; an entry without an expiry is unchanged.
     ADD = "\
         insert into {campanile}email_suppressions as listed (address, reason, created_at, kind, expires_at) \
         values ($1, $2, {now}, $3, {later($4)}) on conflict (address) do update \
@@ -226,7 +229,7 @@ async fn add(
     });
     let added = added?;
     let text = if added == 0 {
-        format!("{address} is suppressed already, and its entry stays as it is")
+        format!("{address} is already suppressed, and its entry is unchanged")
     } else {
         format!("{address} is suppressed; `suppressions remove {address}` ends it")
     };
@@ -274,7 +277,7 @@ statement! {
         (select count(*) from {campanile}email_suspects) as suspects"
 }
 
-/// How many entries that count were added in the last day and in the last week, and how many addresses are suspected.
+/// How many unexpired entries were added in the last day and in the last week, and how many addresses are suspected.
 pub(crate) async fn lately(database: &Database) -> Result<[u64; 3], StoreError> {
     let counts: Result<_, sqlx::Error> = each_connection!(database, |connection| {
         let row = sqlx::query(LATELY.on(database))

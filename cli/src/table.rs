@@ -1,10 +1,10 @@
-//! A **table** for people: aligned columns, one line for each row, nothing that a terminal would obey.
+//! A **table** for people: aligned columns, one line for each row, without control sequences for a terminal.
 
 use std::fmt::{self, Display, Write as _};
 
 use crate::terminal::escaped;
 
-/// The longest text in a cell of a list.
+/// The maximum length of a text in a cell of a list.
 const LONGEST: usize = 72;
 
 /// Rows of cells under a heading.
@@ -44,8 +44,8 @@ impl Display for Table {
     }
 }
 
-/// A text from the database as part of a line: breaks and tabs are spaces, and what else a terminal would obey is escaped here
-/// already, so that columns are as wide as they look.
+/// A text from the database as part of a line: line breaks and tabs become spaces, and other control characters are escaped here
+/// already, so that the widths of columns are right.
 pub(crate) fn plain(text: &str) -> String {
     escaped(&text.replace(['\n', '\r', '\t'], " "))
 }
@@ -59,7 +59,7 @@ pub(crate) fn short(text: &str) -> String {
     plain(&cut)
 }
 
-/// What there may be, or a dash.
+/// The value if there is one, or a dash.
 pub(crate) fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_lines_end_without_blanks() {
+    fn columns_are_aligned_and_lines_have_no_trailing_spaces() {
         let mut table = Table::new(["ID", "ERROR"]);
         table.row(["äbc".into(), "-".into()]);
         table.row(["d".into(), String::new()]);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_obeys_nothing_and_a_long_text_is_cut() {
+    fn control_sequences_are_escaped_and_a_long_text_is_cut() {
         assert_eq!(plain("a\u{1b}[2Jb\nc\0"), "a\\u{1b}[2Jb c\\u{0}");
         assert_eq!(short(&"ä".repeat(100)).chars().count(), LONGEST + 1);
     }

@@ -1,5 +1,5 @@
-//! What a **terminal** would obey: control sequences, and the bidi controls that show a line in another order than it has. They
-//! are escaped in everything that is printed, so that nobody's text can hide, forge or run anything.
+//! Escapes what a **terminal** would interpret: control sequences, and the bidi controls that display a line in another order.
+//! They are escaped in everything that is printed, so that no text can hide, forge or run anything.
 
 use std::fmt::Write as _;
 
@@ -16,8 +16,8 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// A JSON document, which stays the same document: what is escaped stands inside strings. `serde_json` escapes only what JSON
-/// asks for, which leaves DEL, the C1 controls and bidi.
+/// A JSON document, which stays the same document, because escapes occur only inside strings. `serde_json` escapes only what JSON
+/// requires, which leaves DEL, the C1 controls and bidi.
 pub(crate) fn escaped_json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for character in document.chars() {
@@ -32,7 +32,7 @@ pub(crate) fn escaped_json(document: &str) -> String {
 }
 
 /// Every control character (C0, DEL, C1), the line and paragraph separators, and the directional formatting characters of
-/// Unicode's bidirectional algorithm (UAX #9). None is beyond the basic plane, so that one JSON escape is enough.
+/// Unicode's bidirectional algorithm (UAX #9). All are in the basic multilingual plane, so that one JSON escape is enough.
 fn is_obeyed(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -49,7 +49,7 @@ mod tests {
         "a\u{1b}]0;title\u{7}\u{9b}2J\u{7f}\r\u{202E}fdp\u{2066}\u{2069}\u{200f}\u{2028}ä…";
 
     #[test]
-    fn a_text_keeps_its_line_breaks_and_letters_and_nothing_a_terminal_obeys() {
+    fn a_text_keeps_its_line_breaks_and_letters_but_no_control_sequences() {
         assert_eq!(
             escaped(&format!("{HOSTILE}\nb")),
             "a\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{7f}\\u{d}\\u{202e}fdp\\u{2066}\\u{2069}\\u{200f}\\u{2028}ä…\nb"

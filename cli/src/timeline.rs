@@ -1,4 +1,4 @@
-//! The **time line** of a notification: committed, each attempt, how each delivery ended or when it is due.
+//! The **timeline** of a notification: when it was committed, each attempt, and how each delivery ended or when it is due.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ struct Moment<'a> {
     error: Option<&'a str>,
 }
 
-/// The time line, under a line for each delivery.
+/// The timeline, after one line for each delivery.
 pub(crate) fn of(history: &DeliveryHistory) -> String {
     let mut text = String::new();
     if let Some(first) = history.deliveries.first() {
@@ -71,7 +71,7 @@ fn moments(history: &DeliveryHistory) -> Vec<Moment<'_>> {
             moments.push(moment(delivery, delivery.run_at, "due".to_owned()));
         }
     }
-    // Stable: what is told of one delivery stays in its order.
+    // A stable sort: the entries of one delivery stay in their order.
     moments.sort_by_key(|moment| moment.at);
     moments
 }

@@ -1,4 +1,4 @@
-//! The **worker**, in a process of its own, until Ctrl-C or SIGTERM.
+//! The **worker** in its own process, until Ctrl-C or SIGTERM.
 
 use std::io;
 use std::time::Duration;
@@ -13,29 +13,29 @@ use crate::{input, prune};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// How long it waits when nothing was due
+    /// How long it waits before the next poll when nothing was due
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = input::length_of_time)]
     poll_interval: Duration,
 
-    /// How many tasks work on each channel side by side
+    /// How many tasks work on each channel concurrently
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     tasks: u16,
 
-    /// Does not delete rows past their retention; other workers do
+    /// Do not delete rows past their retention; leave it to other workers
     #[arg(long)]
     no_prune: bool,
 
-    #[command(flatten, next_help_heading = "What it deletes every hour")]
+    #[command(flatten, next_help_heading = "Rows that it deletes every hour")]
     prune: prune::Arguments,
 }
 
-/// Works until it is told to stop, and then ends what it has begun; told twice, it stops at once.
+/// Works until it is asked to stop, and then finishes running deliveries; asked twice, it stops at once.
 pub(crate) async fn work(
     arguments: &Arguments,
     dispatcher: Dispatcher,
     printer: &mut Printer<'_>,
 ) -> Result<Ended, CommandError> {
-    // Before anything is printed: whoever reads the line may tell it to stop at once.
+    // Before anything is printed: a reader of the line may send a signal at once.
     let mut signals = Signals::listen()?;
     let channels = channels(&dispatcher).await?;
     let text = match &channels[..] {
@@ -59,10 +59,10 @@ pub(crate) async fn work(
     let watch = async {
         signals.asked_to_stop().await;
         let stopping = Answer::new(
-            "worker: stopping; what is under way has 20 seconds, or stop it again",
+            "worker: stopping; running deliveries have 20 seconds; a second signal stops it at once",
             &json!({ "worker": "stopping" }),
         );
-        // Nobody may read any more; the deliveries end all the same.
+        // The output may be closed; the deliveries still have to end.
         let _ = printer.step(&stopping);
         let _ = tell.send(());
         signals.asked_to_stop().await;
@@ -76,7 +76,7 @@ pub(crate) async fn work(
     Ok(Ended::Well)
 }
 
-/// The channels it delivers. A database that will answer later is waited for; one without tables is not.
+/// The channels that it delivers. It waits for a database that does not answer yet, but not for one without tables.
 async fn channels(dispatcher: &Dispatcher) -> Result<Vec<&'static str>, StoreError> {
     match dispatcher.operations().channels().await {
         Err(error) if !error.is_transient() => Err(error),
@@ -84,7 +84,7 @@ async fn channels(dispatcher: &Dispatcher) -> Result<Vec<&'static str>, StoreErr
     }
 }
 
-/// What tells a process to stop: Ctrl-C, and where there are signals SIGTERM.
+/// Waits for the signal to stop: Ctrl-C, and on Unix also SIGTERM.
 struct Signals {
     #[cfg(unix)]
     interrupted: tokio::signal::unix::Signal,
@@ -111,7 +111,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    #[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
+    #[allow(clippy::unnecessary_wraps, reason = "the variant for Unix can fail")]
     fn listen() -> io::Result<Self> {
         Ok(Self {})
     }

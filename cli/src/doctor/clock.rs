@@ -1,4 +1,5 @@
-//! The **clocks** of the database and of this host. Only the database's decides anything, but this host's makes ids and logs.
+//! The **clocks** of the database and of this host. Only the database's clock makes decisions, but this host's is used in ids and
+//! logs.
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use super::Finding;
 
 const CHECK: &str = "clock";
 
-/// More than this is worth a word, in seconds.
+/// A larger difference is reported, in seconds.
 const MAX_OFFSET: f64 = 2.0;
 
 statement! {
@@ -27,14 +28,14 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         row.try_get(0)
     });
     let micros = micros?;
-    // The database looked at its clock somewhere in between.
+    // The database read its clock somewhere in between.
     let took = asked.elapsed().as_secs_f64();
     let here = before.as_duration().as_secs_f64() + took / 2.0;
     let there = std::time::Duration::from_micros(u64::try_from(micros).unwrap_or_default());
     Ok(vec![judge(here - there.as_secs_f64(), took / 2.0)])
 }
 
-/// How far this host is ahead, give or take.
+/// How far this host is ahead, and the uncertainty.
 fn judge(ahead: f64, give_or_take: f64) -> Finding {
     if ahead.abs() - give_or_take <= MAX_OFFSET {
         return Finding::ok(
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_answer_is_no_wrong_clock() {
+    fn a_slow_answer_is_not_reported_as_a_wrong_clock() {
         assert_eq!(judge(0.3, 0.001).status, Status::Ok);
         assert_eq!(judge(-3.0, 2.0).status, Status::Ok);
         assert_eq!(judge(7_200.0, 0.001).status, Status::Warning);

@@ -1,4 +1,4 @@
-//! What is **linked** into this binary, whether it fits together, and which channels are paused.
+//! The events and channels **linked** into this binary, whether they fit together, and which channels are paused.
 
 use campanile::channel::Transport;
 use campanile::operate::WorkerPause;
@@ -7,7 +7,7 @@ use campanile::{Dispatcher, Registry, RegistryError, StoreError};
 use super::Finding;
 use crate::table::{counted, plain};
 
-/// The events and channels: what is wrong with them, or how many there are.
+/// The problems of the events and channels, or their number.
 pub(super) fn events_and_channels(
     registry: Option<&Registry>,
     error: Option<&RegistryError>,
@@ -43,12 +43,12 @@ pub(super) fn events_and_channels(
     checks
 }
 
-/// A problem of the registry's says what is wrong and, behind a semicolon, what to do; settings that are missing stand behind
-/// each other.
+/// A problem of the registry says what is wrong and, after a semicolon, what to do; missing settings are listed one after the
+/// other.
 fn problem(text: &str) -> Vec<Finding> {
     const CHECK: &str = "registry";
     const MISSING: &str = " is not set: ";
-    let whole = || Finding::problem(CHECK, text, "change it at the place that is named");
+    let whole = || Finding::problem(CHECK, text, "fix it at the place in the message");
     if text.contains(MISSING) {
         let settings = text
             .split("; ")
@@ -84,14 +84,14 @@ pub(super) async fn pauses(dispatcher: &Dispatcher) -> Result<Vec<Finding>, Stor
         checks.push(if pause.probe_at.is_some() {
             Finding::problem(
                 "channels",
-                format!("{channel} is misconfigured in every worker, and waits since {since:.0}: {reason}"),
-                format!("correct its settings; it is tried every minute, or at once after `channels resume {channel}`"),
+                format!("{channel} is misconfigured in every worker, and has been paused since {since:.0}: {reason}"),
+                format!("correct its settings; one delivery is tried every minute, or at once after `channels resume {channel}`"),
             )
         } else {
             Finding::warning(
                 "channels",
                 format!("{channel} was paused at {since:.0}: {reason}"),
-                format!("when it may go on: `channels resume {channel}`"),
+                format!("to resume it: `channels resume {channel}`"),
             )
         });
     }
@@ -114,7 +114,7 @@ fn paused_by_one(channel: &str, pause: &WorkerPause) -> Finding {
             "{channel} is misconfigured in worker {worker}, which has paused it for itself since {since:.0}: {reason}"
         ),
         format!(
-            "give that process the settings of the others and restart it; it tries every minute, or at once after `channels resume {channel}`"
+            "give that process the same settings as the others and restart it; it tries one delivery every minute, or at once after `channels resume {channel}`"
         ),
     )
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_that_mends_stands_by_itself() {
+    fn the_fix_is_separated_from_the_problem() {
         for (text, message, mend) in [
             (
                 "two channels are named `a`: x and y; rename one",
@@ -139,7 +139,7 @@ mod tests {
             (
                 "event `a` (x): it has no channel",
                 "event `a` (x): it has no channel",
-                "change it at the place that is named",
+                "fix it at the place in the message",
             ),
         ] {
             let check = problem(text).remove(0);

@@ -1,6 +1,6 @@
-//! The **doctor** checks what a running app needs, and gives with each finding the line that mends it.
+//! The **doctor** checks what a running app needs, and reports how to fix each finding.
 //!
-//! It changes nothing, needs no tables, and works where the dispatcher cannot be built.
+//! It changes nothing, needs no tables, and works even if the dispatcher cannot be built.
 
 mod links;
 mod tables;
@@ -30,20 +30,20 @@ const MAX_CHECK_TIME: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// How late a delivery may be
+    /// How late a delivery may be before it is reported
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = input::length_of_time)]
     overdue: Duration,
 
-    /// How long a transaction may be open
+    /// How long a transaction may be open before it is reported
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = input::length_of_time)]
     open_transaction: Duration,
 
-    /// How long what has ended may be kept
+    /// How long finished deliveries may be kept before it is reported
     #[arg(long, value_name = "AGE", default_value = "45d", value_parser = input::length_of_time)]
     kept: Duration,
 }
 
-/// What a check found.
+/// The status of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
@@ -84,13 +84,13 @@ impl Finding {
     }
 }
 
-/// Makes every check that can be made.
+/// Runs every check that can be run.
 pub(crate) async fn examine(
     arguments: &Arguments,
     database: &Database,
     dispatcher: Result<&Dispatcher, &RegistryError>,
 ) -> Answer {
-    // A channel that is not set up keeps the dispatcher from being built; the events are known all the same.
+    // A channel that is not configured keeps the dispatcher from being built; the events are known anyway.
     let collected = dispatcher.err().and_then(|_| Registry::collect().ok());
     let registry = match dispatcher {
         Ok(dispatcher) => Some(dispatcher.registry()),
@@ -102,7 +102,7 @@ pub(crate) async fn examine(
     checks.extend(answered);
     if is_there {
         checks.extend(in_time("migrations", tables::check(database)).await);
-        // What else there is to say about tables that are missing follows from that.
+        // If tables are missing, all further findings would only follow from that.
         if checks.iter().all(|finding| !tables::are_missing(finding)) {
             checks.extend(of_the_tables(arguments, database, dispatcher.ok(), registry).await);
         }
@@ -148,13 +148,13 @@ async fn answers(database: &Database) -> Result<Vec<Finding>, StoreError> {
     )])
 }
 
-/// A check that the database refuses, or that does not end, is a problem of its own.
+/// A check that the database refuses, or that does not end, is itself a problem.
 async fn in_time(
     name: &'static str,
     check: impl Future<Output = Result<Vec<Finding>, StoreError>>,
 ) -> Vec<Finding> {
     const MEND: &str =
-        "see that the database is up, that its URL is right, and that its user may read";
+        "check that the database is up, that its URL is right, and that its user may read";
     const POOLER: &str = "a pooler does not keep prepared statements: see the check `pooler`";
     match tokio::time::timeout(MAX_CHECK_TIME, check).await {
         Ok(Ok(checks)) => checks,
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_check_that_is_refused_is_a_problem_with_its_cause() {
+    async fn a_refused_check_is_reported_as_a_problem_with_its_cause() {
         let refused = async { Err(StoreError::from(sqlx::Error::PoolClosed)) };
         let checks = in_time("clock", refused).await;
         assert_eq!(checks[0].status, Status::Problem);

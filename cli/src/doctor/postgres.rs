@@ -1,4 +1,5 @@
-//! The checks that only **Postgres** has. On connections of their own: what a pooler does shows between two of them.
+//! The checks that only **Postgres** has. They use separate connections, because the behaviour of a pooler only shows between two
+//! of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use super::{Arguments, Finding, Status, in_time};
 use crate::table::plain;
 
-/// How long a notification may be under way.
+/// How long a notification may take.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
 
-/// One name for every doctor: a pooler may keep listening to it for ever.
+/// One name for every doctor: a pooler may keep listening on it forever.
 const NOTIFICATIONS: &str = "campanile_doctor";
 
 pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding> {
@@ -23,7 +24,7 @@ pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding>
         .iter()
         .map(|check| check.status)
         .find(|check| *check != Status::Ok);
-    // LISTEN would stay behind on a backend, and disturb whoever has a statement there next.
+    // LISTEN would stay active on a backend, and disturb the next client that uses it.
     if checks.iter().all(|check| check.status == Status::Ok) {
         checks.extend(in_time("listen", listen(&options)).await);
     }
@@ -33,8 +34,8 @@ pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding>
     checks
 }
 
-/// At which isolation level sessions begin. At another than its own campanile works and takes longer; unless a pooler hands backends
-/// to statements, for there a level that was set stays with the backend.
+/// The isolation level at which sessions start. At another level than its own, campanile works but takes longer; behind a pooler
+/// that assigns backends per transaction it does not work, because the level that it sets stays with the backend.
 async fn isolation(pool: &PgPool, pooler: Status) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "isolation";
     const MEND: &str = "for the role of campanile's pool: `alter role .. set default_transaction_isolation = 'read committed'`";
@@ -43,23 +44,23 @@ async fn isolation(pool: &PgPool, pooler: Status) -> Result<Vec<Finding>, StoreE
         .await?;
     let level: String = row.try_get(0)?;
     Ok(vec![if level == "read committed" {
-        Finding::ok(CHECK, "sessions begin at `read committed`")
+        Finding::ok(CHECK, "sessions start at `read committed`")
     } else if pooler == Status::Ok {
         let message = format!(
-            "sessions begin at `{level}`: campanile sets each to `read committed` and back, in two more round trips"
+            "sessions start at `{level}`: campanile sets each to `read committed` and back, with two more round trips"
         );
         Finding::warning(CHECK, message, MEND)
     } else {
         let message = format!(
-            "sessions begin at `{level}`, behind a pooler where the level that campanile sets stays with a backend: calls are refused \
+            "sessions start at `{level}`, behind a pooler where the level that campanile sets stays with a backend: calls are refused \
              now and then, and the application's transactions may run at `read committed`"
         );
         Finding::problem(CHECK, message, MEND)
     }])
 }
 
-/// Two sessions that are open at the same time have a backend each, for as long as they are open; unless a pooler hands a
-/// backend to whoever has a statement.
+/// Two sessions that are open at the same time have their own backends for as long as they are open, unless a pooler assigns
+/// backends per transaction.
 async fn pooler(options: &PgConnectOptions) -> Result<Vec<Finding>, StoreError> {
     let mut sessions = [
         PgConnection::connect_with(options).await?,
@@ -80,14 +81,14 @@ async fn judge(sessions: &mut [PgConnection; 2]) -> Result<Vec<Finding>, sqlx::E
     let pooler = if keep_statements(sessions).await? {
         Finding::warning(
             CHECK,
-            "a pooler hands backends to statements, as PgBouncer does with `pool_mode = transaction`: the migrators' lock \
+            "a pooler assigns backends per transaction, as PgBouncer does with `pool_mode = transaction`: the migrators' lock \
              may stay behind",
             "run `migrate` on a URL of the server itself, or of a pool with `pool_mode = session`",
         )
     } else {
         Finding::problem(
             CHECK,
-            "a pooler hands backends to statements, as PgBouncer does with `pool_mode = transaction`, and loses prepared \
+            "a pooler assigns backends per transaction, as PgBouncer does with `pool_mode = transaction`, and loses prepared \
              statements: everything will fail now and then",
             "set `pool_mode = session`, or connect to the server itself, or run PgBouncer 1.21 or newer with \
              `max_prepared_statements` above 0",
@@ -95,7 +96,7 @@ async fn judge(sessions: &mut [PgConnection; 2]) -> Result<Vec<Finding>, sqlx::E
     };
     let listen = Finding::warning(
         "listen",
-        "no notification arrives through such a pooler: workers find new deliveries when they look, about every second",
+        "no notification arrives through such a pooler: workers find new deliveries when they poll, about every second",
         "give workers a URL of the server itself, or of a pool with `pool_mode = session`",
     );
     Ok(vec![pooler, listen])
@@ -103,7 +104,7 @@ async fn judge(sessions: &mut [PgConnection; 2]) -> Result<Vec<Finding>, sqlx::E
 
 async fn share_backends(sessions: &mut [PgConnection; 2]) -> Result<bool, sqlx::Error> {
     let mut backends = [BTreeSet::new(), BTreeSet::new()];
-    // In turns of different length: a pooler that goes round would else give each its own by chance.
+    // In turns of different length: otherwise a round-robin pooler could give each session the same backend by chance.
     for session in [0, 0, 1, 1, 0, 1, 0] {
         let row = sqlx::raw_sql("select pg_backend_pid()")
             .fetch_one(&mut sessions[session])
@@ -113,7 +114,7 @@ async fn share_backends(sessions: &mut [PgConnection; 2]) -> Result<bool, sqlx::
     Ok(backends.iter().any(|seen| seen.len() > 1) || !backends[0].is_disjoint(&backends[1]))
 }
 
-/// Whether each session may prepare a statement: both have the same name for it, and perhaps the same backend.
+/// Whether each session can prepare a statement: both use the same name for it, and perhaps the same backend.
 async fn keep_statements(sessions: &mut [PgConnection; 2]) -> Result<bool, sqlx::Error> {
     for session in sessions {
         match sqlx::query("select $1::int4")
@@ -131,7 +132,7 @@ async fn keep_statements(sessions: &mut [PgConnection; 2]) -> Result<bool, sqlx:
     Ok(true)
 }
 
-/// A notification of one session arrives at another.
+/// Whether a notification from one session arrives at another.
 async fn listen(options: &PgConnectOptions) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "listen";
     let pool = PgPoolOptions::new().max_connections(2);
@@ -144,7 +145,7 @@ async fn listen(options: &PgConnectOptions) -> Result<Vec<Finding>, StoreError> 
     let arrival = async {
         loop {
             let notification = listener.recv().await?;
-            // Another doctor may be at work.
+            // Another doctor may be running.
             if notification.payload() == payload.to_string() {
                 return Ok::<_, sqlx::Error>(());
             }
@@ -156,12 +157,12 @@ async fn listen(options: &PgConnectOptions) -> Result<Vec<Finding>, StoreError> 
     Ok(vec![match arrived {
         Ok(arrived) => {
             arrived?;
-            Finding::ok(CHECK, "a notification of one session arrives at another")
+            Finding::ok(CHECK, "a notification from one session arrives at another")
         }
         Err(_) => Finding::warning(
             CHECK,
             format!(
-                "no notification arrives within {} seconds: workers find new deliveries when they look, about every second",
+                "no notification arrives within {} seconds: workers find new deliveries when they poll, about every second",
                 NOTIFIED_WITHIN.as_secs()
             ),
             "give workers a URL of the server itself, or of a pool with `pool_mode = session`",
@@ -182,7 +183,7 @@ const OLDEST_PREPARED: &str = "\
 
 const SEES_ALL: &str = "select pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all";
 
-/// A transaction that stays open keeps locks and windows, and keeps dead rows from being cleaned away.
+/// A transaction that stays open holds locks and windows, and keeps dead rows from being vacuumed.
 async fn transactions(pool: &PgPool, longest: Duration) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "transactions";
     let longest = longest.as_secs_f64();
@@ -201,7 +202,7 @@ async fn transactions(pool: &PgPool, longest: Duration) -> Result<Vec<Finding>, 
             checks.push(Finding::warning(
                 CHECK,
                 format!(
-                    "one is open for {seconds:.0} s: process {pid}, application `{}`, {}; it keeps its locks, and dead rows from being cleaned away",
+                    "one is open for {seconds:.0} s: process {pid}, application `{}`, {}; it holds its locks, and keeps dead rows from being vacuumed",
                     plain(&application),
                     plain(&state)
                 ),

@@ -1,4 +1,4 @@
-//! The **queue**: what is overdue, and what waits for somebody.
+//! The **queue**: overdue deliveries, and those that wait for an operator or another binary.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const OVERDUE: &str = "\
     (select 1 from {campanile}notification_channel_pauses as held where held.channel = delivery.channel) \
     group by delivery.channel order by delivery.channel";
 
-/// Deliveries of workers that are gone, and that nobody took over.
+/// Deliveries of workers that are gone, and that no other worker took over.
 const ABANDONED: &str = "\
     select delivery.channel, count(*) as count, {micros(min(delivery.lease_until))} as since \
     from {campanile}notification_deliveries as delivery \
@@ -54,7 +54,7 @@ struct Waiting {
     since: Timestamp,
 }
 
-/// What should have gone out by now.
+/// Deliveries that should have been sent by now.
 pub(super) async fn overdue(
     database: &Database,
     registry: Option<&Registry>,
@@ -79,7 +79,7 @@ pub(super) async fn overdue(
                     group.since
                 ),
                 format!(
-                    "see that a worker runs that links {channel}, and look at its log; to start one: `worker`"
+                    "check that a worker that links {channel} is running, and read its log; to start one: `worker`"
                 ),
             ));
         }
@@ -95,7 +95,7 @@ pub(super) async fn overdue(
 }
 
 statement! {
-    /// How long ago the oldest delivery ended that is still there.
+    /// How long ago the oldest remaining delivery ended.
     OLDEST = "\
         select 'any' as channel, count(*) as count, coalesce({micros(min(finished_at))}, 0) as since from \
         (select finished_at from {campanile}notification_deliveries where finished_at is not null order by finished_at limit 1) as oldest"
@@ -126,14 +126,14 @@ pub(super) async fn finished(
         Finding::warning(
             CHECK,
             message,
-            "run `prune`, and see that a worker runs without `--no-prune`; if it is to be kept that long: `doctor --kept 90d`",
+            "run `prune`, and check that a worker runs without `--no-prune`; if it should be kept that long: `doctor --kept 90d`",
         )
     } else {
         Finding::ok(CHECK, message)
     }])
 }
 
-/// What waits for a binary that links its channel, or for an operator.
+/// Deliveries that wait for a binary that links their channel, or for an operator.
 pub(super) async fn parked(
     database: &Database,
     registry: Option<&Registry>,
@@ -159,7 +159,7 @@ pub(super) async fn parked(
             plain(&group.channel),
         );
         let mend = format!(
-            "deploy workers as new as the binary that dispatched; `deliveries list --channel {channel} --state blocked`"
+            "deploy workers that are as new as the binary that dispatched; `deliveries list --channel {channel} --state blocked`"
         );
         checks.push(Finding::warning(CHECK, text, mend));
     }
@@ -169,7 +169,7 @@ pub(super) async fn parked(
             plain(&group.channel),
         );
         let mend = format!(
-            "look why: `dead list --channel {channel}`; when it is mended: `dead redrive --channel {channel} --yes`"
+            "find the cause: `dead list --channel {channel}`; when it is fixed: `dead redrive --channel {channel} --yes`"
         );
         checks.push(Finding::warning(CHECK, text, mend));
     }
@@ -191,7 +191,7 @@ fn told(group: &Waiting, what: &str) -> String {
     )
 }
 
-/// Whether this binary could deliver it; without a registry nobody knows, and the registry's own problems are told.
+/// Whether this binary could deliver it; without a registry that is unknown, and the registry's own problems are reported.
 fn is_linked(registry: Option<&Registry>, channel: &str) -> bool {
     registry.is_none_or(|registry| channels::remote(registry).contains(&channel))
 }

@@ -1,18 +1,15 @@
-//! What only a database **server** has: notifications, poolers in between, transactions of other sessions.
+//! The checks that apply only to a database **server**: notifications, poolers, transactions of other sessions.
 
 use campanile::Database;
 
 use super::{Arguments, Finding};
 
-/// The checks and why a file has no need of them.
+/// The checks, and why they do not apply to a file.
 const OF_SERVERS: [(&str, &str); 4] = [
-    (
-        "pooler",
-        "not applicable to SQLite: nothing stands in between",
-    ),
+    ("pooler", "not applicable to SQLite: there is no pooler"),
     (
         "listen",
-        "not applicable to SQLite: workers look every second",
+        "not applicable to SQLite: workers poll every second",
     ),
     (
         "transactions",
@@ -20,11 +17,11 @@ const OF_SERVERS: [(&str, &str); 4] = [
     ),
     (
         "isolation",
-        "not applicable to SQLite: there are no levels to choose",
+        "not applicable to SQLite: there are no isolation levels",
     ),
 ];
 
-/// The checks of a server, or a word why there are none.
+/// The checks of a server, or the reason why there are none.
 pub(super) async fn checks(arguments: &Arguments, database: &Database) -> Vec<Finding> {
     #[cfg(feature = "postgres")]
     if let campanile::database::Pool::Postgres(pool) = database.pool() {
@@ -33,10 +30,7 @@ pub(super) async fn checks(arguments: &Arguments, database: &Database) -> Vec<Fi
     not_made(arguments, database).await
 }
 
-#[allow(
-    clippy::unused_async,
-    reason = "in the place of one that asks the server"
-)]
+#[allow(clippy::unused_async, reason = "the variant with Postgres is async")]
 async fn not_made(_: &Arguments, database: &Database) -> Vec<Finding> {
     if database.kind() == "SQLite" {
         let checks = OF_SERVERS.iter();

@@ -1,4 +1,4 @@
-//! The **suppression list** of the email channel: how many addresses were added lately.
+//! The **suppression list** of the email channel: how many addresses were added recently.
 
 use campanile::{Database, StoreError};
 
@@ -8,7 +8,7 @@ use crate::table::counted;
 
 const CHECK: &str = "suppressions";
 
-/// Of so many in a day, and more than half of the week's, the cause is more often one of the sender's.
+/// From this many in a day, if they are more than half of the week's, the cause is more often the sender's.
 const MANY: u64 = 20;
 
 pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreError> {
@@ -18,7 +18,7 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         counted(day, "address", "addresses")
     );
     let finding = if day >= MANY && 2 * day > week {
-        let mend = "look whether they speak of your sender and not of the addresses: `suppressions list`; \
+        let mend = "check whether the reasons are about your sender and not about the addresses: `suppressions list`; \
                     `suppressions remove ADDRESS` takes one off";
         Finding::warning(CHECK, text, mend)
     } else {

@@ -1,4 +1,4 @@
-//! Whether the **tables** are those of this binary.
+//! Whether the **tables** match this binary.
 
 use campanile::{Database, StoreError};
 
@@ -16,8 +16,8 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
     if !state.failed().is_empty() {
         checks.push(Finding::problem(
             CHECK,
-            format!("begun, and did not end well: {}", versions(state.failed())),
-            "look into the database's log, restore what is half done, then run `migrate`",
+            format!("started, but failed: {}", versions(state.failed())),
+            "read the database's log, undo what is half done, then run `migrate`",
         ));
     }
     if state.applied() == 0 {
@@ -42,7 +42,7 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         let beside = match newer.as_slice() {
             [] => String::new(),
             newer => format!(
-                "; a newer campanile applied {}, beside which this binary runs",
+                "; a newer campanile applied {}, which this binary can run with",
                 versions(newer)
             ),
         };
@@ -54,7 +54,7 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
     Ok(checks)
 }
 
-/// Whether this finding says that there are no tables at all, or older ones, so that asking them would only fail.
+/// Whether this finding says that the tables are missing or older, so that queries would only fail.
 pub(super) fn are_missing(check: &Finding) -> bool {
     check.check == CHECK && check.status == Status::Problem
 }

@@ -7,7 +7,7 @@ use crate::channels;
 
 const CHECK: &str = "workers";
 
-/// A worker that was seen a short while ago.
+/// A worker that was seen recently.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// The channels it delivers.
@@ -33,7 +33,7 @@ fn judge(remote: &[&str], seen: &[Seen]) -> Finding {
     if seen.is_empty() {
         return Finding::problem(
             CHECK,
-            "no worker was seen within the last 30 seconds: what fails is not tried again",
+            "no worker was seen within the last 30 seconds: failed deliveries are not retried",
             "start one: `worker`, or `Worker::new(dispatcher).run(stop)` in your app",
         );
     }

@@ -29,7 +29,7 @@ both_databases! {
         assert!(first.text().contains("u_zoe      email    unreachable"), "{first:?}");
         assert!(!first.out.contains("example.com"), "an address: {first:?}");
         let again = run_on(&app.database.url, &line).await;
-        assert!(again.text().contains("2 already told; nothing was written"), "{again:?}");
+        assert!(again.text().contains("2 already notified; nothing was written"), "{again:?}");
         assert_eq!(app.inbox("u_ada").await.len(), 1);
     }
 
@@ -63,7 +63,7 @@ both_databases! {
         let request = json!({ "type": "loft.door.opened", "recipientUserIds": [] }).to_string();
         let mut app_command = command(&app.database.url);
         let told = given(app_command.args(["dispatch", "-"]), request.as_bytes()).await;
-        assert!(told.text().contains("0 recipients: nobody to tell"), "{told:?}");
+        assert!(told.text().contains("0 recipients: nobody to notify"), "{told:?}");
         // Nobody is not what is meant by a forgotten option.
         let forgotten = run_on(&app.database.url, &role_changed(&[])).await;
         assert!(forgotten.err.contains("--to"), "{forgotten:?}");

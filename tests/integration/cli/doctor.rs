@@ -199,7 +199,7 @@ both_databases! {
         app.database.execute("update {campanile}notification_deliveries set channel = 'fax' where state = 'pending'").await;
         let ended = run(&app.database, "doctor --json").await;
         let (status, message, mend) = finding(&ended, "channels");
-        assert_eq!((status.as_str(), mend.as_str()), ("warning", "when it may go on: `channels resume email`"));
+        assert_eq!((status.as_str(), mend.as_str()), ("warning", "to resume it: `channels resume email`"));
         assert!(message.contains("the provider is down"), "{message}");
         assert_eq!(finding(&ended, "queue").0, "ok");
         let parked = findings(&ended, "parked");

@@ -112,7 +112,7 @@ both_databases! {
         let earlier = run(&app.database, "dead redrive --until 1h --yes").await;
         assert_eq!(earlier.text(), "no such delivery is dead\n");
         let both = run(&app.database, "dead redrive --event loft.pigeon.alone --yes").await;
-        assert_eq!(both.text(), "2 deliveries are due now; a worker tries them\n");
+        assert_eq!(both.text(), "2 deliveries are due now; a worker will send them\n");
         assert_eq!(run(&app.database, "dead list --json").await.json(), json!([]));
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);
     }
@@ -226,7 +226,7 @@ both_databases! {
         assert_eq!(
             text.text(),
             "erased of u_ada: 1 delivery, 0 dispatches with their content, 5 other rows\n\
-             not erased: the content of 1 dispatch to others too; it goes when the others are forgotten, or with `prune`\n"
+             not erased: the content of 1 dispatch with other recipients; it is deleted when they are forgotten, or by `prune`\n"
         );
         let bob = run(&app.database, "forget u_bob --yes --json").await;
         assert_eq!(bob.json(), json!({ "deliveries": 1, "dispatches": 1, "sharedDispatches": 0, "rows": 4, "keptHashes": 0 }));

@@ -13,8 +13,8 @@ const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 both_databases! {
     async fn a_command_line_that_is_not_understood_ends_with_2(database: TestDatabase) {
         for (line, reason) in [
-            ("deliveries show 7", "`deliveries list` shows them"),
-            ("deliveries list --before x", "`deliveries list` shows them"),
+            ("deliveries show 7", "`deliveries list` shows the ids"),
+            ("deliveries list --before x", "`deliveries list` shows the ids"),
             ("deliveries list --state deliverd", "pending, running, delivered, suppressed"),
             ("deliveries list --limit 1001", "1..=1000"),
             ("channels pause email", "--reason"),
@@ -42,7 +42,7 @@ both_databases! {
             ("dead redrive --yes --channel emial", "did you mean `email`?"),
             ("dispatch --type org.member.role_change --to u_ada", "did you mean `org.member.role_changed`?"),
             ("dispatch --type loft.pigeon.alone --to u_ada", "missing field `text`"),
-            ("dispatch --type loft.pigeon.alone --to u_ada --payload {", "the payload is no JSON: EOF"),
+            ("dispatch --type loft.pigeon.alone --to u_ada --payload {", "the payload is not valid JSON: EOF"),
             ("dispatch --type loft.pigeon.alone --to u_ada --payload []", "it must be a JSON object"),
             ("dispatch --type loft.door.opened --to u_ada,,u_bob", "empty"),
         ] {
@@ -51,7 +51,7 @@ both_databases! {
         }
         for action in ["show", "retry", "cancel"] {
             let ended = run(&app.database, &format!("deliveries {action} {NO_ID}")).await;
-            assert!(ended.refusal(1).contains("`deliveries list` shows which there are"), "{ended:?}");
+            assert!(ended.refusal(1).contains("`deliveries list` shows the existing ones"), "{ended:?}");
         }
         let empty = run_on(&app.database.url, &["channels", "pause", "email", "--reason", ""]).await;
         assert!(empty.refusal(1).contains("reason"), "{empty:?}");
@@ -62,12 +62,12 @@ both_databases! {
         let url = &app.database.url;
         let document = b"{ \"type\": \"loft.door.opened\", \"subjectId\": \"\xff\" }";
         let ended = given(command(url).args(["dispatch", "-"]), document).await;
-        assert!(ended.refusal(1).contains("is not UTF-8: byte 45 fits no character"), "{ended:?}");
+        assert!(ended.refusal(1).contains("is not UTF-8: byte 45 is not part of a character"), "{ended:?}");
         let word = OsStr::from_bytes(b"loft.\xff");
         let ended = run_on(url, &[OsStr::new("dispatch"), OsStr::new("--type"), word]).await;
         assert!(ended.refusal(2).contains("invalid UTF-8"), "{ended:?}");
         for (document, reason) in [
-            ("", "is no request: EOF"),
+            ("", "is not a valid request: EOF"),
             ("{ \"type\": 7 }", "line 1 column"),
             ("{ \"recipients\": [] }", "\"recipientUserIds\""),
         ] {
