@@ -1,4 +1,4 @@
-//! A **channel** as an event names it: a path, and a template for each part.
+//! A **channel** of an event: the path of its const, and a template for each part.
 
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
@@ -17,11 +17,11 @@ pub(crate) struct Channel {
 /// `subject = ".."`.
 pub(crate) struct Part {
     pub(crate) name: Ident,
-    /// Nothing if it is something else; the part counts as written all the same.
+    /// `None` if it is something else; the part counts as written anyway.
     pub(crate) template: Option<Template>,
 }
 
-/// Where a template's text stands.
+/// Where a template's text is.
 pub(crate) enum Template {
     Text(LitStr),
     /// Relative to the source file.
@@ -112,7 +112,7 @@ fn is_file(function: &Expr) -> bool {
     matches!(function, Expr::Path(function) if function.path.is_ident("file"))
 }
 
-/// The name a path ends with, as messages name a channel.
+/// The last segment of a path, which messages use to name a channel.
 pub(crate) fn last_name(path: &Path) -> String {
     path.segments
         .last()

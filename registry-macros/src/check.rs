@@ -1,7 +1,7 @@
-//! A declaration is **checked**: everything about it that can be known without knowing the channels.
+//! **Checks** everything about a declaration that can be checked without knowing the channels.
 //!
-//! Which parts a channel has is known to its const alone, so that is checked in const evaluation, by what
-//! [`expand`](crate::expand) writes.
+//! Only a channel's const knows its parts, so they are checked in const evaluation, by code that [`expand`](crate::expand)
+//! generates.
 
 use std::collections::HashSet;
 
@@ -22,21 +22,21 @@ use crate::parse::Attribute;
 use crate::problem::Problems;
 use crate::template::{Mistake, Vocabulary, mistake, mistakes};
 
-/// The part of a dedup key that is no field: what the event is about.
+/// The part of a dedup key that is not a field: the subject of the event.
 pub(crate) const SUBJECT: &str = "subject";
 
-/// What checking found out.
+/// The results of the checks.
 #[derive(Default)]
 pub(crate) struct Checked {
     /// The window in milliseconds, if one is declared.
     pub(crate) window: Option<u64>,
-    /// After how many milliseconds it is no longer worth sending, if that is declared.
+    /// After how many milliseconds it expires, if that is declared.
     pub(crate) expires_after: Option<u64>,
-    /// The template files that can be read: a change of theirs means to build again.
+    /// The readable template files: a change to them triggers a rebuild.
     pub(crate) files: Vec<LitStr>,
-    /// The variables in tags outside of quotes, which are mistakes where the part is HTML.
+    /// The variables in tags outside of quotes, which are errors if the part is HTML.
     pub(crate) unquoted: Vec<Unquoted>,
-    /// The secret fields in templates, which are mistakes where the channel keeps what it shows.
+    /// The secret fields in templates, which are errors if the channel stores what it shows.
     pub(crate) shown: Vec<Shown>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Checked {
 pub(crate) struct Shown {
     /// Which of the channels.
     pub(crate) channel: usize,
-    /// What to say, and the token to change.
+    /// The message, and the token to change.
     pub(crate) message: String,
     pub(crate) span: Span,
 }
@@ -54,12 +54,12 @@ pub(crate) struct Unquoted {
     /// Which of the channels.
     pub(crate) channel: usize,
     pub(crate) part: String,
-    /// What to say, and the token to change.
+    /// The message, and the token to change.
     pub(crate) message: String,
     pub(crate) span: Span,
 }
 
-/// Notes everything that is wrong with the declaration.
+/// Records every problem of the declaration.
 pub(crate) fn check(
     attribute: &Attribute,
     item: &Item,
@@ -168,7 +168,7 @@ fn check_key(attribute: &Attribute, item: &Item, problems: &mut Problems) {
     }
 }
 
-/// A window that ends with another key needs a key that can be another one.
+/// A window that ends when the key changes needs a key that can change.
 fn check_until(attribute: &Attribute, problems: &mut Problems) {
     if let Some(word) = &attribute.until_changed
         && attribute.by.iter().flatten().all(|name| name == SUBJECT)
@@ -194,13 +194,13 @@ fn check_repeated_channels(attribute: &Attribute, problems: &mut Problems) {
     }
 }
 
-/// A template with the place it stands in.
+/// A template with its location.
 struct Read {
     text: String,
     literal: LitStr,
-    /// The part and its channel, as messages name them.
+    /// The part and its channel, for messages.
     owner: String,
-    /// The file's name as it is shown.
+    /// The displayed name of the file.
     shown: Option<String>,
     file: Option<LitStr>,
 }
@@ -257,7 +257,7 @@ fn check_template(read: &Read, vocabulary: Vocabulary<'_>, problems: &mut Proble
     }
 }
 
-/// Whether the part is HTML is known to the channel's const alone, so that these are refused in const evaluation.
+/// Only the channel's const knows whether the part is HTML, so these are refused in const evaluation.
 fn find_unquoted(channel: usize, part: &Part, read: &Read) -> Vec<Unquoted> {
     let places = unquoted(&read.text).into_iter();
     let found = places.map(|at| {
@@ -272,7 +272,7 @@ fn find_unquoted(channel: usize, part: &Part, read: &Read) -> Vec<Unquoted> {
     found.collect()
 }
 
-/// Whether a channel may show secrets is known to its const alone, as above. The same field in one template is one mistake.
+/// Only the channel's const knows whether it may show secrets, as above. The same field counts once in each template.
 fn find_shown(channel: usize, item: &Item, read: &Read) -> Vec<Shown> {
     let mut seen = HashSet::new();
     let names = names(&read.text).into_iter();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_noted_once() {
+    fn every_mistake_is_reported_once() {
         let declared = quote! {
             "org.member", category = "Team", dedup(window = "60", by(new_rol, new_rol)), expires_after = "0s",
             channels(INBOX(title = "{{ org }}{{ org }}", body = "{{"), INBOX), aliases("a.b.c", "a.b.c")
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_field_cannot_be_in_the_key_and_is_found_where_it_is_shown() {
+    fn a_secret_field_is_refused_in_the_key_and_found_in_templates() {
         let arguments = quote! {
             "a.b.c", category = "account", dedup(by(subject, link)),
             channels(INBOX(title = "{{ name }}", body = "Sign in: {{ link }}, {{ link }}"), EMAIL(html = "{{ link }}"))
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_file_is_looked_for_beside_the_source_file() {
+    fn a_template_file_is_searched_relative_to_the_source_file() {
         let declared =
             quote! { "a.b.c", category = "team", channels(INBOX(title = file("mails/title.txt"))) };
         let refusals = refusals(declared, role_changed());
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_can_be_no_event_is_not_searched_for_fields() {
+    fn an_item_that_cannot_be_an_event_is_not_searched_for_fields() {
         let declared = quote! {
             "a.b.c", category = "team", dedup(by(anything)), channels(INBOX(title = "{{ anything }}"))
         };

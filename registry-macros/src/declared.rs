@@ -1,4 +1,4 @@
-//! What is **declared**: the event's const data, and its entry in the registry.
+//! The generated **declaration**: the event's const data, and its entry in the registry.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};

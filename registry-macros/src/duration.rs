@@ -1,18 +1,17 @@
-//! A **duration** as an event's author writes it, `60s` or `2 days`, as the crate `humantime` reads it. Each message is in the
-//! words of what it is for.
+//! A **duration** in an attribute, `60s` or `2 days`, parsed by the crate `humantime`. Messages name the duration's purpose.
 
 use std::time::Duration;
 
-/// What a duration is for, and the words of its messages.
+/// The purpose of a duration, and the words of its messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Purpose {
     noun: &'static str,
     example: &'static str,
-    /// What is wrong with none at all, if anything is.
+    /// Why a duration of zero is wrong, if it is.
     zero: Option<&'static str>,
 }
 
-/// In which time two dispatches are one notification. With none nothing is ever a repeat.
+/// The time in which two dispatches are one notification. With zero, no dispatch is a repeat.
 pub(crate) const WINDOW: Purpose = Purpose {
     noun: "window",
     example: "60s",
@@ -26,10 +25,10 @@ pub(crate) const EXPIRES_AFTER: Purpose = Purpose {
     zero: Some("would mean that nothing is ever sent"),
 };
 
-/// The longest of either, as `campanile::event::MAX_WINDOW` has it; a UI test holds the two together.
+/// The maximum of both, equal to `campanile::event::MAX_WINDOW`; a UI test checks that they are equal.
 const MAX: Duration = Duration::from_hours(366 * 24);
 
-/// The duration in milliseconds, or what is wrong with it.
+/// The duration in milliseconds, or the error.
 pub(crate) fn milliseconds(text: &str, purpose: Purpose) -> Result<u64, String> {
     let Purpose {
         noun,
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_written_as_people_write_it() {
+    fn a_duration_is_a_number_with_a_unit() {
         let known = [
             ("0s", 0),
             ("250ms", 250),
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_with_advice() {
+    fn an_invalid_duration_is_refused_with_advice() {
         let advice = [
             (
                 "60",
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_after_which_nothing_is_ever_sent_is_refused() {
+    fn an_expiry_of_zero_is_refused() {
         assert_eq!(milliseconds("15m", EXPIRES_AFTER), Ok(900_000));
         assert_eq!(milliseconds("1ms", EXPIRES_AFTER), Ok(1));
         let refusals = [

@@ -1,4 +1,5 @@
-//! **Entries** between commas: what one says wrongly is noted, and the next is read. What cannot be read at all ends the reading.
+//! **Entries** between commas: an error in one is recorded, and the next one is read. An entry that cannot be parsed at all ends
+//! the reading.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +11,11 @@ use syn::{Expr, Ident, Token, token};
 use crate::list::list;
 use crate::problem::Problems;
 
-/// Keys of a list, each with the form in which it is written, and where they were written.
+/// The keys of a list, each with its expected form, and the places where they were written.
 pub(crate) struct Keys {
     known: &'static [(&'static str, &'static str)],
     pub(crate) written: BTreeMap<&'static str, Span>,
-    /// Whether there was a word that is none of them: it may be one that is missing, under another name.
+    /// Whether there was an unknown word: it may be a misspelled key, which then is not reported as missing.
     pub(crate) has_unknown: bool,
 }
 
@@ -27,7 +28,7 @@ impl Keys {
         }
     }
 
-    /// Reads a key and stands before its `=` or `(`. Nothing if the entry is not worth reading on.
+    /// Reads a key up to its `=` or `(`. `None` if the rest of the entry should be skipped.
     pub(crate) fn read(
         &mut self,
         input: ParseStream<'_>,
@@ -57,7 +58,7 @@ impl Keys {
         Ok(Some(key))
     }
 
-    /// The key of this name; what is none is noted.
+    /// The key with this name; an unknown name is recorded as a problem.
     fn named(
         &mut self,
         name: &str,
@@ -91,7 +92,7 @@ impl Keys {
     }
 }
 
-/// Whether a name is written as consts are.
+/// Whether a name is written like a const.
 fn is_const(name: &str) -> bool {
     name.chars()
         .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -124,7 +125,7 @@ pub(crate) fn at_end_of_entry(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 
-/// The value behind `=`.
+/// The value after `=`.
 pub(crate) fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
     let equals: Token![=] = input.parse()?;
     if at_end_of_entry(input) {
@@ -136,7 +137,7 @@ pub(crate) fn value(input: ParseStream<'_>) -> syn::Result<Expr> {
     Ok(ungrouped(input.parse()?))
 }
 
-/// What a `macro_rules!` parameter stands for, which comes in brackets that nobody wrote.
+/// The tokens of a `macro_rules!` parameter, which are in an invisible group.
 pub(crate) fn ungrouped(value: Expr) -> Expr {
     match value {
         Expr::Group(group) => ungrouped(*group.expr),

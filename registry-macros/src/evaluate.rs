@@ -1,6 +1,6 @@
-//! What only const **evaluation** can check: the parts that channels have, the types that fields are.
+//! The checks that only const **evaluation** can make: the parts of channels, the types of fields.
 //!
-//! Each check is a const of its own at the token to change, so that every mistake is reported, and at the right place.
+//! Each check is its own const at the token to change, so that every mistake is reported at the right place.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -12,7 +12,7 @@ use crate::check::{SUBJECT, Shown, Unquoted};
 use crate::expand::{Declaration, channel_const, last_span};
 
 impl Declaration<'_> {
-    /// What const evaluation has to say, each at the token to change.
+    /// The checks of const evaluation, each at the token to change.
     pub(crate) fn checks(&self) -> TokenStream {
         let declare = {
             let campanile = self.campanile();
@@ -81,7 +81,7 @@ impl Declaration<'_> {
             span,
             &quote!(#declare::needs(#event, #name, &[#(#written),*])),
         );
-        // Each pair by itself: a const that does not exist silences every check it takes part in.
+        // Each pair separately: a const that does not exist silences every check that uses it.
         let distinct =
             earlier.map(|earlier| at(span, &quote!(#declare::distinct(#event, #name, #earlier))));
         quote!(#(#parts)* #needs #(#distinct)*)
@@ -119,7 +119,7 @@ impl Declaration<'_> {
     }
 }
 
-/// A check of its own, which rustc reports at this place.
+/// A separate check, which rustc reports at this place.
 fn at(span: Span, call: &TokenStream) -> TokenStream {
     let call = respanned(call.clone(), span);
     quote_spanned!(span=> const _: () = #call;)
@@ -143,7 +143,7 @@ fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
         .collect()
 }
 
-/// The type as it reads outside of the struct.
+/// The type in the form that is valid outside of the struct.
 fn without_self(ty: TokenStream, ident: &Ident) -> TokenStream {
     ty.into_iter()
         .map(|token| match token {

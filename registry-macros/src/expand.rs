@@ -1,7 +1,7 @@
-//! A declaration is **expanded** to the struct, its const data, its entry in the registry, and the checks of const evaluation.
+//! **Expands** a declaration to the struct, its const data, its entry in the registry, and the checks of const evaluation.
 //!
-//! After a mistake the struct stays and is still an event, so that no call site adds an error of its own. It is not
-//! registered then, and declares nothing.
+//! After a mistake, the struct is kept and is still an event, so that call sites add no further errors. It is not registered
+//! then, and declares nothing.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
@@ -51,7 +51,7 @@ impl Declaration<'_> {
         quote!(::#name)
     }
 
-    /// The struct, with the serde derives its author has not written.
+    /// The struct, with those serde derives that its author has not written.
     fn item(&self) -> TokenStream {
         let input = &self.item.input;
         if self.is_stub() {
@@ -68,14 +68,14 @@ impl Declaration<'_> {
         let derive = (!derives.is_empty()).then(|| quote!(#[derive(#(#derives),*)]));
         let mut input = input.clone();
         if !self.item.told.path {
-            // Also for those who derive on their own: they may know serde only through campanile.
+            // Also with the author's own derives: the crate may use serde only through campanile.
             let path = format!("::{}::__private::serde", self.campanile);
             input.attrs.push(parse_quote!(#[serde(crate = #path)]));
         }
         quote!(#derive #input)
     }
 
-    /// One const for each channel: a path is written once, so that one that does not exist is one error.
+    /// One const for each channel: each path is emitted once, so that a path that does not exist is one error.
     fn channel_consts(&self) -> TokenStream {
         let campanile = self.campanile();
         let channels = self.attribute.channels.iter().enumerate();
@@ -94,13 +94,13 @@ impl Declaration<'_> {
         quote!(#(#consts)* #critical)
     }
 
-    /// The critical channel's path, if the channels are written under other paths.
+    /// The critical channel's path, if it differs from the paths of the channels.
     pub(crate) fn foreign_critical(&self) -> Option<&Path> {
         let path = self.attribute.critical.as_ref()?;
         self.position(path).is_none().then_some(path)
     }
 
-    /// Which of the channels is the first to be written under this path.
+    /// The index of the first channel with this path.
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {
         let channels = &self.attribute.channels;
         channels
@@ -108,7 +108,7 @@ impl Declaration<'_> {
             .position(|channel| is_same(&channel.path, path))
     }
 
-    /// Whether the item was refused for a shape that serde would refuse too, or derive for with bounds of its own.
+    /// Whether the item was refused for a shape that serde would refuse too, or derive with its own bounds.
     pub(crate) fn is_stub(&self) -> bool {
         !self.item.is_payload()
     }
@@ -116,7 +116,7 @@ impl Declaration<'_> {
 
 /// The problems, for rustc to report.
 ///
-/// As statements: beside an error that stands as an item, rustc keeps silent about names that it cannot resolve.
+/// As statements: next to an error that is an item, rustc does not report names that it cannot resolve.
 pub(crate) fn errors(problems: &Problems) -> Option<TokenStream> {
     let errors = problems.to_compile_errors();
     (!problems.is_empty()).then(|| quote!(const _: () = { #errors };))

@@ -1,4 +1,4 @@
-//! A template **file** stands beside the source file that names it.
+//! A template **file** is found relative to the source file that names it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::LitStr;
 
-/// Finds the source file in which a token stands. Some editors cannot tell.
+/// Finds the source file that contains a token. Some editors do not provide it.
 pub(crate) type SourceFile<'a> = &'a dyn Fn(Span) -> Option<PathBuf>;
 
-/// Where the file is, as rustc names the source file: mostly relative to the workspace.
+/// The path of the file, based on rustc's path of the source file: mostly relative to the workspace.
 pub(crate) fn path(file: &LitStr, source_file: SourceFile<'_>) -> Option<PathBuf> {
     Some(source_file(file.span())?.parent()?.join(file.value()))
 }
 
-/// The file's text, or why it cannot be had.
+/// The file's text, or why it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     std::fs::read_to_string(path).map_err(|error| match error.kind() {
@@ -25,10 +25,10 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The file's text in const data, and the word to cargo to build again when it changes.
+/// The file's text in const data, which also makes cargo rebuild when the file changes.
 ///
-/// The path is absolute, so that what is compiled is what was checked: in the body of a `macro_rules!`, `include_str!` would
-/// look beside the file that calls the macro.
+/// The path is absolute, so that the compiled file is the checked one: in the body of a `macro_rules!`, `include_str!` would
+/// search relative to the file that calls the macro.
 pub(crate) fn include(file: &LitStr, source_file: SourceFile<'_>) -> TokenStream {
     let found = path(file, source_file).and_then(|path| std::path::absolute(path).ok());
     let text = file.value();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_file_is_told_with_its_path() {
+    fn a_missing_file_is_reported_with_its_path() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/chek.rs");
         let refusal = read(&path).unwrap_err();
         assert_eq!(

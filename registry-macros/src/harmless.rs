@@ -1,4 +1,4 @@
-//! The event after a mistake: a **harmless** one, so that no place where it is used adds an error of its own.
+//! The event after a mistake: a **harmless** one, so that the places that use it add no further errors.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,7 +8,7 @@ use crate::expand::Declaration;
 use crate::file::include;
 
 impl Declaration<'_> {
-    /// The event after a mistake: it can be named and dispatched, and is never built.
+    /// The event after a mistake: it can be named and dispatched, but the build fails anyway.
     pub(crate) fn harmless(&self) -> TokenStream {
         let campanile = self.campanile();
         let ident = &self.item.input.ident;

@@ -1,10 +1,10 @@
-//! The **identity** of an event: three words joined by dots, and the one word of its category.
+//! The **identity** of an event: a type of three words joined by dots, and a category of one word.
 
 use crate::list::list;
 
 const MAX_WORD: usize = 64;
 
-/// What is wrong with an event type, or with an alias.
+/// The problem with an event type or an alias, if any.
 pub(crate) fn refuse_event_type(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split('.').collect();
     if words.len() == 3 && words.iter().all(|word| is_word(word)) {
@@ -26,7 +26,7 @@ pub(crate) fn refuse_event_type(text: &str) -> Option<String> {
     ))
 }
 
-/// What is wrong with a category.
+/// The problem with a category, if any.
 pub(crate) fn refuse_category(text: &str) -> Option<String> {
     if is_word(text) {
         return None;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_words_are_an_event_type() {
+    fn an_event_type_is_three_words() {
         for text in [
             "org.member.role_changed",
             "a.b.c",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_with_advice() {
+    fn an_invalid_event_type_is_refused_with_advice() {
         let advice = [
             (
                 "Org.Member.RoleChanged",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_a_category() {
+    fn a_category_is_one_word() {
         assert_eq!(refuse_category("team"), None);
         assert!(
             refuse_category("Team")

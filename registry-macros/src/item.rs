@@ -1,4 +1,4 @@
-//! The **item** below the attribute: a struct whose fields are the payload, and whose doc comment is the description.
+//! The **item** with the attribute: a struct whose fields are the payload, and whose doc comment is the description.
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
@@ -11,14 +11,14 @@ use crate::problem::Problems;
 use crate::secret::take_secret;
 use crate::serde_attributes::{Told, refuse_conditions, refuse_serde, told};
 
-/// What an event is declared on.
+/// The item on which an event is declared.
 pub(crate) struct Item {
-    /// Without the attributes that were refused, so that nothing else complains about them.
+    /// The item without the refused attributes, so that they cause no further errors.
     pub(crate) input: DeriveInput,
     pub(crate) description: Option<String>,
-    /// Nothing if it is no struct with named fields.
+    /// `None` if it is not a struct with named fields.
     pub(crate) fields: Option<Vec<Field>>,
-    /// What serde is told about it already.
+    /// The serde attributes that its author has written.
     pub(crate) told: Told,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// What a field is that has nothing inside, as far as the type's name says it.
+    /// The kind of a field without inner fields, as far as the type's name shows it.
     pub(crate) fn plain(&self) -> Option<&'static str> {
         plain(&self.ty)
     }
@@ -77,17 +77,17 @@ impl Item {
         self.field(name).is_some_and(|field| field.is_secret)
     }
 
-    /// Whether the item is of a kind that an event can be at all.
+    /// Whether an event can be declared on this kind of item at all.
     pub(crate) fn is_payload(&self) -> bool {
         self.fields.is_some() && self.input.generics.params.is_empty()
     }
 }
 
-/// Reads the item, and notes what an event cannot be.
+/// Reads the item, and records the properties that an event cannot have.
 ///
 /// # Errors
 ///
-/// If it is no struct, enum or union, of which the attribute could say more.
+/// If it is not a struct, enum or union, for which the attribute has more specific messages.
 pub(crate) fn item(tokens: TokenStream, problems: &mut Problems) -> syn::Result<Item> {
     let mut input: DeriveInput = syn::parse2(tokens)?;
     refuse_second_declaration(&mut input.attrs, problems);
@@ -181,7 +181,7 @@ fn refuse_second_declaration(attributes: &mut Vec<Attribute>, problems: &mut Pro
     });
 }
 
-/// The lines of the doc comment: those of a paragraph as one, paragraphs apart.
+/// The text of the doc comment: the lines of a paragraph are joined, paragraphs stay separate.
 fn description(attributes: &[Attribute]) -> Option<String> {
     let mut text = String::new();
     for line in attributes.iter().filter_map(doc_lines).flat_map(|lines| {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_doc_comment_is_refused_with_the_reason() {
+    fn a_missing_doc_comment_is_refused_with_the_reason() {
         for undocumented in [
             quote! { struct A; },
             quote! { #[doc(hidden)] #[doc = "  "] struct A; },
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_with_named_fields_or_none_is_a_payload() {
+    fn a_struct_with_named_fields_or_no_fields_is_a_payload() {
         let (item, _) = read(quote! { struct A { a: u8, r#type: Option<String> } });
         let names: Vec<&str> = item
             .fields
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_nothing_inside_is_told_by_its_type() {
+    fn a_field_without_inner_fields_is_recognized_by_its_type() {
         let (item, _) = read(quote! {
             struct A { a: String, b: Option<Box<str>>, c: std::string::String, d: u32, e: bool, f: Vec<String>, g: Person }
         });
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_in_one_sentence() {
+    fn every_other_item_is_refused_in_one_sentence() {
         let refused = [
             (quote! { enum A { B } }, "one event for each variant"),
             (quote! { union A { b: u8 } }, "not a union"),

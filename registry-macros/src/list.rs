@@ -1,4 +1,4 @@
-//! A **list** of names, for a message that says which there are.
+//! A **list** of names, for a message that lists the possible ones.
 
 /// Names for a sentence: `` `a`, `b`, `c` ``.
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,13 +1,13 @@
-//! Where **markup** has room for a variable: in text, and in an attribute between quotes.
+//! Where **markup** may contain a variable: in text, and in a quoted attribute.
 //!
-//! The escaping of a payload escapes quotes and brackets, and no spaces: in `<a href={{ url }}>` the payload could add
-//! attributes of its own, an `onclick` among them.
+//! Escaping a payload escapes quotes and brackets, but not spaces: in `<a href={{ url }}>` the payload could add its own
+//! attributes, for example an `onclick`.
 
 use html5gum::{State, Token, Tokenizer};
 
 use crate::token::tags;
 
-/// The bytes at which variables stand in a tag outside of quotes.
+/// The byte positions of variables in a tag outside of quotes.
 pub(crate) fn unquoted(source: &str) -> Vec<usize> {
     let (html, variables) = attacked(source);
     let mut found = Vec::new();
@@ -21,7 +21,7 @@ pub(crate) fn unquoted(source: &str) -> Vec<usize> {
             variables.get(number.parse::<usize>().ok()?).copied()
         });
         found.extend(added);
-        // What looks like a tag in these is none.
+        // Text that looks like a tag inside these is not a tag.
         match tag.name.as_slice() {
             b"title" | b"textarea" => tokens.set_state(State::RcData),
             b"style" => tokens.set_state(State::RawText),
@@ -36,8 +36,8 @@ pub(crate) fn unquoted(source: &str) -> Vec<usize> {
 /// The attribute that a payload tries to add, before the number of its variable.
 const ADDED: &str = "campanile-added-";
 
-/// The template as it is rendered with a payload that tries to add an attribute by each variable, and where the variables
-/// stand. Of an `if` both branches are there.
+/// The template, rendered with a payload that tries to add an attribute with each variable, and the positions of the variables.
+/// It contains both branches of an `if`.
 fn attacked(source: &str) -> (String, Vec<usize>) {
     let mut html = String::with_capacity(source.len());
     let mut variables = Vec::new();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_quotes_have_room_for_one() {
+    fn a_variable_in_text_or_in_quotes_is_accepted() {
         for source in [
             "",
             "{{ a }} < {{ b }}",

@@ -1,8 +1,8 @@
-//! The **names** a template leaves to others: variables and functions that it does not define itself, filters and tests.
+//! The **names** that a template uses but does not define: variables, functions, filters and tests.
 //!
 //! Only a `for` and a `with` hide what was set inside them; `if`, `filter` and `autoescape` do not. That is how minijinja
-//! renders. Its own `undeclared_variables` refuses what an `if` has set, does not see the last `x` of `{% set x = x %}`, the
-//! `x` of `x[1:]` and the arguments of `{% filter %}`, and tells no place.
+//! renders. Its own `undeclared_variables` reports variables that an `if` has set, misses the last `x` of `{% set x = x %}`, the
+//! `x` of `x[1:]` and the arguments of `{% filter %}`, and returns no positions.
 
 use std::collections::HashSet;
 
@@ -13,25 +13,25 @@ use crate::token::{Keyword, Kind, Tag, Token, tags};
 pub(crate) struct Name<'t> {
     pub(crate) role: Role,
     pub(crate) text: &'t str,
-    /// The byte of the template at which it stands.
+    /// Its byte position in the template.
     pub(crate) at: usize,
 }
 
-/// As what a name is used.
+/// How a name is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Variable,
-    /// What is asked of a variable: `person.name`, `person["name"]`.
+    /// The member of a variable: `person.name`, `person["name"]`.
     Inside,
     Function,
     Method,
     Filter,
     Test,
-    /// `autoescape`: minijinja has it, and campanile does not.
+    /// `autoescape`: minijinja supports it, and campanile does not.
     Statement,
 }
 
-/// The names a template leaves to others, in order.
+/// The names that a template uses but does not define, in order.
 pub(crate) fn names(source: &str) -> Vec<Name<'_>> {
     let mut walk = Walk {
         source,
@@ -52,16 +52,16 @@ struct Walk<'t> {
     blocks: Vec<Block>,
 }
 
-/// An open block, as far as `else` and the end of it matter.
+/// An open block, as far as it matters for its `else` and its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Block {
-    /// A `for` or `with`, with names of its own.
+    /// A `for` or `with`, with its own names.
     Scoped,
     /// An `if`, or a `for` after its `else`.
     Plain,
 }
 
-/// Words of the language that are never a variable.
+/// Keywords of the language, which are never variables.
 const WORDS: [&str; 13] = [
     "and", "or", "not", "in", "is", "if", "else", "true", "True", "false", "False", "none", "None",
 ];
@@ -139,7 +139,7 @@ impl<'t> Walk<'t> {
         self.assign(targets);
     }
 
-    /// Declares what is assigned to. `namespace.attribute` assigns to a variable that must exist.
+    /// Declares the targets of an assignment. `namespace.attribute` assigns to a variable that must exist.
     fn assign(&mut self, targets: &[Token<'t>]) {
         let dotted = targets.iter().any(|token| token.kind == Kind::Symbol("."));
         if dotted {
@@ -186,7 +186,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes what is asked of the variable with which the tokens begin.
+    /// Records the members of the variable with which the tokens begin.
     fn inside(&mut self, tokens: &[Token<'t>]) {
         let [variable, symbol, asked, rest @ ..] = tokens else {
             return;
@@ -204,7 +204,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes `.name(..)`; a value has no methods, except `loop`.
+    /// Records `.name(..)`; only `loop` has methods.
     fn attribute(&mut self, tokens: &[Token<'t>], at: usize) {
         let next = tokens.get(at + 1).map(|token| token.kind);
         let of_loop = at >= 2
@@ -219,7 +219,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes the filter or test that is named here, dots and all, and tells what comes after the name.
+    /// Records the filter or test that is named here, including dots, and returns the tokens after the name.
     fn callee(&mut self, tokens: &[Token<'t>], at: usize, role: Role) -> usize {
         let kind = |i: usize| tokens.get(i).map(|token| token.kind);
         let Some(Kind::Name(first)) = kind(at) else {
@@ -294,7 +294,7 @@ fn called(next: Option<Kind<'_>>, role: Role) -> Role {
     }
 }
 
-/// What stands before and after the first such token outside of brackets.
+/// The tokens before and after the first such token outside of brackets.
 fn split<'s, 't>(tokens: &'s [Token<'t>], at: Kind<'_>) -> (&'s [Token<'t>], &'s [Token<'t>]) {
     let mut open_brackets = 0_usize;
     for (i, token) in tokens.iter().enumerate() {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_found_wherever_an_expression_may_stand() {
+    fn variables_are_found_wherever_an_expression_is_allowed() {
         assert_eq!(
             used(
                 Role::Variable,
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_template_defines_is_its_own_where_minijinja_sees_it() {
+    fn a_name_that_the_template_defines_is_not_reported_where_minijinja_sees_it() {
         let own = [
             "{% for x in [1] %}{{ x }}{{ loop.index }}{% endfor %}",
             "{% for x, y in {'a': 1} | items %}{{ x }}{{ y }}{% else %}{% endfor %}",
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_minijinja_would_not_see_is_left_to_others() {
+    fn a_name_that_minijinja_would_not_see_is_reported() {
         assert_eq!(used(Role::Variable, "{% set x = x %}"), ["x"]);
         assert_eq!(used(Role::Variable, "{{ x[y:z] }}"), ["x", "y", "z"]);
         assert_eq!(used(Role::Variable, "{% with x = x %}{% endwith %}"), ["x"]);
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_of_a_variable_is_found_with_it() {
+    fn the_members_of_a_variable_are_found() {
         assert_eq!(
             used(
                 Role::Inside,
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_and_methods_are_told_from_variables() {
+    fn functions_and_methods_are_distinguished_from_variables() {
         let source = "{{ f(1) }}{{ a.b(2) }}{% for x in y %}{{ loop.cycle(1, 2) }}{% endfor %}{{ (c) }}{{ not (d) }}";
         assert_eq!(used(Role::Function, source), ["f"]);
         assert_eq!(used(Role::Method, source), ["b"]);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn an_autoescape_is_found_as_a_statement_and_nowhere_else() {
+    fn an_autoescape_is_found_only_as_a_statement() {
         let source =
             "{%- autoescape a %}{{ autoescape }}{# {% autoescape b %} #}{% endautoescape %}";
         assert_eq!(used(Role::Statement, source), ["autoescape"]);
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn minijinja_agrees_about_the_undeclared() {
+    fn minijinja_agrees_about_undeclared_variables() {
         let env = minijinja::Environment::new();
         let sources = [
             "{{ a }} {{ b.c }} {{ d | default(e) }} {{ f is sameas g }}",

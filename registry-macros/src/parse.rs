@@ -1,4 +1,4 @@
-//! The attribute's arguments are **parsed** as they were written; whether they make sense is [`check`](crate::check)'s.
+//! **Parses** the attribute's arguments; [`check`](crate::check) decides whether they make sense.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
@@ -9,7 +9,7 @@ use crate::channel::{Channel, channel};
 use crate::entries::{Keys, entries, skip_entry, value};
 use crate::problem::Problems;
 
-/// What stands between the parentheses of `#[notifiable_event(..)]`.
+/// The arguments of `#[notifiable_event(..)]`.
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) event_type: Option<LitStr>,
@@ -36,7 +36,7 @@ const KEYS: [(&str, &str); 7] = [
     ("aliases", "aliases(\"former.event.type\")"),
 ];
 
-/// The event type has no key; this stands for it among those that were written.
+/// The event type has no key; this represents it among the written keys.
 const TYPE: &str = "";
 
 const DEDUP_KEYS: [(&str, &str); 3] = [
@@ -45,7 +45,7 @@ const DEDUP_KEYS: [(&str, &str); 3] = [
     ("until", "until = changed"),
 ];
 
-/// Reads the arguments, and notes what is wrong or missing. Of arguments that cannot be read to their end nothing is checked.
+/// Reads the arguments, and records wrong or missing ones. Arguments that cannot be parsed to their end are not checked.
 pub(crate) fn attribute(arguments: proc_macro2::TokenStream, problems: &mut Problems) -> Attribute {
     let mut attribute = Attribute::default();
     let mut keys = Keys::new(&KEYS);
@@ -187,7 +187,7 @@ fn report_missing(keys: &Keys, problems: &mut Problems) {
     );
 }
 
-/// The value behind `=`, if it is a string.
+/// The value after `=`, if it is a string.
 fn text(
     input: ParseStream<'_>,
     problems: &mut Problems,
@@ -205,7 +205,7 @@ fn text(
     }
 }
 
-/// The value behind `=`, if it is a path.
+/// The value after `=`, if it is a path.
 fn path(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<Path>> {
     match value(input)? {
         Expr::Path(path) if path.qself.is_none() => Ok(Some(path.path)),
@@ -219,7 +219,7 @@ fn path(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<P
     }
 }
 
-/// The value behind `=`, if it is the word `changed`.
+/// The value after `=`, if it is the word `changed`.
 fn changed(input: ParseStream<'_>, problems: &mut Problems) -> syn::Result<Option<Ident>> {
     let value = value(input)?;
     if let Expr::Path(word) = &value
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_can_be_written_is_read() {
+    fn every_argument_is_read() {
         let (attribute, problems) = read(quote! {
             "org.member.role_changed",
             category = "team",
@@ -329,13 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told_at_once() {
+    fn all_missing_arguments_are_reported_at_once() {
         assert_eq!(read(quote!()).1.len(), 3);
         assert_eq!(read(quote!("a.b.c", channels(INBOX))).1.len(), 1);
     }
 
     #[test]
-    fn an_unknown_key_is_one_mistake_and_not_the_lack_of_another_too() {
+    fn an_unknown_key_is_one_mistake_and_not_also_a_missing_key() {
         let (attribute, problems) = read(quote!(
             "a.b.c",
             categry = "team",
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_one_mistake_and_ends_the_reading() {
+    fn an_argument_that_cannot_be_parsed_is_one_mistake_and_ends_the_reading() {
         let forgotten = [
             quote!("a.b.c" category = "team"),
             quote!("a.b.c", channels(INBOX(title = "a" body = "b"))),
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_whose_template_cannot_be_read_counts_as_written() {
+    fn a_part_with_an_unreadable_template_counts_as_written() {
         let (attribute, problems) = read(quote!(
             "a.b.c",
             category = "team",

@@ -1,4 +1,5 @@
-//! A field is **secret** by `#[notifiable(secret)]`: a magic link, a one-time code. It is shown where it is sent and kept nowhere.
+//! A field is **secret** by `#[notifiable(secret)]`: a magic link, a one-time code. It is shown where it is sent, and stored
+//! nowhere else.
 
 use syn::{Attribute, Ident};
 
@@ -6,7 +7,7 @@ use crate::problem::Problems;
 
 const FORM: &str = "write `#[notifiable(secret)]`, which is all that can be said of a field here";
 
-/// Takes `#[notifiable(secret)]` out of a field's attributes, and says whether it was there.
+/// Removes `#[notifiable(secret)]` from a field's attributes, and returns whether it was there.
 pub(crate) fn take_secret(attributes: &mut Vec<Attribute>, problems: &mut Problems) -> bool {
     let mut is_secret = false;
     attributes.retain(|attribute| {
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_is_taken_and_the_others_stay() {
+    fn the_attribute_is_removed_and_the_others_stay() {
         let (is_secret, others, problems) = read(vec![
             parse_quote!(#[doc = " The link."]),
             parse_quote!(#[notifiable(secret)]),
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_written_is_refused_with_the_form() {
+    fn any_other_form_is_refused_with_the_right_form() {
         for wrong in [
             parse_quote!(#[notifiable]),
             parse_quote!(#[notifiable()]),

@@ -1,4 +1,4 @@
-//! What **serde** is told about a struct: whatever its author likes, as long as the payload's keys are the field names.
+//! The **serde** attributes of a struct: any that keep the payload's keys equal to the field names.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
@@ -7,7 +7,7 @@ use syn::{Attribute, Meta, Path, Token};
 
 use crate::problem::Problems;
 
-/// What the author tells serde.
+/// The author's serde attributes.
 pub(crate) struct Told {
     /// Whether there is a `#[derive(Serialize)]`.
     pub(crate) serialize: bool,
@@ -63,10 +63,10 @@ fn options(attribute: &Attribute) -> syn::Result<Punctuated<Meta, Token![,]>> {
     attribute.parse_args_with(Punctuated::parse_terminated)
 }
 
-/// Takes out the serde attributes by which the payload's keys would no longer be the field names.
+/// Removes the serde attributes that would make the payload's keys differ from the field names.
 pub(crate) fn refuse_serde(attributes: &mut Vec<Attribute>, problems: &mut Problems) {
     attributes.retain_mut(|attribute| {
-        // serde itself tells what it cannot read.
+        // serde itself reports what it cannot parse.
         let (true, Ok(options)) = (attribute.path().is_ident("serde"), options(attribute)) else {
             return true;
         };
@@ -112,7 +112,7 @@ fn refusal(option: &Meta) -> Option<String> {
     Some(format!("`{name}` {why}"))
 }
 
-/// Takes out what would make the payload differ from build to build.
+/// Removes attributes that would make the payload differ from build to build.
 pub(crate) fn refuse_conditions(attributes: &mut Vec<Attribute>, problems: &mut Problems) {
     attributes.retain(|attribute| {
         let is_condition = attribute.path().is_ident("cfg");
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn serde_attributes_that_change_the_keys_are_refused_and_taken_out() {
+    fn serde_attributes_that_change_the_keys_are_refused_and_removed() {
         let mut problems = Problems::default();
         let mut input: DeriveInput = parse_quote! {
             #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authors_own_derives_are_seen() {
+    fn the_authors_own_derives_are_recognized() {
         let read = |input: DeriveInput| told(&input.attrs);
         let both = read(
             parse_quote! { #[derive(Debug, serde::Serialize)] #[derive(Deserialize)] struct A; },

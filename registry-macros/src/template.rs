@@ -1,6 +1,6 @@
-//! A **template** is checked while compiling: that it parses, and that every name in it exists.
+//! Checks a **template** at compile time: that it parses, and that every name in it exists.
 //!
-//! Of channels and HTML it knows nothing.
+//! It knows nothing about channels and HTML.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,21 +19,21 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
 }
 
-/// What a template may use: the fields of the event.
+/// The names that a template may use: the fields of the event.
 ///
-/// Without a struct to take them from, every variable is let through: that mistake is reported elsewhere.
+/// `None` without a struct: then every variable is accepted, because that mistake is reported elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vocabulary<'a> {
     /// The event's name in Rust.
     pub(crate) event: &'a str,
     pub(crate) fields: Option<&'a [String]>,
-    /// What those fields are that have nothing inside: `a text`, `a number`.
+    /// The kinds of the fields without inner fields: `a text`, `a number`.
     pub(crate) plain: &'a HashMap<String, &'static str>,
 }
 
-/// All the mistakes of one template. The same unknown name twice is one mistake.
+/// All mistakes of one template. The same unknown name twice is one mistake.
 pub(crate) fn mistakes(source: &str, vocabulary: Vocabulary<'_>) -> Vec<Mistake> {
-    // The same filters, tests and functions as at run time: core adds none to minijinja's own, and takes away `safe`.
+    // The same filters, tests and functions as at run time: core adds none to minijinja's own, and removes `safe`.
     let mut env = Environment::new();
     env.remove_filter("safe");
     if let Err(error) = env.template_from_str(source) {
@@ -83,13 +83,13 @@ fn does_not_parse(error: &Error) -> String {
     }
 }
 
-/// Where the filters and the tests are listed.
+/// The list of filters and tests.
 const DOCUMENTATION: &str = "https://docs.rs/minijinja/3/minijinja";
 
 /// The statements that a template may begin with.
 const STATEMENTS: [&str; 6] = ["for", "if", "set", "with", "filter", "raw"];
 
-/// What is wrong with a name, if anything.
+/// The problem with a name, if any.
 fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) -> Option<String> {
     let text = name.text;
     match name.role {
@@ -115,7 +115,7 @@ fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) ->
     }
 }
 
-/// The refusal of what would print the payload as markup. Core says it again at start-up.
+/// The refusal of a construct that would print the payload as markup. Core checks it again at start-up.
 fn shows_as_text(word: &str) -> String {
     format!(
         "`{word}` is not available: the payload is data and shows as text everywhere; put markup into the template itself"
@@ -141,7 +141,7 @@ fn unknown_variable(
     Some(format!("`{text}` is not a field of `{event}`; {known}"))
 }
 
-/// The refusal of `by.name`, where `by` is a text.
+/// The refusal of `by.name` if `by` is a text.
 fn nothing_inside(text: &str, vocabulary: Vocabulary<'_>) -> Option<String> {
     let (field, asked) = text.split_once(['.', '['])?;
     let field = field.trim();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_field_is_a_mistake() {
+    fn a_variable_that_is_not_a_field_is_a_mistake() {
         assert_eq!(
             messages("{{ org_name }}\n  {{ new_rol }} {{ new_rol }}{{ colour }}"),
             [
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_nothing_inside() {
+    fn a_text_has_no_inner_fields() {
         assert_eq!(
             messages("{{ org_name.nam }}{{ new_role.nam }}{{ org_name['nam'] }}{{ org_name[:3] }}"),
             [
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_includes_no_other() {
+    fn a_template_cannot_include_another() {
         for word in ["include", "extends", "import"] {
             let found = messages(&format!("{{% {word} 'layout.html' %}}"));
             assert!(
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_print_the_payload_as_markup_is_a_mistake() {
+    fn printing_the_payload_as_markup_is_a_mistake() {
         let advice = "is not available: the payload is data and shows as text everywhere; put markup into the template itself";
         assert_eq!(
             messages(
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn without_fields_only_variables_are_let_through() {
+    fn without_fields_only_variables_are_not_checked() {
         let vocabulary = Vocabulary {
             event: "Either",
             fields: None,

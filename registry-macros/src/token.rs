@@ -1,20 +1,20 @@
-//! The **tokens** of a template: what stands between `{{ }}` and `{% %}`.
+//! The **tokens** of a template inside of `{{ }}` and `{% %}`.
 //!
-//! minijinja keeps its own tokens to itself. These serve to find names, so a template must already have been parsed by
-//! minijinja: what does not parse gives no promise here, except that nothing panics.
+//! minijinja's own tokens are private. These are used to find names, so a template must already have been parsed by minijinja:
+//! for a template that does not parse, the only guarantee is that nothing panics.
 
 /// One `{{ .. }}` or `{% .. %}`.
 #[derive(Debug)]
 pub(crate) struct Tag<'t> {
-    /// `for`, `if`, `set`; nothing in `{{ }}`.
+    /// `for`, `if`, `set`; empty in `{{ }}`.
     pub(crate) keyword: Option<Keyword<'t>>,
-    /// What follows.
+    /// The other tokens.
     pub(crate) tokens: Vec<Token<'t>>,
-    /// The bytes of the template it takes, brackets and all.
+    /// Its byte range in the template, including the brackets.
     pub(crate) span: std::ops::Range<usize>,
 }
 
-/// The word that says what a `{% .. %}` does, and where it begins.
+/// The keyword of a `{% .. %}`, and where it begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keyword<'t> {
     pub(crate) word: &'t str,
@@ -31,7 +31,7 @@ pub(crate) struct Token<'t> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind<'t> {
     Name(&'t str),
-    /// A string without its quotes, its escapes as they were written.
+    /// A string without its quotes, with unprocessed escapes.
     Text(&'t str),
     Number,
     Symbol(&'t str),
@@ -63,7 +63,7 @@ fn after(source: &str, from: usize, end: &str) -> usize {
         .map_or(source.len(), |found| from + found + end.len())
 }
 
-/// The end of `{% raw %} .. {% endraw %}`, if that is what begins here.
+/// The end of `{% raw %} .. {% endraw %}`, if one begins here.
 fn raw_block(source: &str, inside: usize) -> Option<usize> {
     let mut at = inside + tag_of_one_word(&source[inside..], "raw")?;
     while let Some(found) = source[at..].find("{%") {
@@ -86,7 +86,7 @@ fn without_sign(text: &str) -> &str {
     text.strip_prefix(['-', '+']).unwrap_or(text)
 }
 
-/// Reads one tag from behind its opening to behind its end.
+/// Reads one tag from after its opening to after its end.
 fn tag<'t>(source: &'t str, inside: usize, end: &str, tags: &mut Vec<Tag<'t>>) -> usize {
     let mut tokens = Vec::new();
     let mut open_brackets = 0_usize;
@@ -125,7 +125,7 @@ fn tag<'t>(source: &'t str, inside: usize, end: &str, tags: &mut Vec<Tag<'t>>) -
     at
 }
 
-/// The token that begins the text, and how many bytes to go on. White space is none.
+/// The token at the start of the text, and its length in bytes. White space is not a token.
 fn token(rest: &str) -> (usize, Option<Kind<'_>>) {
     let first = rest.chars().next().unwrap_or(' ');
     if first.is_ascii_alphabetic() || first == '_' {
@@ -155,7 +155,7 @@ fn word(rest: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
-/// `1`, `1_000`, `0xff`, `1.5`; a digit must follow the dot, else it is an attribute's.
+/// `1`, `1_000`, `0xff`, `1.5`; a digit must follow the dot, otherwise the dot belongs to an attribute.
 fn number(rest: &str) -> usize {
     let whole = word(rest).len();
     match rest[whole..].strip_prefix('.') {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_in_tags_is_read() {
+    fn only_the_contents_of_tags_are_read() {
         assert_eq!(
             words("a {b} {{ c }} {# {{ d }} #} {%- if e -%} f {% endif %}"),
             [vec!["c"], vec!["if", "e"], vec!["endif"]]
