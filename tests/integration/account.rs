@@ -69,7 +69,7 @@ fn assert_balanced(report: &DispatchReport, recipients: &[u8]) {
 }
 
 both_databases! {
-    async fn every_recipient_and_channel_ends_in_one_outcome_and_the_sums_balance(app: App) {
+    async fn every_recipient_and_channel_has_one_outcome_and_the_sums_balance(app: App) {
         let mut runner = TestRunner::deterministic();
         for round in 0..25 {
             let fires = fires().new_tree(&mut runner).unwrap().current();

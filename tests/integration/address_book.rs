@@ -94,15 +94,15 @@ async fn waits_for_the_repair(app: &App, fault: Fault, reason: &str) {
 }
 
 both_databases! {
-    async fn a_book_that_panics_is_asked_again_until_it_answers(app: App) {
+    async fn lookups_in_a_book_that_panics_are_retried_until_it_answers(app: App) {
         waits_for_the_repair(&app, Fault::Panics, "the address book panicked").await;
     }
 
-    async fn a_book_that_hangs_is_asked_again_until_it_answers(app: App) {
+    async fn lookups_in_a_book_that_hangs_are_retried_until_it_answers(app: App) {
         waits_for_the_repair(&app, Fault::Hangs, "the address book did not answer in time").await;
     }
 
-    async fn a_book_that_blocks_its_threads_takes_a_few_of_them_and_no_other_channel(app: App) {
+    async fn a_book_that_blocks_its_threads_blocks_only_a_few_and_no_other_channel(app: App) {
         let (door, closed) = mpsc::channel();
         let (dispatcher, repaired) = over(&app, Fault::Blocks(Mutex::new(closed)));
         for n in 0..10 {
@@ -121,7 +121,7 @@ both_databases! {
         app.eventually(delivered).await;
     }
 
-    async fn a_worker_whose_book_panics_on_one_channel_delivers_on_the_others(app: App) {
+    async fn a_worker_delivers_on_the_other_channels_if_its_book_panics_on_one(app: App) {
         let (dispatcher, repaired) = over(&app, Fault::Panics);
         let worker = Running::start(&dispatcher);
         let _ = dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();

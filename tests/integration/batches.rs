@@ -54,7 +54,7 @@ async fn enqueue(app: &App, subject: &str, users: usize) {
 }
 
 both_databases! {
-    async fn a_batch_whose_answer_is_lost_comes_again_as_it_was(app: App) {
+    async fn a_batch_whose_answer_is_lost_is_retried_unchanged(app: App) {
         enqueue(&app, "a", 5).await;
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         assert_eq!(first.deliver_due(100).await.unwrap().claimed, 5);
@@ -76,7 +76,7 @@ both_databases! {
         assert_eq!(app.database.number(settled).await, 9);
     }
 
-    async fn a_batch_of_a_process_that_died_comes_again_as_it_was(app: App) {
+    async fn a_batch_of_a_process_that_died_is_retried_unchanged(app: App) {
         enqueue(&app, "a", 3).await;
         let (first, seen) = lofts(&app, &Verdict::accepted());
         first.deliver_due(100).await.unwrap();
@@ -94,7 +94,7 @@ both_databases! {
         assert_eq!(app.database.number(lost).await, 3);
     }
 
-    async fn who_has_opted_out_meanwhile_is_not_in_it_any_more(app: App) {
+    async fn a_recipient_who_has_opted_out_meanwhile_is_not_in_the_batch_any_more(app: App) {
         enqueue(&app, "a", 3).await;
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         first.deliver_due(100).await.unwrap();
@@ -110,7 +110,7 @@ both_databases! {
         assert_eq!(app.database.number(unknown).await, 1);
     }
 
-    async fn a_batch_that_was_surely_not_taken_is_made_anew(app: App) {
+    async fn a_batch_that_was_certainly_not_accepted_is_regrouped(app: App) {
         enqueue(&app, "a", 2).await;
         let (first, seen) = lofts(&app, &Verdict::retry("busy"));
         first.deliver_due(100).await.unwrap();
@@ -124,7 +124,7 @@ both_databases! {
         assert!(after.iter().all(|mail| mail.0 == after[0].0 && mail.0 != before[0].0), "{after:?}");
     }
 
-    async fn what_was_refused_together_comes_again_one_by_one(app: App) {
+    async fn deliveries_that_were_refused_together_are_retried_one_by_one(app: App) {
         enqueue(&app, "a", 3).await;
         let refused = DeliveryError::new("one of them").with_class(ErrorClass::Refused);
         let (first, seen) = lofts(&app, &Verdict::retry(refused));
@@ -136,7 +136,7 @@ both_databases! {
         assert!(take(&seen).iter().all(|mail| mail.0.is_none()));
     }
 
-    async fn a_batch_of_which_one_is_cancelled_goes_out_without_it(app: App) {
+    async fn a_batch_is_sent_without_a_cancelled_member(app: App) {
         enqueue(&app, "a", 3).await;
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         first.deliver_due(100).await.unwrap();
@@ -152,7 +152,7 @@ both_databases! {
         assert_eq!(take(&seen), rest);
     }
 
-    async fn one_of_which_the_event_is_unknown_parks_the_batch_until_it_is_known(app: App) {
+    async fn a_member_with_an_unknown_event_parks_the_batch_until_the_event_is_known(app: App) {
         enqueue(&app, "a", 3).await;
         let (first, seen) = lofts(&app, &Verdict::unknown("no answer"));
         first.deliver_due(100).await.unwrap();
@@ -172,7 +172,7 @@ both_databases! {
         assert_eq!(take(&seen), before);
     }
 
-    async fn a_mixed_batch_is_not_taken_until_the_events_of_all_its_members_are_known(app: App) {
+    async fn a_mixed_batch_is_not_claimed_until_the_events_of_all_its_members_are_known(app: App) {
         for subject in ["known", "unknown"] {
             enqueue(&app, subject, 1).await;
         }
@@ -202,7 +202,7 @@ both_databases! {
         assert_eq!(take(&seen), before);
     }
 
-    async fn a_batch_that_a_smaller_loft_cannot_repeat_ends_as_unknown_and_is_the_operators(app: App) {
+    async fn a_batch_that_a_smaller_loft_cannot_repeat_ends_as_unknown_for_an_operator_to_decide(app: App) {
         enqueue(&app, "a", 3).await;
         let (first, _) = lofts(&app, &Verdict::unknown("no answer"));
         first.deliver_due(100).await.unwrap();
@@ -218,7 +218,7 @@ both_databases! {
         assert_eq!(take(&seen).len(), 3);
     }
 
-    async fn one_alone_goes_under_its_own_key(app: App) {
+    async fn a_single_delivery_is_sent_under_its_own_key(app: App) {
         enqueue(&app, "a", 1).await;
         let (dispatcher, seen) = lofts(&app, &Verdict::accepted());
         dispatcher.deliver_due(100).await.unwrap();

@@ -61,7 +61,7 @@ async fn story(app: App) {
 }
 
 #[test]
-fn a_channel_that_blocks_its_thread_does_not_hold_up_another_even_if_there_is_one_thread() {
+fn a_channel_that_blocks_its_thread_does_not_delay_another_even_on_one_runtime_thread() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         campanile_tests::database::run(kind, async |mut database| {
             let only_thread = std::thread::spawn(move || {
@@ -82,7 +82,7 @@ fn a_channel_that_blocks_its_thread_does_not_hold_up_another_even_if_there_is_on
 }
 
 both_databases! {
-    async fn a_call_that_blocks_past_its_time_is_given_up_and_keeps_its_place_until_it_ends(app: App) {
+    async fn a_call_that_blocks_past_its_timeout_fails_and_keeps_its_permit_until_it_ends(app: App) {
         let blocking = blocking();
         let builder = app.builder().with(blocking.pigeons.clone());
         let builder = builder.attempt_timeout(Duration::from_millis(500));

@@ -106,7 +106,7 @@ fn taken(ledger: &Ledger) -> usize {
 
 both_databases! {
     /// F35.
-    async fn a_provider_with_a_limit_gets_at_most_twice_the_calls_it_takes(app: App) {
+    async fn a_provider_with_a_rate_limit_gets_at_most_twice_the_calls_it_accepts(app: App) {
         let crowd = crowd(&app).await;
         take_two_a_second(&crowd.provider, Some(1));
         let worker = Running::start(&crowd.dispatcher);
@@ -130,7 +130,7 @@ both_databases! {
         worker.stop().await;
     }
 
-    async fn a_provider_that_does_not_say_when_is_asked_less_and_less_often(app: App) {
+    async fn a_provider_that_does_not_say_when_to_retry_is_called_at_growing_intervals(app: App) {
         for status in [429, 503] {
             let crowd = crowd(&app).await;
             crowd.provider.always(Behaviour::refuse(status));
@@ -154,7 +154,7 @@ both_databases! {
         }
     }
 
-    async fn while_the_brake_is_on_nothing_is_claimed_and_a_dispatch_leaves_its_deliveries(app: App) {
+    async fn while_the_brake_is_applied_nothing_is_claimed_and_a_dispatch_leaves_its_deliveries_queued(app: App) {
         for asked in [3_600, u64::MAX / 2] {
             let pigeons = PigeonSettings::new(move |_| Flight::Ends(Verdict::Retry {
                 after: Some(Duration::from_secs(asked)),
@@ -178,7 +178,7 @@ both_databases! {
         }
     }
 
-    async fn a_failure_of_one_recipient_slows_nobody(app: App) {
+    async fn a_failure_of_one_recipient_does_not_slow_the_channel(app: App) {
         // Greylisted, say: no class, and no status of an outage.
         let pigeons = PigeonSettings::new(|delivery| Flight::Ends(if delivery.user_id == "u_eve" {
             Verdict::accepted()

@@ -69,7 +69,7 @@ fn notice(app: &App, subject: &str) -> Notice {
 }
 
 both_databases! {
-    async fn a_dispatch_that_is_dropped_at_any_point_is_written_whole_or_not_at_all(app: App) {
+    async fn a_dispatch_that_is_dropped_at_any_point_is_written_completely_or_not_at_all(app: App) {
         let mut ended = false;
         for polls in points() {
             let subject = format!("s_{polls}");
@@ -102,7 +102,7 @@ both_databases! {
         assert_pool_is_sound(&app).await;
     }
 
-    async fn a_dispatch_whose_caller_goes_away_is_still_delivered(app: App) {
+    async fn a_dispatch_whose_caller_is_dropped_is_still_delivered(app: App) {
         let notice = app.role_changed(Role::Admin).about("m_1").to(["u_ada"]);
         assert!(!poll_times(app.dispatcher.dispatch(notice), 1).await);
         app.eventually(async || app.mails().len() == 1).await;

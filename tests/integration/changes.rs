@@ -60,7 +60,7 @@ async fn mark(inbox: &Inbox, item: &Item) {
 }
 
 both_databases! {
-    async fn a_look_finds_what_was_created_and_what_was_changed_since_the_last_one_and_once(app: App) {
+    async fn a_poll_finds_items_created_and_updated_since_the_last_poll_exactly_once(app: App) {
         let ada = inbox(&app, "u_ada");
         let before = tell(&app, "u_ada", "before").await;
         let mut watch = begin(&app).await;
@@ -86,7 +86,7 @@ both_databases! {
         assert_eq!(look(&mut watch, &ada).await, told("", ""));
     }
 
-    async fn a_look_tells_of_each_inbox_what_is_in_it_and_of_no_other(app: App) {
+    async fn a_poll_reports_only_the_changes_of_the_requested_inboxes(app: App) {
         let (ada, bob) = (inbox(&app, "u_ada"), inbox(&app, "u_bob"));
         let (here, there) = (ada.clone().in_org("org_1").unwrap(), ada.clone().in_org("org_2").unwrap());
         let (loft, weather) = (ada.clone().of_category("loft").unwrap(), ada.clone().of_category("weather").unwrap());
@@ -101,7 +101,7 @@ both_databases! {
         assert_eq!(look_at(&mut watch, &[]).await, []);
     }
 
-    async fn more_than_twenty_items_of_a_user_are_many_and_no_more_than_that_of_another(app: App) {
+    async fn more_than_twenty_items_of_one_user_are_summarized_and_those_of_another_are_not(app: App) {
         let (ada, bob) = (inbox(&app, "u_ada"), inbox(&app, "u_bob"));
         let mut watch = begin(&app).await;
         let mut notices: Vec<_> = (0..21).map(|n| notice(&n.to_string(), "u_ada")).collect();
@@ -113,7 +113,7 @@ both_databases! {
         assert!(look_at(&mut watch, &[&ada, &bob]).await.iter().all(News::is_empty));
     }
 
-    async fn a_transaction_that_was_rolled_back_is_not_found(app: App) {
+    async fn a_rolled_back_transaction_is_not_found(app: App) {
         let ada = inbox(&app, "u_ada");
         let mut watch = begin(&app).await;
         each_database!(app.dispatcher.database(), |pool| {
@@ -126,7 +126,7 @@ both_databases! {
         assert_eq!(look(&mut watch, &ada).await, told("after", ""));
     }
 
-    async fn a_transaction_that_commits_late_is_found_when_it_does(app: App) {
+    async fn a_transaction_that_commits_late_is_found_after_its_commit(app: App) {
         let ada = inbox(&app, "u_ada");
         let mut watch = begin(&app).await;
         each_database!(app.dispatcher.database(), |pool| {
@@ -146,7 +146,7 @@ both_databases! {
         assert_eq!(look(&mut watch, &ada).await, told("", ""));
     }
 
-    async fn items_of_before_the_migration_are_told_of_when_they_are_changed(app: App) {
+    async fn items_from_before_the_migration_are_reported_when_they_are_changed(app: App) {
         let ada = inbox(&app, "u_ada");
         let item = tell(&app, "u_ada", "old").await;
         app.database.execute("update {campanile}notifications set created_in = null, changed_in = null").await;
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(look(&mut watch, &ada).await, told("", "old"));
     }
 
-    async fn a_database_that_is_at_an_earlier_moment_says_so_once(app: App) {
+    async fn a_restored_database_is_reported_once(app: App) {
         let ada = inbox(&app, "u_ada");
         tell(&app, "u_ada", "one").await;
         // As the present would be for a backup.
@@ -170,7 +170,7 @@ both_databases! {
         assert_eq!(look(&mut watch, &ada).await, told("three", ""));
     }
 
-    async fn an_item_that_came_with_a_dump_of_another_server_is_not_told_of_again_and_again(app: App) {
+    async fn an_item_from_a_dump_of_another_server_is_not_reported_repeatedly(app: App) {
         let ada = inbox(&app, "u_ada");
         tell(&app, "u_ada", "from elsewhere").await;
         let far = match app.database.kind {
@@ -184,7 +184,7 @@ both_databases! {
         }
     }
 
-    async fn the_statements_of_a_look_are_served_by_indexes(app: App) {
+    async fn the_statements_of_a_poll_are_served_by_indexes(app: App) {
         app.database.fill_inbox(rows_of_others()).await;
         app.database.fill_inbox_of("u_ada", 1_000).await;
         let moment = match app.database.kind {

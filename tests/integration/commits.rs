@@ -7,7 +7,7 @@ use campanile_tests::{App, both_databases};
 use futures_util::FutureExt as _;
 
 both_databases! {
-    async fn what_is_committed_is_told_of_and_many_at_once_are_one(app: App) {
+    async fn a_commit_is_signalled_and_many_at_once_are_one_signal(app: App) {
         let mut commits = app.dispatcher.commits();
         assert_eq!(commits.next().now_or_never(), None);
         for subject in ["one", "two"] {
@@ -21,7 +21,7 @@ both_databases! {
         assert_eq!(commits.next().now_or_never(), Some(Some(())));
     }
 
-    async fn what_is_refused_or_not_committed_yet_is_not_told_of(app: App) {
+    async fn refused_and_uncommitted_writes_are_not_signalled(app: App) {
         let mut commits = app.dispatcher.commits();
         let refused = app.past_due().about("invoice").to([""]);
         app.dispatcher.enqueue(refused).await.unwrap_err();

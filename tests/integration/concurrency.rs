@@ -55,7 +55,7 @@ impl Firing {
 }
 
 both_databases! {
-    async fn of_sixty_four_tasks_on_one_key_one_is_admitted(app: App) {
+    async fn one_of_sixty_four_tasks_on_the_same_key_is_admitted(app: App) {
         let barrier = Arc::new(Barrier::new(64));
         let fires: Vec<_> = (0..64)
             .map(|_| {
@@ -78,7 +78,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_deliveries").await, 1);
     }
 
-    async fn of_four_processes_on_the_same_keys_one_is_admitted_for_each(app: App) {
+    async fn one_of_four_processes_is_admitted_for_each_key(app: App) {
         let mut processes: Vec<_> = (0..4).map(|_| Firing::start(&app.database.url)).collect();
         for process in &mut processes {
             assert_eq!(process.line().await, "ready");
@@ -128,7 +128,7 @@ both_databases! {
         assert_eq!(admitted, 10 * 200);
     }
 
-    async fn when_a_window_ends_one_of_many_writers_opens_the_next(app: App) {
+    async fn one_of_many_writers_opens_the_next_window(app: App) {
         for round in 1..=5 {
             let fires = (0..32).map(|_| {
                 let dispatcher = app.dispatcher.clone();
@@ -147,7 +147,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_dedup").await, 1);
     }
 
-    async fn batches_of_many_chunks_in_opposite_order_do_not_deadlock(app: App) {
+    async fn batches_with_many_chunks_in_opposite_order_do_not_deadlock(app: App) {
         // Letters whose order differs between bytes and languages.
         let users: Vec<String> = (0..60).map(|n| format!("{}{n}", if n % 2 == 0 { "u_é" } else { "U_e" })).collect();
         for round in 0..10 {

@@ -52,7 +52,7 @@ both_databases! {
         assert_eq!(database.count("_campanile_migrations").await, applied);
     }
 
-    async fn many_migrators_at_once_make_one_set_of_tables(database: TestDatabase) {
+    async fn many_concurrent_migrators_create_one_set_of_tables(database: TestDatabase) {
         let applied = database.count("_campanile_migrations").await;
         uninstall(&database).await;
         let migrators = (0..8).map(|_| {
@@ -66,7 +66,7 @@ both_databases! {
         assert_eq!(database.count("_campanile_migrations").await, applied);
     }
 
-    async fn a_migration_whose_caller_goes_away_at_any_moment_does_not_block_the_next(database: TestDatabase) {
+    async fn a_migration_whose_caller_is_dropped_at_any_point_does_not_block_the_next(database: TestDatabase) {
         let applied = database.count("_campanile_migrations").await;
         for polls in 1.. {
             uninstall(&database).await;
@@ -111,7 +111,7 @@ both_databases! {
 }
 
 #[test]
-fn the_server_is_of_a_supported_version_and_the_one_that_the_environment_names() {
+fn the_server_has_a_supported_version_and_is_the_one_that_the_environment_names() {
     run(Kind::Postgres, async |database| {
         let number = "select cast(current_setting('server_version_num') as bigint)";
         assert!(database.number(number).await >= 13_00_00);
@@ -151,7 +151,7 @@ async fn an_in_memory_sqlite_keeps_its_rows_for_every_caller() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_an_error_at_once_that_says_so() {
+async fn an_unreachable_server_is_reported_at_once() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://nobody@{}/none", free.local_addr().unwrap());
     drop(free);
@@ -161,7 +161,7 @@ async fn a_server_that_is_not_there_is_an_error_at_once_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_url_of_another_database_is_refused_with_what_there_is() {
+async fn a_url_of_an_unsupported_database_is_refused_with_the_supported_ones() {
     let error = Database::connect("mysql://root@localhost/x")
         .await
         .unwrap_err();

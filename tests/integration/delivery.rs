@@ -6,7 +6,7 @@ use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
 
 both_databases! {
-    async fn workers_side_by_side_deliver_each_delivery_once(app: App) {
+    async fn concurrent_workers_deliver_each_delivery_once(app: App) {
         let users: Vec<_> = (0..60).map(|n| format!("u_{n}")).collect();
         for user in &users {
             app.address(user, "pigeon", "tower").await;
@@ -26,7 +26,7 @@ both_databases! {
         assert_eq!(app.database.number(delivered).await, 60);
     }
 
-    async fn a_verdict_that_comes_after_the_lease_was_lost_changes_nothing(app: App) {
+    async fn a_verdict_after_the_lease_was_lost_changes_nothing(app: App) {
         // The pigeon's flight outlasts its lease: another worker has taken the delivery over when it ends.
         let database = app.database.clone();
         let slow = campanile_pigeon::PigeonSettings::new(move |_| {
@@ -49,7 +49,7 @@ both_databases! {
         assert_eq!(app.database.number(untouched).await, 1);
     }
 
-    async fn an_opt_out_between_the_commit_and_the_attempt_is_honoured(app: App) {
+    async fn an_opt_out_between_the_commit_and_the_attempt_is_respected(app: App) {
         let _ = app.dispatcher.enqueue(PigeonExpected::default().about("a").to(["u_ada", "u_bob"])).await.unwrap();
         app.choose("u_ada", "loft", "pigeon", Choice::Off).await;
         let attempted = app.dispatcher.deliver_due(10).await.unwrap();
@@ -64,7 +64,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn a_channel_that_hangs_gives_back_what_it_did_not_get_to(app: App) {
+    async fn deliveries_that_a_hanging_channel_did_not_start_are_given_back(app: App) {
         let users: Vec<_> = (0..40).map(|n| format!("u_{n}")).collect();
         for user in &users {
             app.address(user, "pigeon", "tower").await;
@@ -90,7 +90,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(100).await.unwrap().sent, 32);
     }
 
-    async fn a_channel_that_hangs_does_not_hold_up_another(app: App) {
+    async fn a_channel_that_hangs_does_not_delay_another(app: App) {
         let users: Vec<_> = (0..40).map(|n| format!("u_{n}")).collect();
         for user in &users {
             app.address(user, "pigeon", "tower").await;
@@ -109,7 +109,7 @@ both_databases! {
         assert_eq!(app.mails().len(), 1);
     }
 
-    async fn what_a_provider_says_is_recorded_whatever_it_says(app: App) {
+    async fn any_text_of_a_provider_can_be_recorded(app: App) {
         let odd = campanile_pigeon::PigeonSettings::new(|_| {
             campanile_pigeon::Flight::Ends(campanile::channel::Verdict::Accepted {
                 provider_id: Some(format!("id\0{}", "x".repeat(5_000))),
@@ -124,7 +124,7 @@ both_databases! {
         assert_eq!(app.database.number(delivered).await, 1);
     }
 
-    async fn a_row_that_cannot_be_read_is_parked_and_the_others_go_out(app: App) {
+    async fn a_row_that_cannot_be_read_is_parked_and_the_others_are_sent(app: App) {
         for subject in ["poison", "well"] {
             let _ = app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
         }

@@ -54,7 +54,7 @@ both_databases! {
         assert_eq!(count.load(Ordering::Relaxed), 200);
     }
 
-    async fn a_mail_goes_to_the_address_in_the_book_with_what_was_rendered(app: App) {
+    async fn a_mail_is_sent_to_the_address_in_the_book_with_the_rendered_content(app: App) {
         let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let mail = app.mails().remove(0);
         assert_eq!(mail.to.to_string(), "u_ada@example.com");
@@ -81,7 +81,7 @@ both_databases! {
         assert_eq!(app.mails()[0].text, "frozen");
     }
 
-    async fn what_an_older_version_froze_without_a_text_is_sent_with_one(app: App) {
+    async fn content_that_an_older_version_froze_without_a_text_is_sent_with_one(app: App) {
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         let older = match app.database.kind {
             Kind::Postgres => "update {campanile}notification_dispatches set content = content || \
@@ -96,12 +96,12 @@ both_databases! {
         assert!(mail.html.starts_with("<!doctype html>"), "{}", mail.html);
     }
 
-    async fn a_text_part_of_the_events_own_is_sent_as_it_is(app: App) {
+    async fn a_text_part_of_the_event_is_sent_unchanged(app: App) {
         let _ = app.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
         assert_eq!(app.mails()[0].text.trim(), "Pay 12 EUR: /pay");
     }
 
-    async fn a_suppressed_address_is_an_outcome_of_its_own_and_gets_no_mail(app: App) {
+    async fn a_suppressed_address_gets_no_mail_and_is_reported_as_suppressed(app: App) {
         // The list knows addresses in whatever case.
         app.suppress("U_Ada@Example.com").await;
         let report = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
@@ -116,7 +116,7 @@ both_databases! {
         assert!(!list.contains("u_ada@example.com").await.unwrap());
     }
 
-    async fn an_address_suppressed_after_the_commit_is_honoured_by_a_later_attempt(app: App) {
+    async fn an_address_suppressed_after_the_commit_gets_no_mail_from_a_later_attempt(app: App) {
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada"])).await.unwrap();
         app.suppress("u_ada@example.com").await;
         let attempted = app.dispatcher.deliver_due(10).await.unwrap();
@@ -124,7 +124,7 @@ both_databases! {
         assert_eq!(app.mails().len(), 0);
     }
 
-    async fn a_suppression_has_a_kind_and_holds_until_its_end(app: App) {
+    async fn a_suppression_has_a_kind_and_lasts_until_it_expires(app: App) {
         use SuppressionKind::{Bounce, Complaint, Manual};
         let list = Suppressions::new(app.database.database.clone());
         let ada = "u_ada@example.com";
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(mails().await, 1, "its time is over");
     }
 
-    async fn the_key_is_the_deliverys_and_not_the_events(app: App) {
+    async fn the_idempotency_key_identifies_the_delivery_and_not_the_event(app: App) {
         for _ in 0..2 {
             let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         }
@@ -190,7 +190,7 @@ both_databases! {
         assert!(book.set("u_ada", "email", "").await.is_err());
     }
 
-    async fn what_is_added_is_the_newest_whatever_the_clock_said_before(app: App) {
+    async fn an_added_address_is_the_newest_even_after_the_clock_was_set_back(app: App) {
         let book = app.dispatcher.addresses();
         for (address, set) in [("added@example.com", false), ("set@example.com", true)] {
             // The clock was an hour ahead, and was set right since.
@@ -206,7 +206,7 @@ both_databases! {
         }
     }
 
-    async fn of_many_that_set_at_once_one_stays(app: App) {
+    async fn one_of_many_addresses_set_concurrently_stays(app: App) {
         let book = app.dispatcher.addresses();
         let calls = (0..8).map(|number| {
             let book = book.clone();

@@ -19,7 +19,7 @@ async fn let_expire(app: &App) {
 }
 
 both_databases! {
-    async fn what_was_not_delivered_in_time_expires_and_its_window_is_released(app: App) {
+    async fn a_delivery_that_is_too_late_expires_and_its_window_is_released(app: App) {
         let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         let in_an_hour = "{micros(expires_at)} - {micros(created_at)} = 3600000000";
         assert_eq!(app.database.deliveries(in_an_hour).await, 1);
@@ -35,7 +35,7 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(seed()).await.unwrap().sent, 1);
     }
 
-    async fn what_failed_until_it_expired_expires(app: App) {
+    async fn a_delivery_that_failed_until_its_expiry_expires(app: App) {
         let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
         let dispatcher = app.builder().with(storm).build().unwrap();
         let _ = dispatcher.dispatch(seed()).await.unwrap();
@@ -46,7 +46,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_dedup").await, 0);
     }
 
-    async fn what_may_have_gone_out_in_time_ends_as_unknown_and_keeps_its_window(app: App) {
+    async fn a_delivery_that_may_have_been_sent_in_time_ends_as_unknown_and_keeps_its_window(app: App) {
         let unheard = PigeonSettings::new(|_| Flight::Ends(Verdict::unknown("no answer")));
         let dispatcher = app.builder().with(unheard).build().unwrap();
         let _ = dispatcher.dispatch(seed()).await.unwrap();
@@ -57,7 +57,7 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(seed()).await.unwrap().deduped, 1);
     }
 
-    async fn an_event_without_an_expiry_is_delivered_however_late(app: App) {
+    async fn an_event_without_an_expiry_is_delivered_at_any_time(app: App) {
         let alone = PigeonAlone { text: "x".into() }.about("a").to(["u_ada"]);
         let _ = app.dispatcher.enqueue(alone).await.unwrap();
         assert_eq!(app.database.deliveries("expires_at is null").await, 1);
@@ -66,7 +66,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn an_operator_sends_it_all_the_same(app: App) {
+    async fn an_operator_can_send_an_expired_delivery_anyway(app: App) {
         let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         let_expire(&app).await;
         app.dispatcher.deliver_due(10).await.unwrap();

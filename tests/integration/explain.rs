@@ -7,7 +7,7 @@ use campanile_tests::{App, both_databases};
 use serde_json::json;
 
 both_databases! {
-    async fn each_channel_comes_with_the_rule_that_decided(app: App) {
+    async fn each_channel_is_explained_with_the_rule_that_decided_it(app: App) {
         app.choose("u_ada", "billing", "email", Choice::Off).await;
         app.choose("u_ada", "billing", "inbox", Choice::Off).await;
         app.choose("u_bob", "billing", "inbox", Choice::On).await;
@@ -30,7 +30,7 @@ both_databases! {
         assert_eq!(app.database.written().await, 0);
     }
 
-    async fn its_plan_is_what_the_report_accounts_for(app: App) {
+    async fn the_plan_matches_the_report_of_a_dispatch(app: App) {
         app.choose("u_bob", "team", "email", Choice::Off).await;
         let notice = || app.role_changed(Role::Admin).about("m_1").to(["u_ada", "u_bob"]);
         let plan = app.dispatcher.explain(notice()).await.unwrap().plan;

@@ -35,7 +35,7 @@ fn pigeon(report: &DispatchReport) -> (&'static str, String) {
 }
 
 both_databases! {
-    async fn a_channel_that_fails_panics_or_hangs_is_an_outcome_and_the_inbox_row_stands(app: App) {
+    async fn a_channel_that_fails_panics_or_hangs_is_reported_and_the_inbox_row_is_written(app: App) {
         type Habit = (fn() -> Flight, &'static str);
         let habits: [Habit; 5] = [
             (|| Flight::Ends(Verdict::retry("storm")), "storm"),
@@ -59,7 +59,7 @@ both_databases! {
         }
     }
 
-    async fn a_failed_delivery_is_tried_again_and_a_hopeless_one_is_dead(app: App) {
+    async fn a_failed_delivery_is_retried_and_a_permanently_failed_one_is_dead(app: App) {
         let _ = fire_with(&app, PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")))).await;
         let state = async |state: &str| {
             let sql = format!("select count(*) from {{campanile}}notification_deliveries where state = '{state}'");
@@ -77,7 +77,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
     }
 
-    async fn what_a_dead_process_had_leased_is_delivered_after_its_lease(app: App) {
+    async fn deliveries_leased_by_a_dead_process_are_delivered_after_the_lease(app: App) {
         let _ = app.dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
         // As a process leaves it that dies between claim and verdict.
         app.database.execute(
@@ -127,7 +127,7 @@ both_databases! {
         assert_eq!(pigeon(&report).1, "the address book did not answer");
     }
 
-    async fn a_host_can_plug_its_own_address_book_and_is_asked_once_for_each_channel(app: App) {
+    async fn a_hosts_own_address_book_is_called_once_for_each_channel(app: App) {
         let book = campanile_tests::app::HostBook::default();
         let asked = book.asked.clone();
         let dispatcher = app.builder().address_book(book).build().unwrap();

@@ -66,7 +66,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_dispatches").await, 1);
     }
 
-    async fn forgetting_a_stranger_changes_nothing(app: App) {
+    async fn forgetting_an_unknown_user_changes_nothing(app: App) {
         let _ = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_bob"])).await.unwrap();
         let before = app.database.written().await;
         app.dispatcher.operations().forget_user("u_stranger").await.unwrap();
@@ -74,7 +74,7 @@ both_databases! {
         assert!(app.dispatcher.operations().forget_user("").await.is_err());
     }
 
-    async fn what_is_erased_and_what_stays_is_said(app: App) {
+    async fn erased_and_kept_rows_are_reported(app: App) {
         let both = app.role_changed(Role::Admin).about("both").to(["u_ada", "u_bob"]);
         let alone = app.role_changed(Role::Admin).about("alone").to(["u_ada"]);
         let _ = app.dispatcher.dispatch(both).await.unwrap();
@@ -87,7 +87,7 @@ both_databases! {
         assert_eq!((forgotten.dispatches, forgotten.shared_dispatches), (1, 0));
     }
 
-    async fn people_of_one_dispatch_who_are_forgotten_at_once_leave_nothing(app: App) {
+    async fn recipients_of_one_dispatch_who_are_forgotten_concurrently_leave_nothing(app: App) {
         for n in 0..60 {
             let people = ["a", "b", "c"].map(|name| format!("{name}_{n}"));
             let _ = app.dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
@@ -98,7 +98,7 @@ both_databases! {
         assert_eq!((app.database.written().await, app.database.number(ORPHANS).await), (0, 0));
     }
 
-    async fn forgetting_beside_a_prune_leaves_nothing(app: App) {
+    async fn forgetting_during_a_prune_leaves_nothing(app: App) {
         let retention = Retention { deliveries: Duration::from_mins(1), ..Retention::default() };
         for n in 0..60 {
             let (ended, waiting) = (format!("b_{n}"), format!("a_{n}"));
@@ -117,7 +117,7 @@ both_databases! {
         assert_eq!(app.database.number(ORPHANS).await, 0);
     }
 
-    async fn forgetting_beside_a_worker_leaves_nothing(app: App) {
+    async fn forgetting_while_a_worker_runs_leaves_nothing(app: App) {
         let people: Vec<String> = (0..20).map(|n| format!("u_{n}")).collect();
         for user in &people {
             app.address(user, "pigeon", "the tower").await;
@@ -137,7 +137,7 @@ both_databases! {
         assert_eq!((app.database.written().await, app.database.number(ORPHANS).await), (0, 0));
     }
 
-    async fn a_suppressed_address_goes_however_it_was_written(app: App) {
+    async fn a_suppressed_address_is_erased_however_it_was_written(app: App) {
         for (n, written) in [
             "plain@example.com", "Ada@Example.com", "Ada Lovelace <ada@example.com>", " ada@example.com", "ada@BÜCHER.example",
             "jörg@example.com", "JÖRG@example.com",
@@ -151,7 +151,7 @@ both_databases! {
         }
     }
 
-    async fn a_former_address_that_no_book_knows_any_more_is_erased_too(app: App) {
+    async fn a_former_address_that_is_no_longer_in_the_book_is_erased_too(app: App) {
         for (refuse, table) in [
             (Answer::Bounced as fn(_) -> _, "email_suppressions"),
             (Answer::Suspected, "email_suspects"),
@@ -168,7 +168,7 @@ both_databases! {
         }
     }
 
-    async fn with_a_key_whoever_complained_is_not_mailed_again_after_the_erasure(app: App) {
+    async fn with_a_key_an_address_that_complained_is_not_mailed_again_after_the_erasure(app: App) {
         let key = ErasureKey::new("0123456789abcdef0123456789abcdef").unwrap();
         let keyed = app.builder().erasure_key(key.clone()).build().unwrap();
         let list = Suppressions::new(app.database.database.clone()).with_erasure_key(Some(key));
@@ -199,7 +199,7 @@ both_databases! {
         assert_eq!(told(&keyed, "c").await.suppressed_addresses, 0);
     }
 
-    async fn without_a_key_nothing_is_kept_and_of_a_bounce_never(app: App) {
+    async fn without_a_key_no_hash_is_kept_and_never_one_of_a_bounce(app: App) {
         let key = ErasureKey::new("0123456789abcdef0123456789abcdef").unwrap();
         let keyed = app.builder().erasure_key(key).build().unwrap();
         let list = Suppressions::new(app.database.database.clone());
@@ -215,7 +215,7 @@ both_databases! {
         }
     }
 
-    async fn the_hosts_own_address_book_is_asked_and_has_to_answer(app: App) {
+    async fn the_hosts_own_address_book_is_queried_and_has_to_answer(app: App) {
         app.suppress("u_7@host.example").await;
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_7"])).await.unwrap();
         let written = app.database.written().await;

@@ -6,7 +6,7 @@ use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
 
 both_databases! {
-    async fn it_is_planned_rendered_delivered_and_muted_like_any_other(app: App) {
+    async fn a_fourth_channel_is_planned_rendered_delivered_and_muted_like_any_other(app: App) {
         let notice = |subject: &str| {
             PigeonExpected { title: "Noon".into(), text: "Expect me".into() }.about(subject).to(["u_ada"])
         };
@@ -20,7 +20,7 @@ both_databases! {
 }
 
 #[test]
-fn no_source_of_core_names_a_channel_beyond_the_vocabulary() {
+fn no_source_of_core_names_a_channel_outside_of_its_declaration() {
     let core = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src");
     let mut folders = vec![core];
     let mut seen = 0;

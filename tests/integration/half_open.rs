@@ -106,7 +106,7 @@ async fn calls(
 }
 
 #[test]
-fn callers_on_half_open_connections_are_answered_and_the_next_ones_served() {
+fn callers_on_half_open_connections_get_an_error_and_the_next_ones_succeed() {
     for ping in [Ping::Yes, Ping::No] {
         answered(ping);
     }
@@ -238,7 +238,7 @@ fn begun(
 }
 
 #[test]
-fn operators_on_half_open_connections_are_answered() {
+fn operators_on_half_open_connections_get_an_error() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let _ = app
@@ -326,7 +326,7 @@ fn no_source_takes_a_connection_without_a_bound() {
 
 /// In the pool of `Database::connect` a connection that went half-open while nobody used it is passed over.
 #[test]
-fn behind_idle_connections_that_went_half_open_there_are_others() {
+fn idle_connections_that_went_half_open_are_replaced() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let proxy = FaultProxy::before(&app.database.url).await;

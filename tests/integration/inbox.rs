@@ -73,7 +73,7 @@ both_databases! {
         assert_eq!((titles(&last), last.next), (vec!["0"], None));
     }
 
-    async fn a_page_goes_on_where_it_stopped_although_rows_arrive_and_share_their_time(app: App) {
+    async fn the_next_page_continues_where_the_last_one_ended_although_rows_arrive_and_share_their_time(app: App) {
         for n in 0..6 {
             tell(&app, "u_ada", &n.to_string()).await;
         }
@@ -118,7 +118,7 @@ both_databases! {
         assert_eq!(inbox.unread_up_to(100).await.unwrap(), 12);
     }
 
-    async fn all_is_read_up_to_what_was_seen_and_not_what_arrived_since(app: App) {
+    async fn mark_all_read_covers_what_was_seen_but_not_what_arrived_since(app: App) {
         tell(&app, "u_ada", "old").await;
         tell(&app, "u_ada", "seen").await;
         let inbox = inbox(&app, "u_ada");
@@ -130,7 +130,7 @@ both_databases! {
         assert_eq!(inbox.mark_all_read(&seen, &[]).await.unwrap(), 0);
     }
 
-    async fn what_commits_after_the_look_stays_unread_and_unseen_whatever_its_id(app: App) {
+    async fn an_item_committed_after_the_query_stays_unread_and_unseen_whatever_its_id(app: App) {
         let inbox = inbox(&app, "u_ada");
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
@@ -150,7 +150,7 @@ both_databases! {
         assert_eq!(inbox.mark_all_read(&unread.as_of, &[]).await.unwrap(), 1);
     }
 
-    async fn a_machine_whose_clock_is_wrong_neither_adds_to_what_was_shown_nor_takes_from_it(app: App) {
+    async fn a_machine_with_a_wrong_clock_neither_adds_to_nor_removes_from_what_was_shown(app: App) {
         let inbox = inbox(&app, "u_ada");
         for title in ["ahead", "shown"] {
             tell(&app, "u_ada", title).await;
@@ -175,7 +175,7 @@ both_databases! {
         assert_eq!(inbox.mark_all_read(&unread.as_of, &[]).await.unwrap(), 2);
     }
 
-    async fn items_of_before_the_migration_and_of_another_server_were_there_at_any_look(app: App) {
+    async fn items_from_before_the_migration_and_from_another_server_count_as_present_at_any_query(app: App) {
         let inbox = inbox(&app, "u_ada");
         for title in ["old", "from elsewhere"] {
             tell(&app, "u_ada", title).await;
@@ -190,7 +190,7 @@ both_databases! {
         assert_eq!(inbox.mark_all_read(&look.as_of, &[]).await.unwrap(), 2);
     }
 
-    async fn a_moment_of_another_kind_of_database_marks_nothing(app: App) {
+    async fn an_as_of_of_another_kind_of_database_marks_nothing(app: App) {
         let inbox = inbox(&app, "u_ada");
         tell(&app, "u_ada", "x").await;
         let other = match app.database.kind {
@@ -230,7 +230,7 @@ both_databases! {
         assert_eq!(inbox.counts_up_to(1).await.unwrap().total, 1, "a count goes up to its cap");
     }
 
-    async fn a_page_can_be_left_towards_the_head_too(app: App) {
+    async fn pages_can_be_read_towards_the_head_too(app: App) {
         for n in 0..7 {
             tell(&app, "u_ada", &n.to_string()).await;
         }
@@ -249,7 +249,7 @@ both_databases! {
         assert_eq!(titles(&between), ["3", "2", "1"]);
     }
 
-    async fn a_page_that_became_empty_can_be_left_to_the_side_it_was_reached_from(app: App) {
+    async fn a_page_that_became_empty_has_a_cursor_back_to_where_it_was_reached_from(app: App) {
         for n in 0..4 {
             tell(&app, "u_ada", &n.to_string()).await;
         }
@@ -278,7 +278,7 @@ both_databases! {
         assert_eq!((head.items, head.next, head.previous), (vec![], None, None));
     }
 
-    async fn an_inbox_of_a_category_holds_only_what_is_of_it(app: App) {
+    async fn an_inbox_of_a_category_contains_only_its_items(app: App) {
         tell(&app, "u_ada", "pigeon").await;
         let notice = app.past_due().about("invoice").to(["u_ada"]);
         let _ = app.dispatcher.enqueue(notice).await.unwrap();
@@ -306,7 +306,7 @@ both_databases! {
         assert_eq!(ada.unread().await.unwrap(), 1);
     }
 
-    async fn an_inbox_of_an_organization_holds_only_what_happened_there(app: App) {
+    async fn an_inbox_of_an_organization_contains_only_its_items(app: App) {
         tell_in(&app, "u_ada", "here", "org_1").await;
         tell_in(&app, "u_ada", "there", "org_2").await;
         let here = inbox(&app, "u_ada").in_org("org_1").unwrap();

@@ -74,7 +74,7 @@ async fn rush(app: &App, dispatcher: &Dispatcher) -> Vec<String> {
 }
 
 #[test]
-fn where_transactions_are_serializable_by_default_campaniles_own_are_refused_by_nobody() {
+fn with_serializable_as_the_default_campaniles_own_transactions_do_not_fail() {
     for level in ["serializable", "repeatable read"] {
         run(Kind::Postgres, async |database| {
             let app = App::over_database(database).await;
@@ -88,7 +88,7 @@ fn where_transactions_are_serializable_by_default_campaniles_own_are_refused_by_
 }
 
 #[test]
-fn the_applications_own_transactions_stay_at_the_level_it_has_chosen() {
+fn the_applications_own_transactions_keep_their_isolation_level() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         begin_at(&app.database, "repeatable read").await;

@@ -34,7 +34,7 @@ async fn fire(app: &App, notice: impl Into<Notice>) -> (usize, usize) {
 }
 
 both_databases! {
-    async fn distinct_notices_without_a_subject_are_all_told(app: App) {
+    async fn distinct_notices_without_a_subject_are_all_sent(app: App) {
         for note in ["from Bob", "from Carol", "from Dave"] {
             assert_eq!(fire(&app, shared(note).to(["u_ada"])).await, (1, 0), "{note}");
         }
@@ -59,13 +59,13 @@ both_databases! {
         }
     }
 
-    async fn with_a_subject_it_is_the_key_whatever_the_payload_says(app: App) {
+    async fn a_subject_is_the_key_whatever_the_payload_is(app: App) {
         assert_eq!(fire(&app, shared("1").about("r_1").to(["u_ada"])).await, (1, 0));
         assert_eq!(fire(&app, shared("2").about("r_1").to(["u_ada"])).await, (0, 1));
         assert_eq!(fire(&app, shared("1").about("r_2").to(["u_ada"])).await, (1, 0));
     }
 
-    async fn the_payload_stands_in_where_a_key_of_several_parts_names_the_subject(app: App) {
+    async fn the_payload_takes_the_place_of_a_missing_subject_in_a_key_of_several_parts(app: App) {
         let member_of = |org: &str| {
             let mut event = app.role_changed(Role::Member);
             event.org_name = org.into();
@@ -76,14 +76,14 @@ both_databases! {
         assert_eq!(fire(&app, member_of("Tower")).await, (0, 1));
     }
 
-    async fn a_key_that_does_not_name_the_subject_is_as_it_was_declared(app: App) {
+    async fn a_key_that_does_not_name_the_subject_is_used_as_declared(app: App) {
         let measured = |value: f64| Measured { value, notes: Vec::new(), unit: Unit::Metre };
         assert_eq!(fire(&app, measured(1.0).to(["u_ada"])).await, (1, 0));
         assert_eq!(fire(&app, measured(2.0).to(["u_ada"])).await, (0, 1));
         assert_eq!(fire(&app, measured(3.0).about("another").to(["u_ada"])).await, (0, 1));
     }
 
-    async fn what_changed_and_changed_back_is_told_both_times(app: App) {
+    async fn a_change_and_a_change_back_are_both_sent(app: App) {
         for (position, told) in [
             ("open", (1, 0)), ("shut", (1, 0)), ("open", (1, 0)), ("open", (0, 1)), ("shut", (1, 0)), ("shut", (0, 1)),
         ] {
@@ -111,7 +111,7 @@ both_databases! {
         }
     }
 
-    async fn of_the_same_change_at_once_one_is_told(app: App) {
+    async fn one_of_several_identical_concurrent_changes_is_sent(app: App) {
         for round in 0..5 {
             let position = if round % 2 == 0 { "open" } else { "shut" };
             let fires = futures_util::future::join_all((0..8).map(|_| fire(&app, gate(position)))).await;
@@ -135,7 +135,7 @@ both_databases! {
         assert_eq!(titles.len(), 4);
     }
 
-    async fn a_window_that_is_released_is_the_one_of_the_change_that_reached_nobody(app: App) {
+    async fn only_the_window_of_the_change_that_reached_nobody_is_released(app: App) {
         app.choose("u_ada", "loft", "inbox", Choice::Off).await;
         let hopeless = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no")));
         let hopeless = app.builder().with(hopeless).build().unwrap();
@@ -147,7 +147,7 @@ both_databases! {
         assert_eq!(fire(&app, gate("shut")).await, (0, 1));
     }
 
-    async fn any_sequence_of_changes_is_told_as_a_reader_would_tell_it(app: App) {
+    async fn any_sequence_of_changes_is_sent_as_the_model_predicts(app: App) {
         let mut runner = TestRunner::deterministic();
         let sequence = prop::collection::vec((0..2_u8, 0..3_u8), 1..12);
         for round in 0..15 {

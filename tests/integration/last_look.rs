@@ -102,7 +102,7 @@ async fn second_sets_out(app: &App, by: By, happens: impl AsyncFnOnce(&str)) -> 
 }
 
 both_databases! {
-    async fn an_opt_out_while_a_delivery_waits_for_its_call_is_honoured(app: App) {
+    async fn an_opt_out_while_a_delivery_waits_for_its_call_is_respected(app: App) {
         for (by, ended) in [(By::Worker, 1), (By::Dispatch, 2)] {
             let opt_out = async |user: &str| app.choose(user, "loft", "pigeon", Choice::Off).await;
             assert!(!second_sets_out(&app, by, opt_out).await);
@@ -114,7 +114,7 @@ both_databases! {
         }
     }
 
-    async fn somebody_who_is_forgotten_while_a_delivery_waits_for_its_call_is_sent_nothing(app: App) {
+    async fn a_user_who_is_forgotten_while_a_delivery_waits_for_its_call_is_sent_nothing(app: App) {
         for by in [By::Worker, By::Dispatch] {
             for user in ["u_ada", "u_bob"] {
                 app.address(user, "pigeon", "the tower").await;
@@ -127,7 +127,7 @@ both_databases! {
         }
     }
 
-    async fn what_expires_while_it_waits_for_its_call_is_not_sent(app: App) {
+    async fn a_delivery_that_expires_while_it_waits_for_its_call_is_not_sent(app: App) {
         let expires = async |user: &str| {
             let change = format!("expires_at = {{earlier(1)}} where user_id = '{user}'");
             app.database.change_deliveries(&change).await;
@@ -136,13 +136,13 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'expired'").await, 1);
     }
 
-    async fn without_any_of_that_it_is_sent(app: App) {
+    async fn an_unchanged_delivery_that_waits_for_its_call_is_sent(app: App) {
         assert!(second_sets_out(&app, By::Worker, async |_| {}).await);
         app.database.advance_windows(61).await;
         assert!(second_sets_out(&app, By::Dispatch, async |_| {}).await);
     }
 
-    async fn the_rest_of_a_batch_goes_out_under_its_key(app: App) {
+    async fn the_rest_of_a_batch_is_sent_under_its_key(app: App) {
         let scene = scene(&app, 2);
         let users = ["u_ada", "u_bob", "u_cyd", "u_eve"];
         let telling = scene.under_way(&app, By::Worker, &users).await;

@@ -99,7 +99,7 @@ async fn history(app: &App) -> DeliveryHistory {
 
 both_databases! {
     /// G2 rests on it, and workers of other processes do.
-    async fn a_lease_is_thirty_seconds_long_where_nobody_says_otherwise(app: App) {
+    async fn a_lease_is_thirty_seconds_long_by_default(app: App) {
         app.address("u_ada", "pigeon", "tower").await;
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
@@ -114,7 +114,7 @@ both_databases! {
         assert_eq!(dispatch.await.unwrap().failed, 0);
     }
 
-    async fn an_attempt_that_outlasts_its_lease_is_not_taken_over_while_its_process_works(app: App) {
+    async fn an_attempt_that_outlasts_its_lease_is_not_taken_over_while_its_process_runs(app: App) {
         enqueue(&app, &["u_ada"]).await;
         let slow = Gated::over(&app, Duration::from_millis(1_500), Verdict::accepted());
         let share = slow.take_off(&app).await;
@@ -131,7 +131,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_attempts").await, 1);
     }
 
-    async fn a_late_word_of_a_claim_that_is_over_does_not_settle_the_next_one_of_the_same_process(app: App) {
+    async fn a_late_verdict_of_an_old_claim_does_not_settle_the_next_claim_of_the_same_process(app: App) {
         enqueue(&app, &["u_ada"]).await;
         let gated = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
         let first = gated.take_off(&app).await;
@@ -151,7 +151,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'dead' and attempt = 1 and worker is null").await, 1);
     }
 
-    async fn what_its_own_process_has_claimed_anew_is_not_sent_by_the_share_before(app: App) {
+    async fn a_delivery_that_the_same_process_has_reclaimed_is_not_sent_by_the_earlier_round(app: App) {
         enqueue(&app, &["u_1", "u_2", "u_3"]).await;
         let gated = Gated::over(&app, Duration::from_mins(1), Verdict::accepted());
         let share = gated.take_off(&app).await;
@@ -164,7 +164,7 @@ both_databases! {
         assert_eq!(app.database.deliveries(CLAIMED_ANEW).await, 2);
     }
 
-    async fn a_lease_is_not_renewed_by_a_claim_that_is_over(app: App) {
+    async fn a_lease_is_not_renewed_by_an_old_claim(app: App) {
         enqueue(&app, &["u_1", "u_2", "u_3"]).await;
         let gated = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());
         let share = gated.take_off(&app).await;
@@ -180,7 +180,7 @@ both_databases! {
         assert_eq!(share.await.unwrap().claimed, 3);
     }
 
-    async fn a_worker_of_the_last_version_takes_over_and_is_not_disturbed(app: App) {
+    async fn a_worker_of_the_previous_version_takes_over_and_is_not_disturbed(app: App) {
         enqueue(&app, &["u_ada"]).await;
         let cut_off = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
         let share = cut_off.take_off(&app).await;
@@ -197,7 +197,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 3 and claim is null").await, 1);
     }
 
-    async fn a_process_that_lost_its_leases_begins_no_further_batch_of_its_share(app: App) {
+    async fn a_process_that_lost_its_leases_starts_no_further_batch_of_its_round(app: App) {
         enqueue(&app, &["u_1", "u_2", "u_3", "u_4"]).await;
         let cut_off = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());
         let share = cut_off.take_off(&app).await;
@@ -217,7 +217,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'running' and attempt = 2").await, 3);
     }
 
-    async fn what_a_lost_worker_had_under_way_is_logged_as_lost_and_its_own_late_word_counts_more(app: App) {
+    async fn a_lost_workers_attempt_is_logged_as_lost_until_its_own_late_verdict_replaces_that(app: App) {
         enqueue(&app, &["u_ada"]).await;
         let lost = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
         let share = lost.take_off(&app).await;
@@ -241,7 +241,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 2 and last_error is null").await, 1);
     }
 
-    async fn what_is_taken_over_from_a_dead_worker_may_have_gone_out_and_its_channel_is_told(app: App) {
+    async fn deliveries_taken_over_from_a_dead_worker_are_marked_as_maybe_sent_for_the_channel(app: App) {
         enqueue(&app, &["u_ada"]).await;
         app.database.execute(
             "update {campanile}notification_deliveries set state = 'running', attempt = 1, lease_until = {earlier(1)}, \

@@ -109,7 +109,7 @@ fn renewals_and_records_lock_by_ascending_id_whatever_the_plan() {
 }
 
 #[test]
-fn a_claim_waits_for_nobody_and_leaves_a_batch_of_which_one_is_locked() {
+fn a_claim_waits_for_no_lock_and_skips_a_batch_with_a_locked_member() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         enqueue(&app, 3).await;

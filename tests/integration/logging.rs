@@ -84,7 +84,7 @@ fn spans(name: &str, field: &str, value: &str) -> Vec<Vec<String>> {
 }
 
 both_databases! {
-    async fn a_suppressed_address_is_a_warning_once(app: App) {
+    async fn a_suppressed_address_is_logged_once_as_a_warning(app: App) {
         collect();
         app.suppress("u_ada@example.com").await;
         for _ in 0..3 {
@@ -102,7 +102,7 @@ both_databases! {
         assert_eq!((&*warnings[0]["level"], &*warnings[0]["target"]), ("WARN", "campanile"));
     }
 
-    async fn spans_and_log_lines_have_the_documented_fields_and_name_nobody(app: App) {
+    async fn spans_and_log_lines_have_the_documented_fields_and_no_personal_data(app: App) {
         collect();
         // Thirteen of thirty-seven can be reached, in one call: that is how the spans of this story are found.
         let users: Vec<_> = (0..37).map(|n| format!("u_canary_fields_{n}")).collect();

@@ -54,7 +54,7 @@ impl Slow {
 }
 
 both_databases! {
-    async fn a_dispatch_does_not_wait_for_a_call_that_may_take_long_and_nobody_takes_it_over(app: App) {
+    async fn a_dispatch_does_not_wait_for_a_long_call_and_no_worker_takes_it_over(app: App) {
         let slow = Slow::over(&app, 8).await;
         let notice = PigeonExpected::default().to(["slow", "u_ada"]);
         let report = slow.dispatcher.dispatch(notice).await.unwrap();
@@ -72,7 +72,7 @@ both_databases! {
         assert_eq!(slow.begun().len(), 2);
     }
 
-    async fn a_worker_goes_on_beside_a_long_call_and_records_it_before_it_stops(app: App) {
+    async fn a_worker_continues_during_a_long_call_and_records_it_before_it_stops(app: App) {
         let slow = Slow::over(&app, 8).await;
         let worker = Running::start_as(
             campanile::Worker::new(slow.dispatcher.clone()).poll_interval(Duration::from_millis(10)).tasks(1),
@@ -96,7 +96,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1").await, 3);
     }
 
-    async fn nothing_is_claimed_while_long_calls_take_every_place(app: App) {
+    async fn nothing_is_claimed_while_long_calls_hold_every_permit(app: App) {
         let slow = Slow::over(&app, 1).await;
         let notice = PigeonExpected::default().about("a").to(["slow"]);
         assert_eq!(slow.dispatcher.dispatch(notice).await.unwrap().queued, 1);
@@ -107,7 +107,7 @@ both_databases! {
         assert_eq!(slow.begun(), ["slow", "u_ada"]);
     }
 
-    async fn what_others_said_is_recorded_while_one_call_takes_long(app: App) {
+    async fn other_verdicts_are_recorded_while_one_call_takes_long(app: App) {
         let slow = Slow::over(&app, 8).await;
         let _ = app.dispatcher.enqueue(PigeonExpected::default().to(["slow", "u_ada", "u_bob"])).await.unwrap();
         let attempted = slow.dispatcher.deliver_due(10).await.unwrap();

@@ -107,7 +107,7 @@ fn given_up(report: &DispatchReport) -> usize {
 }
 
 both_databases! {
-    async fn what_speaks_of_us_pauses_the_channel_and_suppresses_nobody(app: App) {
+    async fn a_rejection_of_the_sender_pauses_the_channel_and_suppresses_nobody(app: App) {
         let post = Post::of(app).await;
         let mut mails = 0;
         for words in [
@@ -132,7 +132,7 @@ both_databases! {
         assert_eq!(post.attempts_that_count().await, 1);
     }
 
-    async fn a_greeting_that_refuses_us_pauses_the_channel(app: App) {
+    async fn a_greeting_that_rejects_the_client_pauses_the_channel(app: App) {
         let post = Post::of(app).await;
         let greeting = "554 5.7.1 no service for 198.51.100.7".into();
         post.server.says(Script { greeting, ..Script::default() });
@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!((post.listed().await, post.reached(1)), (0, 20));
     }
 
-    async fn a_quota_after_the_message_waits_and_suppresses_nobody(app: App) {
+    async fn a_quota_error_after_the_message_is_retried_and_suppresses_nobody(app: App) {
         let mut post = Post::of(app).await;
         let message = "550 5.1.90 Your message can't be sent because you've reached your daily limit".into();
         post.server.says(Script { message, ..Script::default() });
@@ -157,7 +157,7 @@ both_databases! {
         assert_eq!(post.reached(2), 20);
     }
 
-    async fn a_code_that_speaks_of_the_address_suppresses_it(app: App) {
+    async fn a_code_about_the_address_suppresses_it(app: App) {
         let post = Post::of(app).await;
         post.refuses("550-5.1.1 There is no such mailbox.\r\n550 5.1.1 Ask its owner.");
         let report = post.mail(&post.people[..1]).await;
@@ -168,7 +168,7 @@ both_databases! {
         assert_eq!(post.listed().await, 1);
     }
 
-    async fn a_bare_550_suppresses_only_if_it_comes_again_on_another_day(app: App) {
+    async fn a_bare_550_suppresses_only_if_it_is_repeated_on_another_day(app: App) {
         let post = Post::of(app).await;
         let (one, another) = (&post.people[..1], &post.people[1..2]);
         post.refuses("550 no");
@@ -192,7 +192,7 @@ both_databases! {
         assert!(list.contains("u0@example.com").await.unwrap());
     }
 
-    async fn a_server_that_refuses_everybody_is_our_own_fault(app: App) {
+    async fn a_server_that_rejects_every_recipient_is_the_senders_fault(app: App) {
         let post = Post::of(app).await;
         for words in ["550 5.1.1 no such user", "550 no"] {
             let before = post.server.taken().len();
@@ -210,7 +210,7 @@ both_databases! {
         }
     }
 
-    async fn a_server_that_answers_the_message_after_nine_seconds_takes_one_copy(app: App) {
+    async fn a_server_that_replies_to_the_message_after_nine_seconds_gets_one_copy(app: App) {
         let mut post = Post::of(app).await;
         // The channel's own time-out counts, and not the builder's, which says how long a dispatch waits.
         let builder = post.app.builder().with(post.server.settings()).attempt_timeout(Duration::from_secs(2));

@@ -57,7 +57,7 @@ both_databases! {
         assert_eq!(list(&app, pending).await.len(), 1);
     }
 
-    async fn the_history_of_a_delivery_says_what_happened_and_why(app: App) {
+    async fn the_history_of_a_delivery_shows_what_happened_and_why(app: App) {
         let storm = PigeonSettings::new(|_| Flight::Ends(Verdict::retry("storm")));
         let stormy = app.builder().with(storm).build().unwrap();
         let _ = stormy.dispatch(alone("a")).await.unwrap();
@@ -101,7 +101,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 3);
     }
 
-    async fn of_the_dead_those_are_redriven_that_are_asked_for(app: App) {
+    async fn only_dead_deliveries_that_match_the_filter_are_redriven(app: App) {
         let hopeless = hopeless(&app);
         let _ = hopeless.dispatch(alone("old")).await.unwrap();
         let before = only(&app).await.finished_at.unwrap();
@@ -126,7 +126,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'dead' and expires_at is not null").await, 1);
     }
 
-    async fn what_dies_meanwhile_is_not_redriven_again(app: App) {
+    async fn deliveries_that_die_meanwhile_are_not_redriven_again(app: App) {
         let users: Vec<_> = (0..3_000).map(|n| format!("u_{n}")).collect();
         let _ = app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(&users)).await.unwrap();
         app.database.change_deliveries("state = 'dead', finished_at = {earlier(1000)}").await;
@@ -153,7 +153,7 @@ both_databases! {
         assert_eq!(redriven.expect("it ends").unwrap(), 3_000);
     }
 
-    async fn a_cancelled_delivery_does_not_go_out_and_its_window_is_released(app: App) {
+    async fn a_cancelled_delivery_is_not_sent_and_its_window_is_released(app: App) {
         let _ = app.dispatcher.enqueue(alone("a")).await.unwrap();
         let waiting = only(&app).await;
         app.dispatcher.operations().cancel_delivery(waiting.id).await.unwrap();
@@ -165,7 +165,7 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(alone("a")).await.unwrap().sent, 1);
     }
 
-    async fn what_ended_long_ago_is_pruned_with_its_log_and_content_and_nothing_else(app: App) {
+    async fn old_finished_deliveries_are_pruned_with_their_log_and_content_and_nothing_else(app: App) {
         // Old and ended, old and waiting, new and ended; and one dispatch shared by an ended and a waiting one.
         let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
         let _ = app.dispatcher.enqueue(alone("waiting")).await.unwrap();
@@ -202,7 +202,7 @@ both_databases! {
         assert_eq!((pruned.deliveries, pruned.dispatches, pruned.windows), (2_500, 1, 2_500));
     }
 
-    async fn read_items_are_kept_unless_the_host_says_otherwise_and_unread_ones_always(app: App) {
+    async fn read_items_are_kept_by_default_and_unread_ones_always(app: App) {
         for subject in ["long ago", "just now", "never"] {
             let _ = app.dispatcher.dispatch(app.past_due().about(subject).to(["u_ada"])).await.unwrap();
         }
@@ -219,7 +219,7 @@ both_databases! {
         assert_eq!(kept, ["never", "just now"]);
     }
 
-    async fn many_read_items_are_pruned_batch_by_batch_by_two_at_once(app: App) {
+    async fn many_read_items_are_pruned_in_batches_by_two_concurrent_prunes(app: App) {
         let users = (0..2_500).map(|n| format!("u_{n}"));
         let _ = app.dispatcher.enqueue(app.past_due().to(users)).await.unwrap();
         app.database.execute("update {campanile}notifications set read_at = {earlier(1000)} where user_id <> 'u_7'").await;

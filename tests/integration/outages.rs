@@ -53,7 +53,7 @@ fn quota() -> Verdict {
 }
 
 both_databases! {
-    async fn mail_outlasts_a_weekend_without_a_connection(app: App) {
+    async fn mail_survives_a_weekend_without_a_connection(app: App) {
         let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         for (round, hours) in [0, 6, 14, 40].into_iter().enumerate() {
             wait(&app, hours).await;
@@ -68,7 +68,7 @@ both_databases! {
         assert_eq!(app.mails().len(), 1);
     }
 
-    async fn what_could_not_be_tried_for_days_is_dead_and_says_so(app: App) {
+    async fn a_delivery_that_could_not_be_tried_for_days_is_dead_and_its_error_says_so(app: App) {
         for verdict in [no_connection(), quota()] {
             app.database.execute("delete from {campanile}notification_deliveries").await;
             app.database.execute("delete from {campanile}notification_dedup").await;
@@ -85,7 +85,7 @@ both_databases! {
         }
     }
 
-    async fn an_outage_is_no_part_of_the_horizon_of_what_did_not_go_out(app: App) {
+    async fn an_outage_does_not_count_towards_the_horizon_of_an_unsent_delivery(app: App) {
         // Refused once, then two days without a connection, then refused again: two attempts in a short time.
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         pigeons(&app, Verdict::retry("busy")).deliver_due(10).await.unwrap();
@@ -102,7 +102,7 @@ both_databases! {
         assert_eq!(app.database.deliveries(&young).await, 1);
     }
 
-    async fn what_may_have_gone_out_keeps_its_horizon_in_an_outage_and_ends_as_unknown(app: App) {
+    async fn a_delivery_that_may_have_been_sent_keeps_its_horizon_in_an_outage_and_ends_as_unknown(app: App) {
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         pigeons(&app, Verdict::unknown("no answer")).deliver_due(10).await.unwrap();
         wait(&app, 12).await;
@@ -113,7 +113,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'unknown'").await, 1);
     }
 
-    async fn how_long_it_waits_is_a_setting(app: App) {
+    async fn the_outage_limit_is_a_setting(app: App) {
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let short = || {
             let pigeons = PigeonSettings::new(|_| Flight::Ends(no_connection()));

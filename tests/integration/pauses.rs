@@ -55,7 +55,7 @@ async fn advance_probe(app: &App) {
 }
 
 both_databases! {
-    async fn a_channel_set_up_wrongly_is_paused_and_a_probe_resumes_it(app: App) {
+    async fn a_misconfigured_channel_is_paused_and_a_probe_resumes_it(app: App) {
         let loft = loft(&app);
         let report = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         assert_eq!((report.sent, report.failed), (1, 1));
@@ -91,7 +91,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_worker_pauses").await, 0);
     }
 
-    async fn a_long_list_is_given_back_as_soon_as_the_channel_says_so(app: App) {
+    async fn many_claimed_deliveries_are_given_back_as_soon_as_the_channel_is_misconfigured(app: App) {
         let users: Vec<_> = (0..60).map(|n| format!("u_{n}")).collect();
         for user in &users {
             app.address(user, "pigeon", "tower").await;
@@ -103,7 +103,7 @@ both_databases! {
         assert!(asked <= 16, "{asked}: not much more than what is under way at once");
     }
 
-    async fn it_uses_up_no_attempt_however_long_it_takes(app: App) {
+    async fn a_misconfigured_channel_uses_no_attempts_however_long_it_lasts(app: App) {
         let loft = loft(&app);
         let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         for _ in 0..20 {
@@ -116,7 +116,7 @@ both_databases! {
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn the_other_channels_go_on(app: App) {
+    async fn the_other_channels_continue(app: App) {
         let loft = loft(&app);
         let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         let report = loft.dispatcher.dispatch(app.past_due().to(["u_ada"])).await.unwrap();
@@ -138,7 +138,7 @@ both_databases! {
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn neither_a_complaint_nor_a_probe_under_way_ends_an_operators_pause(app: App) {
+    async fn neither_a_misconfigured_verdict_nor_a_running_probe_ends_an_operators_pause(app: App) {
         for ending in [Verdict::misconfigured("no licence"), Verdict::accepted()] {
             let begun = Arc::new(AtomicBool::new(false));
             let began = Arc::clone(&begun);
@@ -163,7 +163,7 @@ both_databases! {
         }
     }
 
-    async fn a_probe_that_reaches_nobody_does_not_cost_a_minute(app: App) {
+    async fn a_probe_that_does_not_reach_the_provider_is_repeated_at_once(app: App) {
         let loft = loft(&app);
         let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         loft.licensed.store(true, Ordering::SeqCst);
@@ -182,7 +182,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_worker_pauses").await, 0);
     }
 
-    async fn a_channel_that_is_not_there_cannot_be_paused(app: App) {
+    async fn an_unknown_channel_cannot_be_paused(app: App) {
         let error = app.dispatcher.operations().pause_channel("pigeons", "why").await.unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -81,7 +81,7 @@ both_databases! {
         assert!(text.contains("set `.horizon(..)` below that"), "{text}");
     }
 
-    async fn a_channel_that_is_not_linked_or_writes_rows_cannot_be_tuned(app: App) {
+    async fn a_channel_that_is_not_linked_or_is_local_cannot_be_tuned(app: App) {
         const TELEPATHY: ChannelDeclaration = ChannelDeclaration::new("telepathy", "campanile_telepathy", &[]);
         let tuned = app.builder().tune(&TELEPATHY, |policy| policy).tune(&INBOX, |policy| policy);
         let error = tuned.build().unwrap_err();
@@ -101,7 +101,7 @@ both_databases! {
         assert!(error.problems().iter().all(|problem| problem.starts_with("channel `pigeon`: ")), "{error}");
     }
 
-    async fn what_is_refused_until_the_horizon_is_dead_and_no_longer_tried(app: App) {
+    async fn a_delivery_that_fails_until_the_horizon_is_dead_and_no_longer_retried(app: App) {
         let (dispatcher, begun) = pigeons(&app, later(60), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         // The next pause would end after the horizon.
@@ -117,7 +117,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'dead' and attempt = 2 and not maybe_sent").await, 2);
     }
 
-    async fn what_may_have_gone_out_before_the_horizon_ends_as_unknown(app: App) {
+    async fn a_delivery_that_may_have_been_sent_before_the_horizon_ends_as_unknown(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         age(&app, Duration::from_hours(21)).await;
@@ -127,7 +127,7 @@ both_databases! {
         assert_eq!(dispatcher.dispatch(ada()).await.unwrap().deduped, 1);
     }
 
-    async fn a_channel_that_would_rather_send_nothing_than_twice_stops_after_the_first_unknown(app: App) {
+    async fn a_channel_that_must_not_send_twice_stops_after_the_first_unknown(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy.max_lost_answers(1));
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 1").await, 1);
@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!(begun.load(Ordering::SeqCst), 1);
     }
 
-    async fn where_keys_are_not_honoured_two_lost_answers_are_the_end(app: App) {
+    async fn without_idempotency_keys_two_lost_answers_end_a_delivery(app: App) {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         for _ in 0..5 {
@@ -170,7 +170,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'pending' and lost_answers = 1 and user_id = 'u_bob'").await, 1);
     }
 
-    async fn where_keys_are_honoured_lost_answers_are_tried_again(app: App) {
+    async fn with_idempotency_keys_lost_answers_are_retried(app: App) {
         let tuning = |policy: Policy| policy.key_lifetime(A_DAY);
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), tuning);
         let _ = dispatcher.dispatch(ada()).await.unwrap();
@@ -211,7 +211,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1").await, 30);
     }
 
-    async fn a_worker_claims_no_more_than_it_may_begin_in_one_share(app: App) {
+    async fn a_worker_claims_no_more_than_it_can_start_in_one_round(app: App) {
         let users = crowd(&app, 20).await;
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
@@ -228,7 +228,7 @@ both_databases! {
         worker.stop().await;
     }
 
-    async fn calls_are_spaced_and_what_does_not_fit_into_a_share_is_given_back(app: App) {
+    async fn calls_are_spaced_and_deliveries_that_do_not_fit_into_a_round_are_given_back(app: App) {
         let users = crowd(&app, 6).await;
         // A second between two calls, and less than that to begin in.
         let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();

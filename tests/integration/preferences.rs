@@ -46,7 +46,7 @@ both_databases! {
         }));
     }
 
-    async fn a_critical_cell_is_locked_keeps_the_choice_and_says_why(app: App) {
+    async fn a_critical_cell_is_locked_keeps_the_choice_and_gives_the_reason(app: App) {
         app.choose("u_ada", "billing", "email", Choice::Off).await;
         assert_eq!(*cell(&matrix(&app, "u_ada").await, "billing", "email"), json!({
             "channel": "email", "enabled": false, "locked": true,
@@ -54,7 +54,7 @@ both_databases! {
         }));
     }
 
-    async fn a_cell_is_one_row_and_belongs_to_one_user(app: App) {
+    async fn a_cell_is_one_row_of_one_user(app: App) {
         for choice in [Choice::Off, Choice::On, Choice::Off] {
             app.choose("u_ada", "team", "email", choice).await;
         }
@@ -63,7 +63,7 @@ both_databases! {
         assert_eq!(cell(&matrix(&app, "u_bob").await, "team", "email")["enabled"], true);
     }
 
-    async fn many_cells_are_switched_together_or_not_at_all(app: App) {
+    async fn many_cells_are_changed_together_or_not_at_all(app: App) {
         let change = |category: &str, channel: &str, enabled| CellChange {
             category: category.into(), channel: channel.into(), enabled,
         };
@@ -87,7 +87,7 @@ both_databases! {
         preferences.set_many(&[]).await.unwrap();
     }
 
-    async fn an_unknown_cell_is_an_error_with_what_there_is(app: App) {
+    async fn an_unknown_cell_is_an_error_with_the_known_ones(app: App) {
         let preferences = app.dispatcher.preferences_of("u_ada").unwrap();
         let error = preferences.set("teams", "email", Choice::Off).await.unwrap_err();
         assert_eq!(
@@ -102,7 +102,7 @@ both_databases! {
         assert!(app.dispatcher.preferences_of("").is_err());
     }
 
-    async fn a_change_that_names_its_version_is_made_to_that_version_only(app: App) {
+    async fn a_change_with_a_version_applies_only_to_that_version(app: App) {
         let preferences = app.dispatcher.preferences_of("u_ada").unwrap();
         let seen = preferences.matrix().await.unwrap();
         let mut change = CellChange { category: "team".into(), channel: "email".into(), enabled: false };

@@ -32,7 +32,7 @@ fn alone(subject: &str) -> Notice {
 const LONG_AGO: &str = "finished_at = {earlier(5184000000000)} where finished_at is not null";
 
 both_databases! {
-    async fn windows_are_pruned_beside_dispatches_that_renew_them(app: App) {
+    async fn windows_are_pruned_during_dispatches_that_renew_them(app: App) {
         let users: Vec<String> = (0..2_000).map(|n| format!("u_{n}")).collect();
         let event = || app.role_changed(Role::Admin).about("s").to(&users);
         let retention = Retention { windows: Duration::from_hours(1), ..Retention::default() };
@@ -50,7 +50,7 @@ both_databases! {
         }
     }
 
-    async fn many_at_once_leave_nothing_behind(app: App) {
+    async fn many_concurrent_prunes_leave_nothing_behind(app: App) {
         for n in 0..5 {
             let users = (0..1_500).map(|user| format!("u_{user}"));
             let _ = app.dispatcher.enqueue(PigeonExpected::default().about(n.to_string()).to(users)).await.unwrap();
@@ -65,7 +65,7 @@ both_databases! {
         assert_eq!(app.database.written().await, 0);
     }
 
-    async fn what_is_parked_or_never_read_is_kept_unless_the_host_says_otherwise(app: App) {
+    async fn parked_and_unread_rows_are_kept_by_default(app: App) {
         let _ = app.dispatcher.enqueue(alone("parked")).await.unwrap();
         let _ = app.dispatcher.enqueue(alone("parked today")).await.unwrap();
         let _ = app.dispatcher.enqueue(alone("waiting")).await.unwrap();
@@ -91,7 +91,7 @@ both_databases! {
         assert_eq!((app.inbox("u_ada").await.len(), app.inbox("u_bob").await.len(), app.inbox("u_cyd").await.len()), (0, 1, 1));
     }
 
-    async fn a_worker_prunes_by_itself_when_it_is_due_and_one_of_a_fleet_does(app: App) {
+    async fn one_worker_of_a_fleet_prunes_when_it_is_due(app: App) {
         let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
         app.database.change_deliveries(LONG_AGO).await;
         let fleet: Vec<_> = (0..3).map(|_| Running::start(&app.builder().build().unwrap())).collect();
@@ -106,7 +106,7 @@ both_databases! {
         }
     }
 
-    async fn a_worker_that_is_told_not_to_prune_leaves_it_to_others(app: App) {
+    async fn a_worker_that_is_configured_not_to_prune_leaves_it_to_others(app: App) {
         let _ = app.dispatcher.dispatch(alone("old")).await.unwrap();
         app.database.change_deliveries(LONG_AGO).await;
         app.database.execute("update {campanile}notification_chores set due_at = {earlier(1)}").await;
@@ -134,7 +134,7 @@ async fn left(app: &App) -> [i64; 3] {
 
 /// Only on Postgres are there locks on rows.
 #[test]
-fn what_somebody_holds_is_passed_over_and_not_waited_for() {
+fn locked_rows_are_skipped_and_not_waited_for() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let Pool::Postgres(pool) = app.database.database.pool() else {
@@ -221,7 +221,7 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
 
 /// It reads a whole table, and nobody waits for it. Here somebody else makes it slow; an SQLite file has no such lock.
 #[test]
-fn a_statement_of_a_prune_may_take_longer_than_one_that_somebody_waits_for() {
+fn a_statement_of_a_prune_may_take_longer_than_other_statements() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let hurried = Database::connect(&app.database.url).await.unwrap();

@@ -49,7 +49,7 @@ impl Provider for Answering {
 }
 
 both_databases! {
-    async fn every_device_of_a_user_is_asked_under_a_key_of_its_own(app: App) {
+    async fn every_device_of_a_user_is_sent_to_under_its_own_key(app: App) {
         app.address("u_ada", "push", "token_tablet").await;
         let report = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         assert_eq!(report.sent, 3);
@@ -61,7 +61,7 @@ both_databases! {
         assert_eq!((messages[0].title.as_str(), messages[0].body.as_str()), ("Password changed", "From laptop."));
     }
 
-    async fn a_user_without_a_device_is_unreachable_and_gets_the_rest(app: App) {
+    async fn a_user_without_a_device_is_unreachable_and_gets_the_other_channels(app: App) {
         let report = app.dispatcher.dispatch(app.password_changed().to(["u_nobody"])).await.unwrap();
         assert_eq!((report.sent, report.unreachable, report.failed), (1, 2, 0));
         let push = report.outcomes.iter().find(|line| line.channel == "push").unwrap();
@@ -70,7 +70,7 @@ both_databases! {
         assert_eq!(app.database.number(parked).await, 2);
     }
 
-    async fn a_token_the_provider_no_longer_knows_is_forgotten(app: App) {
+    async fn a_token_that_the_provider_no_longer_knows_is_forgotten(app: App) {
         let dispatcher = app.builder().with(PushSettings::new(Forgetful)).build().unwrap();
         app.address("u_ada", "push", "gone_1").await;
         app.address("u_eve", "push", "gone_2").await;
@@ -100,7 +100,7 @@ both_databases! {
         assert_ne!(asked[0].1, asked[1].1);
     }
 
-    async fn a_device_that_may_still_get_it_is_worth_another_try_and_one_that_has_it_is_enough(app: App) {
+    async fn a_push_is_retried_while_a_device_may_get_it_and_delivered_once_one_has_it(app: App) {
         app.address("u_bob", "push", "phone").await;
         app.address("u_bob", "push", "tablet").await;
         let fired = async |answer: fn(&Message) -> Answer| {

@@ -77,7 +77,7 @@ impl Refusal {
 }
 
 both_databases! {
-    async fn one_verdict_that_is_refused_is_parked_and_the_others_are_recorded(app: App) {
+    async fn a_delivery_whose_verdict_is_refused_is_parked_and_the_others_are_recorded(app: App) {
         enqueue(&app, "a", 0..10).await;
         Refusal::of(&app, "u_3", "new.state = 'delivered'").await;
         let (dispatcher, flown) = counting(&app);
@@ -100,7 +100,7 @@ both_databases! {
         assert_eq!(app.database.number(accepted).await, 11);
     }
 
-    async fn a_row_that_cannot_be_changed_at_all_keeps_no_other_and_is_left_alone(app: App) {
+    async fn a_row_that_cannot_be_changed_is_left_alone_and_does_not_affect_the_others(app: App) {
         enqueue(&app, "a", 0..10).await;
         let refusal = Refusal::of(&app, "u_3", "old.state = 'running'").await;
         let (dispatcher, flown) = counting(&app);
@@ -124,7 +124,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("user_id = 'u_3' and state = 'delivered' and maybe_sent").await, 1);
     }
 
-    async fn a_batch_that_cannot_be_written_down_goes_out_one_by_one(app: App) {
+    async fn deliveries_of_a_batch_that_cannot_be_recorded_are_sent_one_by_one(app: App) {
         enqueue(&app, "a", 0..3).await;
         Refusal::of(&app, "u_1", "new.batch_id is not null").await;
         let keys = Arc::new(Mutex::new(Vec::new()));
@@ -141,7 +141,7 @@ both_databases! {
         assert_eq!(*keys.lock().unwrap(), [None, None, None]);
     }
 
-    async fn a_lease_that_cannot_be_renewed_keeps_no_other(app: App) {
+    async fn a_lease_that_cannot_be_renewed_does_not_affect_the_others(app: App) {
         enqueue(&app, "a", 0..2).await;
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let held = Arc::clone(&gate);

@@ -24,7 +24,7 @@ fn this_binary_passes_its_own_check() {
 }
 
 #[test]
-fn it_is_sorted_and_shows_everything_as_json() {
+fn the_registry_is_sorted_and_shows_everything_as_json() {
     let registry = Registry::collect().unwrap();
     let types: Vec<_> = registry.events().map(|event| event.event_type).collect();
     assert!(types.is_sorted());
@@ -62,7 +62,7 @@ fn it_is_sorted_and_shows_everything_as_json() {
 }
 
 #[test]
-fn a_channel_that_is_not_linked_comes_with_the_line_to_paste() {
+fn a_channel_that_is_not_linked_is_reported_with_the_line_to_add() {
     let channels: Vec<_> = linked()
         .into_iter()
         .filter(|channel| channel.declaration.name() == "inbox")
@@ -86,7 +86,7 @@ fn a_channel_that_is_not_linked_comes_with_the_line_to_paste() {
 }
 
 #[test]
-fn all_problems_are_listed_at_once_with_both_places() {
+fn all_problems_are_listed_at_once_with_all_their_places() {
     const OTHER: ChannelDeclaration =
         ChannelDeclaration::new("inbox", "other_crate", &[Part::line("title", 9)]);
     let other = RegisteredChannel {
@@ -193,7 +193,7 @@ fn a_declaration_made_by_hand_is_checked_like_one_by_the_attribute() {
 }
 
 #[test]
-fn a_dispatcher_without_a_database_says_how_to_give_one() {
+fn a_dispatcher_without_a_database_says_how_to_set_one() {
     let error = Dispatcher::builder().build().unwrap_err();
     assert!(error.to_string().contains(".database(..)"), "{error}");
 }

@@ -15,14 +15,14 @@ both_databases! {
         }
     }
 
-    async fn enums_and_nested_structs_render_as_their_serde_form(app: App) {
+    async fn enums_and_nested_structs_are_rendered_in_their_serde_form(app: App) {
         let _ = app.dispatcher.dispatch(app.role_changed(Role::Owner).to(["u_ada"])).await.unwrap();
         let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
         let bodies: Vec<_> = app.inbox("u_ada").await.into_iter().map(|item| item.body).collect();
         assert_eq!(bodies, ["From laptop.", "Bob changed your role from member to owner."]);
     }
 
-    async fn what_a_worker_sends_later_is_what_was_rendered_at_dispatch(app: App) {
+    async fn a_worker_sends_the_content_that_was_rendered_at_dispatch(app: App) {
         let mut event = app.past_due();
         event.amount = "<12> & 'EUR'".into();
         let _ = app.dispatcher.enqueue(event.to(["u_ada"])).await.unwrap();
@@ -44,7 +44,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_deliveries").await, 50);
     }
 
-    async fn a_part_that_cannot_be_rendered_fails_its_channel_and_no_other(app: App) {
+    async fn a_part_that_cannot_be_rendered_fails_only_its_own_channel(app: App) {
         app.choose("u_bob", "loft", "inbox", Choice::Off).await;
         let list = |names: &[&str]| {
             let names = names.iter().map(ToString::to_string).collect();

@@ -27,7 +27,7 @@ fn notices(app: &App) -> [Notice; 3] {
 }
 
 both_databases! {
-    async fn what_was_written_under_an_id_is_not_written_again_by_any_call(app: App) {
+    async fn a_dispatch_id_is_written_once_by_any_call(app: App) {
         for notice in notices(&app) {
             let id = Uuid::now_v7();
             let notice = notice.dispatch_id(id);
@@ -52,7 +52,7 @@ both_databases! {
         }
     }
 
-    async fn of_many_calls_with_one_id_at_once_one_writes(app: App) {
+    async fn one_of_many_concurrent_calls_with_the_same_id_writes(app: App) {
         // In one chunk and in several.
         for chunk in [10_000, 1] {
             let dispatcher = app.builder().chunk(chunk).build().unwrap();
@@ -84,7 +84,7 @@ both_databases! {
         assert_eq!(app.dispatcher.enqueue(notice).await.unwrap().admitted, 1);
     }
 
-    async fn two_notices_of_one_call_have_ids_of_their_own(app: App) {
+    async fn two_notices_of_one_call_have_separate_ids(app: App) {
         let id = Uuid::now_v7();
         let notice = |user: &str| app.password_changed().to([user]).dispatch_id(id);
         let refused = app.dispatcher.enqueue_all([notice("u_ada"), notice("u_bob")]).await.unwrap_err();
@@ -107,7 +107,7 @@ both_databases! {
 
 /// The connection is cut while the answer to the commit is on its way: of one statement, and of a transaction.
 #[test]
-fn a_lost_answer_to_the_commit_says_that_nobody_can_know() {
+fn a_lost_answer_to_the_commit_is_reported_as_unknown() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let proxy = FaultProxy::before(&app.database.url).await;

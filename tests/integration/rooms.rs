@@ -68,7 +68,7 @@ fn imports(source: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_room_of_core_imports_only_what_the_map_says() {
+fn a_room_of_core_imports_only_what_the_map_allows() {
     let rooms = table();
     let core = root().join("core/src");
     let (mut found, mut wrong, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -97,7 +97,7 @@ fn a_room_of_core_imports_only_what_the_map_says() {
 }
 
 #[test]
-fn the_rooms_of_the_map_only_look_down() {
+fn the_rooms_of_the_map_have_no_circular_imports() {
     // A room that imported one that imports it would be a circle.
     let rooms = table();
     let reaches = |from: &str| {
@@ -168,7 +168,7 @@ fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn the_files_of_a_straight_room_do_not_import_in_a_circle() {
+fn the_files_of_a_straight_room_have_no_circular_imports() {
     for room in STRAIGHT {
         let mut open = imports_within(room);
         let imports: usize = open.values().map(BTreeSet::len).sum();
@@ -186,7 +186,7 @@ fn the_files_of_a_straight_room_do_not_import_in_a_circle() {
 }
 
 #[test]
-fn sql_stands_in_the_store_and_the_dialects_alone() {
+fn only_the_store_and_the_dialects_contain_sql() {
     let core = root().join("core/src");
     let mut found = Vec::new();
     sources(&core, &mut found);
@@ -288,7 +288,7 @@ fn every_statement_is_on_the_list() {
 }
 
 #[test]
-fn the_words_of_states_stand_in_their_enum_alone() {
+fn only_their_enum_contains_the_names_of_states() {
     let mut found = Vec::new();
     for folder in ["core/src", "channels", "cli", "web", "inspector/src"] {
         sources(&root().join(folder), &mut found);
@@ -392,7 +392,7 @@ fn files(root: &Path) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
 }
 
 #[test]
-fn no_files_of_the_inbox_and_the_web_crate_import_each_other() {
+fn the_inbox_and_the_web_crate_have_no_circular_imports() {
     for folder in ["channels/inbox/src", "web/src"] {
         let files = files(&root().join(folder));
         assert!(files.len() > 10 && files[&vec![]].len() > 5, "{files:?}");
@@ -424,7 +424,7 @@ const SUPERLATIVES: [&str; 7] = [
 ];
 
 #[test]
-fn limits_are_named_as_the_field_names_them() {
+fn limits_are_named_max_or_min() {
     let mut found = Vec::new();
     for folder in [
         "core",

@@ -96,7 +96,7 @@ fn the_first_attempts_add_a_constant_number_of_round_trips_for_each_channel() {
 }
 
 #[test]
-fn inside_a_transaction_of_the_host_it_is_the_same_two() {
+fn inside_a_transaction_of_the_host_a_write_takes_two_round_trips_too() {
     run(Kind::Postgres, async |database| {
         let (dispatcher, proxy) = counted(&database.url, 1_000).await;
         let campanile::database::Pool::Postgres(pool) = dispatcher.database().pool() else {

@@ -135,7 +135,7 @@ fn with_pigeons(app: &App, verdict: Verdict) -> campanile::Dispatcher {
 }
 
 both_databases! {
-    async fn a_secret_reaches_the_person_and_is_kept_only_until_it_has(app: App) {
+    async fn a_secret_is_stored_only_until_it_has_reached_the_recipient(app: App) {
         logging::collect();
         let canary = "canary-reaches";
         let report = app.dispatcher.enqueue(requested(canary)).await.unwrap();
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(item.payload, serde_json::json!({ "device": "laptop", "link": null, "code": null }));
     }
 
-    async fn the_first_attempt_of_a_dispatch_leaves_nothing_either(app: App) {
+    async fn the_first_attempt_of_a_dispatch_leaves_no_secret_either(app: App) {
         logging::collect();
         let canary = "canary-at-once";
         let report = app.dispatcher.dispatch(requested(canary)).await.unwrap();
@@ -164,7 +164,7 @@ both_databases! {
         assert_kept_nowhere(&app, canary).await;
     }
 
-    async fn a_retry_sends_the_same_and_the_end_erases_it(app: App) {
+    async fn a_retry_sends_the_same_secret_and_the_end_erases_it(app: App) {
         logging::collect();
         let canary = "canary-retried";
         let stormy = with_pigeons(&app, Verdict::retry("storm"));
@@ -176,7 +176,7 @@ both_databases! {
         assert_kept_nowhere(&app, canary).await;
     }
 
-    async fn every_end_erases_it(app: App) {
+    async fn every_end_of_a_delivery_erases_its_secret(app: App) {
         logging::collect();
         let canary = "canary-ends";
         for verdict in [
@@ -206,7 +206,7 @@ both_databases! {
         assert_kept_nowhere(&app, canary).await;
     }
 
-    async fn what_was_erased_cannot_be_tried_again_and_says_so(app: App) {
+    async fn a_delivery_with_an_erased_secret_cannot_be_retried_and_says_so(app: App) {
         let _ = with_pigeons(&app, Verdict::permanent("refused")).dispatch(sent("canary-again")).await.unwrap();
         let dead = all(&app).await.remove(0);
         let refused = app.dispatcher.operations().retry_delivery(dead.id).await.unwrap_err();
@@ -221,7 +221,7 @@ both_databases! {
         assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 1);
     }
 
-    async fn a_parked_one_keeps_it_until_it_can_be_sent(app: App) {
+    async fn a_parked_delivery_keeps_its_secret_until_it_can_be_sent(app: App) {
         let _ = app.dispatcher.enqueue(sent("canary-parked")).await.unwrap();
         app.database.change_deliveries("state = 'blocked', blocked_as = 'channel'").await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -229,7 +229,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("secret = ''").await, 1);
     }
 
-    async fn what_an_older_process_could_not_read_goes_out_from_a_worker_that_runs(app: App) {
+    async fn a_delivery_that_an_older_process_could_not_read_is_sent_by_a_running_worker(app: App) {
         let worker = Running::start(&app.dispatcher);
         // Its first look, which takes whatever is parked, is over.
         let seen = "select count(*) from {campanile}notification_workers";
@@ -245,7 +245,7 @@ both_databases! {
         assert_eq!(app.pigeons.arrived()[0].1, "canary-older");
     }
 
-    async fn what_has_expired_is_erased_where_nobody_can_end_it(app: App) {
+    async fn the_secret_of_an_expired_delivery_is_erased_even_if_no_worker_can_end_it(app: App) {
         logging::collect();
         let canary = "canary-expired";
         let operations = app.dispatcher.operations();
@@ -266,7 +266,7 @@ both_databases! {
         assert_kept_nowhere(&app, canary).await;
     }
 
-    async fn what_a_channel_writes_down_of_a_refusal_is_without_it(app: App) {
+    async fn an_error_stored_by_a_channel_does_not_contain_the_secret(app: App) {
         logging::collect();
         let canary = "canary-written-down";
         let said = format!("550 5.1.1 no {} here, nor in%3Ftoken%3D{canary}", link(canary));
@@ -285,7 +285,7 @@ both_databases! {
         assert!(texts.iter().flatten().any(|text| text.contains("[secret]")), "{texts:?}");
     }
 
-    async fn a_refusal_that_repeats_it_is_kept_without_it(app: App) {
+    async fn an_error_that_repeats_the_secret_is_stored_without_it(app: App) {
         logging::collect();
         let canary = "canary-repeated";
         let quoting = format!("no such page: {} (code {CODE}), in%3Ftoken%3D{canary}", link(canary));
@@ -298,7 +298,7 @@ both_databases! {
         assert!(error.starts_with("no such page: [secret] (code [secret])"), "{error}");
     }
 
-    async fn a_batch_that_comes_again_is_the_same_request(app: App) {
+    async fn a_retried_batch_is_the_same_request(app: App) {
         let provider = Provider::start(Keys::Honoured).await;
         provider.follows(|ask| if ask.number == 0 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
         let resend = campanile_email::Resend::at(&provider.url, "re_of_a_test".to_owned()).unwrap();
@@ -316,7 +316,7 @@ both_databases! {
         assert_kept_nowhere(&app, canary).await;
     }
 
-    async fn who_only_looks_sees_that_there_is_one(app: App) {
+    async fn reading_a_delivery_shows_only_that_there_is_a_secret(app: App) {
         let explained = app.dispatcher.explain(requested("canary-explained")).await.unwrap();
         let shown = serde_json::to_string(&explained).unwrap() + &format!("{explained:?}");
         assert!(!shown.contains("canary") && !shown.contains("918273645546372819"), "{shown}");
@@ -337,7 +337,7 @@ both_databases! {
         assert!(!format!("{refused:?}").contains("canary"), "{refused:?}");
     }
 
-    async fn two_without_a_subject_are_two_and_the_key_tells_nothing(app: App) {
+    async fn two_secret_notices_without_a_subject_are_distinct_and_their_keys_reveal_nothing(app: App) {
         for _ in 0..2 {
             let report = app.dispatcher.dispatch(requested("canary-key")).await.unwrap();
             assert_eq!((report.sent, report.deduped), (3, 0));
@@ -348,7 +348,7 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(about()).await.unwrap().deduped, 1);
     }
 
-    async fn a_host_that_rolls_back_leaves_none_and_one_that_commits_sends_it(app: App) {
+    async fn a_host_that_rolls_back_leaves_no_secret_and_one_that_commits_sends_it(app: App) {
         let canary = "canary-within";
         for commits in [false, true] {
             each_database!(&app.database.database, |pool| {

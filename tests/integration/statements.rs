@@ -127,7 +127,7 @@ const TABLES: [&str; 4] = [
 ];
 
 both_databases! {
-    async fn every_statement_names_tables_and_columns_that_are_there(app: App) {
+    async fn every_statement_names_existing_tables_and_columns(app: App) {
         let statements = campanile::__private::statements(&app.dispatcher);
         for part in ["campanile::store::", "campanile::database::", "campanile_inbox::", "campanile_email::", "campanile_cli::", "the write"] {
             let is_there = statements.iter().any(|(name, _)| name.starts_with(part));
@@ -159,7 +159,7 @@ both_databases! {
 }
 
 #[test]
-fn the_hot_statements_are_served_by_their_indexes() {
+fn the_hot_statements_use_their_indexes() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         app.database.fill_inbox(10_000).await;

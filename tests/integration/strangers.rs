@@ -81,7 +81,7 @@ const PARKED: &str =
     "state = 'blocked' and blocked_as = 'channel' and attempt = 0 and worker is null";
 
 both_databases! {
-    async fn an_event_that_is_not_known_is_parked_without_an_attempt_and_resumes_where_it_is(app: App) {
+    async fn a_delivery_of_an_unknown_event_is_parked_without_an_attempt_and_resumes_where_it_is_known(app: App) {
         let old = version(&app, &[PigeonExpected::DECLARATION], &[]);
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let attempted = old.deliver_due(10).await.unwrap();
@@ -97,7 +97,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1 and blocked_as is null").await, 1);
     }
 
-    async fn an_event_that_was_renamed_resumes_under_its_alias(app: App) {
+    async fn a_renamed_event_resumes_under_its_alias(app: App) {
         let renamed: &'static EventDeclaration = Box::leak(Box::new(EventDeclaration {
             event_type: "loft.pigeon.solo",
             aliases: &["loft.pigeon.alone"],
@@ -110,7 +110,7 @@ both_databases! {
         assert_eq!(app.pigeons.arrived().len(), 1);
     }
 
-    async fn what_no_running_worker_links_is_parked_and_resumes_when_one_does(app: App) {
+    async fn deliveries_of_a_channel_that_no_worker_links_are_parked_and_resume_when_one_does(app: App) {
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let stranger = Running::start(&without_pigeons(&app));
@@ -122,7 +122,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 1 and blocked_as is null").await, 1);
     }
 
-    async fn what_has_only_just_become_due_is_not_parked(app: App) {
+    async fn a_delivery_that_has_just_become_due_is_not_parked(app: App) {
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         let stranger = without_pigeons(&app);
         let running = Running::start(&stranger);
@@ -134,7 +134,7 @@ both_databases! {
         assert_eq!(app.database.deliveries("state = 'pending' and attempt = 0").await, 1);
     }
 
-    async fn what_a_worker_that_is_alive_links_is_not_parked_until_that_is_gone(app: App) {
+    async fn deliveries_of_a_channel_that_a_live_worker_links_are_not_parked_until_it_is_gone(app: App) {
         // It is there, and its channel is paused.
         app.dispatcher.operations().pause_channel("pigeon", "the tower is closed").await.unwrap();
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
@@ -157,12 +157,12 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn a_worker_that_begins_takes_what_is_parked_in_steps_of_its_batch(app: App) {
+    async fn a_starting_worker_claims_parked_deliveries_in_steps_of_its_batch(app: App) {
         park(&app, 25, 10).await;
         assert_eq!(first_step(&app, 25, 10).await, 10);
     }
 
-    async fn a_step_holds_no_more_than_a_few_megabytes_of_content(app: App) {
+    async fn a_step_loads_no_more_than_a_few_megabytes_of_content(app: App) {
         // Of 60 kB each, 70 are just above four mebibytes.
         park(&app, 90, 60_000).await;
         assert_eq!(first_step(&app, 90, 100).await, 70);
@@ -185,7 +185,7 @@ both_databases! {
         assert_eq!(app.dispatcher.operations().workers().await.unwrap(), []);
     }
 
-    async fn a_worker_that_was_not_seen_for_half_a_minute_is_not_listed(app: App) {
+    async fn a_worker_not_seen_for_half_a_minute_is_not_listed(app: App) {
         app.database.execute(
             "insert into {campanile}notification_workers values \
              ({uuid('00000000-0000-0000-0000-00000000dead')}, {earlier(60000000)}, {earlier(31000000)}, {json('[\"pigeon\"]')})",

@@ -14,7 +14,7 @@ fn notice(app: &App) -> Notice {
 }
 
 both_databases! {
-    async fn what_is_committed_with_the_action_is_delivered(app: App) {
+    async fn a_notification_that_is_committed_with_the_action_is_delivered(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             transaction.execute("create table host_action (id integer)").await.unwrap();
@@ -40,7 +40,7 @@ both_databases! {
         assert_eq!(app.dispatcher.enqueue(notice(&app)).await.unwrap().deduped, 0);
     }
 
-    async fn a_bare_connection_in_a_transaction_will_do(app: App) {
+    async fn a_bare_connection_in_a_transaction_is_accepted(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut connection = pool.acquire().await.unwrap();
             let mut transaction = connection.begin_with(app.begin()).await.unwrap();
@@ -50,7 +50,7 @@ both_databases! {
         assert_eq!(app.database.count("notifications").await, 2);
     }
 
-    async fn so_will_a_transaction_that_was_begun_by_a_statement(app: App) {
+    async fn a_transaction_that_was_begun_by_a_statement_is_accepted(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut connection = pool.acquire().await.unwrap();
             for end in ["rollback", "commit"] {
@@ -76,7 +76,7 @@ both_databases! {
         assert_eq!(app.database.number("select count(*) from host_table").await, 1);
     }
 
-    async fn it_sees_a_preference_that_the_host_changed_in_the_same_transaction(app: App) {
+    async fn enqueue_in_sees_a_preference_that_the_host_changed_in_the_same_transaction(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let statement = app.dispatcher.database().sql(
@@ -89,7 +89,7 @@ both_databases! {
         });
     }
 
-    async fn two_notices_in_one_transaction_are_judged_one_after_the_other(app: App) {
+    async fn two_notices_in_one_transaction_are_admitted_one_after_the_other(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let first = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
@@ -117,7 +117,7 @@ both_databases! {
 }
 
 both_databases! {
-    async fn actions_side_by_side_that_have_not_written_yet_wait_for_each_other(app: App) {
+    async fn concurrent_actions_that_have_not_written_yet_wait_for_each_other(app: App) {
         let actions = (0..20).map(|n| {
             let (dispatcher, notice) = (app.dispatcher.clone(), notice(&app).about(n));
             tokio::spawn(async move {
@@ -135,7 +135,7 @@ both_databases! {
         }
     }
 
-    async fn an_error_leaves_a_transaction_begun_by_a_statement_as_it_was(app: App) {
+    async fn an_error_leaves_a_transaction_begun_by_a_statement_unchanged(app: App) {
         each_database!(app.dispatcher.database(), |pool| {
             let mut connection = pool.acquire().await.unwrap();
             connection.execute("begin").await.unwrap();
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(app.database.written().await, 0);
     }
 
-    async fn what_a_user_typed_never_rolls_his_action_back(app: App) {
+    async fn no_user_input_rolls_back_the_users_action(app: App) {
         let odd = |note: &str, link: &str| ReportShared { title: "A report".into(), note: note.into(), link: link.into() };
         let long = "x".repeat(70_000);
         let far = format!("https://a.example/{}", "y".repeat(2_100));
@@ -173,7 +173,7 @@ both_databases! {
 }
 
 #[test]
-fn a_key_that_a_transaction_holds_open_is_waited_for_and_then_an_error_that_says_try_again() {
+fn waiting_for_a_key_of_an_open_transaction_ends_with_an_error_that_says_try_again() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let dispatcher = app
@@ -306,7 +306,7 @@ both_databases! {
         });
     }
 
-    async fn a_handler_that_holds_the_only_connection_is_told_to_use_enqueue_in(database: TestDatabase) {
+    async fn the_error_for_a_handler_that_holds_the_only_connection_names_enqueue_in(database: TestDatabase) {
         let database = TestDatabase { database: database.with_connections(1).await, ..database };
         let app = App::without_addresses(database);
         each_database!(app.dispatcher.database(), |pool| {
@@ -330,7 +330,7 @@ both_databases! {
 
 /// The only connection is campanile's own, and its statement waits for a lock of somebody else.
 #[test]
-fn who_waits_for_a_connection_and_who_waits_for_an_answer_are_told_apart() {
+fn waiting_for_a_connection_and_waiting_for_an_answer_are_different_errors() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database.clone()).await;
         let Pool::Postgres(pool) = database.database.pool() else {
@@ -364,7 +364,7 @@ fn who_waits_for_a_connection_and_who_waits_for_an_answer_are_told_apart() {
 }
 
 #[test]
-fn several_notices_in_one_call_are_locked_in_one_order_whatever_theirs() {
+fn several_notices_in_one_call_are_locked_in_a_fixed_order() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
@@ -398,7 +398,7 @@ fn several_notices_in_one_call_are_locked_in_one_order_whatever_theirs() {
 }
 
 #[test]
-fn two_transactions_that_call_twice_crosswise_are_told_to_try_again() {
+fn two_transactions_that_lock_crosswise_get_an_error_that_says_try_again() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
@@ -447,7 +447,7 @@ fn two_transactions_that_call_twice_crosswise_are_told_to_try_again() {
 
 /// Hosts that have nothing in common but that they notify are not refused for it, on tables of a page and of many.
 #[test]
-fn serializable_hosts_are_not_refused_because_they_notify() {
+fn serializable_transactions_of_hosts_do_not_fail_because_they_notify() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         app.database

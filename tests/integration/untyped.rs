@@ -17,7 +17,7 @@ fn payload() -> Value {
 }
 
 both_databases! {
-    async fn it_says_the_same_as_the_typed_call(app: App) {
+    async fn an_untyped_call_reports_the_same_as_the_typed_one(app: App) {
         let report = app.dispatcher.dispatch(request("org.member.role_changed", payload())).await.unwrap();
         assert_eq!(report.sent, 2);
         // The typed call falls into the window that the untyped one opened.
@@ -26,7 +26,7 @@ both_databases! {
         assert_eq!(app.inbox("u_ada").await[0].payload, payload());
     }
 
-    async fn an_alias_is_the_event_under_its_present_name(app: App) {
+    async fn an_alias_is_resolved_to_the_events_current_name(app: App) {
         let _ = app.dispatcher.dispatch(request("org.member.changed_role", payload())).await.unwrap();
         assert_eq!(app.inbox("u_ada").await[0].event_type, "org.member.role_changed");
     }
@@ -59,7 +59,7 @@ both_databases! {
 }
 
 #[test]
-fn a_request_with_an_unknown_key_is_not_a_request() {
+fn a_request_with_an_unknown_key_is_refused() {
     let request = json!({ "type": "a.b.c", "recipients": ["u"] });
     assert!(serde_json::from_value::<EventRequest>(request).is_err());
 }

@@ -39,7 +39,7 @@ both_databases! {
         app.database.database.migrate().await.unwrap();
     }
 
-    async fn a_migration_keeps_binaries_away_that_do_not_know_enough(database: TestDatabase) {
+    async fn a_migration_can_exclude_older_binaries(database: TestDatabase) {
         applied_by_a_newer_binary(&database, 9_001, "contract (needs 9000)").await;
         let error = database.database.migrate().await.unwrap_err();
         assert!(error.is_binary_too_old() && !error.is_transient(), "{error}");
@@ -48,7 +48,7 @@ both_databases! {
         assert!(text.contains("deploy a newer binary"), "{text}");
     }
 
-    async fn an_applied_migration_that_was_changed_is_an_error(database: TestDatabase) {
+    async fn a_changed_applied_migration_is_an_error(database: TestDatabase) {
         database.execute("update {campanile}_campanile_migrations set checksum = 'x' where version = 4").await;
         let error = database.database.migrate().await.unwrap_err();
         assert!(error.to_string().contains("migration 4 `pauses` was applied with other contents"), "{error}");
@@ -97,7 +97,7 @@ fn a_role_without_create_starts_on_tables_that_are_up_to_date() {
 }
 
 #[test]
-fn a_role_without_create_is_told_what_is_missing_and_holds_up_nobody() {
+fn a_role_without_create_gets_an_error_with_the_missing_migrations_and_blocks_nobody() {
     campanile_tests::database::run(Kind::Postgres, async |database| {
         let (role, restricted) = without_create(&database).await;
         database
@@ -121,7 +121,7 @@ fn a_role_without_create_is_told_what_is_missing_and_holds_up_nobody() {
 }
 
 #[test]
-fn a_role_that_may_not_read_the_tables_is_told_what_to_grant() {
+fn a_role_that_may_not_read_the_tables_gets_an_error_with_the_grants() {
     campanile_tests::database::run(Kind::Postgres, async |database| {
         let (role, restricted) = without_create(&database).await;
         database
@@ -184,7 +184,7 @@ fn a_sqlite_file_that_is_up_to_date_is_only_read() {
 }
 
 #[test]
-fn a_sqlite_file_that_may_only_be_read_says_what_is_missing() {
+fn a_read_only_sqlite_file_is_an_error_with_the_missing_migrations() {
     campanile_tests::database::run(Kind::Sqlite, async |database| {
         database
             .execute(

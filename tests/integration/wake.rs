@@ -49,7 +49,7 @@ const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_ac
     where datname = current_database() and query ilike 'listen%'";
 
 both_databases! {
-    async fn a_worker_of_the_same_process_hears_of_what_is_queued_at_once(app: App) {
+    async fn a_worker_of_the_same_process_is_woken_at_once(app: App) {
         let worker = start(&app.dispatcher);
         each_is_heard(&app, &app.dispatcher, "at once").await;
         // Also of what a dispatch leaves to it.
@@ -64,7 +64,7 @@ both_databases! {
 }
 
 #[test]
-fn a_worker_of_another_process_hears_of_what_is_queued_on_postgres_if_both_sides_ask_for_it() {
+fn a_worker_of_another_process_is_woken_on_postgres_if_both_sides_enable_it() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let [host, elsewhere] = apart(&app).await;
@@ -123,7 +123,7 @@ fn maintenance_in(time: Duration) -> usize {
 const RING: &str = "select count(pg_notify('campanile_deliveries', ''))";
 
 #[test]
-fn what_is_queued_elsewhere_wakes_one_task_of_each_channel() {
+fn deliveries_queued_elsewhere_wake_one_task_of_each_channel() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let (worker, proxy) = counted(&app).await;
@@ -146,7 +146,7 @@ fn what_is_queued_elsewhere_wakes_one_task_of_each_channel() {
 }
 
 #[test]
-fn many_notifications_wake_a_worker_twice_a_second() {
+fn many_notifications_wake_a_worker_at_most_twice_a_second() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let (worker, proxy) = counted(&app).await;
@@ -172,7 +172,7 @@ fn many_notifications_wake_a_worker_twice_a_second() {
 }
 
 #[test]
-fn a_worker_whose_listening_connection_was_lost_hears_again() {
+fn a_worker_whose_listening_connection_was_lost_listens_again() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let [host, elsewhere] = apart(&app).await;
@@ -189,7 +189,7 @@ fn a_worker_whose_listening_connection_was_lost_hears_again() {
 }
 
 #[test]
-fn a_worker_that_could_not_listen_again_at_once_hears_when_it_can() {
+fn a_worker_that_could_not_listen_again_at_once_does_so_when_it_can() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let [host, elsewhere] = apart(&app).await;
@@ -218,7 +218,7 @@ fn a_worker_that_could_not_listen_again_at_once_hears_when_it_can() {
 }
 
 #[test]
-fn a_dispatcher_that_polls_notifies_nobody_and_one_that_notifies_says_so_without_content() {
+fn a_polling_dispatcher_sends_no_notifications_and_a_notifying_one_sends_them_without_content() {
     run(Kind::Postgres, async |database| {
         let app = App::over(database).await;
         let mut listener = PgListener::connect(&app.database.url).await.unwrap();

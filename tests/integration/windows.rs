@@ -27,7 +27,7 @@ fn refusing(app: &App) -> Dispatcher {
 }
 
 both_databases! {
-    async fn a_window_of_a_notification_that_the_system_failed_to_deliver_is_released(app: App) {
+    async fn the_window_of_a_notification_that_the_system_failed_to_deliver_is_released(app: App) {
         let report = refusing(&app).dispatch(alone("u_ada")).await.unwrap();
         assert_eq!((report.admitted, report.failed), (1, 1));
         assert_eq!(app.database.count("notification_dedup").await, 0);
@@ -35,7 +35,7 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(alone("u_ada")).await.unwrap().deduped, 1);
     }
 
-    async fn a_window_of_a_notification_that_came_too_late_is_released(app: App) {
+    async fn the_window_of_an_expired_notification_is_released(app: App) {
         let seed = || SeedOffered { text: "x".into() }.about("a").to(["u_ada"]);
         let _ = app.dispatcher.enqueue(seed()).await.unwrap();
         app.database.change_deliveries("expires_at = {earlier(1)}").await;
@@ -70,13 +70,13 @@ both_databases! {
         assert_eq!(app.dispatcher.dispatch(alone("u_ada")).await.unwrap().deduped, 1);
     }
 
-    async fn a_cancelled_notification_gives_its_window_back(app: App) {
+    async fn the_window_of_a_cancelled_notification_is_released(app: App) {
         let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
         cancel(&app).await;
         assert_eq!(app.dispatcher.dispatch(alone("u_ada")).await.unwrap().sent, 1);
     }
 
-    async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach(app: App) {
+    async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach_the_recipient(app: App) {
         // The inbox row stands.
         let with_inbox = || PigeonExpected::default().about("a").to(["u_new"]);
         let _ = app.dispatcher.dispatch(with_inbox()).await.unwrap();
@@ -95,7 +95,7 @@ both_databases! {
         assert_eq!(dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
     }
 
-    async fn an_attempt_that_is_unknown_to_the_end_keeps_its_window(app: App) {
+    async fn a_delivery_that_ends_as_unknown_keeps_its_window(app: App) {
         let lost = PigeonSettings::new(|_| {
             Flight::Ends(Verdict::unknown("no answer"))
         });
@@ -144,7 +144,7 @@ async fn hold(app: &App) -> Transaction<'static, Postgres> {
 }
 
 #[test]
-fn a_window_that_somebody_held_is_released_by_any_process_that_delivers() {
+fn a_window_that_was_locked_is_released_later_by_any_process_that_delivers() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
@@ -162,7 +162,7 @@ fn a_window_that_somebody_held_is_released_by_any_process_that_delivers() {
 }
 
 #[test]
-fn a_window_that_somebody_held_while_its_notification_was_cancelled_is_released_by_any_worker() {
+fn a_window_that_was_locked_during_the_cancel_is_released_later_by_any_worker() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();
@@ -178,7 +178,7 @@ fn a_window_that_somebody_held_while_its_notification_was_cancelled_is_released_
 }
 
 #[test]
-fn a_window_that_was_renewed_by_whoever_held_it_stays() {
+fn a_window_that_its_lock_holder_renewed_stays() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let _ = app.dispatcher.enqueue(alone("u_ada")).await.unwrap();

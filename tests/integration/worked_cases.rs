@@ -116,7 +116,7 @@ both_databases! {
         assert_eq!(app.database.count("notification_dedup").await, 2);
     }
 
-    async fn windows_are_apart_for_subjects_recipients_and_events(app: App) {
+    async fn windows_are_separate_for_subjects_recipients_and_events(app: App) {
         let to = |subject: &str, user: &str| app.role_changed(Role::Admin).about(subject).to([user]);
         for (subject, user) in [("m_1", "u_ada"), ("m_2", "u_ada"), ("m_1", "u_bob")] {
             let report = app.dispatcher.dispatch(to(subject, user)).await.unwrap();
@@ -124,7 +124,7 @@ both_databases! {
         }
     }
 
-    async fn a_window_of_zero_means_that_nothing_is_a_repeat(app: App) {
+    async fn with_a_window_of_zero_nothing_is_a_repeat(app: App) {
         for _ in 0..3 {
             let notice = app.password_changed().to(["u_ada"]);
             assert_eq!(app.dispatcher.dispatch(notice).await.unwrap().sent, 3);
@@ -170,7 +170,7 @@ both_databases! {
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
     }
 
-    async fn several_events_are_written_at_once_and_the_first_of_one_window_counts(app: App) {
+    async fn several_events_are_written_at_once_and_the_first_one_in_a_window_is_admitted(app: App) {
         let role = |role| app.role_changed(role).about("m_1").to(["u_ada", "u_bob"]);
         let notices = [role(Role::Admin), role(Role::Admin), role(Role::Owner)];
         let reports = app.dispatcher.enqueue_all(notices).await.unwrap();
@@ -181,7 +181,7 @@ both_databases! {
 }
 
 #[test]
-fn an_event_can_be_declared_without_a_channel_crate_in_sight() {
+fn an_event_can_be_declared_without_linking_a_channel_crate() {
     assert_eq!(
         RoleChanged::DECLARATION.event_type,
         "org.member.role_changed"

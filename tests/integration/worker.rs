@@ -59,7 +59,7 @@ fn read(ledger: &Path) -> HashMap<String, usize> {
 }
 
 both_databases! {
-    async fn it_delivers_what_is_queued_and_what_comes_later(app: App) {
+    async fn a_worker_delivers_queued_deliveries_and_later_ones(app: App) {
         enqueue(&app, 30).await;
         let (run, stop) = start(&app, app.pigeons.clone());
         app.eventually(async || app.pigeons.arrived().len() == 30).await;
@@ -70,7 +70,7 @@ both_databases! {
         assert_eq!(app.database.number(DELIVERED).await, 31);
     }
 
-    async fn told_to_stop_it_ends_what_it_began_and_gives_back_the_rest(app: App) {
+    async fn a_stopping_worker_finishes_started_deliveries_and_gives_back_the_rest(app: App) {
         enqueue(&app, 40).await;
         let begun = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&begun);
@@ -90,7 +90,7 @@ both_databases! {
         assert_eq!(app.database.number(untouched).await, 40 - delivered);
     }
 
-    async fn a_database_that_fails_for_a_while_does_not_end_it(app: App) {
+    async fn a_temporary_database_failure_does_not_end_a_worker(app: App) {
         let (run, stop) = start(&app, app.pigeons.clone());
         app.database.execute("alter table {campanile}notification_deliveries rename to elsewhere").await;
         tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>()).await.unwrap_err();

@@ -90,7 +90,7 @@ async fn paused(dispatcher: &Dispatcher) -> (usize, bool) {
 
 both_databases! {
     /// F43.
-    async fn of_ten_processes_one_that_is_misconfigured_does_not_stop_the_others(app: App) {
+    async fn one_misconfigured_process_of_ten_does_not_stop_the_others(app: App) {
         let users = crowd(&app, 30).await;
         let bad = Process::bad(&app);
         let good: Vec<_> = (0..9).map(|_| Process::good(&app)).collect();
@@ -167,7 +167,7 @@ both_databases! {
         assert_eq!(bad.dispatcher.deliver_due(10).await.unwrap().sent, 2);
     }
 
-    async fn when_every_worker_says_the_same_the_channel_is_paused_for_all(app: App) {
+    async fn a_channel_is_paused_for_all_when_every_worker_is_misconfigured(app: App) {
         let users = crowd(&app, 40).await;
         let all: Vec<_> = (0..2).map(|_| Process::bad(&app)).collect();
         let workers: Vec<_> = all.iter().map(|process| Running::start(&process.dispatcher)).collect();
@@ -204,7 +204,7 @@ both_databases! {
         assert_eq!(bad.dispatcher.deliver_due(10).await.unwrap().sent, 1);
     }
 
-    async fn a_probe_that_ends_as_unknown_resumes_nothing(app: App) {
+    async fn a_probe_that_ends_as_unknown_does_not_resume_the_channel(app: App) {
         // After it the delivery ends, which is not to be taken for an answer.
         let bad = AtomicBool::new(true);
         let pigeons = PigeonSettings::new(move |_| Flight::Ends(if bad.swap(false, Ordering::SeqCst) {

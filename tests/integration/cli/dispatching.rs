@@ -22,7 +22,7 @@ fn role_changed<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 both_databases! {
-    async fn the_report_says_what_became_of_it_and_a_repeat_is_none(app: App) {
+    async fn the_report_lists_the_outcomes_and_a_repeat_writes_nothing(app: App) {
         let line = role_changed(&["--to", "u_ada,u_zoe", "--org", "o_1"]);
         let first = run_on(&app.database.url, &line).await;
         assert!(first.text().contains("2 recipients: 3 sent, 1 without an address"), "{first:?}");
@@ -33,7 +33,7 @@ both_databases! {
         assert_eq!(app.inbox("u_ada").await.len(), 1);
     }
 
-    async fn a_document_on_standard_input_is_a_whole_request(app: App) {
+    async fn a_document_on_standard_input_contains_the_complete_request(app: App) {
         let request = json!({
             "type": "org.member.changed_role", "recipientUserIds": ["u_ada"], "subjectId": "m_7",
             "payload": serde_json::from_str::<serde_json::Value>(PAYLOAD).unwrap(),
@@ -44,7 +44,7 @@ both_databases! {
         assert_eq!((&report["sent"], &report["recipients"]), (&json!(2), &json!(1)));
     }
 
-    async fn an_enqueued_one_is_left_to_a_worker(app: App) {
+    async fn an_enqueued_dispatch_is_left_to_a_worker(app: App) {
         let report = run_on(&app.database.url, &role_changed(&["--to", "u_ada", "--enqueue", "--json"])).await.json();
         assert_eq!((&report["sent"], &report["queued"]), (&json!(1), &json!(1)));
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -59,7 +59,7 @@ both_databases! {
         assert_eq!(app.database.written().await, 0);
     }
 
-    async fn nobody_is_a_legal_audience(app: App) {
+    async fn an_empty_audience_is_valid(app: App) {
         let request = json!({ "type": "loft.door.opened", "recipientUserIds": [] }).to_string();
         let mut app_command = command(&app.database.url);
         let told = given(app_command.args(["dispatch", "-"]), request.as_bytes()).await;

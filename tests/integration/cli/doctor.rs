@@ -59,7 +59,7 @@ async fn enqueue_overdue(app: &App) {
 
 /// Also F29: the pooler is a real one.
 #[test]
-fn a_pooler_that_loses_prepared_statements_is_a_problem_and_one_of_sessions_is_none() {
+fn a_pooler_that_loses_prepared_statements_is_a_problem_and_one_in_session_mode_is_not() {
     run_on_own_server(&[], async |_, server| {
         let transactions = Bouncer::before(&server.url, Keeps::Transaction);
         let ended = run_on(&transactions.url, &["doctor", "--json"]).await;
@@ -74,7 +74,7 @@ fn a_pooler_that_loses_prepared_statements_is_a_problem_and_one_of_sessions_is_n
 }
 
 both_databases! {
-    async fn many_addresses_that_were_suppressed_at_once_are_a_warning(app: App) {
+    async fn many_addresses_suppressed_at_once_are_a_warning(app: App) {
         let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "suppressions");
         assert_eq!((status.as_str(), message.as_str()), ("ok", "0 addresses suppressed in the last day, 0 in the last week; 0 suspected"));
         for number in 0..20 {
@@ -86,7 +86,7 @@ both_databases! {
         assert!(mend.contains("suppressions list"), "{mend}");
     }
 
-    async fn with_tables_and_a_worker_nothing_is_to_be_mended(app: App) {
+    async fn with_tables_and_a_worker_there_are_no_problems(app: App) {
         let (worker, _) = Worker::start(&app, &[]).await;
         // It says that it works a moment before the others can see it.
         app.eventually(async || !app.dispatcher.operations().workers().await.unwrap().is_empty()).await;
@@ -106,7 +106,7 @@ both_databases! {
         worker.stop("-TERM").await;
     }
 
-    async fn without_tables_it_says_to_migrate_and_goes_on(database: TestDatabase) {
+    async fn without_tables_it_says_to_migrate_and_continues(database: TestDatabase) {
         let url = unmigrated(&database).await;
         let ended = run_on(&url, &["doctor", "--json"]).await;
         assert_eq!(ended.code, 1, "{ended:?}");
@@ -118,7 +118,7 @@ both_databases! {
         assert!(text.out.contains("-> run `migrate`"), "{text:?}");
     }
 
-    async fn pending_and_newer_migrations_are_told_apart(database: TestDatabase) {
+    async fn pending_and_newer_migrations_are_distinguished(database: TestDatabase) {
         let newer = async |version: i64, description: &str| {
             let insert = "insert into {campanile}_campanile_migrations (version, description, success, checksum, execution_time)";
             database.execute(&format!("{insert} values ({version}, '{description}', true, 'x', 0)")).await;
@@ -138,7 +138,7 @@ both_databases! {
         assert_eq!(mend, "run `migrate`");
     }
 
-    async fn with_a_stopped_worker_what_is_overdue_is_a_problem_until_one_runs(app: App) {
+    async fn overdue_deliveries_are_a_problem_until_a_worker_runs(app: App) {
         let (worker, _) = Worker::start(&app, &[]).await;
         worker.stop("-TERM").await;
         enqueue_overdue(&app).await;
@@ -176,7 +176,7 @@ both_databases! {
         assert_eq!(young.0, "ok", "{young:?}");
     }
 
-    async fn sessions_that_begin_at_another_level_are_a_warning(app: App) {
+    async fn sessions_that_start_at_another_isolation_level_are_a_warning(app: App) {
         let usual = finding(&run(&app.database, "doctor --json").await, "isolation");
         assert_eq!(usual.0, "ok", "{usual:?}");
         if app.database.kind == Kind::Sqlite {
@@ -190,7 +190,7 @@ both_databases! {
         assert!(message.contains("`serializable`") && mend.contains("alter role"), "{message} {mend}");
     }
 
-    async fn paused_channels_and_what_is_parked_are_told(app: App) {
+    async fn paused_channels_and_parked_deliveries_are_reported(app: App) {
         app.dispatcher.operations().pause_channel("email", "the provider is down").await.unwrap();
         let pigeons = PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such tower")));
         let hopeless = app.builder().with(pigeons).build().unwrap();
@@ -207,7 +207,7 @@ both_databases! {
         assert!(parked[1].2.contains("`dead redrive --channel pigeon --yes`"), "{parked:?}");
     }
 
-    async fn what_ended_long_ago_and_was_not_pruned_is_a_warning(app: App) {
+    async fn unpruned_old_deliveries_are_a_warning(app: App) {
         let (status, message, _) = finding(&run(&app.database, "doctor --json").await, "finished");
         assert_eq!((status.as_str(), message.as_str()), ("ok", "no delivery has ended yet"));
         let _ = app.dispatcher.dispatch(PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])).await.unwrap();
@@ -222,7 +222,7 @@ both_databases! {
         assert_eq!(status, "ok");
     }
 
-    async fn a_channel_that_is_not_set_up_is_told_with_all_that_it_needs(database: TestDatabase) {
+    async fn a_channel_that_is_not_configured_is_reported_with_everything_it_needs(database: TestDatabase) {
         let ended = run(&database, "--without-mail doctor --json").await;
         assert_eq!(ended.code, 1);
         let told = findings(&ended, "registry");

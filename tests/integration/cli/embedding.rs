@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{run, run_on};
 
 #[tokio::test]
-async fn the_hosts_commands_stand_beside_ours() {
+async fn the_hosts_commands_work_beside_ours() {
     let memory = "sqlite::memory:";
     assert_eq!(run_on(memory, &["hello"]).await.text(), "hello\n");
     let help = run_on(memory, &["--help"]).await;
@@ -42,7 +42,7 @@ both_databases! {
         assert_eq!(json, serde_json::json!(known));
     }
 
-    async fn events_are_listed_also_where_a_channel_is_not_set_up(database: TestDatabase) {
+    async fn events_are_listed_even_if_a_channel_is_not_configured(database: TestDatabase) {
         let listed = run(&database, "--without-mail events").await;
         assert!(listed.text().contains("org.member.role_changed"));
         let refused = run(&database, "--without-mail channels list").await;

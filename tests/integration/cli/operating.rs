@@ -38,7 +38,7 @@ fn a_terminal_obeys(character: char) -> bool {
 }
 
 both_databases! {
-    async fn nothing_is_printed_that_a_terminal_obeys(app: App) {
+    async fn control_sequences_are_never_printed(app: App) {
         app.dispatcher.operations().pause_channel("email", "x").await.unwrap();
         dead(&app, &["a"]).await;
         let id = ids(&app).await.remove(0);
@@ -76,7 +76,7 @@ both_databases! {
         assert_eq!(run(&app.database, "deliveries list --channel email").await.text(), "no deliveries\n");
     }
 
-    async fn the_time_line_of_a_delivery_tells_each_attempt(app: App) {
+    async fn the_timeline_of_a_delivery_lists_each_attempt(app: App) {
         dead(&app, &["a"]).await;
         let id = ids(&app).await.remove(0);
         let shown = run(&app.database, &format!("deliveries show {id}")).await;
@@ -88,7 +88,7 @@ both_databases! {
         assert_eq!(json["deliveries"][0]["id"], json!(id));
     }
 
-    async fn a_delivery_is_tried_again_or_cancelled(app: App) {
+    async fn a_delivery_is_retried_or_cancelled(app: App) {
         dead(&app, &["a"]).await;
         let id = ids(&app).await.remove(0);
         let retried = run(&app.database, &format!("deliveries retry {id} --json")).await.json();
@@ -169,7 +169,7 @@ both_databases! {
         }
     }
 
-    async fn pruning_says_what_it_removed(app: App) {
+    async fn pruning_reports_what_it_deleted(app: App) {
         dead(&app, &["a"]).await;
         let _ = app.dispatcher.enqueue(alone("b")).await.unwrap();
         let kept = run(&app.database, "prune").await;
@@ -179,7 +179,7 @@ both_databases! {
         assert_eq!(ids(&app).await.len(), 1);
     }
 
-    async fn tables_are_made_once(database: TestDatabase) {
+    async fn tables_are_created_once(database: TestDatabase) {
         let url = unmigrated(&database).await;
         let first = run_on(&url, &["migrate", "--json"]).await.json();
         assert_eq!(first["applied"][0], json!({ "version": 1, "name": "dispatch" }));
@@ -187,7 +187,7 @@ both_databases! {
         assert!(second.text().contains("were up to date"), "{second:?}");
     }
 
-    async fn tables_are_made_where_the_dispatcher_cannot_be_built(database: TestDatabase) {
+    async fn tables_are_created_even_if_the_dispatcher_cannot_be_built(database: TestDatabase) {
         let url = unmigrated(&database).await;
         let migrated = run_on(&url, &["--without-mail", "migrate"]).await;
         assert!(migrated.text().starts_with("applied "), "{migrated:?}");
@@ -217,7 +217,7 @@ both_databases! {
         assert!(refused.refusal(1).contains("openssl rand"), "{refused:?}");
     }
 
-    async fn a_user_is_forgotten_if_one_says_yes(app: App) {
+    async fn a_user_is_forgotten_only_with_the_option_yes(app: App) {
         let _ = app.dispatcher.enqueue(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
         let written = app.database.written().await;
         assert!(run(&app.database, "forget u_ada").await.refusal(2).contains("--yes"));

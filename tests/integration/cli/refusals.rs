@@ -11,7 +11,7 @@ use super::{command, given, run, run_on};
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 both_databases! {
-    async fn a_command_line_that_is_not_understood_ends_with_2(database: TestDatabase) {
+    async fn an_invalid_command_line_exits_with_2(database: TestDatabase) {
         for (line, reason) in [
             ("deliveries show 7", "`deliveries list` shows the ids"),
             ("deliveries list --before x", "`deliveries list` shows the ids"),
@@ -33,7 +33,7 @@ both_databases! {
         }
     }
 
-    async fn what_is_refused_ends_with_1_and_says_why(app: App) {
+    async fn a_refused_command_exits_with_1_and_the_reason(app: App) {
         for (line, reason) in [
             ("channels pause emial --reason x", "did you mean `email`?"),
             ("channels resume inbox", "no remote channel `inbox` is linked; there are email, pigeon, push"),
@@ -58,7 +58,7 @@ both_databases! {
         assert_eq!(app.database.written().await, 0);
     }
 
-    async fn bytes_that_are_no_text_are_refused(app: App) {
+    async fn bytes_that_are_not_utf8_are_refused(app: App) {
         let url = &app.database.url;
         let document = b"{ \"type\": \"loft.door.opened\", \"subjectId\": \"\xff\" }";
         let ended = given(command(url).args(["dispatch", "-"]), document).await;
@@ -99,7 +99,7 @@ both_databases! {
 }
 
 #[tokio::test]
-async fn in_memory_no_command_breaks() {
+async fn no_command_fails_on_an_in_memory_database() {
     for line in ["events", "migrate", "doctor", "deliveries list"] {
         let words: Vec<_> = line.split(' ').collect();
         let ended = run_on("sqlite::memory:", &words).await;

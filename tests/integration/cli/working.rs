@@ -57,7 +57,7 @@ async fn delivered(app: &App) -> i64 {
 }
 
 both_databases! {
-    async fn it_delivers_until_it_is_told_to_stop(app: App) {
+    async fn a_worker_delivers_until_it_is_asked_to_stop(app: App) {
         let (worker, first) = Worker::start(&app, &[]).await;
         assert_eq!(first, "worker: delivers email, pigeon, push until Ctrl-C or SIGTERM");
         let _ = app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(["u_ada", "u_bob"])).await.unwrap();
@@ -66,7 +66,7 @@ both_databases! {
         assert_eq!(rest.last().unwrap(), "worker: stopped");
     }
 
-    async fn ctrl_c_stops_it_too_and_a_script_reads_each_step(app: App) {
+    async fn ctrl_c_also_stops_a_worker_and_its_steps_are_printed_as_json(app: App) {
         let (worker, first) = Worker::start(&app, &["--json"]).await;
         let first: serde_json::Value = serde_json::from_str(&first).unwrap();
         assert_eq!(first["channels"], serde_json::json!(["email", "pigeon", "push"]));

@@ -29,7 +29,7 @@ use reference::Model;
 use stage::Stage;
 
 both_databases! {
-    async fn a_worker_that_takes_its_own_lost_delivery_again_cannot_end_it_by_its_first_word(database: TestDatabase) {
+    async fn a_worker_that_reclaims_its_own_lost_delivery_cannot_end_it_with_its_first_verdict(database: TestDatabase) {
         // Chance finds this rarely: only the attempt number tells the two apart.
         let stage = &mut Stage::over(database).await;
         let fire = Command::Fire {
@@ -42,7 +42,7 @@ both_databases! {
         tell(stage, &commands).await.unwrap();
     }
 
-    async fn the_database_agrees_with_the_promises_after_every_step(database: TestDatabase) {
+    async fn the_database_agrees_with_the_model_after_every_step(database: TestDatabase) {
         let stage = RefCell::new(Stage::over(database).await);
         let seed = seed();
         let mut runner = TestRunner::new_with_rng(
