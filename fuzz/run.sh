@@ -1,8 +1,8 @@
 #!/bin/sh
-# Looks for input that breaks a promise, in each target for so many seconds (60 if it is left out), or in the named ones:
+# Searches for input that breaks a guarantee, for the given number of seconds (default: 60) in each target or in the named ones:
 #   fuzz/run.sh [SECONDS [TARGET..]]
-# It needs a C++ compiler, and `cargo-fuzz`, which is installed if it is missing. Stable Rust will do: coverage comes from LLVM, and
-# no sanitizer is linked, since there is no unsafe code to sanitize. What is found is written below `fuzz/artifacts`.
+# It needs a C++ compiler, and `cargo-fuzz`, which is installed if it is missing. Stable Rust is enough: coverage comes from
+# LLVM, and no sanitizer is linked, since there is no unsafe code to sanitize. Findings are written to `fuzz/artifacts`.
 set -eu
 cd "$(dirname "$0")/.."
 seconds="${1:-60}"
@@ -14,8 +14,8 @@ for target in "$@"; do
     echo "fuzz: $target, $seconds s"
     dictionary=""
     case "$target" in html*) dictionary="-dict=fuzz/html.dict" ;; esac
-    # An input may take ten seconds and a gigabyte; one that takes more than a second is written down. 16 KiB are all of a request's
-    # body, and enough of what may be longer.
+    # An input may take ten seconds and a gigabyte; one that takes more than a second is reported. 16 KiB are the maximum size of a
+    # request's body, and enough for inputs that may be longer.
     cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -timeout=10 -report_slow_units=1 \
         -rss_limit_mb=1024 -max_len=16384 $dictionary
 done

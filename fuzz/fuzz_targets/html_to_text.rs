@@ -4,8 +4,8 @@
 
 use std::panic;
 
-/// The fuzzer's hook ends the process at every panic. Those of the library that derives the text are caught: `body::text` has none
-/// then, as for all that cannot be read.
+/// The fuzzer's hook ends the process at every panic. Panics of the library that derives the text are caught: `body::text` then
+/// returns no text, as for all HTML that cannot be parsed.
 fn let_html2text_panic() {
     let end = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -1,4 +1,4 @@
-//! Who a mail is from or to.
+//! The sender or recipient of a mail.
 
 #![no_main]
 

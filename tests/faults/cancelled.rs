@@ -1,4 +1,4 @@
-//! F7: a dispatch whose caller goes away at any moment, over a network that gives it the time to.
+//! F7: a dispatch whose caller is dropped at any point, over a network slow enough to hit every point.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use crate::stage::{Stage, bell};
 
-/// Between one moment at which the caller goes away and the next.
+/// The time between one point at which the caller is dropped and the next.
 const STEP: Duration = Duration::from_millis(3);
 
 /// A dispatcher over a slow network, and its pool of one connection.
@@ -29,7 +29,7 @@ async fn far_away(stage: &Stage) -> (Dispatcher, PgPool) {
     (stage.outside.builder(pool.clone()).build().unwrap(), pool)
 }
 
-/// An insert of the host's, through the same connection, is there for everybody at once.
+/// An insert of the host's, through the same connection, is visible to everybody at once.
 async fn assert_sound(stage: &Stage, pool: &PgPool, inserts: i64) {
     pool.execute("insert into host_table values (1)")
         .await
@@ -53,7 +53,7 @@ async fn assert_whole(stage: &Stage, text: &str) {
 
 /// F7.
 #[test]
-fn a_dispatch_whose_caller_goes_away_at_any_moment_is_whole_and_leaves_the_pool_sound() {
+fn a_dispatch_whose_caller_is_dropped_at_any_point_is_complete_and_leaves_the_pool_intact() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         let (dispatcher, pool) = far_away(&stage).await;
@@ -71,9 +71,9 @@ fn a_dispatch_whose_caller_goes_away_at_any_moment_is_whole_and_leaves_the_pool_
     });
 }
 
-/// F7, inside a transaction of the host's, which ends as the host likes.
+/// F7, inside a transaction of the host's, which the host commits or rolls back.
 #[test]
-fn an_enqueue_in_whose_caller_goes_away_at_any_moment_leaves_the_transaction_whole() {
+fn an_enqueue_in_whose_caller_is_dropped_at_any_point_leaves_the_transaction_intact() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         let (dispatcher, pool) = far_away(&stage).await;

@@ -1,4 +1,4 @@
-//! Everything at once: workers and a dispatching process, and one fault after the other, as the dice fall.
+//! Everything at once: workers and a dispatching process, with one random fault after the other.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::process::Process;
 use crate::rounds::{Round, processes, rounds};
 use crate::stage::Stage;
 
-/// How many people each dispatch tells.
+/// How many users each dispatch notifies.
 const PEOPLE: usize = 5;
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     /// A worker is killed with `kill -9`, and another one is started.
     Kill,
-    /// A worker stands still until its leases are over.
+    /// A worker is stopped until its leases have expired.
     Stop,
     /// The dispatching process is killed, and another one is started.
     KillTeller,
-    /// Everybody is thrown out of the database.
+    /// All sessions of the database are terminated.
     ThrowOut,
-    /// From now on the provider does this.
+    /// From now on the provider behaves like this.
     Provider(Behaviour),
 }
 
@@ -47,9 +47,9 @@ struct Play<'s> {
     stage: &'s Stage,
     workers: Vec<Process>,
     teller: Process,
-    /// How many tellers there were: each has a name of its own.
+    /// How many dispatching processes there were: each has its own name.
     tellers: usize,
-    /// All that the tellers said.
+    /// All output of the dispatching processes.
     lines: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl<'s> Play<'s> {
                 self.stage.kill(victim).await;
                 self.workers.push(worker(self.stage, round));
             }
-            // A process that stands still with the write lock of an SQLite file keeps everybody from writing.
+            // A process that is stopped while it holds the write lock of an SQLite file keeps everybody from writing.
             Fault::Stop if self.stage.database.kind == Kind::Postgres => {
                 self.stage.stop(&self.workers[victim]).await;
                 self.stage.advance().await;
@@ -96,7 +96,7 @@ impl<'s> Play<'s> {
         }
     }
 
-    /// Waits until so many more were told.
+    /// Waits until this many more dispatches are done.
     async fn told(&mut self, times: usize) {
         let lines = crate::server::lines_until_done(&mut self.teller, times).await;
         self.lines.extend(lines);
@@ -130,10 +130,10 @@ fn teller(stage: &Stage, round: &mut Round, number: usize) -> Process {
 }
 
 both_databases! {
-    /// All of them together.
-    async fn whatever_goes_wrong_in_whatever_order_the_oracle_finds_nothing(stage: Stage) {
+    /// All faults together.
+    async fn after_random_faults_in_random_order_the_oracle_finds_nothing(stage: Stage) {
         let mut stage = stage;
-        // A provider that hangs is to hold up mails, and not the test.
+        // A provider that hangs should delay mails, and not the test.
         stage.outside.mail_millis = 800;
         stage.people(PEOPLE).await;
         stage.told().killed = true;

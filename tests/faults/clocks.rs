@@ -1,4 +1,4 @@
-//! Clocks that are wrong: only the database's decides. They are bent with libfaketime, in workers and in the server.
+//! Wrong clocks: only the database's clock makes decisions. The clocks of workers and of the server are shifted with libfaketime.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use campanile_tests::{Kind, both_databases};
 use crate::process::Process;
 use crate::stage::{Stage, bell, sign};
 
-/// Where the library is that bends clocks.
+/// The path of libfaketime.
 fn faketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
     let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     libraries.into_iter().find(|library| library.exists()).expect(
-        "no libfaketime to bend clocks with: `sudo apt-get install faketime`; `./test.sh` installs all that is needed",
+        "libfaketime is missing: `sudo apt-get install faketime`; `./test.sh` installs everything that is needed",
     )
 }
 
-/// A process's clock is wrong by this, `+2h` for example; how time passes is not.
+/// The offset of a process's clock, `+2h` for example; time still passes at the right speed.
 fn wrong_by(offset: &str) -> [(&'static str, OsString); 3] {
     [
         ("LD_PRELOAD", faketime().into()),
@@ -28,13 +28,13 @@ fn wrong_by(offset: &str) -> [(&'static str, OsString); 3] {
     ]
 }
 
-/// F24. On SQLite the database's clock is the machine's, so that there is nothing to tell.
+/// F24. On SQLite the database's clock is the machine's, so there is nothing to test.
 #[test]
-fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
+fn a_worker_whose_clock_is_wrong_by_hours_claims_only_due_deliveries() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(4).await;
-        // Somebody else's lease, and what waits for an hour.
+        // Another worker's lease, and deliveries that wait for an hour.
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(bell("leased", 4)).await;
         let right = stage.worker_as(|settings| {
@@ -49,12 +49,12 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
         for offset in ["+2h", "-2h"] {
             let mut worker = stage.worker_command(&stage.database.url, |_| {});
             let worker = Process::start(worker.envs(wrong_by(offset)));
-            // Twice, so that it has looked at everything in between.
+            // Twice, so that it has polled everything in between.
             for time in ["due", "due again"] {
                 let _ = stage.enqueue(bell(&format!("{time} {offset}"), 4)).await;
                 let due = "select count(*) from {campanile}notification_deliveries where state = 'pending' and run_at <= {now}";
                 stage
-                    .eventually("what is due is taken", async || {
+                    .eventually("due deliveries are claimed", async || {
                         stage.database.number(due).await == 0
                     })
                     .await;
@@ -76,9 +76,9 @@ fn a_worker_whose_clock_is_wrong_by_hours_takes_what_is_due_and_nothing_else() {
     });
 }
 
-/// F24. A dispatching process whose clock is wrong finds the same windows as everybody.
+/// F24. A dispatching process with a wrong clock uses the same windows as all others.
 #[test]
-fn a_dispatcher_whose_clock_is_wrong_by_hours_finds_the_same_windows() {
+fn a_dispatcher_whose_clock_is_wrong_by_hours_uses_the_same_windows() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(3).await;
@@ -98,7 +98,7 @@ fn a_dispatcher_whose_clock_is_wrong_by_hours_finds_the_same_windows() {
     });
 }
 
-/// F25. The server's own clock is set back by an hour, and forth again.
+/// F25. The server's own clock is set back by an hour, and forward again.
 #[test]
 fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
         let worker = stage.worker();
         let delivered = async || stage.in_state("delivered").await == 8;
         stage
-            .eventually("what is new is delivered at once", delivered)
+            .eventually("new deliveries are made at once", delivered)
             .await;
         assert_eq!(stage.in_state("pending").await, 8);
         set_clock("+0");
@@ -142,8 +142,8 @@ fn a_database_whose_clock_is_set_back_repeats_nothing_and_loses_nothing() {
 }
 
 both_databases! {
-    /// F25 on both: the database's clock is left alone, and every time that it has stored is moved into the future.
-    async fn times_that_are_stored_in_the_future_repeat_nothing_and_lose_nothing(stage: Stage) {
+    /// F25 on both databases: the clock is not changed, but every stored time is moved into the future.
+    async fn stored_times_in_the_future_repeat_nothing_and_lose_nothing(stage: Stage) {
         stage.people(4).await;
         let _ = stage.enqueue(bell("before", 4)).await;
         let _ = stage.enqueue(sign("window", 4)).await;
@@ -153,10 +153,10 @@ both_databases! {
         let _ = stage.enqueue(bell("meanwhile", 4)).await;
         let worker = stage.worker();
         let delivered = async || stage.in_state("delivered").await == 8;
-        stage.eventually("what is new is delivered at once", delivered).await;
+        stage.eventually("new deliveries are made at once", delivered).await;
         assert_eq!(stage.in_state("pending").await, 8);
         stage.pass_time(3_600 + 30).await;
-        assert_eq!(stage.enqueue(sign("window", 4)).await.deduped, 4, "it is as long as it was");
+        assert_eq!(stage.enqueue(sign("window", 4)).await.deduped, 4, "the window is as long as before");
         stage.all_ended().await;
         stage.pass_time(60).await;
         assert_eq!(stage.enqueue(sign("window", 4)).await.admitted, 4);

@@ -1,4 +1,4 @@
-//! Dispatching processes that die around the commit: what they said was done is there, and nothing is there in part.
+//! Dispatching processes that die around the commit: everything that they reported as done exists, and nothing exists partially.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::process::Process;
 use crate::rounds::rounds;
 use crate::stage::Stage;
 
-/// How many people each dispatch tells.
+/// How many users each dispatch notifies.
 const PEOPLE: usize = 5;
 
-/// Everything that a process said that it began: `Some` rows if it said that they are done.
+/// Everything that a process reported as started: `Some` rows if it reported them as done.
 pub(crate) fn texts(lines: &[String]) -> Vec<(String, Option<i64>)> {
     let of = |word: &str| {
         let lines = lines.iter().filter_map(move |line| line.strip_prefix(word));
@@ -27,7 +27,7 @@ pub(crate) fn texts(lines: &[String]) -> Vec<(String, Option<i64>)> {
     told.collect()
 }
 
-/// Each of these is written whole or not at all, and whole if its process said so.
+/// Each of these is written completely or not at all, and completely if its process reported it as done.
 pub(crate) async fn assert_whole(stage: &Stage, lines: &[String]) {
     let people = i64::try_from(PEOPLE).unwrap();
     for (text, admitted) in texts(lines) {
@@ -48,18 +48,18 @@ pub(crate) async fn assert_whole(stage: &Stage, lines: &[String]) {
     }
 }
 
-/// What a process said had failed: the text of each dispatch.
+/// The dispatches that a process reported as failed: the text of each.
 pub(crate) fn failed(lines: &[String]) -> Vec<&str> {
     let failed = lines.iter().filter_map(|line| line.strip_prefix("failed "));
     failed.map(|line| line.split(':').next().unwrap()).collect()
 }
 
-/// Nothing is there of what a process said had failed.
+/// Nothing exists of the dispatches that a process reported as failed.
 pub(crate) async fn assert_nothing_of_what_failed(stage: &Stage, lines: &[String]) {
     for text in failed(lines) {
         assert!(lines.contains(&format!("begun {text}")), "{lines:?}");
         let rows = stage.number_of(ROWS, text).await;
-        assert_eq!(rows, 0, "it was said that {text} failed: {lines:?}");
+        assert_eq!(rows, 0, "{text} was reported as failed: {lines:?}");
     }
 }
 
@@ -69,7 +69,7 @@ const ROWS: &str = "\
         + (select count(*) from {campanile}notification_dedup where dedup_key = $1) \
         + (select count(*) from {campanile}notification_dispatches where subject_id = $1)";
 
-/// Kills a process that dispatches, at a moment that the dice choose.
+/// Kills a dispatching process at a random moment.
 async fn kill_one(
     stage: &Stage,
     way: &str,
@@ -91,7 +91,7 @@ async fn kill_one(
 
 both_databases! {
     /// F3.
-    async fn a_process_that_is_killed_around_its_commit_has_written_all_or_nothing(stage: Stage) {
+    async fn a_process_that_is_killed_around_its_commit_has_written_everything_or_nothing(stage: Stage) {
         stage.people(PEOPLE).await;
         for mut round in rounds("F3", &stage) {
             for way in ["dispatch", "enqueue"] {
@@ -105,8 +105,8 @@ both_databases! {
         }
     }
 
-    /// F3, inside a transaction of the host's: the action and its notification are both there, or neither.
-    async fn a_host_that_is_killed_around_its_commit_has_notified_of_what_it_did_and_of_nothing_else(stage: Stage) {
+    /// F3, inside a transaction of the host's: either both the action and its notification exist, or neither does.
+    async fn a_host_that_is_killed_around_its_commit_has_notified_only_of_committed_actions(stage: Stage) {
         stage.people(PEOPLE).await;
         stage.database.execute("create table host_action (text text not null)").await;
         for mut round in rounds("F3 in a transaction", &stage) {

@@ -5,11 +5,11 @@ use campanile_tests::{Kind, both_databases};
 
 use crate::stage::{Stage, bell, letter, sign};
 
-/// How many others are told before a crowd is written, at the least. One is told before it begins, and one may be told as it ends,
-/// also where they wait for each other.
+/// The minimum number of other notifications that are sent before a crowd is written. One is sent before it begins, and one may
+/// be sent as it ends, even if they wait for each other.
 const MANY: usize = 5;
 
-/// Takes back what was not begun: until all of the crowd had their mails it would take minutes.
+/// Cancels the deliveries that were not started: sending all mails of the crowd would take minutes.
 async fn forget_who_waits(stage: &Stage) {
     stage.told().unheard = true;
     let waiting = "from {campanile}notification_deliveries where state = 'pending' and attempt = 0";
@@ -22,7 +22,7 @@ async fn forget_who_waits(stage: &Stage) {
 
 both_databases! {
     /// F18.
-    async fn a_hundred_thousand_recipients_in_one_call_keep_nobody_else_from_being_told(stage: Stage) {
+    async fn a_hundred_thousand_recipients_in_one_call_do_not_delay_other_notifications(stage: Stage) {
         stage.people(3).await;
         let dispatcher = stage.dispatcher.clone();
         let crowd = tokio::spawn(async move { dispatcher.dispatch(sign("crowd", 100_000)).await.unwrap() });
@@ -30,7 +30,7 @@ both_databases! {
         while !crowd.is_finished() {
             let report = stage.dispatcher.dispatch(bell(&format!("meanwhile {meanwhile}"), 3)).await.unwrap();
             let report = stage.keep(report);
-            // One that waited for long before it could write leaves the rest of its lease to a worker.
+            // A dispatch that waited long before it could write leaves the rest of its lease to a worker.
             assert_eq!((report.admitted, report.failed, report.sent + report.queued), (3, 0, 3 * 3));
             meanwhile += 1;
             beside += usize::from(!crowd.is_finished());
@@ -43,10 +43,10 @@ both_databases! {
         stage.ends_well().await;
     }
 
-    /// F18, on a channel: while the crowd is written, and while its mails wait for their turn.
-    async fn a_hundred_thousand_mails_of_one_call_keep_nobody_else_from_being_told(stage: Stage) {
+    /// F18, on a channel: while the crowd is written, and while its mails are waiting.
+    async fn a_hundred_thousand_mails_of_one_call_do_not_delay_other_notifications(stage: Stage) {
         stage.people(100_000).await;
-        // Nothing here is about time.
+        // The timing does not matter here.
         let dispatcher = stage.dispatcher_as(|settings| {
             (settings.mails, settings.mail_millis, settings.attempt_millis) = (Mails::Together, 60_000, 60_000);
         });
@@ -76,7 +76,7 @@ both_databases! {
             other_is_told(&format!("while it is delivered {time}")).await;
         }
         let waiting = stage.database.deliveries("state = 'pending' and channel = 'email'").await;
-        assert!(waiting > 0, "some of the crowd wait until the others were told");
+        assert!(waiting > 0, "some of the crowd wait until the others were notified");
         worker.terminate().await;
         forget_who_waits(&stage).await;
         stage.ends_well().await;
@@ -89,7 +89,7 @@ both_databases! {
         let dispatcher = stage.outside.builder(database).build().unwrap();
         let dispatches = (0..200).map(|n| {
             let dispatcher = dispatcher.clone();
-            // Every second one is a repeat of the one before.
+            // Every second dispatch is a repeat of the one before.
             tokio::spawn(async move { dispatcher.dispatch(bell(&format!("all at once {}", n / 2), 3)).await.unwrap() })
         });
         for dispatch in dispatches.collect::<Vec<_>>() {

@@ -8,7 +8,7 @@ use crate::stage::{Stage, bell};
 
 /// F22.
 #[test]
-fn on_a_full_disk_nothing_is_written_in_part_and_afterwards_everything_goes_on() {
+fn on_a_full_disk_nothing_is_written_partially_and_afterwards_everything_continues() {
     run(Kind::Sqlite, async |database| {
         let stage = Stage::over(database).await;
         stage.people(20).await;
@@ -26,7 +26,11 @@ fn on_a_full_disk_nothing_is_written_in_part_and_afterwards_everything_goes_on()
             let _ = match full.enqueue(bell(&format!("until full {told}"), 20)).await {
                 Ok(report) => stage.keep(report),
                 Err(error) => {
-                    assert_eq!(stage.database.written().await, before, "nothing in part");
+                    assert_eq!(
+                        stage.database.written().await,
+                        before,
+                        "nothing is written partially"
+                    );
                     break error;
                 }
             };
@@ -37,7 +41,7 @@ fn on_a_full_disk_nothing_is_written_in_part_and_afterwards_everything_goes_on()
             told > 0 && cause.contains("the disk is full"),
             "{told}: {cause}"
         );
-        // A worker on the full disk: what it cannot record comes again, and is not sent twice.
+        // A worker on the full disk: deliveries that it cannot record are retried, and not sent twice.
         let due = stage.database.number(crate::stage::UNDER_WAY).await;
         for _ in 0..due / 10 {
             let _ = full.deliver_due(10).await;

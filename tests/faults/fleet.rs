@@ -1,4 +1,4 @@
-//! Several processes on one database, all of them well.
+//! Several processes on one database, without faults.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::stage::{Stage, bell};
 
 both_databases! {
     /// F14.
-    async fn of_eight_workers_each_delivery_is_made_by_one(stage: Stage) {
+    async fn each_delivery_is_made_by_one_of_eight_workers(stage: Stage) {
         stage.people(100).await;
         let workers: Vec<_> = (0..8).map(|_| stage.worker_as(|settings| settings.batch = 5)).collect();
         let _ = stage.enqueue(bell("eight", 100)).await;
@@ -25,7 +25,7 @@ both_databases! {
         stage.ends_well().await;
         let ledger = stage.provider.ledger();
         let keys: HashSet<_> = ledger.entries.iter().map(|entry| &entry.key).collect();
-        assert_eq!((ledger.entries.len(), keys.len()), (100, 100), "each mail was asked for once");
+        assert_eq!((ledger.entries.len(), keys.len()), (100, 100), "each mail was requested once");
         let scrolls = std::fs::read_to_string(stage.pigeons()).unwrap();
         assert_eq!(scrolls.lines().count(), 100, "each pigeon flew once");
         let more = "select count(*) from {campanile}notification_deliveries where attempt <> 1";
@@ -35,7 +35,7 @@ both_databases! {
 
 /// F23.
 #[test]
-fn two_workers_and_a_dispatcher_share_one_file() {
+fn two_workers_and_a_dispatcher_share_one_sqlite_file() {
     run(Kind::Sqlite, async |database| {
         let stage = Stage::over(database).await;
         stage.people(5).await;

@@ -8,13 +8,13 @@ use sqlx::{Connection as _, PgConnection};
 use crate::pruned::Pruning;
 use crate::stage::{Stage, bell};
 
-/// The tables, each with what makes a text of one of its rows.
+/// The tables, each with the expression that converts one of its rows to text.
 async fn tables(stage: &Stage) -> Vec<(String, String)> {
     let tables = match stage.database.kind {
         Kind::Postgres => {
             "select 'campanile.' || table_name || ' line::text' from information_schema.tables where table_schema = 'campanile'"
         }
-        // The log of windows is a test's own.
+        // The log of windows belongs to the test.
         Kind::Sqlite => {
             "select name || ' ' || (select group_concat('coalesce(cast(' || field.name || ' as text), '''')', ' || '' '' || ') \
              from pragma_table_info(sqlite_master.name) as field) from sqlite_master \
@@ -43,7 +43,7 @@ async fn tables_with(stage: &Stage, user: &str) -> Vec<String> {
     found
 }
 
-/// Holds erasures where they delete dispatches, with a snapshot that was taken before.
+/// Blocks erasures where they delete dispatches, with a snapshot that was taken before.
 const HOLD_ERASURES: &str = "\
     create function hold_erasure() returns trigger language plpgsql as $$ begin \
         if current_setting('application_name') = 'forgetting' then perform pg_advisory_xact_lock_shared(34, 0); end if; \
@@ -51,15 +51,15 @@ const HOLD_ERASURES: &str = "\
     create trigger hold_erasure before delete on {campanile}notification_dispatches \
         for each statement execute function public.hold_erasure()";
 
-/// The erasures that are held, or wait for another one.
+/// The erasures that are blocked, or wait for another one.
 const MET: &str = "\
     select count(*) from pg_stat_activity as one where datname = current_database() and application_name = 'forgetting' \
         and wait_event_type = 'Lock' and (wait_event = 'advisory' or exists \
             (select 1 from pg_stat_activity as other where other.datname = current_database() \
                 and other.application_name = 'forgetting' and other.pid = any(pg_blocking_pids(one.pid))))";
 
-/// Forgets two users, and says how many dispatches were erased. On Postgres, where that can happen, neither ends before the other
-/// has begun.
+/// Forgets two users, and returns how many dispatches were erased. On Postgres, where it is possible, neither ends before the
+/// other has started.
 async fn forget_at_once(stage: &Stage, users: [&'static str; 2]) -> u64 {
     if stage.database.kind == Kind::Sqlite {
         let operations = stage.dispatcher.operations();
@@ -93,7 +93,7 @@ async fn forget_at_once(stage: &Stage, users: [&'static str; 2]) -> u64 {
     erased
 }
 
-/// Rows that hang on others which are gone.
+/// Rows that refer to deleted rows.
 const ORPHANS: [&str; 4] = [
     "select count(*) from {campanile}notification_attempts as line where not exists \
         (select 1 from {campanile}notification_deliveries as delivery where delivery.id = line.delivery_id)",
@@ -136,8 +136,8 @@ both_databases! {
         assert_eq!(stage.in_state("delivered").await, 2 * 2 * 3);
     }
 
-    /// F34. Of a dispatch to the two alone nothing stays, whichever of them goes first.
-    async fn two_users_of_one_dispatch_forgotten_at_once_beside_a_prune_leave_nothing_behind(stage: Stage) {
+    /// F34. Nothing stays of a dispatch to only these two users, whichever of them is forgotten first.
+    async fn two_users_of_one_dispatch_forgotten_concurrently_during_a_prune_leave_nothing_behind(stage: Stage) {
         stage.people(4).await;
         let worker = stage.worker();
         for n in 0..20 {
@@ -159,7 +159,7 @@ both_databases! {
         }
         let pruning = Pruning::start(&stage);
         let dispatches = forget_at_once(&stage, ["u_1", "u_2"]).await;
-        // Those to the two alone, by one of them or by the other; and of what ended long ago what the prune had left of it.
+        // Those to only the two, erased by one or the other; and the old ones that the prune had left.
         assert!((20..=40).contains(&dispatches), "{dispatches}");
         stage.provider.always(Behaviour::Accept);
         stage.provider.release();
@@ -174,7 +174,7 @@ both_databases! {
         for orphans in ORPHANS {
             assert_eq!(stage.database.number(orphans).await, 0, "{orphans}");
         }
-        // To the two others, in flight and waiting.
+        // To the other two users, in flight and waiting.
         assert_eq!(stage.database.count("notification_dispatches").await, 2);
         assert_eq!(stage.in_state("delivered").await, 2 * 2 * 2);
     }

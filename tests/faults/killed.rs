@@ -1,4 +1,4 @@
-//! Workers that die: in the middle of a send, and between what the provider took and what the database knows.
+//! Workers that die: in the middle of a send, and between the provider's acceptance and the record in the database.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use campanile_tests::{Kind, TestDatabase, both_databases};
 use crate::rounds::rounds;
 use crate::stage::{Stage, bell, letter};
 
-/// The database notes how long after the end of the lease, in microseconds, each delivery was taken over from a worker.
+/// Makes the database log how long after the end of the lease, in microseconds, each delivery was taken over from a worker.
 async fn log_takeovers(database: &TestDatabase) {
     let log = match database.kind {
         Kind::Postgres => {
@@ -33,8 +33,8 @@ async fn log_takeovers(database: &TestDatabase) {
 }
 
 both_databases! {
-    /// G2: 30 seconds of a lease, which is shorter here, and five of a sweep.
-    async fn what_a_dead_worker_had_is_taken_over_within_five_seconds_of_the_end_of_its_lease(stage: Stage) {
+    /// G2: a lease of 30 seconds, which is shorter here, and five seconds for the maintenance.
+    async fn deliveries_of_a_dead_worker_are_taken_over_within_five_seconds_of_the_end_of_its_lease(stage: Stage) {
         log_takeovers(&stage.database).await;
         stage.people(4).await;
         stage.provider.always(Behaviour::AcceptThenHold);
@@ -77,8 +77,8 @@ both_databases! {
         }
     }
 
-    /// F2, with keys of their own: not even then is a mail sent twice.
-    async fn what_was_taken_before_its_worker_died_is_not_sent_again(stage: Stage) {
+    /// F2, with a key for each mail: not even then is a mail sent twice.
+    async fn a_mail_that_was_accepted_before_its_worker_died_is_not_sent_again(stage: Stage) {
         stage.people(10).await;
         for mut round in rounds("F2 alone", &stage) {
             stage.provider.always(Behaviour::AcceptThenHold);
@@ -90,13 +90,13 @@ both_databases! {
             stage.kill(worker).await;
             stage.ends_well().await;
             let ledger = stage.provider.ledger();
-            assert!(ledger.answered(Answered::Repeated) >= repeated + held, "they came again under their keys");
+            assert!(ledger.answered(Answered::Repeated) >= repeated + held, "they were retried under their keys");
             assert_eq!(ledger.mails(), usize::try_from((round.number + 1) * 10).unwrap());
         }
     }
 
-    /// F2, in a batch: it comes again as it was, and the provider recognizes it.
-    async fn what_was_taken_in_a_batch_before_its_worker_died_is_sent_once(stage: Stage) {
+    /// F2, in a batch: it is retried unchanged, and the provider recognizes it.
+    async fn a_batch_that_was_accepted_before_its_worker_died_is_sent_once(stage: Stage) {
         stage.people(10).await;
         for round in rounds("F2 together", &stage) {
             stage.provider.always(Behaviour::AcceptThenHold);
@@ -116,7 +116,7 @@ both_databases! {
 /// F2, after the verdict: the network is so slow that the worker dies between the statement that records the verdict and
 /// the one that releases the window. Nobody was reached, so the next fire must not be a repeat.
 #[test]
-fn a_worker_that_dies_after_the_verdict_keeps_no_window_of_a_dead_delivery() {
+fn the_window_of_a_dead_delivery_is_released_even_if_its_worker_dies_after_the_verdict() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(1).await;

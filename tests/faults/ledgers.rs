@@ -1,4 +1,4 @@
-//! What the oracle compares: the deliveries in the database, and what the provider and the pigeons say they got.
+//! The data that the oracle compares: the deliveries in the database, and the ledgers of the provider and the pigeons.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ pub(crate) struct Delivery {
     pub(crate) key: String,
     pub(crate) channel: String,
     pub(crate) state: String,
-    /// The mail as the provider would see it.
+    /// The mail in the form in which the provider sees it.
     pub(crate) mail: Mail,
 }
 
@@ -46,7 +46,7 @@ where
     row.get(column)
 }
 
-/// The key of every scroll that a pigeon brought.
+/// The key of every scroll that a pigeon delivered.
 pub(crate) fn scrolls(stage: &Stage) -> HashSet<String> {
     let ledger = std::fs::read_to_string(stage.pigeons()).unwrap_or_default();
     ledger.lines().map(str::to_owned).collect()

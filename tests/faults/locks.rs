@@ -1,4 +1,4 @@
-//! Transactions that meet at the same windows.
+//! Transactions that compete for the same windows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::stage::{Stage, bell, sign, users};
 
 both_databases! {
     /// F20.
-    async fn two_callers_with_the_same_people_in_opposite_order_never_wait_crosswise(stage: Stage) {
+    async fn two_callers_with_the_same_recipients_in_opposite_order_never_deadlock(stage: Stage) {
         stage.people(50).await;
         for round in rounds("F20", &stage) {
             let calls = (0..20).map(|n| {
@@ -40,11 +40,11 @@ both_databases! {
     }
 
     /// G4. The oracle knows the end of the window to the microsecond.
-    async fn a_window_is_renewed_at_its_end_by_one_of_many_who_fire_all_the_time(stage: Stage) {
+    async fn a_window_is_renewed_at_its_end_by_one_of_many_continuous_callers(stage: Stage) {
         for round in rounds("G4", &stage) {
             let text = round.text("crossing");
             let _ = stage.enqueue(sign(&text, 1)).await;
-            // A third of a second is left of its minute.
+            // A third of a second of its minute is left.
             stage.database.advance_clock(59_700_000).await;
             let renewed = Arc::new(AtomicBool::new(false));
             let callers = (0..8).map(|_| {
@@ -71,7 +71,7 @@ both_databases! {
     }
 
     /// F21.
-    async fn a_key_held_by_an_open_transaction_holds_up_its_own_repeats_and_nothing_else(stage: Stage) {
+    async fn a_key_held_by_an_open_transaction_delays_only_its_own_repeats(stage: Stage) {
         stage.people(2).await;
         let dispatcher = stage.dispatcher_as(|_| {});
         let begin = if stage.database.kind == Kind::Postgres { "begin" } else { "begin immediate" };
@@ -82,7 +82,7 @@ both_databases! {
                 let (repeat, again) = (dispatcher.clone(), bell(ends, 2));
                 let repeat = tokio::spawn(async move { repeat.enqueue(again).await.unwrap() });
                 if stage.database.kind == Kind::Postgres {
-                    // SQLite has one writer: there everybody waits for the transaction.
+                    // SQLite has one writer: there everything waits for the transaction.
                     let other = stage.enqueue(bell(&format!("not {ends}"), 2)).await;
                     assert_eq!((other.admitted, repeat.is_finished()), (2, false));
                 }
@@ -99,7 +99,7 @@ both_databases! {
     }
 }
 
-/// F21. Whoever holds a key for longer than one is ready to wait is not waited for; the error says try again.
+/// F21. A key that is held for longer than the lock timeout is not waited for; the error says to try again.
 #[test]
 fn a_key_held_for_too_long_is_an_error_that_says_try_again() {
     run(Kind::Postgres, async |database| {
@@ -135,7 +135,7 @@ fn a_key_held_for_too_long_is_an_error_that_says_try_again() {
 
 /// F20.
 #[test]
-fn callers_at_repeatable_read_are_admitted_once_or_told_to_try_again() {
+fn callers_at_repeatable_read_are_admitted_once_or_get_an_error_that_says_try_again() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(2).await;
@@ -166,10 +166,10 @@ fn callers_at_repeatable_read_are_admitted_once_or_told_to_try_again() {
     });
 }
 
-/// How often a transaction is begun again before its notice counts as lost.
+/// How often a transaction is retried before its notice counts as lost.
 const MAX_TRIES: u32 = 20;
 
-/// A host that dispatches inside its own serializable transactions, over a pool of its own.
+/// A host that dispatches inside its own serializable transactions, over its own pool.
 struct Host {
     dispatcher: Dispatcher,
     pool: PgPool,
@@ -187,8 +187,8 @@ impl Host {
         }
     }
 
-    /// Dispatches each notice in a transaction, which is begun again until it is committed. All hosts have their snapshots
-    /// before any of them writes. Says how often a transaction was refused.
+    /// Dispatches each notice in a transaction, which is retried until it is committed. All hosts have their snapshots before any
+    /// of them writes. Returns how often a transaction failed.
     async fn enqueue_each(
         self,
         notices: Vec<Notice>,
@@ -218,7 +218,7 @@ impl Host {
                         sqlstate(&error)
                     }
                 };
-                // A deadlock would be transient as well; but nobody waits crosswise.
+                // A deadlock would be transient as well, but there must be none.
                 assert_eq!(refusal.as_deref(), Some("40001"));
                 assert!(tries < MAX_TRIES, "a retry succeeds");
                 refused += 1;
@@ -228,7 +228,7 @@ impl Host {
     }
 }
 
-/// What Postgres answered, somewhere in the chain of an error.
+/// The error code of Postgres, somewhere in the chain of an error.
 fn sqlstate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let mut answers = chain.filter_map(|error| error.downcast_ref::<sqlx::Error>());
@@ -238,7 +238,7 @@ fn sqlstate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 /// F20.
 #[test]
-fn serializable_hosts_with_the_same_people_in_opposite_order_are_admitted_once_or_told_to_try_again()
+fn serializable_hosts_with_the_same_recipients_in_opposite_order_are_admitted_once_or_get_a_retryable_error()
  {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
@@ -256,7 +256,7 @@ fn serializable_hosts_with_the_same_people_in_opposite_order_are_admitted_once_o
                 };
                 let notices = (0..20).map(|n| {
                     let text = round.text(&format!("serializable {n}"));
-                    // Many windows, so that two who claimed them in different orders would meet in the middle.
+                    // Many windows, so that two callers that claimed them in different orders would deadlock in the middle.
                     let (bell, sign) = (bell(&text, 0), sign(&text, 0));
                     [bell.to(people(10)), sign.to(people(500))]
                 });
@@ -278,7 +278,7 @@ fn serializable_hosts_with_the_same_people_in_opposite_order_are_admitted_once_o
                 }
             }
             assert_eq!((admitted, deduped), (20 * 510, 20 * 510));
-            // Of each two one did not see the windows that the other one opened.
+            // In each pair, one did not see the windows that the other one opened.
             assert!(refused >= 40, "{refused}");
             stage.ends_well().await;
         }

@@ -1,4 +1,4 @@
-//! F30: somebody's transaction stays open for long, and sees the database as it was.
+//! F30: a transaction stays open for long, and sees an old snapshot of the database.
 
 use campanile::Database;
 use campanile::database::{Pool, each_database};
@@ -8,7 +8,7 @@ use sqlx::Executor as _;
 
 use crate::stage::{Stage, bell, letter};
 
-/// 100,000 deliveries pass while the transaction stays open. They were queued, claimed and delivered: each state has left its
+/// 100,000 deliveries are made while the transaction stays open. They were queued, claimed and delivered: each state has left its
 /// entry in the index of that state.
 const PASS: [&str; 4] = [
     "insert into campanile.notification_deliveries (id, notification_id, dispatch_id, user_id, channel, has_local, state, \
@@ -18,11 +18,11 @@ const PASS: [&str; 4] = [
      from (select * from campanile.notification_deliveries limit 1) as like_this cross join generate_series(1, 100000) as n",
     "update campanile.notification_deliveries set state = 'running', attempt = 1, lease_until = run_at where user_id like 'passed_%'",
     "update campanile.notification_deliveries set state = 'delivered', finished_at = run_at, lease_until = null where user_id like 'passed_%'",
-    // As the server does by itself, so that it knows that next to nothing waits.
+    // As the server does automatically, so that it knows that almost nothing waits.
     "analyze campanile.notification_deliveries",
 ];
 
-/// How many pages of the deliveries' table and of its indexes the server had looked at until now.
+/// How many pages of the deliveries' table and its indexes the server has read so far.
 const PAGES: &str = "\
     select cast(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read as bigint) from pg_statio_user_tables \
     where relname = 'notification_deliveries'";
@@ -30,10 +30,10 @@ const PAGES: &str = "\
 /// How many pages the deliveries' table has.
 const TABLE: &str = "select pg_relation_size('campanile.notification_deliveries') / 8192";
 
-/// The connections of the application that claims: each reports what it looked at when it has ended, at the latest.
+/// The connections of the claiming application: each reports its page reads when it ends, at the latest.
 const CLAIMING: &str = "select count(*) from pg_stat_activity where application_name = 'claims'";
 
-/// Lets a dispatcher of its own deliver what is due, and says how many pages it looked at for that.
+/// Lets a separate dispatcher deliver due deliveries, and returns how many pages it read.
 async fn pages_of_a_claim(stage: &Stage) -> i64 {
     let before = stage.database.number(PAGES).await;
     let url = format!("{}?application_name=claims", stage.database.url);
@@ -54,7 +54,7 @@ async fn pages_of_a_claim(stage: &Stage) -> i64 {
 
 both_databases! {
     /// F30.
-    async fn deliveries_pass_while_a_transaction_stays_open(stage: Stage) {
+    async fn deliveries_are_made_while_a_transaction_stays_open(stage: Stage) {
         stage.people(20).await;
         let begin = if stage.database.kind == Kind::Postgres { "begin isolation level repeatable read" } else { "begin" };
         each_database!(stage.dispatcher.database(), |pool| {
@@ -70,7 +70,7 @@ both_databases! {
             assert_eq!(stage.in_state("delivered").await, 10 * 60);
             let look = stage.database.database.sql("select count(*) from {campanile}notification_deliveries");
             let seen: i64 = sqlx::query_scalar(look).fetch_one(&mut *reader).await.unwrap();
-            assert_eq!(seen, 0, "it still sees the past");
+            assert_eq!(seen, 0, "it still sees the old snapshot");
             reader.rollback().await.unwrap();
             worker.terminate().await;
         });
@@ -78,14 +78,14 @@ both_databases! {
     }
 }
 
-/// F30, measured in pages, which are the same on every machine. SQLite keeps one entry for each row, whoever looks at the
-/// past, so that there is nothing to measure.
+/// F30, measured in pages, which are the same on every machine. SQLite keeps one entry for each row, whatever snapshots are open,
+/// so there is nothing to measure.
 #[test]
-fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_cheaper_after_it() {
+fn a_claim_skips_dead_index_entries_while_a_transaction_stays_open_and_is_cheaper_afterwards() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(1).await;
-        // The server's own housekeeping looks at pages too.
+        // The server's own maintenance reads pages too.
         let alone = "alter table campanile.notification_deliveries set (autovacuum_enabled = off)";
         stage.database.execute(alone).await;
         let _ = stage.enqueue(letter("first", 1)).await;
@@ -102,7 +102,7 @@ fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_
         let _ = stage.enqueue(letter("beside it", 1)).await;
         let beside = pages_of_a_claim(&stage).await;
         reader.rollback().await.unwrap();
-        // This one passes over them for the last time.
+        // This one skips them for the last time.
         let _ = stage.enqueue(letter("after it", 1)).await;
         pages_of_a_claim(&stage).await;
         let _ = stage.enqueue(letter("long after it", 1)).await;
@@ -112,9 +112,9 @@ fn a_claim_passes_over_what_was_delivered_while_a_transaction_stays_open_and_is_
             "pages of a claim: {fresh} at first, {beside} beside the transaction, {after} after it; the table has {table}"
         );
         eprintln!("{pages}");
-        // Whoever reads the table instead of its indexes reads it more than once for a claim.
+        // A claim that read the table instead of its indexes would read it more than once.
         assert!(beside < 2 * table, "{pages}");
-        // The entries of what has passed are walked until a vacuum takes them, if the claim before could not mark them all.
+        // Dead entries are scanned until a vacuum removes them, if the claim before could not mark them all.
         assert!(after < beside && after < table + table / 4, "{pages}");
         stage
             .database

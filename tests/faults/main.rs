@@ -1,8 +1,8 @@
-//! The fault suite: real processes that are killed, stopped and lied to, a database that crashes, a network that hangs, a
-//! provider that misbehaves. After every scenario everything is let run out, and the [`oracle`] looks at what is left.
+//! The fault suite: real processes that are killed, stopped and misled, a database that crashes, a network that hangs, a provider
+//! that misbehaves. After every scenario all deliveries run to their end, and the [`oracle`] checks the result.
 //!
-//! `cargo test` runs each scenario once. The longer form runs each of those with dice in them many times, prints what the
-//! oracle found, and can be repeated: the seed is printed, and may be given.
+//! `cargo test` runs each scenario once. The longer form runs each randomized scenario many times, prints what the oracle found,
+//! and can be repeated: the seed is printed, and can be set.
 //!
 //! ```text
 //! CAMPANILE_FAULT_ROUNDS=20 CAMPANILE_FAULT_ROWS=1000000 CAMPANILE_FAULT_SEED=7 cargo test -p campanile-tests --test faults -- --nocapture

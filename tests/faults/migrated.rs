@@ -1,5 +1,5 @@
-//! F27: tables with many rows are migrated while others read and write them. On SQLite, which has one writer at a time,
-//! everybody who writes waits until the tables are migrated, so that there is nothing to tell.
+//! F27: tables with many rows are migrated while others read and write them. On SQLite, which has one writer at a time, all
+//! writers wait until the tables are migrated, so there is nothing to test.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -18,10 +18,10 @@ use tokio::task::JoinHandle;
 use crate::rounds::rows;
 use crate::stage::{Stage, bell};
 
-/// The tables were there, and most of their columns and indexes were not.
+/// The tables exist, but most of their columns and indexes do not.
 const BEGINS_AT: i64 = 4;
 
-/// Who uses the tables meanwhile, as an older version does it.
+/// A concurrent use of the tables, like an older version's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// Only reads.
@@ -77,7 +77,7 @@ const CALLS: [(Who, &str, &str); 7] = [
     ),
 ];
 
-/// Whom a migration keeps waiting until it is committed, of those who use the table that it changes.
+/// Which users of the changed table a migration blocks until it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
     /// It builds an index.
@@ -86,7 +86,7 @@ enum Waits {
     Everybody,
 }
 
-/// The migrations that keep callers waiting, and where. Any other one keeps nobody waiting.
+/// The migrations that block callers, and the tables. Any other migration blocks nobody.
 const LOCKS: [(i64, &str, Waits); 9] = [
     (5, "notification_deliveries", Waits::WhoWrites),
     (6, "notification_deliveries", Waits::Everybody),
@@ -105,7 +105,7 @@ fn may_wait(version: i64, who: Who, table: &str) -> bool {
     })
 }
 
-/// As many rows in each of the large tables as [`rows`] says.
+/// Fills each of the large tables with [`rows`] rows.
 async fn fill(database: &TestDatabase, rows: u64) {
     for statement in [
         "insert into {campanile}notification_dedup (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, \
@@ -128,7 +128,7 @@ async fn fill(database: &TestDatabase, rows: u64) {
     database.execute("analyze").await;
 }
 
-/// Somebody who runs one statement again and again over a connection of his own.
+/// A caller that repeats one statement over its own connection.
 struct Caller {
     who: Who,
     table: &'static str,
@@ -168,11 +168,11 @@ impl Caller {
         self.times.load(Ordering::SeqCst)
     }
 
-    /// Waits until a call that was begun since has ended.
+    /// Waits until a call that was started since has ended.
     async fn goes_on(&self, when: &str) {
         let before = self.times();
         let ended = async {
-            // The first of them may have been begun before.
+            // The first of them may have started before.
             while self.times() < before + 2 {
                 assert!(
                     !self.task.is_finished(),
@@ -188,8 +188,8 @@ impl Caller {
     }
 }
 
-/// Holds each migration when everything is done and nothing is committed: all its locks are held, as they are while it changes a
-/// table that is larger.
+/// Blocks each migration when everything is done but nothing is committed: all its locks are held, as they are while it changes a
+/// larger table.
 struct Gate(PgConnection);
 
 impl Gate {
@@ -210,7 +210,7 @@ impl Gate {
         Self(connection)
     }
 
-    /// Whether this migration is held.
+    /// Whether this migration is blocked.
     async fn holds(&mut self, version: i64) -> bool {
         let waits = "select exists (select 1 from pg_locks where locktype = 'advisory' and not granted and classid = 27 \
             and objid::bigint = $1 and database = (select oid from pg_database where datname = current_database()))";
@@ -223,7 +223,7 @@ impl Gate {
         unlock.execute(&mut self.0).await.unwrap();
     }
 
-    /// Migrates, twice at once. Each migration is held until those have gone on whom it may not keep waiting.
+    /// Migrates, twice concurrently. Each migration is blocked until all callers that it must not block have made progress.
     async fn migrate(mut self, database: &TestDatabase, callers: &[Caller]) {
         let migrators = [(); 2].map(|()| {
             let url = database.url.clone();
@@ -249,12 +249,12 @@ impl Gate {
     }
 }
 
-/// The version and the name of each migration that is to be applied.
+/// The version and the name of each migration to apply.
 fn missing() -> impl Iterator<Item = (i64, &'static str)> {
     campanile_migrations::known().skip_while(|(version, _)| *version <= BEGINS_AT)
 }
 
-/// Where the rows of the large tables lie.
+/// The physical positions of the rows of the large tables.
 async fn places(database: &TestDatabase) -> Vec<i64> {
     let mut places = Vec::new();
     for table in [
@@ -268,7 +268,7 @@ async fn places(database: &TestDatabase) -> Vec<i64> {
     places
 }
 
-/// F27, and two migrators at once. While a migration is held, those go on who do not use what it changes.
+/// F27, with two concurrent migrators. While a migration is blocked, callers that do not use the changed tables make progress.
 #[test]
 fn tables_with_many_rows_are_migrated_while_others_read_and_write() {
     run(Kind::Postgres, async |database| {
@@ -299,7 +299,7 @@ fn tables_with_many_rows_are_migrated_while_others_read_and_write() {
             eprintln!("{times} calls of a {:?} of {}", caller.who, caller.table);
             caller.goes_on("after the migrations").await;
         }
-        // No column was added in a way that writes every row there is.
+        // No column was added in a way that rewrites every row.
         assert_eq!(places(&database).await, before);
         ended.store(true, Ordering::SeqCst);
         let mut inserted = HashMap::new();
@@ -322,7 +322,7 @@ fn tables_with_many_rows_are_migrated_while_others_read_and_write() {
     });
 }
 
-/// The tables serve, with what they held before.
+/// The tables work, with their previous content.
 async fn serve(database: TestDatabase) {
     let stage = Stage::over(database).await;
     stage.people(2).await;

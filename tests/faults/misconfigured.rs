@@ -1,4 +1,4 @@
-//! F11: a provider that does not know us.
+//! F11: a provider that rejects our API key.
 
 use campanile_tests::both_databases;
 use campanile_tests::provider::Behaviour;
@@ -10,7 +10,7 @@ const PAUSED: &str =
 
 both_databases! {
     /// F11.
-    async fn a_provider_that_knows_no_such_key_pauses_mail_and_burns_no_attempt(stage: Stage) {
+    async fn a_provider_that_rejects_the_api_key_pauses_mail_and_uses_no_attempt(stage: Stage) {
         stage.people(30).await;
         for status in [401, 403] {
             stage.provider.always(Behaviour::refuse(status));
@@ -20,10 +20,10 @@ both_databases! {
             stage.eventually("mail is paused", async || stage.database.number(PAUSED).await == 1).await;
             let pigeons = "select count(*) from {campanile}notification_deliveries where channel = 'pigeon' and state in ('pending', 'running')";
             stage.eventually("pigeons are unaffected", async || stage.database.number(pigeons).await == 0).await;
-            // Probes go on, one at a time.
+            // Probes continue, one at a time.
             let running = "select count(*) from {campanile}notification_deliveries where state = 'running'";
             for _ in 0..3 {
-                // A probe that is under way would put off the next one.
+                // A running probe would delay the next one.
                 stage.eventually("no probe is under way", async || stage.database.number(running).await == 0).await;
                 let asked = stage.provider.ledger().entries.len();
                 stage.end_pauses().await;

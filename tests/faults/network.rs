@@ -1,4 +1,4 @@
-//! F6: a network that keeps connections and passes nothing, or cuts them.
+//! F6: a network that keeps connections open but passes nothing, or cuts them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn stage_and_proxy(database: campanile_tests::TestDatabase) -> (Stage, Fau
 
 /// F6. The first one can neither record what it sent nor give it back; the second one can.
 #[test]
-fn what_a_worker_with_half_open_connections_had_begun_is_ended_by_another() {
+fn deliveries_of_a_worker_with_half_open_connections_are_finished_by_another() {
     run(Kind::Postgres, async |database| {
         let (stage, proxy) = stage_and_proxy(database).await;
         stage.provider.always(Behaviour::AcceptThenHold);
@@ -39,10 +39,10 @@ fn what_a_worker_with_half_open_connections_had_begun_is_ended_by_another() {
     });
 }
 
-/// F6. G2: while one worker runs and the database answers, what is due is delivered. The connections that this worker has
-/// will never say another word, in the middle of a statement; new ones are fine.
+/// F6. G2: while one worker runs and the database answers, due deliveries are made. The worker's existing connections never
+/// answer again, in the middle of a statement; new ones work.
 #[test]
-fn a_worker_whose_connections_went_half_open_goes_on_with_new_ones() {
+fn a_worker_whose_connections_went_half_open_continues_with_new_ones() {
     run(Kind::Postgres, async |database| {
         let (stage, proxy) = stage_and_proxy(database).await;
         let _ = stage.enqueue(bell("before", 6)).await;
@@ -63,9 +63,9 @@ fn a_worker_whose_connections_went_half_open_goes_on_with_new_ones() {
     });
 }
 
-/// F6, told once more with connections that end instead of staying.
+/// F6, with connections that are closed instead of staying open.
 #[test]
-fn a_worker_whose_connections_are_cut_goes_on_with_new_ones() {
+fn a_worker_whose_connections_are_cut_continues_with_new_ones() {
     run(Kind::Postgres, async |database| {
         let (stage, proxy) = stage_and_proxy(database).await;
         let worker = stage.worker_at(&proxy.url, |_| {});

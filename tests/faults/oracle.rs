@@ -1,7 +1,7 @@
-//! The **oracle**: what must be true when a scenario has run out, whatever happened in it.
+//! The **oracle**: what must be true when a scenario has ended, whatever happened in it.
 //!
-//! One check for each promise that can be read off the database and the ledgers of the outside world. All of them are
-//! made, and what is wrong is said at once.
+//! One check for each guarantee that can be verified from the database and the ledgers of the outside world. All checks are made,
+//! and all violations are reported together.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::ledgers::{Delivery, deliveries, scrolls};
 use crate::stage::{Stage, Told};
 use crate::windows::{o3_admissions_are_a_window_apart, o4_windows_and_notifications_match};
 
-/// What the oracle looked at.
+/// The amount of data that the oracle checked.
 pub(crate) struct Found {
     deliveries: usize,
     mails: usize,
@@ -29,7 +29,7 @@ impl std::fmt::Display for Found {
     }
 }
 
-/// Makes every check, and says what it looked at.
+/// Makes every check, and returns how much data it checked.
 pub(crate) async fn oracle(stage: &Stage) -> Found {
     let deliveries = deliveries(stage).await;
     let wrong = what_is_wrong(stage, &deliveries).await;
@@ -42,7 +42,7 @@ pub(crate) async fn oracle(stage: &Stage) -> Found {
     }
 }
 
-/// Everything that is wrong, each in a line that begins with the name of the check.
+/// All violations, each in a line that begins with the name of the check.
 pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
     let told = stage.told().clone();
     let mut wrong = Vec::new();
@@ -60,8 +60,8 @@ pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec
     wrong
 }
 
-/// O1: every recipient of every dispatch is admitted, a repeat, or has muted everything; and the reports tell of the
-/// notifications there are.
+/// O1: every recipient of every dispatch is admitted, a repeat, or has muted everything; and the reports match the existing
+/// notifications.
 async fn o1_recipients_are_partitioned(stage: &Stage, told: &Told) -> Vec<String> {
     let mut wrong = Vec::new();
     for report in &told.reports {
@@ -86,7 +86,7 @@ async fn o1_recipients_are_partitioned(stage: &Stage, told: &Told) -> Vec<String
     wrong
 }
 
-/// O2: a notification that goes to the inbox has one row there, and no other has any.
+/// O2: a notification on the inbox has one row there, and no other notification has any.
 async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Vec<String> {
     let mut wrong = count(
         stage,
@@ -106,7 +106,7 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
     wrong
 }
 
-/// O5: what is delivered has reached the outside world.
+/// O5: every delivered delivery has reached the outside world.
 fn o5_what_was_delivered_is_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
     let (ledger, scrolls) = (stage.provider.ledger(), scrolls(stage));
     let taken = ledger.taken();
@@ -123,7 +123,7 @@ fn o5_what_was_delivered_is_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) 
         .collect()
 }
 
-/// O6: a provider that honours keys takes no key and no mail twice, and no provider sees one key with two bodies.
+/// O6: a provider that supports keys accepts no key and no mail twice, and no provider sees one key with two bodies.
 fn o6_no_key_is_taken_twice(stage: &Stage) -> Vec<String> {
     let ledger = stage.provider.ledger();
     let mut bodies: HashMap<&str, HashSet<[u8; 32]>> = HashMap::new();
@@ -151,7 +151,7 @@ fn o6_no_key_is_taken_twice(stage: &Stage) -> Vec<String> {
     wrong
 }
 
-/// O7: nothing is under way, and nothing that has ended is leased.
+/// O7: no delivery is unfinished, and no finished delivery is leased.
 async fn o7_no_lease_is_dead(stage: &Stage) -> Vec<String> {
     count(
         stage,
@@ -162,7 +162,7 @@ async fn o7_no_lease_is_dead(stage: &Stage) -> Vec<String> {
     .await
 }
 
-/// O8: no delivery was tried more often than the twelve times it may be, and the log has no attempt that was not begun.
+/// O8: no delivery was tried more than the allowed twelve times, and the log has no attempt that was not started.
 async fn o8_attempts_are_within_the_limit(stage: &Stage) -> Vec<String> {
     let mut wrong = count(
         stage,
@@ -177,7 +177,7 @@ async fn o8_attempts_are_within_the_limit(stage: &Stage) -> Vec<String> {
     wrong
 }
 
-/// O9: what was taken is delivered, or it is unknown whether it was. Nobody is told that it failed.
+/// O9: every accepted mail is delivered or unknown, and never reported as failed.
 fn o9_what_was_taken_is_delivered_or_unknown(
     stage: &Stage,
     told: &Told,
@@ -219,7 +219,7 @@ fn o9_what_was_taken_is_delivered_or_unknown(
 }
 
 impl Told {
-    /// Whether the reports and the database tell of the same dispatches.
+    /// Whether the reports and the database contain the same dispatches.
     fn complete(&self) -> bool {
         !self.unheard && !self.pruned && self.forgotten.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The oracle is not blind: each of its checks finds what it is for.
+//! Tests of the oracle: each of its checks finds its kind of violation.
 
 use campanile_tests::both_databases;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,7 +8,7 @@ use crate::ledgers::deliveries;
 use crate::oracle::what_is_wrong;
 use crate::stage::{Stage, bell, letter, sign};
 
-/// A stage on which everything went well.
+/// A stage without violations.
 async fn well(stage: &Stage) {
     stage.people(2).await;
     let _ = stage.enqueue(bell("a", 2)).await;
@@ -17,7 +17,7 @@ async fn well(stage: &Stage) {
     stage.ends_well().await;
 }
 
-/// The names of the checks that find something.
+/// The names of the checks that find a violation.
 async fn finders(stage: &Stage) -> Vec<String> {
     let wrong = what_is_wrong(stage, &deliveries(stage).await).await;
     let mut names: Vec<_> = wrong.iter().map(|line| line[..2].to_owned()).collect();
@@ -25,7 +25,7 @@ async fn finders(stage: &Stage) -> Vec<String> {
     names
 }
 
-/// Asks the provider for something under a key that it knows, with another body.
+/// Sends the provider a request with a known key and another body.
 async fn ask_with_another_body(stage: &Stage) {
     let key = stage.provider.ledger().entries[0].key.clone();
     let address = stage.provider.url.trim_start_matches("http://").to_owned();
@@ -39,13 +39,13 @@ async fn ask_with_another_body(stage: &Stage) {
     assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
 }
 
-/// Something that is wrong, and the check that finds it.
+/// A violation, and the check that finds it.
 const WRONG: [(&str, &str); 12] = [
     (
         "O2",
         "update {campanile}notification_deliveries set has_local = not has_local where channel = 'pigeon'",
     ),
-    // Another notification in an open window: of an event with mails, and of one in the inbox alone.
+    // Another notification in an open window: of an event with mails, and of one only in the inbox.
     (
         "O3",
         "update {campanile}notification_dedup set notification_id = (select notification_id from right_dedup \
@@ -94,7 +94,7 @@ const WRONG: [(&str, &str); 12] = [
     ),
 ];
 
-/// As it was. The log of windows comes last: the others write into it.
+/// Restores the tables. The log of windows is last, because changes to the others write to it.
 const COPIED: [&str; 4] = [
     "{campanile}notification_deliveries",
     "{campanile}notification_dispatches",
@@ -124,20 +124,20 @@ both_databases! {
         }
     }
 
-    async fn a_report_of_what_is_not_there_is_found(stage: Stage) {
+    async fn a_report_of_a_missing_dispatch_is_found(stage: Stage) {
         well(&stage).await;
         let report = stage.told().reports[0].clone();
         let _ = stage.keep(report);
         assert_eq!(finders(&stage).await, ["O1", "O2"]);
     }
 
-    async fn a_delivery_that_nobody_got_is_found(stage: Stage) {
+    async fn a_delivery_that_never_arrived_is_found(stage: Stage) {
         well(&stage).await;
         std::fs::File::create(stage.pigeons()).unwrap();
         assert_eq!(finders(&stage).await, ["O5"]);
     }
 
-    async fn a_scroll_of_no_delivery_is_found(stage: Stage) {
+    async fn a_scroll_without_a_delivery_is_found(stage: Stage) {
         well(&stage).await;
         std::fs::write(stage.pigeons(), format!("{}cmp_x\n", std::fs::read_to_string(stage.pigeons()).unwrap())).unwrap();
         assert_eq!(finders(&stage).await, ["O9"]);

@@ -1,4 +1,4 @@
-//! F29: `PgBouncer`, which in transaction mode loses prepared statements, and what is listened for.
+//! F29: `PgBouncer`, which in transaction mode loses prepared statements and notifications.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::rounds::rounds;
 use crate::stage::{Stage, bell};
 
-/// Two processes that dispatch and a worker, all of them through `PgBouncer`. Says what the processes said until each had tried
+/// Two dispatching processes and a worker, all through `PgBouncer`. Returns the output of the processes until each had tried
 /// twenty dispatches.
 async fn told_through(stage: &Stage, url: &str, round: &str) -> Vec<String> {
     let worker = stage.worker_at(url, |_| {});
@@ -36,9 +36,9 @@ async fn told_through(stage: &Stage, url: &str, round: &str) -> Vec<String> {
     lines
 }
 
-/// F29. Statements fail now and then, as the doctor says; what was said to be done is done, and what failed is not there.
+/// F29. Statements fail now and then, as the doctor warns; dispatches that were reported as done exist, and failed ones do not.
 #[test]
-fn through_a_pooler_that_loses_statements_a_dispatch_is_done_or_fails() {
+fn through_a_pooler_that_loses_statements_a_dispatch_succeeds_or_fails() {
     run_on_own_server(&[], async |database, server| {
         let stage = Stage::over(database).await;
         stage.people(5).await;
@@ -53,9 +53,9 @@ fn through_a_pooler_that_loses_statements_a_dispatch_is_done_or_fails() {
     });
 }
 
-/// F29, where a session keeps its backend.
+/// F29, with a pooler in session mode.
 #[test]
-fn through_a_pooler_of_sessions_nothing_fails() {
+fn through_a_pooler_in_session_mode_nothing_fails() {
     run_on_own_server(&[], async |database, server| {
         let stage = Stage::over(database).await;
         stage.people(5).await;
@@ -69,7 +69,7 @@ fn through_a_pooler_of_sessions_nothing_fails() {
     });
 }
 
-/// Lets a worker listen through `PgBouncer` and look once an hour, and deliver what another process queues.
+/// Lets a worker listen through `PgBouncer`, poll once an hour, and deliver what another process queues.
 async fn heard_through(stage: &Stage, url: &str) {
     let database = Database::connect(url).await.unwrap();
     let builder = stage.outside.builder(database).wake_up(WakeUp::Notify);
@@ -88,7 +88,7 @@ async fn heard_through(stage: &Stage, url: &str) {
 
 /// F29.
 #[test]
-fn a_worker_that_listens_through_a_pooler_of_sessions_hears() {
+fn a_worker_that_listens_through_a_pooler_in_session_mode_is_woken() {
     run_on_own_server(&[], async |database, server| {
         let stage = Stage::over(database).await;
         stage.people(5).await;

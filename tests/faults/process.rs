@@ -1,4 +1,4 @@
-//! A process of a scenario: started, killed, stopped, told to end.
+//! A process of a scenario: started, killed, stopped, asked to exit.
 
 use std::process::Stdio;
 
@@ -36,7 +36,7 @@ impl Process {
     /// The next line that it writes.
     pub(crate) async fn line(&mut self) -> String {
         let line = self.lines.next_line().await.unwrap();
-        line.expect("the process runs on")
+        line.expect("the process is still running")
     }
 
     /// Sends a signal, `STOP` for example.
@@ -49,22 +49,22 @@ impl Process {
         assert!(sent.unwrap().success());
     }
 
-    /// Tells it to end, and waits until it has ended cleanly.
+    /// Asks it to exit, and waits until it has exited cleanly.
     pub(crate) async fn terminate(self) {
         self.signal("TERM").await;
         self.ended().await;
     }
 
-    /// Tells a worker to end, and waits until it has heard.
+    /// Asks a worker to exit, and waits until it has confirmed that.
     pub(crate) async fn tell_to_end(&mut self) {
         self.signal("TERM").await;
         assert_eq!(self.line().await, "told to end");
     }
 
-    /// Waits until it has ended cleanly.
+    /// Waits until it has exited cleanly.
     pub(crate) async fn ended(mut self) {
         let status = self.child.wait().await.unwrap();
-        assert!(status.success(), "it ends cleanly: {status}");
+        assert!(status.success(), "it exits cleanly: {status}");
     }
 
     /// Whether it still runs.

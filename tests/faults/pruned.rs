@@ -1,4 +1,4 @@
-//! F32: what is over is pruned, while people are told, also of what they were told before, and while one is forgotten.
+//! F32: finished rows are pruned while users are notified, with new notices and repeats, and while one user is forgotten.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use crate::stage::{Stage, bell, sign};
 
 const A_DAY: Duration = Duration::from_hours(24);
 
-/// The deliveries of the one who is forgotten.
+/// The deliveries of the forgotten user.
 const OF_ONE: &str =
     "select count(*) from {campanile}notification_deliveries where user_id = 'u_4'";
 
-/// Prunes what ended a day ago, again and again.
+/// Prunes rows that ended a day ago, again and again.
 pub(crate) struct Pruning {
     ended: Arc<AtomicBool>,
     task: JoinHandle<Pruned>,
@@ -40,7 +40,7 @@ impl Pruning {
                 pruned.deliveries += round.deliveries;
                 pruned.windows += round.windows;
             }
-            // Once more, when nothing is written beside it.
+            // Once more, when nothing is written concurrently.
             let last = dispatcher.operations().prune(retention).await.unwrap();
             pruned.deliveries += last.deliveries;
             pruned.windows += last.windows;
@@ -57,7 +57,7 @@ impl Pruning {
 
 both_databases! {
     /// F32.
-    async fn pruning_beside_those_who_are_told_removes_no_open_window_and_no_delivery_that_is_under_way(stage: Stage) {
+    async fn pruning_during_dispatches_deletes_no_open_window_and_no_unfinished_delivery(stage: Stage) {
         stage.people(5).await;
         for round in rounds("F32", &stage) {
             let worker = stage.worker();
@@ -68,12 +68,12 @@ both_databases! {
             }
             stage.all_ended().await;
             stage.pass_time(2 * 24 * 3_600).await;
-            // Of the round before, too.
+            // Including those of the round before.
             let over = stage.database.count("notification_deliveries").await;
             let of_one = stage.database.number(OF_ONE).await;
             let pruning = Pruning::start(&stage);
             for n in 0..20 {
-                // One whose window is over and may be pruned at this moment, and one that is new; and both are repeats then.
+                // One whose window is over and may be pruned right now, and one that is new; afterwards both are repeats.
                 for (notice, admitted) in [
                     (sign(&text("again", n), 5), 5),
                     (bell(&text("new", n), 5), 5),
@@ -87,7 +87,7 @@ both_databases! {
             stage.dispatcher.operations().forget_user("u_4").await.unwrap();
             stage.all_ended().await;
             let pruned = pruning.end().await;
-            // All of long ago and nothing else; of the one who was forgotten some were gone before.
+            // All old ones and nothing else; some of the forgotten user's were already gone.
             let deliveries = i64::try_from(pruned.deliveries).unwrap();
             assert!((over - of_one..=over).contains(&deliveries), "{over}, {of_one} of one: {pruned:?}");
             assert!(pruned.windows >= 20 * 4, "{pruned:?}");

@@ -9,7 +9,7 @@ use campanile_tests::provider::{Behaviour, Ledger, Provider};
 
 use crate::stage::{Stage, bell, letter};
 
-/// How many mails wait for longer than the one number of seconds and no longer than the other.
+/// How many mails wait between the two numbers of seconds.
 async fn waiting(stage: &Stage, longer: u64, no_longer: u64) -> i64 {
     let count = format!(
         "select count(*) from {{campanile}}notification_deliveries where channel = 'email' and state = 'pending' \
@@ -21,7 +21,7 @@ async fn waiting(stage: &Stage, longer: u64, no_longer: u64) -> i64 {
 /// How many mails wait while a worker runs.
 const BACKLOG: usize = 1_000;
 
-/// Takes so many calls in each second, and refuses the others.
+/// Accepts this many calls in each second, and rejects the others.
 fn take_each_second(provider: &Provider, calls: usize) {
     let mut second = (Instant::now(), 0);
     provider.follows(move |_| {
@@ -47,13 +47,13 @@ fn taken(ledger: &Ledger) -> usize {
         .count()
 }
 
-/// What was used of deliveries by attempts that were not taken.
+/// The attempts used by deliveries that were not accepted.
 const USED: &str = "select count(*) from {campanile}notification_deliveries \
     where channel = 'email' and state = 'pending' and attempt > uncounted";
 
 both_databases! {
     /// F8 and F35, with a backlog and a worker that runs.
-    async fn a_worker_with_a_backlog_asks_at_most_twice_as_often_as_is_taken(stage: Stage) {
+    async fn a_worker_with_a_backlog_makes_at_most_twice_as_many_calls_as_are_accepted(stage: Stage) {
         stage.people(BACKLOG).await;
         take_each_second(&stage.provider, 4);
         let _ = stage.enqueue(letter("a limit", BACKLOG)).await;
@@ -62,12 +62,12 @@ both_databases! {
         let ledger = stage.provider.ledger();
         let (calls, taken) = (ledger.entries.len(), taken(&ledger));
         assert!(calls <= 2 * taken, "{calls} calls, {taken} taken");
-        // One may be under way.
-        assert!(stage.database.number(USED).await <= 8, "a refusal of the limit uses no attempt");
+        // One may be running.
+        assert!(stage.database.number(USED).await <= 8, "a rate-limit error uses no attempt");
         let untried = "select count(*) from {campanile}notification_deliveries where attempt = 0 and state = 'pending'";
         let untried = usize::try_from(stage.database.number(untried).await).unwrap();
         assert!(untried + calls + 20 + 8 >= BACKLOG, "{untried} are untouched after {calls} calls");
-        // The limit is gone: the rest goes out by itself, each in one call.
+        // The limit is gone: the rest is sent without intervention, each in one call.
         stage.provider.always(Behaviour::Accept);
         stage.all_ended().await;
         worker.terminate().await;
@@ -79,7 +79,7 @@ both_databases! {
     }
 
     /// F9, with a backlog and a worker that runs.
-    async fn a_worker_with_a_backlog_hardly_asks_during_an_outage_and_sends_all_after_it(stage: Stage) {
+    async fn a_worker_with_a_backlog_makes_few_calls_during_an_outage_and_sends_everything_after_it(stage: Stage) {
         stage.people(BACKLOG).await;
         stage.provider.always(Behaviour::refuse(503));
         let _ = stage.enqueue(letter("an outage", BACKLOG)).await;
@@ -87,10 +87,10 @@ both_databases! {
         stage.provider.asked(0, 8).await;
         tokio::time::sleep(Duration::from_secs(6)).await;
         let calls = stage.provider.ledger().entries.len();
-        // What was under way at once when it began, and the probes, whose pauses double.
+        // The calls that were running when the outage began, and the probes, whose pauses double.
         assert!(calls <= 8 + 8 + 6, "{calls} calls");
         let used = stage.database.number(USED).await;
-        assert!(used <= i64::try_from(calls).unwrap(), "only what was itself refused uses an attempt: {used}");
+        assert!(used <= i64::try_from(calls).unwrap(), "only refused calls use an attempt: {used}");
         stage.provider.always(Behaviour::Accept);
         // Those that were refused wait for longer than the others.
         stage.end_pauses().await;
@@ -104,14 +104,14 @@ both_databases! {
     }
 
     /// F8.
-    async fn too_many_requests_are_repeated_when_the_provider_says_and_not_before(stage: Stage) {
+    async fn rate_limited_requests_are_retried_when_the_provider_says_and_not_before(stage: Stage) {
         stage.people(3).await;
         for (mails, retry_after, longer, no_longer) in [
             (Mails::Alone, Some(600), 400, 600),
             (Mails::Together, Some(600), 400, 600),
-            // Nobody waits for years.
+            // A delay of years is capped.
             (Mails::Together, Some(1_000_000_000), 7_000, 7_200),
-            // No word of when: the first pause of its own, ten seconds at the most.
+            // Without a time: the first pause of the policy, at most ten seconds.
             (Mails::Alone, None, 0, 10),
         ] {
             stage.provider.always(Behaviour::Refuse { status: 429, retry_after });
@@ -131,18 +131,18 @@ both_databases! {
     }
 
     /// F9.
-    async fn after_a_long_outage_a_crowd_comes_back_spread_out(stage: Stage) {
+    async fn after_a_long_outage_the_retries_are_spread_out(stage: Stage) {
         stage.people(200).await;
         stage.provider.always(Behaviour::refuse(503));
         let _ = stage.enqueue(letter("outage", 200)).await;
         for _ in 0..4 {
-            // A process of its own each time: the brake of one that has met the outage lets a single probe through.
+            // A new process each time: the brake of a process that has detected the outage lets only a single probe through.
             let dispatcher = stage.dispatcher_as(|settings| settings.mails = Mails::Together);
             stage.end_pauses().await;
             assert_eq!(dispatcher.deliver_due(200).await.unwrap().claimed, 200);
         }
         assert_eq!(stage.provider.ledger().entries.len(), 4 * 2, "a hundred to a request");
-        // After the fourth attempt they come back anywhere within 80 seconds.
+        // After the fourth attempt they are retried anywhere within 80 seconds.
         let run_at = stage.database.database.sql("select {micros(run_at)} from {campanile}notification_deliveries");
         let run_at: Vec<i64> = each_database!(&stage.database.database, |pool| {
             sqlx::query_scalar(run_at).fetch_all(pool).await.unwrap()
@@ -153,7 +153,7 @@ both_databases! {
             tens[usize::try_from((at - first) / 10_000_000).unwrap()] += 1;
         }
         let (busy, fullest) = (tens.iter().filter(|crowd| **crowd > 0).count(), tens.iter().max().unwrap());
-        assert!(busy >= 7 && *fullest <= 50, "how many come in each ten seconds: {tens:?}");
+        assert!(busy >= 7 && *fullest <= 50, "retries in each ten seconds: {tens:?}");
         stage.provider.always(Behaviour::Accept);
         let worker = stage.worker_as(|settings| settings.mails = Mails::Together);
         stage.end_pauses().await;

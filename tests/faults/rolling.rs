@@ -1,5 +1,5 @@
-//! F28: a rolling upgrade. Programs of an older version run on, while the tables are migrated and beside programs of this
-//! one.
+//! F28: a rolling upgrade. Programs of an older version keep running, while the tables are migrated and beside programs of this
+//! version.
 
 use campanile_tests::database::Fixture as _;
 use campanile_tests::{TestDatabase, both_databases, older};
@@ -10,10 +10,10 @@ use crate::rounds::rounds;
 use crate::server::lines_until_done;
 use crate::stage::{Stage, bell};
 
-/// How many people each dispatch tells.
+/// How many users each dispatch notifies.
 const PEOPLE: usize = 5;
 
-/// Lets a process tell people so often, and ends it.
+/// Lets a process dispatch this many times, and ends it.
 async fn told_by(stage: &Stage, mut teller: Process, times: usize) {
     let mut lines = lines_until_done(&mut teller, times).await;
     assert_eq!(failed(&lines), [""; 0], "{lines:?}");
@@ -23,7 +23,7 @@ async fn told_by(stage: &Stage, mut teller: Process, times: usize) {
 
 both_databases! {
     /// F28.
-    async fn an_older_worker_and_dispatcher_run_on_while_the_tables_are_migrated_and_beside_newer_ones(database: TestDatabase) {
+    async fn an_older_worker_and_dispatcher_keep_running_during_the_migration_and_beside_newer_ones(database: TestDatabase) {
         database.go_back_to(older::MIGRATION).await;
         let stage = Stage::over(database).await;
         stage.people(PEOPLE).await;
@@ -31,13 +31,13 @@ both_databases! {
         let mut teller = stage.older_dispatcher("before", PEOPLE);
         let mut lines = lines_until_done(&mut teller, 5).await;
         stage.database.database.migrate().await.unwrap();
-        // Both of them go on, over connections and statements from before.
+        // Both continue, over their existing connections and statements.
         lines.extend(lines_until_done(&mut teller, 10).await);
         assert_eq!(failed(&lines), [""; 0], "{lines:?}");
         lines.extend(teller.kill().await);
         assert_whole(&stage, &lines).await;
         stage.all_ended().await;
-        // What this version leaves is delivered by the older one, and the other way round.
+        // Deliveries queued by this version are delivered by the older one, and the other way round.
         let _ = stage.enqueue(bell("for the older one", PEOPLE)).await;
         stage.all_ended().await;
         older_worker.terminate().await;
@@ -48,7 +48,7 @@ both_databases! {
         stage.ends_well().await;
     }
 
-    /// F28, with a fleet of both, of which one after the other dies.
+    /// F28, with a fleet of both versions, whose workers die one after the other.
     async fn workers_of_two_versions_take_over_from_each_other(database: TestDatabase) {
         let stage = Stage::over(database).await;
         stage.people(PEOPLE).await;

@@ -1,4 +1,4 @@
-//! How often a scenario is told, and the dice of each telling.
+//! How often a scenario runs, and the random numbers of each run.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -8,20 +8,20 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::stage::Stage;
 
-/// One telling of a scenario.
+/// One run of a scenario.
 pub(crate) struct Round {
-    /// Which one: the texts of a round hold it.
+    /// Its number, which the texts of the round contain.
     pub(crate) number: u64,
     dice: StdRng,
 }
 
 impl Round {
-    /// A time up to this long.
+    /// A random time up to this long.
     pub(crate) fn up_to(&mut self, longest: Duration) -> Duration {
         self.dice.random_range(Duration::ZERO..=longest)
     }
 
-    /// A number in a range.
+    /// A random number in a range.
     pub(crate) fn between(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
         self.dice.random_range(range)
     }
@@ -31,18 +31,18 @@ impl Round {
         these[self.between(0..=these.len() - 1)]
     }
 
-    /// A name for what is told in this round, and in no other.
+    /// A text that is used only in this round.
     pub(crate) fn text(&self, word: &str) -> String {
         format!("{word} {}", self.number)
     }
 }
 
-/// The rounds of a scenario: one, unless the longer form is asked for.
+/// The rounds of a scenario: one, unless the longer form is requested.
 pub(crate) fn rounds(scenario: &str, stage: &Stage) -> impl Iterator<Item = Round> + use<> {
     let (seed, rounds) = (seed(), variable("CAMPANILE_FAULT_ROUNDS").unwrap_or(1));
     let name = format!("{scenario} on {:?}", stage.database.kind);
     eprintln!("{name}: rounds: {rounds}, CAMPANILE_FAULT_SEED={seed}");
-    // Scenarios throw dice of their own, whichever of them run.
+    // Each scenario has its own random numbers, whichever scenarios run.
     let own = name.bytes().fold(seed, |mixed, byte| {
         mixed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)
     });
@@ -52,18 +52,18 @@ pub(crate) fn rounds(scenario: &str, stage: &Stage) -> impl Iterator<Item = Roun
     })
 }
 
-/// How many workers there are at once where a scenario has a fleet: three, unless the longer form asks for more.
+/// How many workers run at once in a scenario with a fleet: three, unless the longer form requests more.
 pub(crate) fn processes() -> u64 {
     variable("CAMPANILE_FAULT_PROCESSES").unwrap_or(3)
 }
 
-/// How many rows the large tables have where a scenario has large ones: two hundred thousand, unless the longer form asks for
+/// How many rows the large tables have in a scenario with large tables: two hundred thousand, unless the longer form requests
 /// more.
 pub(crate) fn rows() -> u64 {
     variable("CAMPANILE_FAULT_ROWS").unwrap_or(200_000)
 }
 
-/// The seed of this run: the one that was given, else the time.
+/// The seed of this run: the configured one, or else the time.
 fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| {

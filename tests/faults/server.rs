@@ -1,4 +1,4 @@
-//! A Postgres that crashes, and one that throws everybody out.
+//! A Postgres that crashes, and one that terminates all sessions.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::process::Process;
 use crate::rounds::{Round, rounds};
 use crate::stage::Stage;
 
-/// Runs a worker and a dispatching process, does this to the database in the middle of it, and waits until both have got
-/// over it.
+/// Runs a worker and a dispatching process, applies this fault to the database in the middle, and waits until both have
+/// recovered.
 async fn amid(stage: &Stage, round: &mut Round, fault: impl AsyncFnOnce(&mut Round)) {
     let way = round.one_of(&["dispatch", "enqueue"]);
     stage
@@ -31,13 +31,13 @@ async fn amid(stage: &Stage, round: &mut Round, fault: impl AsyncFnOnce(&mut Rou
     lines.extend(teller.kill().await);
     assert_whole(stage, &lines).await;
     assert_nothing_of_what_failed(stage, &lines).await;
-    // What was under way in the crash comes again after its lease; the worker is the one from before.
+    // Deliveries that were running in the crash are retried after their lease; the worker is still the same.
     stage.advance().await;
     stage.all_ended().await;
     worker.terminate().await;
 }
 
-/// What a dispatching process says until it has done this many more.
+/// The output of a dispatching process until it has done this many more dispatches.
 pub(crate) async fn lines_until_done(teller: &mut Process, times: usize) -> Vec<String> {
     let mut lines = Vec::new();
     while lines
@@ -53,7 +53,7 @@ pub(crate) async fn lines_until_done(teller: &mut Process, times: usize) -> Vec<
 
 /// F4.
 #[test]
-fn a_server_that_crashes_in_the_middle_loses_nothing_that_was_said_to_be_done() {
+fn a_server_crash_loses_nothing_that_was_reported_as_done() {
     run_on_own_server(&[], async |database, server| {
         let stage = Stage::over(database).await;
         stage.people(5).await;
@@ -69,7 +69,7 @@ fn a_server_that_crashes_in_the_middle_loses_nothing_that_was_said_to_be_done() 
 
 /// F5.
 #[test]
-fn whoever_is_thrown_out_by_the_server_comes_back_and_goes_on() {
+fn sessions_that_the_server_terminates_reconnect_and_continue() {
     run(Kind::Postgres, async |database| {
         let stage = Stage::over(database).await;
         stage.people(5).await;
@@ -88,7 +88,7 @@ fn whoever_is_thrown_out_by_the_server_comes_back_and_goes_on() {
     });
 }
 
-/// Says how many it were: nobody, if those of the last time have not come back yet.
+/// Returns how many sessions were terminated: zero, if they have not reconnected since the last time.
 pub(crate) async fn throw_everybody_out(stage: &Stage) -> i64 {
     let others = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
         where datname = current_database() and pid <> pg_backend_pid()";

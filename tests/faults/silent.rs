@@ -1,4 +1,4 @@
-//! F10: a provider that hangs, drips, or never stops answering.
+//! F10: a provider that hangs, answers byte by byte, or never stops answering.
 
 use campanile_tests::both_databases;
 use campanile_tests::outside::Mails;
@@ -8,7 +8,7 @@ use crate::stage::{Stage, bell};
 
 both_databases! {
     /// F10.
-    async fn a_provider_that_hangs_drips_or_never_ends_holds_up_its_own_mails_and_nothing_else(stage: Stage) {
+    async fn a_provider_that_hangs_or_never_finishes_answering_delays_only_its_own_mails(stage: Stage) {
         stage.people(2).await;
         for behaviour in [Behaviour::Hang, Behaviour::Drip, Behaviour::Endless] {
             for mails in [Mails::Alone, Mails::Together] {
@@ -21,7 +21,7 @@ both_databases! {
                     lines.map(|line| line.outcome.as_str()).collect::<Vec<_>>()
                 };
                 assert_eq!((of("inbox"), of("pigeon")), (vec!["sent"; 2], vec!["sent"; 2]), "{text}");
-                // One mail whose status says accepted was accepted, however its answer ends; of a batch nobody can tell.
+                // A single mail with an accepted status was accepted, however its answer ends; for a batch that is unknown.
                 let heard = mails == Mails::Alone && behaviour != Behaviour::Hang;
                 assert_eq!(of("email"), vec![if heard { "sent" } else { "failed" }; 2], "{text}");
                 stage.ends_well().await;

@@ -21,11 +21,11 @@ use crate::windows::log_windows;
 pub(crate) const UNDER_WAY: &str = "select count(*) from {campanile}notification_deliveries \
     where state in ('pending', 'running')";
 
-/// What a scenario plays on.
+/// The environment of a scenario.
 pub(crate) struct Stage {
     pub(crate) database: TestDatabase,
     pub(crate) provider: Provider,
-    /// How the processes are set up, unless a scenario says otherwise.
+    /// The default configuration of the processes.
     pub(crate) outside: Outside,
     /// A dispatcher of this process.
     pub(crate) dispatcher: Dispatcher,
@@ -33,16 +33,16 @@ pub(crate) struct Stage {
     _folder: TempDir,
 }
 
-/// What the oracle cannot read in the database.
+/// Data for the oracle that is not in the database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Told {
-    /// Every report that was heard.
+    /// Every report that was received.
     pub(crate) reports: Vec<DispatchReport>,
-    /// Some dispatches were made by processes whose reports nobody heard.
+    /// Some dispatches were made by processes whose reports were not received.
     pub(crate) unheard: bool,
-    /// Some worker was killed, or lost its lease: what it had sent may have gone unrecorded.
+    /// A worker was killed, or lost its lease: some of its sends may be unrecorded.
     pub(crate) killed: bool,
-    /// Some of what has ended was pruned.
+    /// Some finished deliveries were pruned.
     pub(crate) pruned: bool,
     /// Users who were forgotten.
     pub(crate) forgotten: Vec<String>,
@@ -55,7 +55,7 @@ impl Fixture for Stage {
 }
 
 impl Stage {
-    /// A stage whose provider honours or ignores keys.
+    /// A stage whose provider supports or ignores keys.
     pub(crate) async fn with_keys(database: TestDatabase, keys: Keys) -> Self {
         log_windows(&database).await;
         let folder = tempfile::tempdir().unwrap();
@@ -84,12 +84,12 @@ impl Stage {
         }
     }
 
-    /// What the oracle is told.
+    /// The additional data for the oracle.
     pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where pigeons write.
+    /// The file to which pigeons write.
     pub(crate) fn pigeons(&self) -> PathBuf {
         self.outside.ledger.clone()
     }
@@ -110,7 +110,7 @@ impl Stage {
         self.database.execute(&insert).await;
     }
 
-    /// A dispatcher of this process that is set up differently.
+    /// A dispatcher of this process with a different configuration.
     pub(crate) fn dispatcher_as(&self, change: impl FnOnce(&mut Outside)) -> Dispatcher {
         let mut outside = self.outside.clone();
         change(&mut outside);
@@ -129,22 +129,22 @@ impl Stage {
         report
     }
 
-    /// A worker in a process of its own.
+    /// A worker in its own process.
     pub(crate) fn worker(&self) -> Process {
         self.worker_as(|_| {})
     }
 
-    /// A worker that is set up differently.
+    /// A worker with a different configuration.
     pub(crate) fn worker_as(&self, change: impl FnOnce(&mut Outside)) -> Process {
         self.worker_at(&self.database.url, change)
     }
 
-    /// A worker that finds the database somewhere else, behind a proxy for example.
+    /// A worker that uses another database URL, of a proxy for example.
     pub(crate) fn worker_at(&self, url: &str, change: impl FnOnce(&mut Outside)) -> Process {
         Process::start(&mut self.worker_command(url, change))
     }
 
-    /// What starts a worker.
+    /// The command that starts a worker.
     pub(crate) fn worker_command(&self, url: &str, change: impl FnOnce(&mut Outside)) -> Command {
         let mut outside = self.outside.clone();
         change(&mut outside);
@@ -154,7 +154,7 @@ impl Stage {
         command
     }
 
-    /// What starts a process that tells `people` users one thing after the other until it is killed.
+    /// The command that starts a process that notifies `people` users again and again until it is killed.
     pub(crate) fn dispatcher_command(
         &self,
         url: &str,
@@ -171,7 +171,7 @@ impl Stage {
         command
     }
 
-    /// A worker of the older version, in a process of its own.
+    /// A worker of the older version, in its own process.
     pub(crate) fn older_worker(&self) -> Process {
         let (name, value) = self.outside.variable();
         let mut command = Command::new(older::program("campanile-fault-worker"));
@@ -195,8 +195,8 @@ impl Stage {
         worker.kill().await;
     }
 
-    /// Stops a worker with `SIGSTOP`, at a moment at which it does not hold the lock of an SQLite file: nobody could write
-    /// there until it goes on.
+    /// Stops a worker with `SIGSTOP` while it does not hold the lock of an SQLite file: otherwise nobody could write until it
+    /// continues.
     pub(crate) async fn stop(&self, worker: &Process) {
         loop {
             worker.signal("STOP").await;
@@ -227,14 +227,13 @@ impl Stage {
         assert!(waited.is_ok(), "not within a minute: {what}");
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until every delivery has ended.
     pub(crate) async fn all_ended(&self) {
         let ended = async || self.database.number(UNDER_WAY).await == 0;
         self.eventually("every delivery has ended", ended).await;
     }
 
-    /// Ends every pause and every lease. A lease that is somebody's is lost by this, as if its worker had been away for
-    /// long.
+    /// Ends every pause and every lease. Active leases are lost by this, as if their worker had been stopped for long.
     pub(crate) async fn advance(&self) {
         self.told().killed = true;
         self.make_due().await;
@@ -276,24 +275,24 @@ impl Stage {
         }
     }
 
-    /// Lets everything run out, with a provider that works again: workers run until nothing is under way.
+    /// Runs all deliveries to their end, with a provider that works again: workers run until none is unfinished.
     pub(crate) async fn run_out(&self) {
         self.provider.always(Behaviour::Accept);
         self.provider.release();
-        // Batches that are not known to have arrived come again as they were.
+        // Batches that may not have arrived are retried unchanged.
         let dispatcher = self.dispatcher_as(|settings| settings.mails = Mails::Together);
         for _ in 0..60 {
             if self.database.number(UNDER_WAY).await == 0 {
                 return;
             }
-            // No worker is left whose lease this could end.
+            // No worker is left that could lose a lease by this.
             self.make_due().await;
             dispatcher.deliver_due(1_000).await.unwrap();
         }
-        panic!("something never ends");
+        panic!("some deliveries never end");
     }
 
-    /// The end of every scenario, when its processes have ended: everything runs out, and the oracle finds nothing.
+    /// The end of every scenario, when its processes have ended: all deliveries run to their end, and the oracle finds nothing.
     pub(crate) async fn ends_well(&self) {
         self.run_out().await;
         let found = oracle(self).await;
@@ -302,7 +301,7 @@ impl Stage {
         eprintln!("{test}: the oracle found nothing wrong with {found}");
     }
 
-    /// One number out of the database, of a statement with one text parameter.
+    /// One number from the database, from a statement with one text parameter.
     pub(crate) async fn number_of(&self, statement: &str, parameter: &str) -> i64 {
         let statement = self.database.database.sql(statement);
         each_database!(&self.database.database, |pool| {
@@ -312,7 +311,7 @@ impl Stage {
     }
 }
 
-/// Every time that is stored.
+/// Every stored time.
 const TIMES: [(&str, &[&str]); 6] = [
     ("notification_dedup", &["fired_at", "window_ends_at"]),
     ("notification_dispatches", &["created_at"]),
@@ -337,25 +336,25 @@ pub(crate) fn users(many: usize) -> Vec<String> {
     (0..many).map(|n| format!("u_{n}")).collect()
 }
 
-/// Where a user gets mail.
+/// The mail address of a user.
 pub(crate) fn address(user: &str) -> String {
     format!("{user}@example.com")
 }
 
-/// A bell rang: in the inbox, by mail and by pigeon. The oracle tells mails by their texts, so that no two notices of a
-/// scenario that are admitted have the same.
+/// A bell rang: in the inbox, by mail and by pigeon. The oracle identifies mails by their texts, so no two admitted notices of a
+/// scenario have the same text.
 pub(crate) fn bell(text: &str, people: usize) -> Notice {
     BellRang { text: text.into() }.about(text).to(users(people))
 }
 
-/// A letter came: by mail alone.
+/// A letter came: only by mail.
 pub(crate) fn letter(text: &str, people: usize) -> Notice {
     LetterCame { text: text.into() }
         .about(text)
         .to(users(people))
 }
 
-/// A sign was put up: in the inbox alone.
+/// A sign was put up: only in the inbox.
 pub(crate) fn sign(text: &str, people: usize) -> Notice {
     SignUp { text: text.into() }.about(text).to(users(people))
 }

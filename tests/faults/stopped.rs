@@ -1,18 +1,18 @@
-//! F15: a worker that stands still for longer than its lease, and goes on as if nothing had happened.
+//! F15: a worker that is stopped for longer than its lease, and then continues as if nothing had happened.
 
 use campanile_tests::both_databases;
 use campanile_tests::provider::{Answered, Behaviour};
 
 use crate::stage::{Stage, letter};
 
-/// Whether the only delivery is as this condition says.
+/// Whether the only delivery matches this condition.
 async fn is(stage: &Stage, condition: &str) -> bool {
     let count =
         format!("select count(*) from {{campanile}}notification_deliveries where {condition}");
     stage.database.number(&count).await == 1
 }
 
-/// Waits until the log has the line of the first attempt: its worker has said what it had to say.
+/// Waits until the log has the line of the first attempt, from its own worker.
 async fn first_is_logged(stage: &Stage) {
     let line = "select count(*) from {campanile}notification_attempts where attempt = 1 and outcome <> 'lost'";
     stage
@@ -61,7 +61,7 @@ both_databases! {
         stage.provider.release();
         stopped.signal("CONT").await;
         first_is_logged(&stage).await;
-        // The second attempt is its worker's, whose provider still hangs.
+        // The second attempt still belongs to its worker, whose provider still hangs.
         assert!(is(&stage, "state = 'running' and attempt = 2 and lease_until is not null").await);
         stage.kill(other).await;
         stopped.terminate().await;

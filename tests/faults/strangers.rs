@@ -11,7 +11,7 @@ const POISONED: &str = "select count(*) from {campanile}notification_deliveries 
 
 both_databases! {
     /// F16.
-    async fn a_row_that_cannot_be_read_is_parked_and_keeps_no_other_from_being_delivered(stage: Stage) {
+    async fn a_row_that_cannot_be_read_is_parked_and_the_others_are_delivered(stage: Stage) {
         stage.people(5).await;
         let _ = stage.enqueue(bell("poison", 1)).await;
         // On Postgres content is JSON at least; on SQLite it may be anything.
@@ -25,7 +25,7 @@ both_databases! {
         let worker = stage.worker();
         stage.all_ended().await;
         assert_eq!((stage.database.number(POISONED).await, stage.in_state("delivered").await), (2, 10));
-        // An operator mends the row, and says try again.
+        // An operator repairs the row, and retries the delivery.
         stage.database.execute(
             "update {campanile}notification_dispatches set content = (select content from antidote where antidote.id = notification_dispatches.id) \
              where id in (select id from antidote)",
@@ -43,8 +43,8 @@ both_databases! {
         assert_eq!(stage.in_state("delivered").await, 12);
     }
 
-    /// F17: an event that this worker does not know is blocked and uses no attempt, and
-    /// a worker that knows it resumes it by itself.
+    /// F17: an event that this worker does not know is blocked and uses no attempt, and a worker that knows it resumes it
+    /// automatically.
     async fn an_event_unknown_to_an_old_worker_waits_for_one_that_knows_it(stage: Stage) {
         stage.people(5).await;
         let _ = stage.enqueue(letter("new", 5)).await;
@@ -53,7 +53,7 @@ both_databases! {
         let old = stage.worker_as(|settings| settings.unknown_events = vec![letter_came]);
         let (blocked, delivered) = ("blocked", "delivered");
         let parted = async || (stage.in_state(blocked).await, stage.in_state(delivered).await) == (5, 10);
-        stage.eventually("what it does not know is blocked, the rest delivered", parted).await;
+        stage.eventually("unknown events are blocked, the rest is delivered", parted).await;
         old.terminate().await;
         assert_eq!(stage.database.number(UNTRIED).await, 5, "no attempt was used");
         let new = stage.worker();
@@ -62,14 +62,14 @@ both_databases! {
         stage.ends_well().await;
     }
 
-    /// F17: nobody takes up a channel that he does not link.
-    async fn a_channel_unlinked_at_an_old_worker_waits_for_one_that_links_it(stage: Stage) {
+    /// F17: a worker does not take deliveries of a channel that it does not link.
+    async fn a_channel_that_an_old_worker_does_not_link_waits_for_one_that_links_it(stage: Stage) {
         stage.people(5).await;
         let _ = stage.enqueue(letter("mail alone", 5)).await;
         let _ = stage.enqueue(bell("by mail and by pigeon", 5)).await;
         let old = stage.worker_as(|settings| settings.unlinked = vec!["pigeon".into()]);
         let letters = async || stage.in_state("delivered").await >= 5;
-        stage.eventually("what it knows is delivered", letters).await;
+        stage.eventually("known events are delivered", letters).await;
         old.terminate().await;
         let untouched = "select count(*) from {campanile}notification_deliveries where channel = 'pigeon' and attempt = 0 \
             and state in ('pending', 'blocked')";

@@ -1,4 +1,4 @@
-//! F26 and F41: a worker that is told to end while sends are in flight, or while a channel blocks its threads.
+//! F26 and F41: a worker that is asked to exit while sends are in flight, or while a channel blocks its threads.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const UNTOUCHED: &str = "select count(*) from {campanile}notification_deliveries
 
 both_databases! {
     /// F26.
-    async fn told_to_end_a_worker_ends_fifty_sends_in_flight_and_gives_back_the_rest(stage: Stage) {
+    async fn a_terminated_worker_finishes_fifty_sends_in_flight_and_gives_back_the_rest(stage: Stage) {
         stage.people(70).await;
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(letter("in flight", 50)).await;
@@ -28,8 +28,8 @@ both_databases! {
         assert_eq!(stage.provider.ledger().answered(Answered::Repeated), 0);
     }
 
-    /// F26, one mail to a request: eight are under way, and the others of its fifty have not begun.
-    async fn what_was_leased_and_not_begun_is_given_back_without_having_used_an_attempt(stage: Stage) {
+    /// F26, one mail per request: eight are running, and the others of its fifty have not started.
+    async fn leased_deliveries_that_were_not_started_are_given_back_without_using_an_attempt(stage: Stage) {
         stage.people(50).await;
         stage.provider.always(Behaviour::AcceptThenHold);
         let _ = stage.enqueue(letter("leased", 50)).await;
@@ -43,8 +43,8 @@ both_databases! {
         assert_eq!(stage.provider.ledger().answered(Answered::Repeated), 0);
     }
 
-    /// F26, and a provider that never answers: it ends all the same, and what it knows nothing of comes again.
-    async fn a_provider_that_hangs_does_not_keep_a_worker_from_ending(stage: Stage) {
+    /// F26, with a provider that never answers: the worker exits anyway, and mails with an unknown outcome are retried.
+    async fn a_provider_that_hangs_does_not_keep_a_worker_from_exiting(stage: Stage) {
         stage.people(8).await;
         stage.provider.always(Behaviour::Hang);
         let _ = stage.enqueue(letter("hangs", 8)).await;
@@ -54,8 +54,8 @@ both_databases! {
         assert_eq!(stage.in_state("pending").await, 8);
         stage.ends_well().await;
     }
-    /// F41. The pigeons block for ten minutes, and may; whoever is told to end has a grace of twenty seconds.
-    async fn a_channel_that_blocks_its_threads_keeps_no_process_from_ending(stage: Stage) {
+    /// F41. The pigeons block for ten minutes; a process that is asked to exit has a grace period of twenty seconds.
+    async fn a_channel_that_blocks_its_threads_does_not_keep_the_process_from_exiting(stage: Stage) {
         stage.people(2).await;
         let _ = stage.enqueue(bell("blocks", 2)).await;
         let mut worker = stage.worker_as(|outside| {
@@ -63,12 +63,12 @@ both_databases! {
         });
         let blocked = "select count(*) from {campanile}notification_deliveries where channel = 'pigeon' and state = 'running'";
         stage.eventually("the pigeons block", async || stage.database.number(blocked).await == 2).await;
-        stage.eventually("mails go out", async || stage.in_state("delivered").await == 2).await;
-        // What it had begun ends unrecorded.
+        stage.eventually("mails are sent", async || stage.in_state("delivered").await == 2).await;
+        // The running calls end unrecorded.
         stage.told().killed = true;
         worker.tell_to_end().await;
         let ended = tokio::time::timeout(Duration::from_secs(50), worker.ended()).await;
-        assert!(ended.is_ok(), "the process runs on while its channel blocks");
+        assert!(ended.is_ok(), "the process keeps running while its channel blocks");
         stage.ends_well().await;
         assert_eq!(stage.in_state("delivered").await, 4);
     }

@@ -1,5 +1,5 @@
-//! What became of every window, written down by the database itself as it happens, and what the oracle reads there: O3 and
-//! O4, to the microsecond, for events of every channel, and also after the window was pruned.
+//! The history of every window, logged by triggers in the database, and the oracle's checks of it: O3 and O4, to the microsecond,
+//! for events of every channel, and also after the window was pruned.
 
 use campanile_tests::{Kind, TestDatabase};
 
@@ -43,8 +43,8 @@ const LOG_ON_SQLITE: &str = "\
             ('renewed', new.event_type, new.recipient_user_id, new.notification_id, new.fired_at, \
             old.notification_id, old.window_ends_at, {now}); end";
 
-/// From now on the database logs every window that is opened, renewed or closed. Windows whose times alone are moved, by
-/// a test that lets time pass, are not renewed.
+/// From now on the database logs every window that is opened, renewed or closed. A window is not renewed if only its times are
+/// moved, by a test that simulates the passage of time.
 pub(crate) async fn log_windows(database: &TestDatabase) {
     let log = match database.kind {
         Kind::Postgres => LOG_ON_POSTGRES,
@@ -64,8 +64,8 @@ pub(crate) async fn o3_admissions_are_a_window_apart(stage: &Stage) -> Vec<Strin
     .await
 }
 
-/// O4: no window without its notification, none of one that the system failed to deliver, no notification that was not admitted by a
-/// window, and none whose window was closed before its end.
+/// O4: no window without its notification, no window of a notification that the system failed to deliver, no notification that
+/// was not admitted by a window, and none whose window was closed before its end.
 pub(crate) async fn o4_windows_and_notifications_match(stage: &Stage, told: &Told) -> Vec<String> {
     let events = stage.dispatcher.registry().events();
     let windowed = events.filter(|event| !event.dedup.window.is_zero());
@@ -125,13 +125,13 @@ const HAS_ROWS: &str = "\
     (exists (select 1 from {campanile}notifications as item where item.id = {id}) \
     or exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id}))";
 
-/// The notification reached, or may yet reach or have reached, its recipient.
+/// The notification has reached its recipient, may have reached it, or may still reach it.
 const REACHED: &str = "\
     (exists (select 1 from {campanile}notifications as item where item.id = {id}) \
     or exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id} \
         and (delivery.has_local or delivery.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))))";
 
-/// The system failed on a channel, and somebody was not told for that reason.
+/// The system failed on a channel, so the recipient was not notified.
 const FAILED: &str = "\
     exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id} \
         and delivery.state in ('dead', 'expired', 'cancelled'))";

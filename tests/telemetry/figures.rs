@@ -1,4 +1,4 @@
-//! The **figures** of this process: every metric with its labels, and its value since somebody last looked.
+//! The **metrics** of this process: every metric with its labels, and its value since the last read.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,9 +8,9 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 /// By metric and labels, `campanile.deliveries{messaging.destination.name=pigeon,state=dead}` for example.
 pub(crate) type Figures = BTreeMap<String, f64>;
 
-/// What was counted since the last look: of counters how much, of gauges the last word, of histograms how many.
+/// The values since the last read: the increase of counters, the last value of gauges, the number of samples of histograms.
 ///
-/// What did not move is not in it, nor a gauge that is at zero.
+/// It contains neither metrics that did not change, nor gauges that are zero.
 pub(crate) fn look() -> Figures {
     static SNAPSHOTTER: OnceLock<Snapshotter> = OnceLock::new();
     let snapshotter = SNAPSHOTTER.get_or_init(|| {
@@ -39,7 +39,7 @@ pub(crate) fn look() -> Figures {
     figures
 }
 
-/// Checks that there are these figures and no others.
+/// Checks that there are exactly these metrics.
 #[track_caller]
 pub(crate) fn check(figures: &Figures, expected: &[(&str, u32)]) {
     let expected: Figures = expected

@@ -1,5 +1,5 @@
-//! What operators measure and trace. A binary of its own, because a recorder of metrics and a subscriber of traces are one for
-//! a whole process.
+//! Metrics and traces for operators. This is a separate binary, because a process can have only one recorder of metrics and one
+//! subscriber of traces.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use campanile_tests::database::{Fixture as _, run};
 use campanile_tests::{App, Kind};
 
-/// Tells a story on one database and then on the other, and no other story meanwhile.
+/// Runs a test on one database and then on the other, and no other test meanwhile.
 fn alone(story: impl AsyncFn(App)) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Metrics: the figures that `campanile::telemetry` promises, with their labels, and nobody's name in any.
+//! Metrics: those that `campanile::telemetry` documents, with their labels, and no personal data in any.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn alone_to(users: &[&str]) -> Notice {
     PigeonAlone { text }.about("canary-subject").to(users)
 }
 
-/// Each pigeon ends as its recipient is named.
+/// Each pigeon ends as its recipient's name says.
 fn by_name(app: &App) -> Dispatcher {
     let bounced = DeliveryError::new("no such tower").with_class(ErrorClass::Bounced);
     let pigeons = PigeonSettings::new(move |delivery| {
@@ -34,7 +34,7 @@ fn by_name(app: &App) -> Dispatcher {
 }
 
 #[test]
-fn notifications_deliveries_and_attempts_are_counted_by_what_became_of_them() {
+fn notifications_deliveries_and_attempts_are_counted_by_outcome() {
     alone(async |app| {
         let users = [
             "u_canary_well",
@@ -116,7 +116,7 @@ fn names_nobody(figures: &Figures) {
 }
 
 #[test]
-fn a_running_worker_measures_what_waits_and_which_channel_is_paused() {
+fn a_running_worker_measures_its_queues_and_paused_channels() {
     alone(async |app| {
         app.address("u_canary", "pigeon", "canary-address").await;
         app.dispatcher
@@ -140,7 +140,7 @@ fn a_running_worker_measures_what_waits_and_which_channel_is_paused() {
             format!("campanile.{metric}{{messaging.destination.name={labels}}}")
         };
         let paused = of("channel.paused", "pigeon");
-        // It is the last that a sweep measures, but a look may fall between two gauges.
+        // It is the last one that the maintenance measures, but a read may happen between two gauges.
         let seen = Mutex::new(Figures::new());
         app.eventually(async || {
             let mut seen = seen.lock().unwrap();
@@ -164,7 +164,7 @@ fn a_running_worker_measures_what_waits_and_which_channel_is_paused() {
 }
 
 #[test]
-fn a_lease_that_is_taken_over_is_counted_once_where_it_was_lost_and_once_where_it_was_rescued() {
+fn a_lease_that_is_taken_over_is_counted_once_as_lost_and_once_as_rescued() {
     alone(async |app| {
         app.address("u_canary", "pigeon", "canary-address").await;
         let gate = Arc::new(Semaphore::new(0));
@@ -199,7 +199,7 @@ fn a_lease_that_is_taken_over_is_counted_once_where_it_was_lost_and_once_where_i
             }
             seen.contains_key(lost)
         };
-        // The heartbeat finds out; and so does the verdict, that comes too late.
+        // The heartbeat detects it, and so does the verdict, which is too late.
         app.eventually(async || count()).await;
         gate.add_permits(1);
         share.await.unwrap();

@@ -1,4 +1,4 @@
-//! Traces: an attempt that is made later, perhaps by another process, is linked to the dispatch it comes from.
+//! Traces: a later attempt, perhaps by another process, is linked to its dispatch.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::alone;
 
-/// The spans of this process that have ended since the last story began.
+/// The spans of this process that have ended since the last test began.
 fn spans() -> &'static InMemorySpanExporter {
     static EXPORTER: OnceLock<InMemorySpanExporter> = OnceLock::new();
     EXPORTER.get_or_init(|| {
@@ -50,7 +50,7 @@ fn notice() -> Notice {
         .to(["u_canary"])
 }
 
-/// A request of a host that traces, and its place in the trace.
+/// A request of a host with tracing, and its context in the trace.
 fn request() -> (tracing::Span, SpanContext) {
     let request = tracing::info_span!("request");
     let context = request.context().span().span_context().clone();
@@ -76,14 +76,14 @@ async fn stored(app: &App) -> Option<String> {
 }
 
 #[test]
-fn an_attempt_that_is_made_later_is_linked_to_the_dispatch_it_comes_from() {
+fn a_later_attempt_is_linked_to_its_dispatch() {
     alone(async |app| {
         spans().reset();
         app.address("u_canary", "pigeon", "canary-address").await;
         let (request, context) = request();
         let enqueued = app.dispatcher.enqueue(notice()).instrument(request);
         let _ = enqueued.await.unwrap();
-        // `traceparent` as https://www.w3.org/TR/trace-context/ has it.
+        // The form of `traceparent` in https://www.w3.org/TR/trace-context/.
         let traceparent = format!("00-{}-{}-01", context.trace_id(), context.span_id());
         assert_eq!(stored(&app).await, Some(traceparent));
 
@@ -98,7 +98,7 @@ fn an_attempt_that_is_made_later_is_linked_to_the_dispatch_it_comes_from() {
         assert_eq!(linked, [(context.trace_id(), context.span_id())]);
         let its_own = attempt.span_context.trace_id();
         assert_ne!(its_own, context.trace_id());
-        // From the delivery log one finds the trace.
+        // The delivery log contains the trace id.
         let log = history(&app).await.attempts;
         assert_eq!(log[0].trace_id, Some(its_own.to_string()));
         let everything = format!("{:?}", spans().get_finished_spans().unwrap());
@@ -107,7 +107,7 @@ fn an_attempt_that_is_made_later_is_linked_to_the_dispatch_it_comes_from() {
 }
 
 #[test]
-fn an_attempt_inside_the_dispatch_is_in_its_trace() {
+fn an_attempt_inside_the_dispatch_is_part_of_its_trace() {
     alone(async |app| {
         spans().reset();
         app.address("u_canary", "pigeon", "canary-address").await;
@@ -122,7 +122,7 @@ fn an_attempt_inside_the_dispatch_is_in_its_trace() {
 }
 
 #[test]
-fn a_dispatch_outside_of_a_trace_stores_none_and_its_attempt_is_linked_to_nothing() {
+fn a_dispatch_outside_of_a_trace_stores_none_and_its_attempt_has_no_link() {
     alone(async |app| {
         spans().reset();
         app.address("u_canary", "pigeon", "canary-address").await;

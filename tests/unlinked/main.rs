@@ -1,5 +1,5 @@
-//! A binary of its own, because the registry is what a binary links: it links the inbox and no push, and declares two events
-//! of one type. Everything that is wrong with it is said at once, before the first notification.
+//! A separate binary, because the registry contains what a binary links: it links the inbox but not push, and declares two events
+//! of one type. All its problems are reported at once, before the first notification.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ mod elsewhere {
 }
 
 #[test]
-fn start_up_lists_what_is_wrong_with_both_places_and_the_line_to_paste() {
+fn start_up_lists_all_problems_with_their_places_and_the_line_to_add() {
     let error = Registry::collect().unwrap_err();
     let [unlinked, twice] = error.problems() else {
         panic!("{error}");
@@ -47,18 +47,18 @@ fn start_up_lists_what_is_wrong_with_both_places_and_the_line_to_paste() {
 
 #[test]
 #[should_panic(expected = "use campanile_push as _;")]
-fn the_one_line_test_of_a_host_fails_with_the_same_text() {
+fn the_one_line_test_of_a_host_fails_with_the_same_message() {
     campanile::assert_registry!();
 }
 
 #[test]
 fn a_dispatcher_is_not_built() {
     let error = Dispatcher::builder().build().unwrap_err();
-    // Theirs, and that no database was given.
+    // These problems, and the missing database.
     assert_eq!(error.problems().len(), 3, "{error}");
 }
 
-/// Whether a message names the place of this file's nth attribute, or of the doc comment right above it.
+/// Whether a message contains the position of this file's nth attribute, or of the doc comment right above it.
 fn is_at(message: &str, nth: usize) -> bool {
     let source = include_str!("main.rs");
     let attributes = source

@@ -1,4 +1,4 @@
-//! What cannot be read is one mistake: nothing is said about what is missing because of it.
+//! A channel that cannot be read is one mistake: parts that are missing because of it are not reported.
 
 use campanile::channel::{EMAIL, INBOX, PUSH};
 use campanile::notifiable_event;

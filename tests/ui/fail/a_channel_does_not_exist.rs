@@ -1,4 +1,4 @@
-//! A channel is a const, so rustc knows those with similar names; nothing is said twice.
+//! A channel is a const, so rustc suggests similar names; nothing is reported twice.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! By the type that it is, whatever it is called.
+//! The actual type counts, also behind an alias.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! A name in a dedup key says all there is to say once.
+//! A name may be in a dedup key only once.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! What a dedup key is made of must be there.
+//! The parts of a dedup key must exist.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! The channel's own const says what it needs.
+//! The channel's const defines its required parts.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! A secret field is used only by channels that keep nothing of what they show, and is in no dedup key.
+//! A secret field may only be used by channels that do not store what they show, and not in a dedup key.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! Templates, dedup keys and stored payloads all go by the names of the fields.
+//! Templates, dedup keys and stored payloads all use the names of the fields.
 
 use campanile::channel::INBOX;
 use campanile::notifiable_event;

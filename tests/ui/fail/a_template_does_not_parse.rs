@@ -1,4 +1,4 @@
-//! The place in the template is in the message, for rustc can only point at the whole literal.
+//! The message contains the position in the template, because rustc can only point at the whole literal.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

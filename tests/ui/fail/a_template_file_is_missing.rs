@@ -1,4 +1,4 @@
-//! The message tells where it was looked for.
+//! The message contains the path where it was searched.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! There is only one text to each template.
+//! A template is a single text.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! Some time and at most a year: what expires at once would never be sent.
+//! More than zero and at most a year: an event that expires at once would never be sent.
 
 use campanile::channel::EMAIL;
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! rustc says so once, although the type is also looked at as a part of the dedup key.
+//! rustc reports it once, although the type is also checked as a part of the dedup key.
 
 use campanile::channel::INBOX;
 use campanile::notifiable_event;

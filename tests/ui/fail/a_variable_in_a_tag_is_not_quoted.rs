@@ -1,4 +1,4 @@
-//! A variable in a tag stands between quotes, else the payload could add attributes.
+//! A variable in a tag must be in quotes, otherwise the payload could add attributes.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! An alias is another type than the event's own, once.
+//! An alias differs from the event's own type, and is listed once.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

@@ -1,4 +1,4 @@
-//! Unknown, repeated, foreign and missing keys. What is unknown is not missing too; what cannot be read is one mistake.
+//! Unknown, repeated, foreign and missing keys. An unknown key is not also reported as missing.
 
 use campanile::channel::{EMAIL, INBOX};
 use campanile::notifiable_event;

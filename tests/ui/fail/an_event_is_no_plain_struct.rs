@@ -1,4 +1,4 @@
-//! What cannot be an event, each with its reason, and not a word from serde or a call site.
+//! Items that cannot be events, each with the reason, and without errors from serde or a call site.
 
 use campanile::channel::INBOX;
 use campanile::event::NotifiableEvent as _;

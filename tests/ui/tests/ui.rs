@@ -1,16 +1,16 @@
-//! Right declarations compile and run; of wrong ones every mistake is one error, at the token to change.
+//! Correct declarations compile and run; in wrong ones every mistake is one error, at the token to change.
 
 use campanile::channel::EMAIL;
 use campanile::notifiable_event;
 
 #[test]
-fn right_events_compile_and_every_mistake_in_wrong_ones_is_told_once() {
+fn correct_events_compile_and_every_mistake_in_wrong_ones_is_reported_once() {
     let cases = trybuild::TestCases::new();
     cases.pass("pass/*.rs");
     cases.compile_fail("fail/*.rs");
 }
 
-/// An event of this very program, with a template file.
+/// An event of this program, with a template file.
 #[notifiable_event(
     "org.member.role_changed",
     category = "team",
@@ -23,8 +23,8 @@ struct RoleChanged {
 }
 
 #[test]
-fn changing_a_template_file_builds_the_program_again() {
-    // What rustc writes down as read is what cargo compares with the last build.
+fn changing_a_template_file_triggers_a_rebuild() {
+    // cargo compares the files that rustc lists as read with the last build.
     let program = std::env::current_exe().unwrap();
     let read = std::fs::read_to_string(program.with_extension("d")).unwrap();
     assert!(read.contains("role_changed.html"), "{read}");
