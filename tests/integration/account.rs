@@ -1,4 +1,4 @@
-//! The report adds up, whatever was fired, muted, suppressed, unreachable or repeated.
+//! The counts of a report add up, whatever was fired, muted, suppressed, unreachable or repeated.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-/// One dispatch: a subject, recipients (with repeats), and the cells to switch before it.
+/// One dispatch: a subject, recipients (with repeats), and the cells to change before it.
 #[derive(Debug, Clone)]
 struct Fire {
     subject: u8,
@@ -95,7 +95,7 @@ both_databases! {
                 let muted = |user: u8| off.contains(&(user, "inbox")) && off.contains(&(user, "pigeon"));
                 let (silent, heard): (Vec<u8>, Vec<u8>) = distinct.into_iter().partition(|user| muted(*user));
                 let new: Vec<_> = heard.iter().filter(|user| open.insert((fire.subject, **user))).collect();
-                // Nobody here has a perch: whoever muted the inbox cannot be reached, and keeps the window.
+                // Nobody here has a perch: a user who muted the inbox cannot be reached, and keeps the window.
                 let admitted = new.len();
                 assert_eq!((report.fully_suppressed, report.admitted), (silent.len(), admitted), "{fire:?}");
             }

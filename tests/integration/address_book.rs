@@ -1,4 +1,4 @@
-//! An address book of the host's that panics, hangs or blocks: nothing was tried, and nobody else is held up.
+//! A host's address book that panics, hangs or blocks: no attempt is used, and nothing else is delayed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use campanile_pigeon::PIGEON;
 use campanile_tests::events::{PigeonAlone, PigeonExpected};
 use campanile_tests::{App, Running, both_databases};
 
-/// What is wrong with the book.
+/// The fault of the book.
 enum Fault {
     Panics,
     Hangs,
@@ -20,7 +20,7 @@ enum Fault {
     Blocks(Mutex<mpsc::Receiver<()>>),
 }
 
-/// The table of addresses, with a fault in the pages of one channel until it is repaired.
+/// The table of addresses, with a fault on one channel until it is repaired.
 struct Faulty {
     table: AddressTable,
     fault: Fault,
@@ -39,7 +39,7 @@ impl AddressBook for Faulty {
                 Fault::Panics => panic!("the page is torn"),
                 Fault::Hangs => std::future::pending().await,
                 Fault::Blocks(door) => {
-                    // Not forever, so that what it holds up fails and does not hang.
+                    // Not forever, so that a test that it blocks fails and does not hang.
                     let _ = door.lock().unwrap().recv_timeout(Duration::from_secs(30));
                 }
             }
@@ -48,10 +48,10 @@ impl AddressBook for Faulty {
     }
 }
 
-/// A dispatcher over a faulty book, and what repairs the book.
+/// A dispatcher over a faulty book, and the function that repairs the book.
 fn over(app: &App, fault: Fault) -> (Dispatcher, Arc<AtomicBool>) {
     let repaired = Arc::new(AtomicBool::new(false));
-    // Who hangs or blocks is waited for; to print where it panicked may take a moment on a busy machine.
+    // A book that hangs or blocks is waited for; printing where it panicked may take a moment on a busy machine.
     let timeout = match fault {
         Fault::Panics => Duration::from_secs(20),
         Fault::Hangs | Fault::Blocks(_) => Duration::from_millis(400),
@@ -73,7 +73,7 @@ fn alone(subject: &str) -> campanile::Notice {
         .to(["u_ada"])
 }
 
-/// More rounds than a delivery has attempts leave it as it was; once the book is repaired it is delivered.
+/// More rounds than a delivery has attempts leave it unchanged; once the book is repaired, it is delivered.
 async fn waits_for_the_repair(app: &App, fault: Fault, reason: &str) {
     let (dispatcher, repaired) = over(app, fault);
     let report = dispatcher.dispatch(alone(reason)).await.unwrap();

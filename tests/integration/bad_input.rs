@@ -1,5 +1,5 @@
-//! Mistakes of the program are refused before any database, by a typed error that names field and reason, and nothing is
-//! written. What a user typed keeps nobody from being told.
+//! Mistakes of the program are refused before any use of the database, by a typed error that names the field and the reason, and
+//! nothing is written. Input from users never prevents a notification.
 
 use campanile::Retry;
 use campanile::{DispatchError, EventRequest, Notice, NotifiableEvent as _, Outcome};
@@ -134,7 +134,7 @@ both_databases! {
         let dispatch = app.database.texts(&dispatch.replace("payload", "cast(payload as text) as payload")).await.remove(0);
         let dispatch: serde_json::Value = serde_json::from_str(&dispatch.unwrap()).unwrap();
         assert_eq!(dispatch, item.payload);
-        // What tells two notices apart is what was said, and not what is stored of it.
+        // Two notices are distinguished by their full payload, and not by its stored part.
         let other = format!("{} the other end", "é".repeat(35_000));
         assert_eq!(app.dispatcher.dispatch(shared("Report", &other, "/r/1")).await.unwrap().admitted, 1);
     }

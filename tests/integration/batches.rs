@@ -1,5 +1,5 @@
-//! Batches of a channel whose provider recognizes keys: what may have gone out together comes again together, under the same
-//! key.
+//! Batches of a channel whose provider recognizes keys: deliveries that may have been sent together are retried together, under
+//! the same key.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, Running, both_databases};
 
-/// Which delivery went out under which key.
+/// Which delivery was sent under which key.
 type Seen = Arc<Mutex<Vec<(Option<String>, String)>>>;
 
-/// A dispatcher whose lofts take three scrolls and answer with this verdict.
+/// A dispatcher whose lofts accept three scrolls and answer with this verdict.
 fn lofts(app: &App, verdict: &Verdict) -> (Dispatcher, Seen) {
     lofts_of(3, app, verdict)
 }
@@ -105,7 +105,7 @@ both_databases! {
         second.deliver_due(100).await.unwrap();
         let rest: Vec<_> = before.into_iter().filter(|mail| mail.1 != "u_1").collect();
         assert_eq!(take(&seen), rest);
-        // It may have gone out before.
+        // It may have been sent before.
         let unknown = "select count(*) from {campanile}notification_deliveries where state = 'unknown' and user_id = 'u_1'";
         assert_eq!(app.database.number(unknown).await, 1);
     }
@@ -163,7 +163,7 @@ both_databases! {
         let parked = "select count(*) from {campanile}notification_deliveries where state = 'blocked' and batch_id is not null";
         assert_eq!(app.database.number(parked).await, 3);
         app.database.execute("update {campanile}notification_dispatches set event_type = 'loft.pigeon.expected'").await;
-        // A pause holds for what is parked too.
+        // A pause applies to parked deliveries too.
         app.dispatcher.operations().pause_channel("pigeon", "closed").await.unwrap();
         let (second, seen) = lofts(&app, &Verdict::accepted());
         assert_eq!(second.deliver_due(100).await.unwrap().claimed, 0);
@@ -185,10 +185,10 @@ both_databases! {
         assert_eq!(first.deliver_due(100).await.unwrap().claimed, 2);
         let parked = "state = 'blocked' and blocked_as = 'event' and batch_id is not null and attempt = 1";
         assert_eq!(app.database.deliveries(parked).await, 2);
-        // Each look ends, and takes neither of them.
+        // Each poll ends, and claims neither of them.
         let look = tokio::time::timeout(Duration::from_secs(10), first.deliver_due(100)).await;
         assert_eq!(look.expect("a look ends").unwrap().claimed, 0);
-        // A worker with one task delivers what else there is.
+        // A worker with one task delivers the other deliveries.
         let (second, seen) = lofts(&app, &Verdict::accepted());
         let worker = Worker::new(second.clone()).tasks(1).poll_interval(Duration::from_millis(10));
         let worker = Running::start_as(worker);

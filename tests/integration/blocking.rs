@@ -1,4 +1,4 @@
-//! A channel that breaks its promise and blocks its thread takes that thread, as long as it blocks it, and nothing else.
+//! A channel that breaks its contract and blocks its thread occupies only that thread, as long as it blocks it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -24,7 +24,7 @@ fn blocking() -> Blocking {
     let (first, last, closed) = (Arc::clone(&begun), Arc::clone(&ended), Mutex::new(closed));
     let pigeons = PigeonSettings::new(move |_| {
         first.fetch_add(1, Ordering::SeqCst);
-        // Not forever, so that what it holds up fails and does not hang.
+        // Not forever, so that a test that it blocks fails and does not hang.
         let _ = closed.lock().unwrap().recv_timeout(Duration::from_secs(30));
         last.fetch_add(1, Ordering::SeqCst);
         Flight::Ends(Verdict::accepted())
@@ -43,7 +43,7 @@ fn alone(subject: &str) -> campanile::Notice {
         .to(["u_ada"])
 }
 
-/// One channel blocks, and a dispatch on another goes on; on the only thread that the runtime has.
+/// One channel blocks, and a dispatch on another continues, on a runtime with only one thread.
 async fn story(app: App) {
     let blocking = blocking();
     let builder = app.builder().with(blocking.pigeons.clone());
@@ -68,7 +68,7 @@ fn a_channel_that_blocks_its_thread_does_not_delay_another_even_on_one_runtime_t
                 let runtime = tokio::runtime::Builder::new_current_thread();
                 let runtime = { runtime }.enable_all().build().unwrap();
                 runtime.block_on(async {
-                    // A pool of its own: connections belong to the runtime they were opened on.
+                    // A separate pool: connections belong to the runtime on which they were opened.
                     database.database = campanile::Database::connect(&database.url).await.unwrap();
                     story(App::over_database(database).await).await;
                 });
@@ -90,7 +90,7 @@ both_databases! {
         let report = dispatcher.dispatch(alone("a")).await.unwrap();
         let Outcome::Failed { reason, .. } = &report.outcomes[0].outcome else { panic!("{report:?}") };
         assert!(reason.contains("did not answer within 500ms"), "{reason}");
-        // It blocks still, so that there is no place for another.
+        // It still blocks, so there is no permit for another.
         assert_eq!(dispatcher.dispatch(alone("b")).await.unwrap().queued, 1);
         assert_eq!(blocking.begun.load(Ordering::SeqCst), 1);
         drop(blocking.door);

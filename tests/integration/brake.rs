@@ -1,5 +1,5 @@
-//! The brake: a provider that takes few calls, or none for a while, is not asked much more often than it takes; what was not
-//! tried is untouched, and everything goes out soon after the limit is gone.
+//! The brake: a provider that accepts few calls, or none for a while, does not get many more calls than it accepts; untried
+//! deliveries are unchanged, and everything is sent soon after the limit is gone.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// How many mails wait.
 const BACKLOG: usize = 2_000;
 
-/// A provider with a backlog of mails, each a call of its own, and eight calls at once.
+/// A provider with a backlog of mails, one call for each, and eight calls at once.
 struct Crowd {
     provider: Provider,
     dispatcher: Dispatcher,
@@ -78,7 +78,7 @@ async fn count_updates(app: &App) {
     app.database.execute(statement).await;
 }
 
-/// Takes two calls in each second, and refuses the others.
+/// Accepts two calls in each second, and rejects the others.
 fn take_two_a_second(provider: &Provider, retry_after: Option<u64>) {
     let mut window = (Instant::now(), 0);
     provider.follows(move |_| {
@@ -115,7 +115,7 @@ both_databases! {
         let ledger = crowd.provider.ledger();
         let (calls, taken) = (ledger.entries.len(), taken(&ledger));
         assert!(calls <= 2 * taken, "{calls} calls, {taken} taken");
-        // Attempts are used by nothing but what was taken, and what was not tried is untouched.
+        // Only accepted mails use attempts, and untried deliveries are unchanged.
         assert_eq!(app.database.deliveries("attempt > uncounted and state <> 'delivered'").await, 0);
         let untouched = app.database.deliveries("attempt = 0 and state = 'pending' and run_at = created_at").await;
         assert!(usize::try_from(untouched).unwrap() >= BACKLOG - calls, "{untouched} untouched, {calls} calls");
@@ -172,7 +172,7 @@ both_databases! {
                 assert_eq!(slowed.deliver_due(10).await.unwrap().claimed, 0);
             }
             assert_eq!(app.database.deliveries("state = 'pending' and attempt = 0 and run_at = created_at").await, 2);
-            // Another process does not know of it, and delivers what is due.
+            // Another process does not know about it, and delivers due deliveries.
             assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);
             app.database.execute("delete from {campanile}notification_deliveries").await;
         }

@@ -9,7 +9,7 @@ use campanile_tests::events::Role;
 use campanile_tests::{App, TestDatabase, both_databases};
 use futures_util::future::poll_fn;
 
-/// Polls a future at most this often, then drops it. Says whether it had ended.
+/// Polls a future at most this often, then drops it. Returns whether it had ended.
 async fn poll_times<F: Future>(future: F, times: usize) -> bool {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -17,14 +17,14 @@ async fn poll_times<F: Future>(future: F, times: usize) -> bool {
         if ready {
             return true;
         }
-        // Lets the database, and tasks of the dispatcher's own, go on.
+        // Lets the database and the dispatcher's own tasks continue.
         tokio::task::yield_now().await;
     }
     false
 }
 
-/// The rows of one subject are all there or none: two inbox items, two windows, two deliveries. Read in one statement,
-/// because a dispatch of a dropped future may be committing right now.
+/// Either all rows of one subject exist or none: two inbox items, two windows, two deliveries. They are read in one statement,
+/// because the dispatch of a dropped future may be committing right now.
 async fn assert_all_or_nothing(app: &App, subject: &str) {
     let rows = app
         .database
@@ -39,7 +39,7 @@ async fn assert_all_or_nothing(app: &App, subject: &str) {
     assert!([0, 222].contains(&rows), "{subject}: {rows}");
 }
 
-/// Every connection of the pool commits by itself what it is given, and another connection sees it.
+/// Every connection of the pool is outside of a transaction: it commits each statement, and another connection sees the change.
 async fn assert_pool_is_sound(app: &App) {
     for n in 0..5 {
         let insert = format!(
@@ -55,8 +55,8 @@ async fn assert_pool_is_sound(app: &App) {
     assert_eq!(other.number(seen).await, 5);
 }
 
-/// After how many polls a future is dropped: at every point at first, then further and further apart, because a poll that
-/// waits for a database under load costs nothing.
+/// After how many polls a future is dropped: at every point at first, then at growing distances, because a future that waits for
+/// a loaded database is polled many times without progress.
 fn points() -> impl Iterator<Item = usize> {
     let next = |polls: &usize| Some(polls + 1 + polls / 10).filter(|polls| *polls < 30_000_000);
     std::iter::successors(Some(0), next)

@@ -1,4 +1,4 @@
-//! What is new in inboxes since the last look: nothing is missed, in whatever order transactions begin and commit.
+//! New items in inboxes since the last poll: nothing is missed, in whatever order transactions begin and commit.
 
 use campanile::NotifiableEvent as _;
 use campanile::database::each_database;
@@ -37,7 +37,7 @@ async fn look_at(watch: &mut Watch, inboxes: &[&Inbox]) -> Vec<News> {
     }
 }
 
-/// The titles of what was created and of what was updated.
+/// The titles of created and of updated items.
 async fn look(watch: &mut Watch, inbox: &Inbox) -> [String; 2] {
     let news = look_at(watch, &[inbox]).await.remove(0);
     assert!(!news.many);
@@ -75,7 +75,7 @@ both_databases! {
         let archive = Change { archived: Some(true), ..Change::default() };
         ada.change(two.id, archive).await.unwrap();
         assert_eq!(look(&mut watch, &ada).await, told("", "two"));
-        // What was created and read between two looks was not there at the last one.
+        // An item that was created and read between two polls did not exist at the last one.
         let four = tell(&app, "u_ada", "four").await;
         mark(&ada, &four).await;
         assert_eq!(look(&mut watch, &ada).await, told("four", ""));
@@ -132,7 +132,7 @@ both_databases! {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let _ = app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
-            // On SQLite nobody else can write meanwhile.
+            // On SQLite no other connection can write meanwhile.
             if app.database.kind == Kind::Postgres {
                 let early = tell(&app, "u_ada", "early").await;
                 assert_eq!(look(&mut watch, &ada).await, told("early", ""));
@@ -158,7 +158,7 @@ both_databases! {
     async fn a_restored_database_is_reported_once(app: App) {
         let ada = inbox(&app, "u_ada");
         tell(&app, "u_ada", "one").await;
-        // As the present would be for a backup.
+        // As the current state would look to a restored backup.
         let moment = match app.database.kind {
             Kind::Sqlite => i64::MAX.to_string(),
             Kind::Postgres => "9000000:9000000:".to_owned(),

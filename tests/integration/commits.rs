@@ -1,4 +1,4 @@
-//! A sign of every commit, for those who show what is written.
+//! A signal for every commit, for live views.
 
 use campanile::NotifiableEvent as _;
 use campanile::database::each_database;

@@ -34,7 +34,7 @@ impl Firing {
     async fn line(&mut self) -> String {
         let line = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
         let line = line.await.expect("a line within half a minute");
-        line.unwrap().expect("the process runs on")
+        line.unwrap().expect("the process is still running")
     }
 
     async fn begin(&mut self) {
@@ -42,7 +42,7 @@ impl Firing {
         input.write_all(b"begin\n").await.unwrap();
     }
 
-    /// Ends its input, and reads what it has still to say.
+    /// Closes its input, and reads its remaining output.
     async fn end(mut self) -> Vec<String> {
         drop(self.child.stdin.take());
         let mut rest = Vec::new();
@@ -148,7 +148,7 @@ both_databases! {
     }
 
     async fn batches_with_many_chunks_in_opposite_order_do_not_deadlock(app: App) {
-        // Letters whose order differs between bytes and languages.
+        // Letters whose order differs between bytes and collations.
         let users: Vec<String> = (0..60).map(|n| format!("{}{n}", if n % 2 == 0 { "u_é" } else { "U_e" })).collect();
         for round in 0..10 {
             let fires = [false, true].map(|reversed| {

@@ -1,4 +1,4 @@
-//! Migrations: safe to run twice, at once, and beside the host's own; and what a missing one looks like.
+//! Migrations: safe to run twice, concurrently, and beside the host's own; and the error for a missing one.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use sqlx::Executor as _;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// Polls a future so often at most, as a caller who goes away before its end; `None` if that was before.
+/// Polls a future at most this often, like a caller that is dropped before its end; `None` if it did not end.
 async fn give_up_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     let (mut future, mut polled) = (pin!(future), 0);
     poll_fn(|context| {
@@ -27,7 +27,7 @@ async fn give_up_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     .await
 }
 
-/// Takes everything of campanile's away, as on the day before it was installed.
+/// Removes everything of campanile's, as before it was installed.
 pub(crate) async fn uninstall(database: &TestDatabase) {
     match database.kind {
         Kind::Postgres => database.execute("drop schema campanile cascade").await,
@@ -57,7 +57,7 @@ both_databases! {
         uninstall(&database).await;
         let migrators = (0..8).map(|_| {
             let url = database.url.clone();
-            // A pool of its own, as another process has.
+            // A separate pool, as in another process.
             tokio::spawn(async move { Database::connect(&url).await.unwrap().migrate().await })
         });
         for migrator in migrators.collect::<Vec<_>>() {

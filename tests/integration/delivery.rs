@@ -58,7 +58,7 @@ both_databases! {
         let muted = "select count(*) from {campanile}notification_deliveries \
              where user_id = 'u_ada' and state = 'suppressed' and finished_at is not null";
         assert_eq!(app.database.number(muted).await, 1);
-        // A critical channel is not asked.
+        // Preferences do not apply to a critical channel.
         let _ = app.dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
         app.choose("u_ada", "billing", "email", Choice::Off).await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -83,7 +83,7 @@ both_databases! {
              where state = 'pending' and attempt = 0 and lease_until is null";
         assert_eq!(app.database.number(given_back).await, 32);
         assert_eq!(app.database.count("notification_attempts").await, 8);
-        // The pause of a failed one may be none at all.
+        // The pause of a failed one may be zero.
         app.database.execute(
             "update {campanile}notification_deliveries set run_at = {later(3600000000)} where state = 'pending' and attempt = 1",
         ).await;
@@ -104,7 +104,7 @@ both_databases! {
             .unwrap();
         let _ = dispatcher.enqueue(PigeonExpected::default().to(&users)).await.unwrap();
         let _ = dispatcher.enqueue(app.past_due().to(["u_ada"])).await.unwrap();
-        // The mail is behind forty pigeons, and goes out with the first of them.
+        // The mail is queued behind forty pigeons, and is sent with the first of them.
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
         assert_eq!(app.mails().len(), 1);
     }
@@ -128,7 +128,7 @@ both_databases! {
         for subject in ["poison", "well"] {
             let _ = app.dispatcher.enqueue(PigeonExpected::default().about(subject).to(["u_ada"])).await.unwrap();
         }
-        // On SQLite it need not even be JSON.
+        // On SQLite it does not even have to be JSON.
         let poison = if app.database.kind == campanile_tests::Kind::Sqlite { "'nonsense'" } else { "'[]'" };
         let statement = format!("update {{campanile}}notification_dispatches set content = {poison} where subject_id = 'poison'");
         app.database.execute(&statement).await;

@@ -13,7 +13,7 @@ use campanile_tests::events::Role;
 use campanile_tests::provider::{Behaviour, Keys, Provider};
 use campanile_tests::{App, Kind, both_databases};
 
-/// A host's own mailer around another one, as the documentation of `Mailer` shows it.
+/// A host's own mailer that wraps another one, like the example of `Mailer`.
 struct Counting<M>(M, Arc<AtomicUsize>);
 
 #[campanile::async_trait]
@@ -39,7 +39,7 @@ both_databases! {
         for user in &people {
             app.address(user, "email", &format!("{user}@example.com")).await;
         }
-        // Its answer is lost: the same batch comes again.
+        // Its answer is lost: the same batch is retried.
         provider.follows(|ask| if ask.number == 0 { Behaviour::AcceptThenCut } else { Behaviour::Accept });
         let _ = dispatcher.enqueue(app.password_changed().to(&people)).await.unwrap();
         dispatcher.deliver_due(100).await.unwrap();
@@ -70,7 +70,7 @@ both_databases! {
              where trim(content -> 'email' ->> 'text') like 'Bob changed your role in Tower to admin.%' \
              and content -> 'email' ->> 'html' like '<!doctype html>%'";
         assert_eq!(app.database.number(whole).await, 1);
-        // As if the version that dispatched had made another text of it.
+        // As if the dispatching version had derived another text.
         let other = match app.database.kind {
             Kind::Postgres => "update {campanile}notification_dispatches set content = content || \
                  jsonb_build_object('email', content -> 'email' || jsonb_build_object('text', 'frozen'))",
@@ -102,7 +102,7 @@ both_databases! {
     }
 
     async fn a_suppressed_address_gets_no_mail_and_is_reported_as_suppressed(app: App) {
-        // The list knows addresses in whatever case.
+        // The list ignores the case of addresses.
         app.suppress("U_Ada@Example.com").await;
         let report = app.dispatcher.dispatch(app.role_changed(Role::Admin).to(["u_ada", "u_bob"])).await.unwrap();
         assert_eq!((report.sent, report.suppressed_addresses, report.failed), (3, 1, 0));
@@ -133,7 +133,7 @@ both_databases! {
             let _ = app.dispatcher.dispatch(app.password_changed().to(["u_ada"])).await.unwrap();
             app.mails().len()
         };
-        // A later end replaces an earlier one, with its kind and its reason, and no end replaces any.
+        // A later expiry replaces an earlier one, with its kind and its reason, and no expiry replaces any.
         for (time, kind, reason, listed) in [
             (Some(hours(2)), Complaint, "spam", (Complaint, "spam", true)),
             (Some(hours(1)), Bounce, "sooner", (Complaint, "spam", true)),
@@ -152,7 +152,7 @@ both_databases! {
         app.database.execute("update {campanile}email_suppressions set expires_at = {earlier(1)}").await;
         assert!(!list.contains(ada).await.unwrap());
         assert!(list.list(SuppressionFilter::default()).await.unwrap().is_empty());
-        assert_eq!(mails().await, 1, "its time is over");
+        assert_eq!(mails().await, 1, "it has expired");
     }
 
     async fn the_idempotency_key_identifies_the_delivery_and_not_the_event(app: App) {
@@ -177,7 +177,7 @@ both_databases! {
         book.add("u_ada", "email", "new@example.com").await.unwrap();
         assert_eq!(mailed().await, "new@example.com");
         book.add("u_ada", "email", "u_ada@example.com").await.unwrap();
-        assert_eq!(mailed().await, "u_ada@example.com", "what is added again is the newest");
+        assert_eq!(mailed().await, "u_ada@example.com", "an address that is added again is the newest");
         book.add("u_ada", "email", "no address").await.unwrap();
         app.suppress("u_ada@example.com").await;
         assert_eq!(mailed().await, "new@example.com", "the newest that can be used");
@@ -193,7 +193,7 @@ both_databases! {
     async fn an_added_address_is_the_newest_even_after_the_clock_was_set_back(app: App) {
         let book = app.dispatcher.addresses();
         for (address, set) in [("added@example.com", false), ("set@example.com", true)] {
-            // The clock was an hour ahead, and was set right since.
+            // The clock was an hour ahead, and has been corrected since.
             let ahead = "update {campanile}notification_addresses set created_at = {later(3600000000)} where user_id = 'u_ada'";
             app.database.execute(ahead).await;
             if set {

@@ -1,4 +1,4 @@
-//! Expiry: what is no longer worth sending is not sent, and nobody says that it was.
+//! Expiry: an expired delivery is not sent, and not reported as sent.
 
 use campanile::channel::Verdict;
 use campanile::operate::DeliveryFilter;
@@ -11,7 +11,7 @@ fn seed() -> Notice {
     SeedOffered { text: "x".into() }.about("a").to(["u_ada"])
 }
 
-/// As if an hour had gone by.
+/// As if an hour had passed.
 async fn let_expire(app: &App) {
     let change = "expires_at = {earlier(1)} where expires_at is not null";
     app.database.change_deliveries(change).await;

@@ -1,4 +1,4 @@
-//! `explain` prints the plan that `dispatch` would carry out, and writes nothing.
+//! `explain` returns the plan that `dispatch` would execute, and writes nothing.
 
 use campanile::NotifiableEvent as _;
 use campanile::preferences::Choice;

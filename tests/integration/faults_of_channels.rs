@@ -1,4 +1,4 @@
-//! Bulkheads: a channel that fails, panics, hangs or breaks its contract spoils its own deliveries and nothing else.
+//! Bulkheads: a channel that fails, panics, hangs or breaks its contract affects only its own deliveries.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ both_databases! {
 
     async fn deliveries_leased_by_a_dead_process_are_delivered_after_the_lease(app: App) {
         let _ = app.dispatcher.enqueue(PigeonExpected::default().about("x").to(["u_ada"])).await.unwrap();
-        // As a process leaves it that dies between claim and verdict.
+        // The state that a process leaves if it dies between claim and verdict.
         app.database.execute(
             "update {campanile}notification_deliveries set state = 'running', attempt = 1, lease_until = {later(60000000)}",
         ).await;

@@ -1,4 +1,4 @@
-//! Forgetting a user erases a person everywhere, and nobody else.
+//! Forgetting a user erases that user everywhere, and nobody else.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use campanile_tests::app::{BrokenBook, HostBook};
 use campanile_tests::events::{PigeonAlone, Role};
 use campanile_tests::{App, both_databases};
 
-/// What is left of dispatches: rows with content that nobody's delivery needs.
+/// Orphaned dispatches: rows with content that no delivery needs.
 const ORPHANS: &str = "select count(*) from {campanile}notification_dispatches as dispatch where not exists \
     (select 1 from {campanile}notification_deliveries as delivery where delivery.dispatch_id = dispatch.id)";
 
-/// Every address bounces; or is refused without a reason.
+/// Every address bounces, or is rejected without a reason.
 struct Refusing(fn(DeliveryError) -> Answer);
 
 #[campanile::async_trait]
@@ -62,7 +62,7 @@ both_databases! {
         assert_eq!(app.database.number(addresses).await, 0);
         assert_eq!(app.database.count("email_suppressions").await, 0);
         assert_eq!(app.database.count("notification_attempts").await, 1);
-        // The dispatch that was hers alone went with its content; the shared one is Bob's too.
+        // The dispatch to only her was deleted with its content; the shared one belongs to Bob too.
         assert_eq!(app.database.count("notification_dispatches").await, 1);
     }
 
@@ -109,7 +109,7 @@ both_databases! {
             )).await;
             let (forgotten, pruned) = tokio::join!(app.dispatcher.operations().forget_user(&waiting), app.dispatcher.operations().prune(retention));
             assert_eq!(forgotten.unwrap().deliveries, 2);
-            // It passes over what is being forgotten.
+            // It skips rows that are being forgotten.
             pruned.unwrap();
             app.dispatcher.operations().prune(retention).await.unwrap();
             assert_eq!(app.database.count("notification_deliveries").await, 0);
@@ -188,7 +188,7 @@ both_databases! {
         assert_eq!(list.list(next).await.unwrap().len(), 0);
         assert!(list.contains("GUS@example.com").await.unwrap());
         assert_eq!(told(&keyed, "b").await.suppressed_addresses, 1);
-        // Once more, now that a hash is there already.
+        // Once more, now that a hash already exists.
         list.add_as(SuppressionKind::Complaint, "gus@example.com", "spam").await.unwrap();
         assert_eq!(keyed.operations().forget_user("u_gus").await.unwrap().kept_hashes, 1);
         // And when nothing but the hash is left.

@@ -32,11 +32,11 @@ fn no_source_of_core_names_a_channel_outside_of_its_declaration() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            // Tests stand at the end of a file.
+            // Tests are at the end of a file.
             let text = text.split("#[cfg(test)]\nmod").next().unwrap();
             seen += 1;
             for (number, line) in text.lines().enumerate() {
-                // The vocabulary, its documentation and the examples in comments may; code may not.
+                // The declarations, their documentation and the examples in comments may name it; other code may not.
                 let is_code = !line.trim_start().starts_with("//");
                 let is_vocabulary = path.ends_with("channel/mod.rs");
                 for name in ["inbox", "email", "push\"", "pigeon", "notifications "] {

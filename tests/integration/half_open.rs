@@ -1,6 +1,7 @@
-//! Connections that go half-open under callers: they stay, and nothing passes any more. Whoever waits is answered.
+//! Connections that go half-open under callers: they stay open, but nothing passes any more. Every waiting caller gets an error
+//! in time.
 //!
-//! On Postgres alone: SQLite is in this process, and there is no connection to lose.
+//! Only on Postgres: SQLite runs in this process, and there is no connection to lose.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,11 +20,11 @@ use campanile_tests::fault_proxy::FaultProxy;
 use campanile_tests::{App, Kind};
 use sqlx::postgres::PgPoolOptions;
 
-/// So long that only a call without any bound takes it.
+/// So long that only a call without any timeout exceeds it.
 const FOR_EVER: Duration = Duration::from_mins(2);
 
-/// Whether the pool asks a connection whether it lives before it hands it out. Where it does, that is where callers wait; where it
-/// does not, they wait in the middle of a statement.
+/// Whether the pool pings a connection before it hands it out. If it does, callers wait there; otherwise they wait in the middle
+/// of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ping {
     Yes,
@@ -45,8 +46,8 @@ async fn far(proxy: &FaultProxy, connections: u32, ping: Ping) -> Database {
     Database::from(pool).statement_timeout(Duration::from_secs(1))
 }
 
-/// What an app asks of campanile, each on a connection of its own: three dispatches, a page of the inbox, a count, a mark, and
-/// the settings, read and written.
+/// The calls of an app, each on its own connection: three dispatches, a page of the inbox, a count, a mark, and the settings,
+/// read and written.
 async fn calls(
     app: &App,
     dispatcher: &Dispatcher,
@@ -121,7 +122,7 @@ fn answered(ping: Ping) {
             .database(far(&proxy, 8, ping).await)
             .build()
             .unwrap();
-        // Every connection is open and in the middle of something, for all that goes to the server stays on its way.
+        // Every connection is open and in the middle of a statement, because nothing reaches the server any more.
         proxy.slow(Duration::from_mins(1), Duration::ZERO);
         let calls = calls(&app, &dispatcher).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -142,7 +143,7 @@ fn answered(ping: Ping) {
 
 type Call = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// A call, begun when it is polled.
+/// A call that starts when it is polled.
 macro_rules! call {
     ($($value:ident),+ => $body:expr) => {{
         $(let $value = $value.clone();)+
@@ -176,7 +177,7 @@ async fn command(dispatcher: Dispatcher, line: String) -> Result<(), String> {
     }
 }
 
-/// What operators and apps ask beside that.
+/// Further calls of operators and apps.
 async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static str, Call)> {
     let filter = DeliveryFilter::default();
     let rows = app
@@ -227,7 +228,7 @@ async fn operators_calls(app: &App, dispatcher: &Dispatcher) -> Vec<(&'static st
     calls
 }
 
-/// Runs each in a task of its own, so that they wait beside each other.
+/// Runs each in its own task, so that they wait concurrently.
 fn begun(
     calls: Vec<(&'static str, Call)>,
 ) -> Vec<(&'static str, tokio::task::JoinHandle<Result<(), String>>)> {
@@ -269,7 +270,7 @@ fn operators_on_half_open_connections_get_an_error() {
         for (name, call) in calls {
             match tokio::time::timeout_at(deadline, call).await {
                 Ok(answer) => match (name, answer.unwrap()) {
-                    // It is begun again, on a connection that passes something.
+                    // It is repeated, on a connection that works.
                     ("d.forget_user(\"u_ada\")", Ok(())) => {}
                     (name, answer) => assert!(answer.is_err(), "nothing passed: {name}"),
                 },
@@ -280,8 +281,8 @@ fn operators_on_half_open_connections_get_an_error() {
     });
 }
 
-/// The files that may take a connection by other means than `each_connection!`, because each of them bounds its statements itself,
-/// or closes the pool; and those that define and document the macros.
+/// The files that may take a connection without `each_connection!`, because each of them bounds its statements itself, or closes
+/// the pool; and those that define and document the macros.
 const BOUNDED_ONE_BY_ONE: [&str; 7] = [
     "core/src/database/connection.rs",
     "core/src/database/mod.rs",
@@ -320,11 +321,11 @@ fn no_source_takes_a_connection_without_a_bound() {
         }
     }
     assert!(seen > 100);
-    // The path of a file that was moved excepts nothing.
+    // The path of a moved file would allow nothing.
     assert_eq!(excepted, BOUNDED_ONE_BY_ONE.len() - 1);
 }
 
-/// In the pool of `Database::connect` a connection that went half-open while nobody used it is passed over.
+/// The pool of `Database::connect` skips a connection that went half-open while it was idle.
 #[test]
 fn idle_connections_that_went_half_open_are_replaced() {
     run(Kind::Postgres, async |database| {
@@ -337,7 +338,7 @@ fn idle_connections_that_went_half_open_are_replaced() {
         let Pool::Postgres(pool) = dispatcher.database().pool() else {
             unreachable!("the story is told on Postgres")
         };
-        // A connection that is still on its way back would not be met.
+        // A connection that is still being returned would not be used.
         app.eventually(async || pool.num_idle() == pool.size() as usize)
             .await;
         proxy.strand();
@@ -346,7 +347,7 @@ fn idle_connections_that_went_half_open_are_replaced() {
     });
 }
 
-/// A dispatch of many recipients takes as long as it takes: the bound is that of each statement.
+/// A dispatch to many recipients has no total timeout: only each statement has one.
 #[test]
 fn a_dispatch_of_many_chunks_may_take_longer_than_one_statement() {
     run(Kind::Postgres, async |database| {

@@ -1,4 +1,4 @@
-//! The inbox: a pure read of frozen rows, and nobody else's.
+//! The inbox: a pure read of frozen rows, only the user's own.
 
 use campanile::NotifiableEvent as _;
 use campanile::database::each_database;
@@ -30,18 +30,18 @@ fn inbox(app: &App, user: &str) -> Inbox {
     Inbox::for_user(app.dispatcher.database(), user).unwrap()
 }
 
-/// Ids as a machine makes them whose clock is behind, or ahead by an hour or more.
+/// Ids from a machine whose clock is behind, or ahead by an hour or more.
 const BEHIND: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 const AHEAD: Uuid = Uuid::from_u128(0x0fff_0000_0000_7000_8000_0000_0000_0001);
 const FAR_AHEAD: Uuid = Uuid::from_u128(0x0fff_0000_0001_7000_8000_0000_0000_0001);
 
-/// Gives the item with this title the id that such a machine would have given it.
+/// Changes the id of the item with this title to one from such a machine.
 async fn identify(app: &App, title: &str, id: Uuid) {
     let set = format!("update {{campanile}}notifications set id = '{id}' where title = '{title}'");
     app.database.execute(&set).await;
 }
 
-/// A million of them take minutes to write: `CAMPANILE_INBOX_ROWS=1000000` asks for them.
+/// A million rows take minutes to write: `CAMPANILE_INBOX_ROWS=1000000` enables that.
 pub(crate) fn rows_of_others() -> u32 {
     std::env::var("CAMPANILE_INBOX_ROWS").map_or(100_000, |rows| rows.parse().unwrap())
 }
@@ -50,7 +50,7 @@ fn titles(feed: &Feed) -> Vec<&str> {
     feed.items.iter().map(|item| item.title.as_str()).collect()
 }
 
-/// All of a page but when it was read.
+/// Everything in a page except the time at which it was read.
 fn place(feed: &Feed) -> (&[Item], Option<Cursor>, Option<Cursor>) {
     (&feed.items, feed.next, feed.previous)
 }
@@ -82,7 +82,7 @@ both_databases! {
         let inbox = inbox(&app, "u_ada");
         let first = page(&inbox, Page { limit: 2, ..Page::default() }).await;
         tell(&app, "u_ada", "new").await;
-        // The cursor travels as text.
+        // The cursor is passed as text.
         let cursor = first.next.unwrap().to_string().parse().unwrap();
         let second = page(&inbox, Page { limit: 10, after: Some(cursor), ..Page::default() }).await;
         assert_eq!(titles(&first), ["5", "4"]);
@@ -135,7 +135,7 @@ both_databases! {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let _ = app.dispatcher.enqueue_in(&mut transaction, notice("late", "u_ada")).await.unwrap();
-            // On SQLite nobody else can write meanwhile.
+            // On SQLite no other connection can write meanwhile.
             if app.database.kind == Kind::Postgres {
                 tell(&app, "u_ada", "shown").await;
             }
@@ -168,7 +168,7 @@ both_databases! {
         let unread = page(&inbox, Page { filter: Filter::Unread, ..Page::default() }).await;
         assert_eq!(titles(&unread), ["far ahead", "later", "behind"]);
         assert!(unread.items.iter().all(|item| item.seen_at.is_none()));
-        // What came since the look was shown too, and is named.
+        // Items that arrived since the query were shown too, and are named.
         let since = [unread.items[1].id];
         assert_eq!(inbox.mark_all_read(&look.as_of, &since).await.unwrap(), 1);
         assert_eq!(inbox.unread().await.unwrap(), 2);
@@ -200,7 +200,7 @@ both_databases! {
         let refused = inbox.mark_all_read(&other.parse().unwrap(), &[]).await;
         assert!(matches!(refused, Err(InboxError::InvalidMoment)));
         let look: Moment = page(&inbox, Page::default()).await.as_of.to_string().parse().unwrap();
-        assert_eq!(inbox.mark_all_read(&look, &[]).await.unwrap(), 1, "a moment travels as text");
+        assert_eq!(inbox.mark_all_read(&look, &[]).await.unwrap(), 1, "an as-of is passed as text");
     }
 
     async fn seen_read_and_archived_are_three_things(app: App) {
@@ -224,7 +224,7 @@ both_databases! {
         assert_eq!(counts().await, (1, 0, 2), "what was read has been seen");
         let of = async |filter| titles(&page(&inbox, Page { filter, ..Page::default() }).await).join(" ");
         assert_eq!([of(Filter::All).await, of(Filter::Unread).await, of(Filter::Archived).await], ["2 0", "0", "1"]);
-        assert_eq!(inbox.mark_all_read(&as_of, &[]).await.unwrap(), 1, "what is archived stays as it is");
+        assert_eq!(inbox.mark_all_read(&as_of, &[]).await.unwrap(), 1, "archived items are unchanged");
         let back = inbox.change(items[1].id, Change { archived: Some(false), ..Change::default() }).await.unwrap();
         assert_eq!((back.archived_at, back.read_at), (None, None));
         assert_eq!(inbox.counts_up_to(1).await.unwrap().total, 1, "a count goes up to its cap");
@@ -328,7 +328,7 @@ both_databases! {
     }
 
     async fn every_statement_is_served_by_an_index_of_its_users_rows(app: App) {
-        // Enough rows of others that a plan without an index would be a worse one, and enough of hers that a sort would.
+        // Enough rows of other users that a plan without an index would be worse, and enough of her own that a sort would be.
         let others = rows_of_others();
         app.database.fill_inbox(others).await;
         app.database.fill_inbox_of("u_ada", others / 100).await;

@@ -1,6 +1,6 @@
 //! A database or a role whose transactions are serializable by default: campanile's own are not, and the application's stay so.
 //!
-//! On Postgres alone: SQLite has one writer at a time, and nothing to choose.
+//! Only on Postgres: SQLite has one writer at a time, and no isolation levels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use campanile_tests::events::Role;
 use campanile_tests::{App, Kind, TestDatabase};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
-/// From now on new sessions begin at this level.
+/// From now on, new sessions start at this level.
 async fn begin_at(database: &TestDatabase, level: &str) {
     let alter = format!(
         "do $$ begin execute format('alter database %I set default_transaction_isolation = ''{level}''', current_database()); end $$"
@@ -92,7 +92,7 @@ fn the_applications_own_transactions_keep_their_isolation_level() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         begin_at(&app.database, "repeatable read").await;
-        // And beside that a level that only this pool has.
+        // And in addition a level that only this pool sets.
         let hosts = PgPoolOptions::new()
             .max_connections(4)
             .after_connect(|connection, _| {

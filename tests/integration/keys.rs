@@ -1,4 +1,4 @@
-//! What is a repeat, and what is not: keys with and without a subject.
+//! Which dispatches are repeats: keys with and without a subject.
 
 use campanile::channel::Verdict;
 use campanile::preferences::Choice;
@@ -27,7 +27,7 @@ fn gate(position: &str) -> Notice {
     .to(["u_ada"])
 }
 
-/// Fires, and tells how many were told and how many had been told already.
+/// Fires, and returns how many were notified and how many had already been notified.
 async fn fire(app: &App, notice: impl Into<Notice>) -> (usize, usize) {
     let report = app.dispatcher.dispatch(notice).await.unwrap();
     (report.admitted, report.deduped)
@@ -92,7 +92,7 @@ both_databases! {
         let titles: Vec<_> = app.inbox("u_ada").await.into_iter().map(|item| item.title).collect();
         assert_eq!(titles, ["The gate is shut", "The gate is open", "The gate is shut", "The gate is open"]);
         assert_eq!(app.database.count("notification_dedup").await, 1);
-        // The window still has its time.
+        // The window still has its normal length.
         app.database.advance_windows(61).await;
         assert_eq!(fire(&app, gate("shut")).await, (1, 0));
     }
@@ -104,7 +104,7 @@ both_databases! {
         assert_eq!(fire(&app, moved("east", "shut").to(["u_ada"])).await, (1, 0));
         assert_eq!(fire(&app, moved("east", "open").to(["u_ada", "u_bob"])).await, (1, 1));
         assert_eq!(fire(&app, moved("west", "shut").to(["u_ada"])).await, (0, 1));
-        // Without a subject the payload is part of what changes.
+        // Without a subject, the payload is part of the changing key.
         let nowhere = |position: &str| GateMoved { position: position.into() }.to(["u_cyd"]);
         for (position, told) in [("open", (1, 0)), ("shut", (1, 0)), ("open", (1, 0)), ("open", (0, 1))] {
             assert_eq!(fire(&app, nowhere(position)).await, told, "{position}");
@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!(fire(&app, gate("open")).await, (1, 0));
         let report = hopeless.dispatch(gate("shut")).await.unwrap();
         assert_eq!((report.admitted, report.failed), (1, 1));
-        // Nobody heard that it is shut.
+        // Nobody was notified that it is shut.
         assert_eq!(fire(&app, gate("shut")).await, (1, 0));
         assert_eq!(fire(&app, gate("shut")).await, (0, 1));
     }

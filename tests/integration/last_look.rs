@@ -1,4 +1,4 @@
-//! The last look: what is committed before a call begins is honoured by it, however long ago its delivery was claimed.
+//! The last look: a change that is committed before a call starts applies to it, however long ago its delivery was claimed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ enum By {
     Worker,
 }
 
-/// A dispatcher whose pigeons fly one loft after the other and wait at a gate, and what set out.
+/// A dispatcher whose pigeons fly one loft after the other and wait at a gate, and a record of the pigeons that started.
 struct Scene {
     dispatcher: Dispatcher,
     gate: Arc<Semaphore>,
@@ -50,7 +50,7 @@ fn scene(app: &App, loft: usize) -> Scene {
 }
 
 impl Scene {
-    /// Tells them, and goes on once the first call is under way and what was read before it is no longer fresh.
+    /// Notifies them, and continues once the first call is running and the data read before it is no longer fresh.
     async fn under_way(&self, app: &App, by: By, users: &[&str]) -> JoinHandle<()> {
         let (dispatcher, notice) = (self.dispatcher.clone(), alone(users));
         let telling = tokio::spawn(async move {
@@ -64,12 +64,12 @@ impl Scene {
         });
         app.eventually(async || !self.begun.lock().unwrap().is_empty())
             .await;
-        // By this process's own clock, which cannot be moved.
+        // By this process's own clock, which cannot be changed.
         tokio::time::sleep(Duration::from_millis(150)).await;
         telling
     }
 
-    /// Lets everybody through, and gives who set out, by the keys of their batches.
+    /// Opens the gate, and returns the recipients whose pigeons started, by the keys of their batches.
     async fn ends(self, telling: JoinHandle<()>) -> Vec<(Option<String>, String)> {
         self.gate.add_permits(100);
         telling.await.unwrap();
@@ -91,7 +91,7 @@ fn other_than(user: &str) -> &'static str {
     if user == "u_ada" { "u_bob" } else { "u_ada" }
 }
 
-/// Something happens to the second of two while the first is carried; whether the second sets out.
+/// Applies a change to the second of two while the first is in flight, and returns whether the second starts.
 async fn second_sets_out(app: &App, by: By, happens: impl AsyncFnOnce(&str)) -> bool {
     let scene = scene(app, 1);
     let telling = scene.under_way(app, by, &["u_ada", "u_bob"]).await;

@@ -1,5 +1,5 @@
-//! Leases: while a process works, nobody takes over what it has under way; when it is lost, anybody does, and whoever lost its
-//! lease begins nothing more and changes nothing.
+//! Leases: while a process works, no other takes over its running deliveries; when it is lost, any other does, and a process that
+//! lost its lease starts nothing more and changes nothing.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ struct Gated {
     dispatcher: Dispatcher,
     pigeons: PigeonSettings,
     gate: Arc<Semaphore>,
-    /// To whom a pigeon has set out.
+    /// The recipients whose pigeons have started.
     begun: Arc<Mutex<Vec<String>>>,
 }
 
@@ -44,7 +44,7 @@ impl Gated {
         }
     }
 
-    /// Delivers what is due, in a task of its own, until the first pigeon is at the gate.
+    /// Delivers due deliveries, in a separate task, until the first pigeon is at the gate.
     async fn take_off(&self, app: &App) -> JoinHandle<Attempted> {
         let dispatcher = self.dispatcher.clone();
         let task = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
@@ -61,18 +61,18 @@ async fn enqueue(app: &App, users: &[&str]) {
     let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
-/// When the leases of what is under way end: one time for all of them that are renewed together.
+/// When the leases of running deliveries end: one time for all that are renewed together.
 async fn latest_lease(app: &App) -> i64 {
     app.database
         .number("select coalesce(max({micros(lease_until)}), 0) from {campanile}notification_deliveries where worker is not null")
         .await
 }
 
-/// What another claim of the same process holds, for a minute.
+/// Deliveries that another claim of the same process holds for a minute.
 const CLAIMED_ANEW: &str =
     "state = 'running' and claim = {uuid('00000000-0000-0000-0000-0000000000c1')}";
 
-/// As if all but the one that has set out had been given back, and claimed again by the same process. Gives that one.
+/// As if all except the started one had been given back, and claimed again by the same process. Returns the started one.
 async fn claim_the_others_anew(app: &App, gated: &Gated) -> String {
     let begun = gated.begun.lock().unwrap()[0].clone();
     let claim =
@@ -98,7 +98,7 @@ async fn history(app: &App) -> DeliveryHistory {
 }
 
 both_databases! {
-    /// G2 rests on it, and workers of other processes do.
+    /// G2 and the workers of other processes depend on it.
     async fn a_lease_is_thirty_seconds_long_by_default(app: App) {
         app.address("u_ada", "pigeon", "tower").await;
         let gate = Arc::new(Semaphore::new(0));
@@ -135,7 +135,8 @@ both_databases! {
         enqueue(&app, &["u_ada"]).await;
         let gated = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
         let first = gated.take_off(&app).await;
-        // As if the first claim had been given back, and the answer to that had been lost: the number of its attempt is free again.
+        // As if the first claim had been given back, but the answer to that had been lost: the number of its attempt is free
+        // again.
         app.database.change_deliveries(
             "state = 'pending', attempt = attempt - 1, lease_until = null, worker = null, run_at = {earlier(1)}"
         ).await;
@@ -156,7 +157,7 @@ both_databases! {
         let gated = Gated::over(&app, Duration::from_mins(1), Verdict::accepted());
         let share = gated.take_off(&app).await;
         let begun = claim_the_others_anew(&app, &gated).await;
-        // What was read at the claim is fresh for a tenth of a second.
+        // Data read at the claim is fresh for a tenth of a second.
         tokio::time::sleep(Duration::from_millis(150)).await;
         gated.gate.add_permits(10);
         assert_eq!(share.await.unwrap().claimed, 3);
@@ -184,14 +185,14 @@ both_databases! {
         enqueue(&app, &["u_ada"]).await;
         let cut_off = Gated::over(&app, Duration::from_mins(1), Verdict::permanent("no such tower"));
         let share = cut_off.take_off(&app).await;
-        // It knows nothing of claims, and leaves them as they are.
+        // It knows nothing about claims, and does not change them.
         app.database.change_deliveries(
             "attempt = attempt + 1, lease_until = {later(60000000)}, worker = {uuid('00000000-0000-0000-0000-00000000dead')}"
         ).await;
         cut_off.gate.add_permits(1);
         assert_eq!(share.await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'running' and attempt = 2").await, 1);
-        // What it left running is taken over in turn.
+        // Deliveries that it left running are taken over in turn.
         app.database.change_deliveries("lease_until = {earlier(1)}").await;
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 3 and claim is null").await, 1);
@@ -201,12 +202,12 @@ both_databases! {
         enqueue(&app, &["u_1", "u_2", "u_3", "u_4"]).await;
         let cut_off = Gated::over(&app, Duration::from_millis(900), Verdict::accepted());
         let share = cut_off.take_off(&app).await;
-        // Another worker takes over all but one, as if this process had been silent for longer than its lease.
+        // Another worker takes over all except one, as if this process had been silent for longer than its lease.
         let begun = cut_off.begun.lock().unwrap()[0].clone();
         app.database.change_deliveries(&format!(
             "attempt = attempt + 1, worker = null, lease_until = {{later(60000000)}} where user_id <> '{begun}'"
         )).await;
-        // The second renewal after that comes when what the first one said has been heeded.
+        // The second renewal after that happens when the result of the first one has been applied.
         for _ in 0..2 {
             let before = latest_lease(&app).await;
             app.eventually(async || latest_lease(&app).await > before).await;

@@ -1,4 +1,4 @@
-//! Locks on rows of deliveries: taken by ascending id whatever the plan, or passed over. Only Postgres has them.
+//! Locks on rows of deliveries: taken by ascending id whatever the plan, or skipped. Only Postgres has them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,13 @@ async fn enqueue(app: &App, users: usize) {
     let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
-/// A transaction of somebody's that holds the delivery at this place in the order of ids.
+/// A foreign transaction that locks the delivery at this position in the order of ids.
 async fn hold(app: &App, place: usize) -> Transaction<'static, Postgres> {
     let Pool::Postgres(pool) = app.database.database.pool() else {
         panic!("this is Postgres");
     };
     let mut holder = pool.begin_with("begin").await.unwrap();
-    // An offset beside `for update` would lock what it passes over, too.
+    // An offset with `for update` would lock the skipped rows too.
     let lock = format!(
         "select 1 from campanile.notification_deliveries where id = \
          (select id from campanile.notification_deliveries order by id limit 1 offset {place}) for update"
@@ -41,7 +41,7 @@ async fn hold(app: &App, place: usize) -> Transaction<'static, Postgres> {
     holder
 }
 
-/// Waits until a statement with this in it waits for a lock, and says how many rows are locked by nobody meanwhile.
+/// Waits until a statement that contains this text waits for a lock, and returns how many rows are unlocked meanwhile.
 async fn free_while(app: &App, statement: &str) -> i64 {
     let waiting = format!(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
@@ -53,7 +53,7 @@ async fn free_while(app: &App, statement: &str) -> i64 {
     app.database.number(free).await
 }
 
-/// Lets connections that begin now join without nested loops, as they do for many rows.
+/// Makes new connections join without nested loops, as they do for many rows.
 async fn join_otherwise(app: &App) {
     let name = app.database.texts("select current_database()").await;
     let name = name[0].clone().unwrap();
@@ -62,7 +62,7 @@ async fn join_otherwise(app: &App) {
         .await;
 }
 
-/// Lays the rows in descending order.
+/// Stores the rows in descending order.
 async fn turn_over(app: &App) {
     app.database
         .execute(

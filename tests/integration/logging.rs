@@ -1,4 +1,4 @@
-//! A failing channel is logged with fixed fields, and no log holds an address or a payload.
+//! A failing channel is logged with fixed fields, and no log contains an address or a payload.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,8 +15,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// Everything this process logs, from trace level up, also by sqlx. The subscriber is one for all tests, so a test finds
-/// its own lines by what is in them.
+/// Everything this process logs, from trace level up, also by sqlx. All tests share one subscriber, so a test finds its own lines
+/// by their content.
 static LINES: Mutex<Vec<Fields>> = Mutex::new(Vec::new());
 
 struct Collector;
@@ -68,7 +68,7 @@ pub(crate) fn lines(wanted: impl Fn(&Fields) -> bool) -> Vec<Fields> {
     lines.iter().filter(|line| wanted(line)).cloned().collect()
 }
 
-/// The fields of the spans of this name that have this one.
+/// The fields of the spans with this name and this field.
 fn spans(name: &str, field: &str, value: &str) -> Vec<Vec<String>> {
     let spans = lines(|line| {
         let is = |field: &str, value: &str| line.get(field).is_some_and(|entry| entry == value);
@@ -104,7 +104,7 @@ both_databases! {
 
     async fn spans_and_log_lines_have_the_documented_fields_and_no_personal_data(app: App) {
         collect();
-        // Thirteen of thirty-seven can be reached, in one call: that is how the spans of this story are found.
+        // Thirteen of thirty-seven can be reached, in one call: these numbers identify the spans of this test.
         let users: Vec<_> = (0..37).map(|n| format!("u_canary_fields_{n}")).collect();
         for user in &users[..13] {
             app.address(user, "pigeon", "canary-address-fields").await;

@@ -1,4 +1,4 @@
-//! A channel whose calls may take minutes: nobody else takes them over, nobody waits for them, and they hold nobody up.
+//! A channel whose calls may take minutes: they are not taken over, not waited for, and do not delay anything else.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Refusals of a mail server: what is wrong with us suppresses nobody, and everybody is reached once it is repaired.
+//! Rejections by a mail server: an error of the sender suppresses nobody, and everybody is reached once it is fixed.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Post {
         }
     }
 
-    /// The server refuses recipients with these words.
+    /// The server rejects recipients with this text.
     fn refuses(&self, recipient: &str) {
         let recipient = recipient.to_owned();
         self.server.says(Script {
@@ -43,7 +43,7 @@ impl Post {
         });
     }
 
-    /// Everybody gets a mail that is critical to him.
+    /// Sends everybody a critical mail.
     async fn mail(&self, people: &[String]) -> DispatchReport {
         self.dispatcher
             .dispatch(self.app.password_changed().to(people))
@@ -60,7 +60,7 @@ impl Post {
         self.app.database.number(counted).await
     }
 
-    /// The server takes mails again, and an operator resumes the channel.
+    /// The server accepts mails again, and an operator resumes the channel.
     async fn repair(&self) {
         self.server.says(Script::default());
         self.dispatcher
@@ -77,7 +77,7 @@ impl Post {
         }
     }
 
-    /// How many of the people have been sent so many mails at least.
+    /// How many of the people have been sent at least this many mails.
     fn reached(&self, mails: usize) -> usize {
         let taken = self.server.taken();
         let of = |user: &&String| {
@@ -90,7 +90,7 @@ impl Post {
     }
 }
 
-/// How many mails are not tried again.
+/// How many mails are not retried.
 fn given_up(report: &DispatchReport) -> usize {
     let outcomes = report.outcomes.iter().map(|line| &line.outcome);
     outcomes
@@ -150,7 +150,7 @@ both_databases! {
         assert_eq!(given_up(&report), 0, "{report:?}");
         assert_eq!(post.listed().await, 0);
         post.server.says(Script::default());
-        // Another process: the one that met the quota goes slowly for a few seconds.
+        // Another process: the one that hit the quota sends slowly for a few seconds.
         post.dispatcher = post.app.builder().with(post.server.settings()).build().unwrap();
         let _ = post.mail(&post.people).await;
         post.deliver_all().await;
@@ -177,7 +177,7 @@ both_databases! {
         }
         let _ = post.mail(another).await;
         assert_eq!((post.listed().await, post.app.database.count("email_suspects").await), (0, 2));
-        // A mail that arrives takes the suspicion away.
+        // An accepted mail removes the suspicion.
         post.server.says(Script::default());
         let _ = post.mail(another).await;
         assert_eq!(post.app.database.count("email_suspects").await, 1);
@@ -198,7 +198,7 @@ both_databases! {
             let before = post.server.taken().len();
             post.refuses(words);
             let report = post.mail(&post.people).await;
-            // Nine were given up before it was noticed.
+            // Nine failed permanently before it was detected.
             assert_eq!(given_up(&report), 9, "{words}: {report:?}");
             assert_eq!(post.listed().await, 0, "{words}");
             assert_eq!(post.app.database.count("email_suspects").await, 0, "{words}");
@@ -212,12 +212,12 @@ both_databases! {
 
     async fn a_server_that_replies_to_the_message_after_nine_seconds_gets_one_copy(app: App) {
         let mut post = Post::of(app).await;
-        // The channel's own time-out counts, and not the builder's, which says how long a dispatch waits.
+        // The channel's own timeout applies, and not the builder's, which limits how long a dispatch waits.
         let builder = post.app.builder().with(post.server.settings()).attempt_timeout(Duration::from_secs(2));
         post.dispatcher = builder.build().unwrap();
         post.server.says(Script { thinks: Duration::from_secs(9), ..Script::default() });
         let _ = post.mail(&post.people[..1]).await;
-        // What is under way is not due.
+        // A running delivery is not due.
         assert_eq!(post.dispatcher.deliver_due(100).await.unwrap().claimed, 0);
         let delivered = "select count(*) from {campanile}notification_deliveries where channel = 'email' and state = 'delivered'";
         post.app.eventually(async || post.app.database.number(delivered).await == 1).await;

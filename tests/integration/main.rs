@@ -1,4 +1,4 @@
-//! The promises across crates, each told once and kept on SQLite and on Postgres.
+//! The guarantees across crates, each tested on SQLite and on Postgres.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What an operator sees and does of deliveries.
+//! How operators view and change deliveries.
 
 use campanile::channel::{ErrorClass, Verdict};
 use campanile::operate::Retention;
@@ -130,7 +130,7 @@ both_databases! {
         let users: Vec<_> = (0..3_000).map(|n| format!("u_{n}")).collect();
         let _ = app.dispatcher.enqueue(PigeonAlone { text: "x".into() }.to(&users)).await.unwrap();
         app.database.change_deliveries("state = 'dead', finished_at = {earlier(1000)}").await;
-        // As if each died again in the moment it was tried.
+        // As if each died again at the moment it was tried.
         match app.database.kind {
             Kind::Postgres => {
                 app.database.execute(

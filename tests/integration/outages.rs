@@ -1,5 +1,5 @@
-//! Outages that are longer than the horizon: what could not be tried uses no attempt, waits for days, and says so when it
-//! is given up.
+//! Outages that are longer than the horizon: a delivery that could not be tried uses no attempt, waits for days, and its error
+//! says so when it is dead.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use campanile_tests::{App, both_databases};
 
 const HOUR: i64 = 3_600_000_000;
 
-/// A process that starts anew, so that nothing but the rows decides: its mail server refuses connections.
+/// A new process, so that only the rows decide: its mail server refuses connections.
 fn without_connection(app: &App) -> Dispatcher {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -23,7 +23,7 @@ fn without_connection(app: &App) -> Dispatcher {
     app.builder().with(settings).build().unwrap()
 }
 
-/// A process that starts anew, and whose pigeons end so.
+/// A new process whose pigeons end with this verdict.
 fn pigeons(app: &App, verdict: Verdict) -> Dispatcher {
     let pigeons = PigeonSettings::new(move |_| Flight::Ends(verdict.clone()));
     let tuning = |policy: Policy| policy.key_lifetime(Duration::from_hours(24));
@@ -31,7 +31,7 @@ fn pigeons(app: &App, verdict: Verdict) -> Dispatcher {
     builder.build().unwrap()
 }
 
-/// Lets so many hours go by, after which everything is due.
+/// Lets this many hours pass, after which everything is due.
 async fn wait(app: &App, hours: i64) {
     app.database.advance_clock(hours * HOUR).await;
     app.database.advance_deliveries().await;
@@ -73,7 +73,7 @@ both_databases! {
             app.database.execute("delete from {campanile}notification_deliveries").await;
             app.database.execute("delete from {campanile}notification_dedup").await;
             let _ = app.dispatcher.enqueue(alone()).await.unwrap();
-            // Whole rounds of days: each is tried by a process that knows nothing of the one before.
+            // One round for each day: each is run by a process that knows nothing about the one before.
             for _ in 0..4 {
                 assert_eq!(pigeons(&app, verdict.clone()).deliver_due(10).await.unwrap().claimed, 1);
                 assert_eq!(app.database.deliveries("state = 'pending' and attempt = uncounted").await, 1);

@@ -1,5 +1,5 @@
-//! A channel that is set up wrongly is paused: no attempt is used up, the others go on, and it resumes by a probe or by a
-//! word of the operator's.
+//! A misconfigured channel is paused: no attempt is used, the other channels continue, and it is resumed by a probe or by an
+//! operator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use campanile_pigeon::{Flight, PIGEON, PigeonSettings};
 use campanile_tests::events::PigeonExpected;
 use campanile_tests::{App, both_databases};
 
-/// Pigeons without a licence, until they get one; and how often they were asked.
+/// Pigeons without a licence, until they get one; and how often they were called.
 struct Loft {
     dispatcher: Dispatcher,
     licensed: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ fn notice(subject: &str) -> Notice {
     PigeonExpected::default().about(subject).to(["u_ada"])
 }
 
-/// As if the time until the next probe had gone by.
+/// As if the time until the next probe had passed.
 async fn advance_probe(app: &App) {
     app.database
         .execute("update {campanile}notification_worker_pauses set probe_at = {earlier(1)}")
@@ -82,7 +82,7 @@ both_databases! {
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
         assert_eq!(loft.asked.load(Ordering::SeqCst), 2);
 
-        // The next one goes through, and the rest follows.
+        // The next one succeeds, and the rest follows.
         loft.licensed.store(true, Ordering::SeqCst);
         advance_probe(&app).await;
         assert_eq!(loft.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -167,7 +167,7 @@ both_databases! {
         let loft = loft(&app);
         let _ = loft.dispatcher.dispatch(notice("a")).await.unwrap();
         loft.licensed.store(true, Ordering::SeqCst);
-        // Three without a perch stand before the one that can be reached.
+        // Three without a perch are queued before the one that can be reached.
         for subject in ["b", "c", "d"] {
             let nobody = PigeonExpected::default().about(subject).to(["u_nobody"]);
             let _ = loft.dispatcher.enqueue(nobody).await.unwrap();

@@ -1,4 +1,4 @@
-//! Policies: what is refused at start-up, when retries end, and how much of a process a channel may take.
+//! Policies: what is refused at start-up, when retries end, and how much of a process's resources a channel may use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 const A_DAY: Duration = Duration::from_hours(24);
 
-/// A dispatcher whose pigeons end with this verdict, under this policy; and how many set out.
+/// A dispatcher whose pigeons end with this verdict, under this policy; and how many started.
 fn pigeons(
     app: &App,
     verdict: Verdict,
@@ -54,7 +54,7 @@ fn later(seconds: u64) -> Verdict {
     }
 }
 
-/// As if the first attempt had been made so long ago.
+/// As if the first attempt had been made this long ago.
 async fn age(app: &App, age: Duration) {
     let micros = age.as_micros();
     let change = format!("first_attempt_at = {{earlier({micros})}}");
@@ -62,7 +62,7 @@ async fn age(app: &App, age: Duration) {
     app.database.advance_deliveries().await;
 }
 
-/// How many microseconds lie between the end of the only attempt and the next.
+/// The microseconds between the end of the only attempt and the next one.
 async fn pause(app: &App) -> i64 {
     app.database
         .number(
@@ -108,8 +108,8 @@ both_databases! {
         age(&app, Duration::from_hours(20) - Duration::from_secs(30)).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
         assert_eq!(app.database.deliveries("state = 'dead' and attempt = 2").await, 1);
-        // It reached nobody, so that the next fire is none too many. What surely did not go out has waited for no fault of its
-        // own, behind a pause for example: it gets one more attempt.
+        // It reached nobody, so the next fire is not a repeat. A delivery that was certainly not sent may have waited behind a
+        // pause, for example: it gets one more attempt.
         assert_eq!(dispatcher.dispatch(ada()).await.unwrap().deduped, 0);
         age(&app, Duration::from_hours(21)).await;
         assert_eq!(dispatcher.deliver_due(10).await.unwrap().claimed, 1);
@@ -131,7 +131,7 @@ both_databases! {
         let (dispatcher, begun) = pigeons(&app, Verdict::unknown("no answer"), |policy| policy.max_lost_answers(1));
         let _ = dispatcher.dispatch(ada()).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'unknown' and attempt = 1").await, 1);
-        // Neither does it try again what a lost worker had under way.
+        // Nor does it retry the running deliveries of a lost worker.
         let _ = dispatcher.enqueue(to(&["u_bob".to_owned()])).await.unwrap();
         app.database.change_deliveries(
             "state = 'running', attempt = 1, worker = {uuid('00000000-0000-0000-0000-00000000dead')}, \
@@ -162,7 +162,7 @@ both_databases! {
         }
         assert_eq!(begun.load(Ordering::SeqCst), 3, "one call between the two that were lost");
         assert_eq!(app.database.deliveries("state = 'unknown' and user_id = 'u_bob'").await, 1);
-        // An operator who decides to try again gets as many once more.
+        // An operator's retry allows the same number again.
         let ids = app.database.texts("select {text(id)} from {campanile}notification_deliveries where user_id = 'u_bob'").await;
         let id = uuid::Uuid::parse_str(ids[0].as_deref().unwrap()).unwrap();
         dispatcher.operations().retry_delivery(id).await.unwrap();
@@ -216,7 +216,7 @@ both_databases! {
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
         let pigeons = PigeonSettings::new(move |_| Flight::WaitsAt(Arc::clone(&held), Verdict::accepted()));
-        // A share is half of the time that an attempt may take: two seconds, with two calls in each.
+        // A round may start calls for half of the attempt timeout: two seconds, with two calls in each.
         let builder = app.builder().with(pigeons.clone()).attempt_timeout(Duration::from_secs(4));
         let dispatcher = builder.tune(&PIGEON, |policy| policy.calls_per_second(2)).build().unwrap();
         let _ = dispatcher.enqueue(to(&users)).await.unwrap();
@@ -230,7 +230,7 @@ both_databases! {
 
     async fn calls_are_spaced_and_deliveries_that_do_not_fit_into_a_round_are_given_back(app: App) {
         let users = crowd(&app, 6).await;
-        // A second between two calls, and less than that to begin in.
+        // A second between two calls, and less than that to start them.
         let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let note = Arc::clone(&begun);
         let pigeons = PigeonSettings::new(move |_| {

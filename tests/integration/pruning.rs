@@ -1,4 +1,4 @@
-//! Pruning: beside everything else that goes on, in one pass, and by a worker by itself.
+//! Pruning: concurrently with everything else, in one pass, and automatically by a worker.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn alone(subject: &str) -> Notice {
         .to(["u_ada"])
 }
 
-/// As long ago as a worker keeps nothing by itself.
+/// Longer ago than a worker keeps rows by default.
 const LONG_AGO: &str = "finished_at = {earlier(5184000000000)} where finished_at is not null";
 
 both_databases! {
@@ -45,7 +45,7 @@ both_databases! {
             let (pruned, renewed) = tokio::join!(app.dispatcher.operations().prune(retention), renewed);
             pruned.unwrap();
             assert_eq!(renewed.unwrap().admitted, 2_000, "round {round}");
-            // What was renewed stays.
+            // Renewed windows stay.
             assert_eq!(app.database.count("notification_dedup").await, 2_000);
         }
     }
@@ -60,7 +60,7 @@ both_databases! {
         let (one, other) = tokio::join!(app.dispatcher.operations().prune(all()), app.dispatcher.operations().prune(all()));
         one.unwrap();
         other.unwrap();
-        // What one held, the other has passed over.
+        // Rows that one had locked, the other has skipped.
         app.dispatcher.operations().prune(all()).await.unwrap();
         assert_eq!(app.database.written().await, 0);
     }
@@ -74,7 +74,7 @@ both_databases! {
         app.database.change_deliveries(&format!("created_at = {{earlier(7200000000)}} {}", of("parked"))).await;
         app.database.change_deliveries(&format!("state = 'pending', created_at = {{earlier(7200000000)}} {}", of("waiting"))).await;
         let _ = app.dispatcher.enqueue(app.past_due().about("old").to(["u_ada", "u_bob"])).await.unwrap();
-        // As it would have been made two hours ago.
+        // As if it had been created two hours ago.
         app.database.execute(
             "update {campanile}notifications set created_at = {earlier(7200000000)}, \
              read_at = case when user_id = 'u_bob' then {earlier(7200000000)} end, id = {uuid('01890000-0000-7000-8000-00000000000' || \
@@ -112,7 +112,7 @@ both_databases! {
         app.database.execute("update {campanile}notification_chores set due_at = {earlier(1)}").await;
         let worker = Worker::new(app.dispatcher.clone()).poll_interval(Duration::from_millis(10));
         let idle = Running::start_as(worker.clone().prune(None));
-        // Longer than a worker waits before it looks.
+        // Longer than a worker waits before it checks.
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert_eq!(app.database.count("notification_deliveries").await, 1);
         let short = Retention { deliveries: Duration::from_hours(1), ..Retention::default() };
@@ -123,7 +123,7 @@ both_databases! {
     }
 }
 
-/// What is left: windows, deliveries, dispatches.
+/// The remaining windows, deliveries and dispatches.
 async fn left(app: &App) -> [i64; 3] {
     [
         app.database.count("notification_dedup").await,
@@ -132,7 +132,7 @@ async fn left(app: &App) -> [i64; 3] {
     ]
 }
 
-/// Only on Postgres are there locks on rows.
+/// Only Postgres has row locks.
 #[test]
 fn locked_rows_are_skipped_and_not_waited_for() {
     run(Kind::Postgres, async |database| {
@@ -180,7 +180,7 @@ fn locked_rows_are_skipped_and_not_waited_for() {
 fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
     run(Kind::Postgres, async |database| {
         let app = App::without_addresses(database);
-        // The open ones lie first.
+        // The open ones are stored first.
         for (count, ends) in [(30_000, "1 day"), (10_000, "-2 days")] {
             app.database
                 .execute(&format!(
@@ -204,7 +204,7 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
             .await
             .unwrap();
         assert_eq!(pruned.windows, 10_000);
-        // A backend says what it has read when it ends.
+        // A backend reports its reads when it ends.
         let Pool::Postgres(pool) = pool.pool() else {
             panic!("it is Postgres");
         };
@@ -219,7 +219,7 @@ fn a_backlog_of_windows_behind_open_ones_is_found_in_one_pass() {
     });
 }
 
-/// It reads a whole table, and nobody waits for it. Here somebody else makes it slow; an SQLite file has no such lock.
+/// It reads a whole table, and no caller waits for it. Here a lock makes it slow; an SQLite file has no such lock.
 #[test]
 fn a_statement_of_a_prune_may_take_longer_than_other_statements() {
     run(Kind::Postgres, async |database| {

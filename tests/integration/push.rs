@@ -9,7 +9,7 @@ use campanile::{Outcome, async_trait};
 use campanile_push::{Answer, Message, Provider, PushSettings};
 use campanile_tests::{App, both_databases};
 
-/// Knows no token that begins with `gone`.
+/// Rejects tokens that begin with `gone` as unknown.
 struct Forgetful;
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Provider for Forgetful {
     }
 }
 
-/// Answers each device as a function says, and notes the token and key of every message.
+/// Answers for each device with a function, and records the token and key of every message.
 #[derive(Clone)]
 struct Answering {
     answer: fn(&Message) -> Answer,

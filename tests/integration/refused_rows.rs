@@ -1,5 +1,5 @@
-//! A row that the database refuses to change, by a trigger of the host's for example: the others go on, and it is not sent again
-//! and again.
+//! A row that the database refuses to change, by a trigger of the host's for example: the others are not affected, and it is not
+//! sent again and again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use campanile_tests::events::PigeonAlone;
 use campanile_tests::{App, Kind, Running, both_databases};
 use uuid::Uuid;
 
-/// How often a pigeon flew to whom.
+/// How often a pigeon flew to each recipient.
 type Flown = Arc<Mutex<BTreeMap<String, u32>>>;
 
 /// A dispatcher whose pigeons arrive, one after the other.
@@ -45,9 +45,9 @@ async fn enqueue(app: &App, subject: &str, users: std::ops::Range<usize>) {
 struct Refusal(String);
 
 impl Refusal {
-    /// Refuses every change of a delivery of this user's that this is true of.
+    /// Refuses every change of a delivery of this user that matches the condition.
     async fn of(app: &App, user: &str, when: &str) -> Self {
-        // Never the same name again: an SQLite connection may not have seen yet that the last one is gone.
+        // Never the same name twice: an SQLite connection may not have seen yet that the last trigger is gone.
         let name = format!("refuse_{}", Uuid::now_v7().simple());
         let when = format!("when (new.user_id = '{user}' and {when})");
         let statement = match app.database.kind {
@@ -85,7 +85,7 @@ both_databases! {
             dispatcher.deliver_due(10).await.unwrap();
             app.database.advance_deliveries().await;
         }
-        // Nor does a worker that begins try it again.
+        // Nor does a starting worker retry it.
         let worker = Running::start(&dispatcher);
         enqueue(&app, "b", 4..5).await;
         app.eventually(async || app.database.deliveries("state = 'delivered'").await == 10).await;
@@ -95,7 +95,7 @@ both_databases! {
         let parked = "user_id = 'u_3' and state = 'blocked' and blocked_as is null and maybe_sent and attempt = 1 \
              and worker is null and lease_until is null and last_error is not null";
         assert_eq!(app.database.deliveries(parked).await, 1);
-        // It was tried, and the log says what came of it.
+        // It was tried, and the log contains the outcome.
         let accepted = "select count(*) from {campanile}notification_attempts where outcome = 'accepted'";
         assert_eq!(app.database.number(accepted).await, 11);
     }
@@ -106,7 +106,7 @@ both_databases! {
         let (dispatcher, flown) = counting(&app);
         dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(app.database.deliveries("state = 'delivered'").await, 9);
-        // Its lease runs out, and it cannot even be taken.
+        // Its lease expires, and it cannot even be claimed.
         refusal.end(&app).await;
         app.database.advance_deliveries().await;
         let refusal = Refusal::of(&app, "u_3", "old.state = 'running'").await;
@@ -115,7 +115,7 @@ both_databases! {
             assert_eq!(process.deliver_due(10).await.unwrap().sent, 3, "{subject}");
         }
         refusal.end(&app).await;
-        // The process that has met it leaves it alone for a while, and another takes it over.
+        // The process that got the error leaves it alone for a while, and another takes it over.
         dispatcher.deliver_due(10).await.unwrap();
         assert_eq!(flown.lock().unwrap()["u_3"], 1);
         let (third, flown) = counting(&app);
@@ -152,7 +152,7 @@ both_databases! {
         let share = tokio::spawn(async move { dispatcher.deliver_due(10).await.unwrap() });
         app.eventually(async || aloft.now() == 2).await;
         Refusal::of(&app, "u_1", "old.state = 'running' and new.state = 'running'").await;
-        // The lease of the one runs out; the other's is renewed.
+        // The lease of the one expires; the other's is renewed.
         let lease = "select {micros(lease_until)} from {campanile}notification_deliveries where user_id = 'u_1'";
         let ends = app.database.number(lease).await;
         app.eventually(async || app.database.deliveries(&format!("{{now_micros}} > {ends}")).await == 2).await;

@@ -1,4 +1,4 @@
-//! The registry enumerates every notification the app can send, and refuses at start-up what cannot work.
+//! The registry lists every notification that the app can send, and refuses invalid declarations at start-up.
 
 use campanile::channel::{ChannelDeclaration, LocalChannel, Part, RegisteredChannel, Transport};
 use campanile::{Dispatcher, NotifiableEvent as _, Registry};
@@ -122,7 +122,7 @@ fn all_problems_are_listed_at_once_with_all_their_places() {
     );
 }
 
-/// A declaration is not `Clone`, because nobody but a test wants two of one.
+/// A declaration is not `Clone`, because only tests need a copy.
 fn copy(event: &'static campanile::event::EventDeclaration) -> campanile::event::EventDeclaration {
     campanile::event::EventDeclaration {
         event_type: event.event_type,
@@ -205,7 +205,7 @@ both_databases! {
         let error = builder.require([&TELEPATHY]).build().unwrap_err();
         assert_eq!(error.problems().len(), 2, "{error}");
         assert!(error.to_string().contains("CAMPANILE_EMAIL_FROM"), "{error}");
-        // A `main` that returns it prints it as it is meant to be read.
+        // A `main` that returns it prints it in readable form.
         assert_eq!(format!("{error:?}"), error.to_string());
     }
 

@@ -62,7 +62,7 @@ both_databases! {
         assert_eq!(lines, failed);
         assert_eq!(app.database.count("notification_deliveries").await, 0);
 
-        // Bob was told nothing, so he has no window; Ada was.
+        // Bob was not notified, so he has no window; Ada was.
         let report = app.dispatcher.dispatch(list(&["bread"])).await.unwrap();
         assert_eq!((report.sent, report.admitted, report.deduped, report.fully_failed), (1, 1, 1, 0));
         assert_eq!(app.mails().pop().unwrap().subject, "bread");

@@ -1,4 +1,4 @@
-//! A dispatch that is repeated, because nobody knows whether it was written: under an id of the caller's own it is written once.
+//! A dispatch that is repeated, because it is unknown whether it was written: with an id from the caller it is written once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use campanile_tests::{App, Kind, both_databases};
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-/// Without a window by inbox, mail and push; with a window by the inbox alone, which leaves no row of the dispatch; and both.
+/// Without a window on inbox, mail and push; with a window only on the inbox, which writes no dispatch row; and both.
 fn notices(app: &App) -> [Notice; 3] {
     let measured = Measured {
         value: 1.0,
@@ -33,7 +33,7 @@ both_databases! {
             let notice = notice.dispatch_id(id);
             let first = app.dispatcher.dispatch(notice.clone()).await.unwrap();
             assert_eq!((first.dispatch_id, first.admitted), (Some(id), 2));
-            // No window could tell.
+            // No window could detect it.
             app.database.advance_windows(3_600).await;
             let written = app.database.written().await;
             let again = app.dispatcher.dispatch(notice.clone()).await.unwrap();
@@ -46,7 +46,7 @@ both_databases! {
                 transaction.commit().await.unwrap();
             });
             assert_eq!(app.database.written().await, written);
-            // Under another id it is another one.
+            // With another id, it is another dispatch.
             let other = app.dispatcher.enqueue(notice.dispatch_id(Uuid::now_v7())).await.unwrap();
             assert_eq!(other.admitted, 2);
         }
@@ -105,7 +105,7 @@ both_databases! {
     }
 }
 
-/// The connection is cut while the answer to the commit is on its way: of one statement, and of a transaction.
+/// The connection is cut while the answer to the commit is in flight: of one statement, and of a transaction.
 #[test]
 fn a_lost_answer_to_the_commit_is_reported_as_unknown() {
     run(Kind::Postgres, async |database| {
@@ -149,7 +149,7 @@ fn a_lost_answer_to_the_commit_is_reported_as_unknown() {
     });
 }
 
-/// The connection is cut before anything was committed: it can be said that nothing was written.
+/// The connection is cut before anything was committed: it is certain that nothing was written.
 #[test]
 fn a_connection_that_broke_before_the_commit_has_written_nothing() {
     run(Kind::Postgres, async |database| {
@@ -161,7 +161,7 @@ fn a_connection_that_broke_before_the_commit_has_written_nothing() {
             .await
             .unwrap();
         let dispatcher = app.builder().database(far).build().unwrap();
-        // The preferences are locked, so that it waits where it reads them.
+        // The preferences are locked, so that the dispatch waits where it reads them.
         let campanile::database::Pool::Postgres(pool) = app.dispatcher.database().pool() else {
             unreachable!("the story is told on Postgres")
         };

@@ -1,5 +1,5 @@
-//! The rooms of core: each imports only what the table in ARCHITECTURE.md lets it, and some have no circle between their files; nor
-//! have the inbox and the web crate.
+//! The rooms of core: each imports only what the table in ARCHITECTURE.md allows, and some have no circular imports between their
+//! files; nor have the inbox and the web crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn code(source: &Path) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// What a source takes from other rooms by `crate::room`, without its unit tests and what its documentation links to.
+/// The rooms that a source imports by `crate::room`, without its unit tests and the links in its documentation.
 fn imports(source: &Path) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
     for line in code(source).lines() {
@@ -83,7 +83,7 @@ fn a_room_of_core_imports_only_what_the_map_allows() {
         };
         if let Some(may) = may {
             let others = imports(source).into_iter().filter(|import| {
-                // A macro is in no room.
+                // A macro does not belong to a room.
                 *import != room && rooms.contains_key(import) && !may.contains(import)
             });
             wrong.extend(others.map(|import| format!("{} imports `{import}`", place.display())));
@@ -91,14 +91,14 @@ fn a_room_of_core_imports_only_what_the_map_allows() {
         seen.insert(room);
     }
     let empty: Vec<_> = rooms.keys().filter(|room| !seen.contains(*room)).collect();
-    assert!(empty.is_empty(), "on the map and not there: {empty:?}");
+    assert!(empty.is_empty(), "on the map, but without files: {empty:?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(found.len() > 60, "{}", found.len());
 }
 
 #[test]
 fn the_rooms_of_the_map_have_no_circular_imports() {
-    // A room that imported one that imports it would be a circle.
+    // A room that imported one that imports it would be a circular import.
     let rooms = table();
     let reaches = |from: &str| {
         let mut reached = BTreeSet::new();
@@ -123,7 +123,7 @@ fn the_rooms_of_the_map_have_no_circular_imports() {
 /// The rooms whose files import each other in one direction only, as their folders in `core/src`.
 const STRAIGHT: [&str; 3] = ["deliver", "dispatch", "observe"];
 
-/// The file of a room that a source of it is in; a folder inside a room counts as one file.
+/// The file of a room to which a source belongs; a folder inside a room counts as one file.
 fn file_in(room: &Path, source: &Path) -> String {
     let first = source.strip_prefix(room).unwrap().iter().next();
     let first = first.unwrap().to_str().unwrap();
@@ -173,7 +173,7 @@ fn the_files_of_a_straight_room_have_no_circular_imports() {
         let mut open = imports_within(room);
         let imports: usize = open.values().map(BTreeSet::len).sum();
         assert!(imports > 0 || open.len() < 4, "`{room}` is read");
-        // Files that import nothing that is still open are taken away, until there are no more of them.
+        // Files that import no remaining file are removed, until there are no more such files.
         loop {
             let names: BTreeSet<String> = open.keys().cloned().collect();
             open.retain(|_, imports| imports.iter().any(|import| names.contains(import)));
@@ -219,7 +219,7 @@ fn enclosed(text: &str) -> &str {
     text
 }
 
-/// What begins, marks and ends transactions names no table.
+/// Statements that control transactions name no table.
 const CONTROL: [&str; 4] = ["\"savepoint ", "\"rollback", "\"release ", "\"begin\""];
 
 #[test]
@@ -245,7 +245,7 @@ fn every_statement_is_on_the_list() {
                 wrong.push(format!("{place}: `{way}..)`"));
             }
         }
-        // By its whole path, so that it is found here; and not a text straight to the connection.
+        // By its full path, so that it is found here; and no text directly on the connection.
         for word in ["query(", "query_as(", "query_scalar("] {
             let is_bare = |at: usize| {
                 let before = text[..at].chars().next_back();
@@ -354,7 +354,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Each file of a crate with the files it takes something from. One that declares a module takes that from it.
+/// Each file of a crate with the files that it imports from. A module declaration counts as an import.
 fn files(root: &Path) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
     let mut found = Vec::new();
     sources(root, &mut found);
@@ -397,7 +397,7 @@ fn the_inbox_and_the_web_crate_have_no_circular_imports() {
         let files = files(&root().join(folder));
         assert!(files.len() > 10 && files[&vec![]].len() > 5, "{files:?}");
         let mut rest = files;
-        // What imports nothing that is left is not in a circle.
+        // A file that imports no remaining file is not part of a circle.
         loop {
             let left: BTreeSet<_> = rest.keys().cloned().collect();
             rest.retain(|_, from| from.iter().any(|file| left.contains(file)));
@@ -412,7 +412,7 @@ fn the_inbox_and_the_web_crate_have_no_circular_imports() {
     }
 }
 
-/// Words of size that the field says with `MAX_` and `MIN_`.
+/// Words for limits that should be `MAX_` and `MIN_`.
 const SUPERLATIVES: [&str; 7] = [
     "LONGEST_",
     "LARGEST_",
@@ -496,7 +496,7 @@ fn no_identifier_is_called_its() {
     }
 }
 
-/// Whether an identifier has the name, also one in the braces of a text.
+/// Whether an identifier has the name, including one in the braces of a format string.
 fn is_called(tokens: TokenStream) -> bool {
     let name = ["i", "ts"].concat();
     tokens.into_iter().any(|token| match token {

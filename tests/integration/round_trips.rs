@@ -1,4 +1,4 @@
-//! What a dispatch costs, counted on the wire: round trips that do not grow with the audience.
+//! The round trips of a dispatch, counted on the wire: they do not grow with the audience.
 
 use std::time::Instant;
 
@@ -84,7 +84,7 @@ fn the_first_attempts_add_a_constant_number_of_round_trips_for_each_channel() {
             let begun = Instant::now();
             let report = dispatcher.dispatch(notice).await.unwrap();
             assert_eq!(report.sent, 2 * recipients);
-            // On a machine that is busy its calls may begin later than a tenth of a second after preferences were read.
+            // On a busy machine, calls may start later than a tenth of a second after preferences were read.
             let looks = usize::try_from(begun.elapsed().as_millis() / 100).unwrap();
             let taken = proxy.take();
             assert!(
@@ -102,7 +102,7 @@ fn inside_a_transaction_of_the_host_a_write_takes_two_round_trips_too() {
         let campanile::database::Pool::Postgres(pool) = dispatcher.database().pool() else {
             panic!("this is Postgres");
         };
-        // The statement of a host's transaction is one of its own, and prepared once.
+        // A host's transaction has a separate statement, which is prepared once.
         for (subject, taken) in [("to prepare it", None), ("x", Some(2))] {
             let mut transaction = pool.begin_with("BEGIN").await.unwrap();
             let _ = proxy.take();

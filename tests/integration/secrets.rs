@@ -1,4 +1,4 @@
-//! Secret fields: they reach the person, and nothing that is kept.
+//! Secret fields: they reach the recipient, and are not stored anywhere else.
 
 use campanile::channel::Verdict;
 use campanile::channel::{EMAIL, INBOX, PUSH};
@@ -47,10 +47,10 @@ struct PasswordSent {
     password: String,
 }
 
-/// Long enough to be in no time and no id by chance.
+/// Long enough not to be part of a time or an id by chance.
 const CODE: u64 = 918_273_645_546_372_819;
 
-/// What must not be found: in the link, and as a number.
+/// The texts that must not be found: in the link, and as a number.
 fn link(canary: &str) -> String {
     format!("https://app.example.com/in?token={canary}&next=home")
 }
@@ -71,7 +71,7 @@ fn sent(canary: &str) -> Notice {
     event.about("a").to(["u_ada"])
 }
 
-/// In which tables a text is found, in whichever column.
+/// The tables in which a text is found, in any column.
 async fn tables_with(app: &App, text: &str) -> Vec<String> {
     let names = match app.database.kind {
         Kind::Postgres => {
@@ -104,7 +104,7 @@ async fn tables_with(app: &App, text: &str) -> Vec<String> {
     found
 }
 
-/// Nothing that is kept has the canary or the code in it.
+/// No stored row contains the canary or the code.
 async fn assert_kept_nowhere(app: &App, canary: &str) {
     for text in [canary, &CODE.to_string()] {
         let found = tables_with(app, text).await;
@@ -128,7 +128,7 @@ async fn all(app: &App) -> Vec<DeliverySummary> {
     all.unwrap()
 }
 
-/// A dispatcher whose pigeons end so.
+/// A dispatcher whose pigeons end with this verdict.
 fn with_pigeons(app: &App, verdict: Verdict) -> campanile::Dispatcher {
     let ends = PigeonSettings::new(move |_| Flight::Ends(verdict.clone()));
     app.builder().with(ends).build().unwrap()
@@ -140,7 +140,7 @@ both_databases! {
         let canary = "canary-reaches";
         let report = app.dispatcher.enqueue(requested(canary)).await.unwrap();
         assert_eq!((report.sent, report.queued), (1, 2));
-        // Until then it is with the deliveries that show it, and not in what they share.
+        // Until then it is stored with the deliveries that show it, and not in the content that they share.
         assert_eq!(tables_with(&app, canary).await, ["notification_deliveries"]);
         let worker = Running::start(&app.dispatcher);
         app.eventually(async || app.mails().len() + app.pushes().len() == 2).await;
@@ -215,7 +215,7 @@ both_databases! {
         assert_eq!(app.dispatcher.operations().count_dead(DeadFilter::default()).await.unwrap(), 0);
         assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 0);
         assert_eq!(app.database.deliveries("state = 'dead'").await, 1);
-        // One without a secret can.
+        // A delivery without a secret can be retried.
         let _ = with_pigeons(&app, Verdict::permanent("refused"))
             .dispatch(campanile_tests::events::PigeonAlone { text: "x".into() }.to(["u_ada"])).await.unwrap();
         assert_eq!(app.dispatcher.operations().redrive_dead(DeadFilter::default()).await.unwrap(), 1);
@@ -231,7 +231,7 @@ both_databases! {
 
     async fn a_delivery_that_an_older_process_could_not_read_is_sent_by_a_running_worker(app: App) {
         let worker = Running::start(&app.dispatcher);
-        // Its first look, which takes whatever is parked, is over.
+        // Its first poll, which claims all parked deliveries, is over.
         let seen = "select count(*) from {campanile}notification_workers";
         app.eventually(async || app.database.number(seen).await == 1).await;
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -376,7 +376,7 @@ enum Refusal {
     Accepted,
 }
 
-/// Ends every mail so, and repeats what it was sent.
+/// Ends every mail with this verdict, and repeats its content in the error.
 struct Refusing(Refusal, String);
 
 #[campanile::async_trait]

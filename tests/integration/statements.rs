@@ -1,4 +1,4 @@
-//! Every statement is one that the migrated tables know, and the hot ones are served by the indexes that were made for them.
+//! Every statement is valid on the migrated tables, and the hot ones use the indexes that were created for them.
 
 use campanile::database::Pool;
 use campanile_cli as _;
@@ -7,7 +7,7 @@ use campanile_tests::both_databases;
 use campanile_tests::database::{Kind, run};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-/// Prepares a statement under a name of its own. What a parameter is that nothing tells is a text, as it is bound.
+/// Prepares a statement under its own name. A parameter whose type cannot be inferred is a text, as it is bound.
 async fn prepare(connection: &mut PgConnection, sql: &str) -> Result<usize, sqlx::Error> {
     let mut types: Vec<&str> = Vec::new();
     loop {
@@ -47,7 +47,7 @@ async fn forget(connection: &mut PgConnection) {
         .unwrap();
 }
 
-/// Which indexes a statement is served by, whatever its parameters are.
+/// The indexes that a statement uses, whatever its parameters are.
 async fn plan(connection: &mut PgConnection, sql: &str) -> String {
     let parameters = prepare(connection, sql).await.unwrap();
     let nothing = vec!["null"; parameters].join(", ");
@@ -61,7 +61,7 @@ async fn plan(connection: &mut PgConnection, sql: &str) -> String {
     lines.join("\n")
 }
 
-/// Enough rows that a plan without an index would be a worse one.
+/// Enough rows that a plan without an index would be worse.
 const FILL: &[&str] = &[
     "insert into campanile.notification_dispatches (id, event_type, category, dedup_key, payload, content, created_at) \
      select gen_random_uuid(), 'a.b.c', 'billing', n::text, '{}', '{}', now() from generate_series(1, 5000) as n",
@@ -79,7 +79,7 @@ const FILL: &[&str] = &[
     "analyze",
 ];
 
-/// The statements that dispatches, workers and inboxes run again and again, with the indexes that serve them.
+/// The statements that dispatches, workers and inboxes run frequently, with their indexes.
 const HOT: &[(&str, &[&str])] = &[
     (
         "campanile::store::claim::take::DUE_OF_ALL",
@@ -118,7 +118,7 @@ const HOT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What is read by an index whatever is in it.
+/// The tables that are always read by an index, whatever they contain.
 const TABLES: [&str; 4] = [
     "notification_deliveries",
     "notification_dedup",
@@ -172,7 +172,7 @@ fn the_hot_statements_use_their_indexes() {
             let filled = sqlx::raw_sql(*fill).execute(&mut *connection);
             filled.await.unwrap();
         }
-        // A plan for null would be none.
+        // A plan for null would read nothing.
         let settings = "set enable_seqscan = off; set plan_cache_mode = force_generic_plan";
         let set = sqlx::raw_sql(settings).execute(&mut *connection);
         set.await.unwrap();

@@ -1,5 +1,5 @@
-//! Strangers: an event or a channel that a worker does not know is parked, uses no attempt, and resumes when one knows it. And
-//! who runs.
+//! Unknown events and channels: deliveries that a worker does not know are parked, use no attempt, and resume when a worker knows
+//! them. And the list of running workers.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ fn alone() -> Notice {
     PigeonAlone { text: "x".into() }.about("a").to(["u_ada"])
 }
 
-/// A dispatcher of another version, which knows these events and not these channels.
+/// A dispatcher of another version, which knows these events but not these channels.
 fn version(app: &App, events: &[&'static EventDeclaration], unlinked: &[&str]) -> Dispatcher {
     let linked = Registry::collect().unwrap();
     let linked = linked.channels().copied();
@@ -24,7 +24,7 @@ fn version(app: &App, events: &[&'static EventDeclaration], unlinked: &[&str]) -
     app.builder().registry(registry).build().unwrap()
 }
 
-/// One that links no pigeons.
+/// A dispatcher that does not link pigeons.
 fn without_pigeons(app: &App) -> Dispatcher {
     version(app, &[PastDue::DECLARATION], &["pigeon"])
 }
@@ -45,7 +45,7 @@ async fn seen(dispatcher: &Dispatcher, channels: usize) -> Option<i64> {
     found.map(|worker| worker.seen_at.as_microsecond())
 }
 
-/// Parks so many deliveries, each with this much content of its own.
+/// Parks this many deliveries, each with this much content of its own.
 async fn park(app: &App, deliveries: usize, bytes: usize) {
     let notice = |n: usize| {
         let text = "x".repeat(bytes);
@@ -58,7 +58,7 @@ async fn park(app: &App, deliveries: usize, bytes: usize) {
         .await;
 }
 
-/// How many of these a worker that begins holds when its first pigeon is aloft. In the end it has delivered all of them.
+/// How many of these a starting worker holds when its first pigeon is in flight. In the end it has delivered all of them.
 async fn first_step(app: &App, deliveries: i64, batch: usize) -> i64 {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
@@ -90,7 +90,7 @@ both_databases! {
              and worker is null and last_error is not null";
         assert_eq!(app.database.deliveries(parked).await, 1);
         assert_eq!(app.database.count("notification_attempts").await, 0);
-        // It waits, and its window with it.
+        // It waits, and keeps its window.
         assert_eq!(old.deliver_due(10).await.unwrap().claimed, 0);
         assert_eq!(app.dispatcher.dispatch(alone()).await.unwrap().deduped, 1);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 1);
@@ -127,7 +127,7 @@ both_databases! {
         let stranger = without_pigeons(&app);
         let running = Running::start(&stranger);
         app.eventually(async || seen(&stranger, 2).await.is_some()).await;
-        // When it is seen again its first sweep is over.
+        // When it is seen again, its first maintenance is over.
         let first = seen(&stranger, 2).await;
         app.eventually(async || seen(&stranger, 2).await > first).await;
         running.stop().await;
@@ -135,7 +135,7 @@ both_databases! {
     }
 
     async fn deliveries_of_a_channel_that_a_live_worker_links_are_not_parked_until_it_is_gone(app: App) {
-        // It is there, and its channel is paused.
+        // It is alive, and its channel is paused.
         app.dispatcher.operations().pause_channel("pigeon", "the tower is closed").await.unwrap();
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
@@ -147,7 +147,7 @@ both_databases! {
         app.eventually(async || seen(&app.dispatcher, 2).await > first).await;
         assert_eq!(app.database.deliveries("state = 'pending'").await, 1);
         worker.stop().await;
-        // What is paused waits, and is not parked.
+        // Deliveries of a paused channel wait, and are not parked.
         let first = seen(&app.dispatcher, 2).await;
         app.eventually(async || seen(&app.dispatcher, 2).await > first).await;
         assert_eq!(app.database.deliveries("state = 'pending'").await, 1);
@@ -191,7 +191,7 @@ both_databases! {
              ({uuid('00000000-0000-0000-0000-00000000dead')}, {earlier(60000000)}, {earlier(31000000)}, {json('[\"pigeon\"]')})",
         ).await;
         assert_eq!(app.dispatcher.operations().workers().await.unwrap(), []);
-        // Nor does it keep anything from being parked.
+        // Nor does it keep deliveries from being parked.
         let _ = app.dispatcher.enqueue(alone()).await.unwrap();
         overdue(&app).await;
         let stranger = Running::start(&without_pigeons(&app));

@@ -22,7 +22,7 @@ both_databases! {
             assert_eq!((report.sent, report.queued, report.failed), (2, 2, 0));
             transaction.commit().await.unwrap();
         });
-        // Nothing talked to the network.
+        // Nothing used the network.
         assert_eq!(app.mails().len(), 0);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().sent, 2);
         assert_eq!(app.mails().len(), 2);
@@ -36,7 +36,7 @@ both_databases! {
         });
         assert_eq!(app.database.written().await, 0);
         assert_eq!(app.dispatcher.deliver_due(10).await.unwrap().claimed, 0);
-        // Its windows went with it.
+        // Its windows were rolled back too.
         assert_eq!(app.dispatcher.enqueue(notice(&app)).await.unwrap().deduped, 0);
     }
 
@@ -68,7 +68,7 @@ both_databases! {
             let mut connection = pool.acquire().await.unwrap();
             let refused = app.dispatcher.enqueue_in(&mut *connection, notice(&app)).await;
             assert!(matches!(refused, Err(DispatchError::NotInTransaction)), "{refused:?}");
-            // The connection is still outside: this commits by itself.
+            // The connection is still outside of a transaction: this commits at once.
             connection.execute("create table host_table (id integer)").await.unwrap();
             connection.execute("insert into host_table values (1)").await.unwrap();
         });
@@ -122,7 +122,7 @@ both_databases! {
             let (dispatcher, notice) = (app.dispatcher.clone(), notice(&app).about(n));
             tokio::spawn(async move {
                 each_database!(dispatcher.database(), |pool| {
-                    // On SQLite a deferred one, which cannot wait once it has read.
+                    // On SQLite a deferred transaction, which cannot wait once it has read.
                     let mut transaction = pool.begin_with("begin").await.unwrap();
                     let report = dispatcher.enqueue_in(&mut transaction, notice).await.unwrap();
                     transaction.commit().await.unwrap();
@@ -196,7 +196,7 @@ fn waiting_for_a_key_of_an_open_transaction_ends_with_an_error_that_says_try_aga
             source,
             "another transaction holds the same dedup key; try again"
         );
-        // Another key is not held up, and the connection waits for its own statements as before.
+        // Another key is not delayed, and the connection keeps its own lock timeout.
         let _ = dispatcher.enqueue(notice(&app).about("m_2")).await.unwrap();
         let waits: String = sqlx::query_scalar("show lock_timeout")
             .fetch_one(pool)
@@ -229,7 +229,7 @@ async fn the_other(database: &TestDatabase, kind: Kind) {
     .await;
 }
 
-/// A second database beside the one of the test.
+/// A second database besides the one of the test.
 async fn run_blocking<S>(kind: Kind, story: S)
 where
     S: AsyncFnOnce(TestDatabase) + Send + 'static,
@@ -278,7 +278,7 @@ fn at_repeatable_read_a_conflict_is_an_error_that_says_try_again() {
     });
 }
 
-/// Somebody who starts at the same windows as another, from the other end.
+/// A caller that claims the same windows as another, from the other end.
 async fn transaction_of(pool: &sqlx::PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
     pool.begin_with("begin").await.unwrap()
 }
@@ -311,7 +311,7 @@ both_databases! {
         let app = App::without_addresses(database);
         each_database!(app.dispatcher.database(), |pool| {
             let mut held = pool.acquire().await.unwrap();
-            // Both are answered; nobody waits for the other's turn.
+            // Both get an error; neither waits for the other's turn to write.
             let call = |subject: u32| app.dispatcher.enqueue(app.role_changed(Role::Admin).about(subject).to(["u_ada"]));
             let both = futures_util::future::join(call(1), call(2)).await;
             for answer in [both.0, both.1] {
@@ -328,7 +328,7 @@ both_databases! {
     }
 }
 
-/// The only connection is campanile's own, and its statement waits for a lock of somebody else.
+/// The only connection is campanile's own, and its statement waits for another session's lock.
 #[test]
 fn waiting_for_a_connection_and_waiting_for_an_answer_are_different_errors() {
     run(Kind::Postgres, async |database| {
@@ -437,7 +437,7 @@ fn two_transactions_that_lock_crosswise_get_an_error_that_says_try_again() {
             both => panic!("one of two is refused: {both:?}"),
         };
         assert!(refused.is_transient(), "{refused:?}");
-        // Whoever goes on is told what is the matter, though the driver says `Ok` to the commit.
+        // A caller that continues gets an error, although the driver reports `Ok` for the commit.
         let aborted = aborted.unwrap_err();
         let reason = std::error::Error::source(&aborted).unwrap().to_string();
         assert!(reason.contains("roll it back"), "{reason}");
@@ -445,7 +445,7 @@ fn two_transactions_that_lock_crosswise_get_an_error_that_says_try_again() {
     });
 }
 
-/// Hosts that have nothing in common but that they notify are not refused for it, on tables of a page and of many.
+/// Hosts that have nothing in common except that they notify do not fail for it, on tables with one page and with many.
 #[test]
 fn serializable_transactions_of_hosts_do_not_fail_because_they_notify() {
     run(Kind::Postgres, async |database| {

@@ -1,4 +1,4 @@
-//! The untyped door: an event by its name, for HTTP and command lines, through the same planner.
+//! Untyped dispatches: an event by its name, for HTTP and command lines, through the same planner.
 
 use campanile::{DispatchError, EventRequest, NotifiableEvent as _};
 use campanile_tests::events::Role;
@@ -20,7 +20,7 @@ both_databases! {
     async fn an_untyped_call_reports_the_same_as_the_typed_one(app: App) {
         let report = app.dispatcher.dispatch(request("org.member.role_changed", payload())).await.unwrap();
         assert_eq!(report.sent, 2);
-        // The typed call falls into the window that the untyped one opened.
+        // The typed call is in the window that the untyped one opened.
         let typed = app.role_changed(Role::Admin).about("m_1").to(["u_ada"]);
         assert_eq!(app.dispatcher.dispatch(typed).await.unwrap().deduped, 1);
         assert_eq!(app.inbox("u_ada").await[0].payload, payload());

@@ -1,4 +1,4 @@
-//! Upgrades: a binary beside tables that are newer than it, and a role that may not create or change any.
+//! Upgrades: a binary with newer tables, and a role that may not create or change tables.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::databases::uninstall;
 
-/// A binary that is newer than this one has applied a migration, and says this of it.
+/// As if a newer binary had applied a migration with this description.
 async fn applied_by_a_newer_binary(database: &TestDatabase, version: i64, description: &str) {
     let row = format!("select {version}, '{description}', success, checksum, execution_time");
     database
@@ -25,12 +25,12 @@ async fn applied_by_a_newer_binary(database: &TestDatabase, version: i64, descri
 both_databases! {
     async fn an_older_binary_starts_on_newer_tables(app: App) {
         applied_by_a_newer_binary(&app.database, 9_000, "expand").await;
-        // What it says of older binaries is true of this one too.
+        // Its rule for older binaries applies to this one too.
         applied_by_a_newer_binary(&app.database, 9_001, "contract (needs 9)").await;
         app.database.database.migrate().await.unwrap();
         let notice = app.role_changed(Role::Admin).to(["u_ada"]);
         assert_eq!(app.dispatcher.dispatch(notice).await.unwrap().sent, 2);
-        // Nor are they an obstacle where something of this binary's own is missing.
+        // Nor do they matter if one of this binary's own migrations is missing.
         uninstall(&app.database).await;
         app.database.database.migrate().await.unwrap();
         app.database.execute("delete from {campanile}_campanile_migrations where version = 5").await;
@@ -55,7 +55,7 @@ both_databases! {
     }
 }
 
-/// The same database for a role that may use campanile's tables, and neither create nor change any.
+/// The same database for a role that may use campanile's tables, but neither create nor change tables.
 async fn without_create(database: &TestDatabase) -> (String, Database) {
     let role = format!("campanile_test_{}", Uuid::now_v7().simple());
     for statement in [
@@ -138,7 +138,7 @@ fn a_role_that_may_not_read_the_tables_gets_an_error_with_the_grants() {
     });
 }
 
-/// The file through a connection that waits for no lock.
+/// The file, with a connection that does not wait for locks.
 async fn impatient(database: &TestDatabase, read_only: ReadOnly) -> Database {
     let options: SqliteConnectOptions = database.url.parse().unwrap();
     let options = options
@@ -162,7 +162,7 @@ fn a_sqlite_file_that_is_up_to_date_is_only_read() {
             .migrate()
             .await
             .unwrap();
-        // Somebody else writes for long.
+        // Another connection writes for long.
         let campanile::database::Pool::Sqlite(pool) = database.database.pool() else {
             unreachable!("it is a file");
         };

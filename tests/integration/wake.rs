@@ -1,5 +1,5 @@
-//! Wake-ups: a worker hears of what is queued before its next look, in its own process always, in others on Postgres if the
-//! host asks for it.
+//! Wake-ups: a worker is woken for queued deliveries before its next poll, always in its own process, and in others on Postgres
+//! if the host enables it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use campanile_tests::{App, Kind, Running, both_databases, cluster};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// A worker that looks once, and then in an hour.
+/// A worker that polls once, and then after an hour.
 fn start(dispatcher: &Dispatcher) -> Running {
     let worker = Worker::new(dispatcher.clone()).poll_interval(Duration::from_hours(1));
     Running::start_as(worker)
 }
 
-/// Queues one after the other, each when the one before has arrived, so that the worker has nothing to do in between.
+/// Queues deliveries one after the other, each when the one before has arrived, so that the worker is idle in between.
 async fn each_is_heard(app: &App, dispatcher: &Dispatcher, story: &str) {
     let before = app.pigeons.arrived().len();
     for n in 1..=5 {
@@ -52,7 +52,7 @@ both_databases! {
     async fn a_worker_of_the_same_process_is_woken_at_once(app: App) {
         let worker = start(&app.dispatcher);
         each_is_heard(&app, &app.dispatcher, "at once").await;
-        // Also of what a dispatch leaves to it.
+        // Also for deliveries that a dispatch leaves to it.
         let leaving = PigeonAlone { text: "x".into() }.to((0..150).map(|n| format!("u_{n}")));
         for n in 0..150 {
             app.address(&format!("u_{n}"), "pigeon", "tower").await;
@@ -92,7 +92,7 @@ async fn counted(app: &App) -> (Running, CountingProxy) {
     );
     app.eventually(async || app.database.number(LISTENING).await == 1)
         .await;
-    // Each task looks once, with a claim and a look at the pauses; then it waits to be woken.
+    // Each task polls once, with a claim and a query of the pauses; then it waits to be woken.
     let looked = Cell::new(0);
     app.eventually(async || {
         looked.set(looked.get() + proxy.take());
@@ -111,12 +111,12 @@ async fn counted(app: &App) -> (Running, CountingProxy) {
 /// The tasks of that worker.
 const TASKS: usize = 3 * 16;
 
-/// The most that one maintenance and a look at the chores ask.
+/// The maximum number of queries of one maintenance and one check of the chores.
 const MAINTENANCE: usize = 30;
 
-/// What the worker's maintenance may ask in this time.
+/// The maximum number of queries of the worker's maintenance in this time.
 fn maintenance_in(time: Duration) -> usize {
-    // It is done again after 2.5 to 5 seconds.
+    // It is repeated after 2.5 to 5 seconds.
     MAINTENANCE * (1 + usize::try_from(time.as_millis() / 2_500).unwrap())
 }
 
@@ -130,7 +130,7 @@ fn deliveries_queued_elsewhere_wake_one_task_of_each_channel() {
         let _ = proxy.take();
         let begun = Instant::now();
         app.database.number(RING).await;
-        // One task of each channel claims and looks at the pauses; all of them would ask 96 times.
+        // One task of each channel claims and queries the pauses; all of them would make 96 queries.
         let asked = Cell::new(0);
         app.eventually(async || {
             asked.set(asked.get() + proxy.take());
@@ -197,7 +197,7 @@ fn a_worker_that_could_not_listen_again_at_once_does_so_when_it_can() {
         each_is_heard(&app, &host, "before").await;
         app.eventually(async || app.database.number(LISTENING).await == 1)
             .await;
-        // Connections that there are go on; new ones are refused for a while.
+        // Existing connections continue; new ones are refused for a while.
         let name = "select {text(current_database())}";
         let name = app.database.texts(name).await.remove(0).unwrap();
         let mut admin = PgConnection::connect(cluster::url()).await.unwrap();
@@ -224,7 +224,7 @@ fn a_polling_dispatcher_sends_no_notifications_and_a_notifying_one_sends_them_wi
         let mut listener = PgListener::connect(&app.database.url).await.unwrap();
         let topics = ["campanile_deliveries", "marker"];
         listener.listen_all(topics).await.unwrap();
-        // One connection, which is served in order: what it would notify of would come before the marker.
+        // One connection, which is served in order: its notifications would arrive before the marker.
         let polling = app.database.with_connections(1).await;
         let builder = app.builder().database(polling.clone());
         let dispatcher = builder.wake_up(WakeUp::Polling).build().unwrap();

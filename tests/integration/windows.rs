@@ -1,5 +1,5 @@
-//! **Windows** after the commit: released where the system failed to tell anybody, kept where somebody was told or may be, and
-//! where the person cannot be reached.
+//! **Windows** after the commit: released if the system failed to notify the recipient, kept if the recipient was or may have
+//! been notified, or cannot be reached.
 
 use campanile::channel::Verdict;
 use campanile::database::Pool;
@@ -16,7 +16,7 @@ fn alone(user: &str) -> Notice {
     PigeonAlone { text: "x".into() }.about("a").to([user])
 }
 
-/// A dispatcher whose pigeons end in this verdict.
+/// A dispatcher whose pigeons end with this verdict.
 fn pigeons(app: &App, verdict: Verdict) -> Dispatcher {
     let pigeons = PigeonSettings::new(move |_| Flight::Ends(verdict.clone()));
     app.builder().with(pigeons).build().unwrap()
@@ -77,15 +77,15 @@ both_databases! {
     }
 
     async fn a_window_is_kept_while_an_inbox_row_or_another_channel_has_reached_or_may_reach_the_recipient(app: App) {
-        // The inbox row stands.
+        // The inbox row exists.
         let with_inbox = || PigeonExpected::default().about("a").to(["u_new"]);
         let _ = app.dispatcher.dispatch(with_inbox()).await.unwrap();
         assert_eq!(app.dispatcher.dispatch(with_inbox()).await.unwrap().deduped, 1);
-        // The mail went out, the device is unreachable.
+        // The mail was sent, the device is unreachable.
         let two = || MailOrPush {}.about("a").to(["u_bob"]);
         assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().sent, 1);
         assert_eq!(app.dispatcher.dispatch(two()).await.unwrap().deduped, 1);
-        // A pigeon that failed will be tried again.
+        // A pigeon that failed will be retried.
         let storm = PigeonSettings::new(|_| {
             Flight::Ends(Verdict::retry("storm"))
         });
@@ -130,7 +130,7 @@ async fn cancel(app: &App) {
         .unwrap();
 }
 
-/// A transaction that holds every window there is: only on Postgres are there locks on rows.
+/// A transaction that locks every window; only Postgres has row locks.
 async fn hold(app: &App) -> Transaction<'static, Postgres> {
     let Pool::Postgres(pool) = app.database.database.pool() else {
         panic!("this is Postgres");

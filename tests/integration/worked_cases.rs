@@ -93,7 +93,7 @@ both_databases! {
         assert_counts(&report, 0, 0, 2);
         assert_eq!((report.fully_suppressed, report.dispatch_id), (1, None));
         assert_eq!(app.database.written().await, 0);
-        // Nothing was opened, so the next fire is no repeat.
+        // No window was opened, so the next fire is not a repeat.
         app.choose("u_ada", "team", "email", Choice::On).await;
         assert_counts(&fire(&app).await, 1, 0, 1);
     }

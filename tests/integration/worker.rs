@@ -1,4 +1,4 @@
-//! Workers: what is committed is delivered, by any of them, also after a crash; and they end when they are told.
+//! Workers: committed deliveries are made by any of them, also after a crash; and they end when they are asked to stop.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ const PENDING: &str =
 const DELIVERED: &str =
     "select count(*) from {campanile}notification_deliveries where state = 'delivered'";
 
-/// Tells this many users, whose pigeons are left to a worker.
+/// Notifies this many users, whose pigeons are left to a worker.
 async fn enqueue(app: &App, users: usize) {
     let users: Vec<_> = (0..users).map(|n| format!("u_{n}")).collect();
     for user in &users {
@@ -29,7 +29,7 @@ async fn enqueue(app: &App, users: usize) {
     let _ = app.dispatcher.enqueue(notice).await.unwrap();
 }
 
-/// A worker of this process and what ends it.
+/// A worker of this process, and the sender that stops it.
 fn start(app: &App, pigeons: PigeonSettings) -> (tokio::task::JoinHandle<()>, Arc<Notify>) {
     let dispatcher = app.builder().with(pigeons).build().unwrap();
     let stop = Arc::new(Notify::new());
@@ -116,19 +116,19 @@ both_databases! {
             app.eventually(async || read(&ledger).len() > seen).await;
             victim.kill().await.unwrap();
         }
-        // What the killed ones had leased is nobody's until the lease is over; here the time is moved instead.
+        // Deliveries leased by the killed ones are not taken over until the lease is over; here the time is moved instead.
         app.database.advance_deliveries().await;
         let mut workers: Vec<_> = (0..2).map(|_| process(&app, &ledger, "1")).collect();
         app.eventually(async || app.database.number(PENDING).await == 0).await;
         for worker in &mut workers {
             let id = worker.id().unwrap().to_string();
             assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-            assert!(worker.wait().await.unwrap().success(), "it ends cleanly");
+            assert!(worker.wait().await.unwrap().success(), "it exits cleanly");
         }
         assert_eq!(app.database.number(DELIVERED).await, 60);
         let flights = read(&ledger);
         assert_eq!(flights.len(), 60, "every delivery reached the provider");
-        // Only what was under way when a process was killed came twice: eight at a time, three times.
+        // Only deliveries that were running when a process was killed were sent twice: eight at a time, three times.
         let repeated: usize = flights.values().map(|times| times - 1).sum();
         assert!(repeated <= 3 * 8, "{repeated}");
         let beyond = "select count(*) from {campanile}notification_deliveries where attempt > 4 or worker is not null";

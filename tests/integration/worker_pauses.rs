@@ -1,5 +1,5 @@
 //! A channel that is misconfigured in one process of many: that process pauses it for itself, the others deliver, and it is
-//! paused for all only if all say the same.
+//! paused for all only if all processes pause it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use campanile_pigeon::{Flight, PigeonSettings};
 use campanile_tests::events::PigeonAlone;
 use campanile_tests::{App, Running, both_databases};
 
-/// A process whose pigeons say what it is told to say, and how often they were asked.
+/// A process whose pigeons answer as configured, and how often they were called.
 struct Process {
     dispatcher: Dispatcher,
     says: Arc<Mutex<Verdict>>,
@@ -69,7 +69,7 @@ fn ada(subject: &str) -> Notice {
     to(subject, &["u_ada".to_owned()])
 }
 
-/// As if the time until the next probe had gone by.
+/// As if the time until the next probe had passed.
 async fn advance_probes(app: &App) {
     for table in ["notification_worker_pauses", "notification_channel_pauses"] {
         let due = format!("update {{campanile}}{table} set probe_at = {{earlier(1)}}");
@@ -97,7 +97,7 @@ both_databases! {
         let mut workers = vec![Running::start(&bad.dispatcher)];
         workers.extend(good.iter().map(|process| Running::start(&process.dispatcher)));
         app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 10).await;
-        // Until the bad one has taken a share: any of the ten may be the first to look.
+        // Until the bad one has claimed some: any of the ten may be the first to poll.
         let mut rounds = 0;
         while bad.asked() == 0 {
             let _ = app.dispatcher.enqueue(to(&rounds.to_string(), &users)).await.unwrap();
@@ -110,7 +110,7 @@ both_databases! {
             let _ = app.dispatcher.enqueue(to(&rounds.to_string(), &users)).await.unwrap();
             rounds += 1;
         }
-        // What the bad one had taken comes back within the first pause, ten seconds.
+        // Deliveries that the bad one had claimed are due again within the first pause, ten seconds.
         let all = i64::try_from(rounds * users.len()).unwrap();
         app.eventually(async || {
             app.database.change_deliveries("run_at = {earlier(1)} where state = 'pending' and run_at > {now}").await;
@@ -129,7 +129,7 @@ both_databases! {
         let worker = Running::start(&good.dispatcher);
         app.eventually(async || app.dispatcher.operations().workers().await.unwrap().len() == 1).await;
         worker.stop().await;
-        // As if it ran still: it says nothing, and delivers nothing either.
+        // As if it were still running: it reports nothing, and delivers nothing.
         app.database.execute(
             "insert into {campanile}notification_workers (id, started_at, seen_at, channels) \
              values ({uuid('00000000-0000-0000-0000-00000000900d')}, {now}, {later(60000000)}, {json('[\"pigeon\"]')})",
@@ -146,7 +146,7 @@ both_databases! {
         }
         assert_eq!(bad.asked(), 1);
         assert_eq!(good.dispatcher.deliver_due(10).await.unwrap().sent, 2);
-        // A probe is one call, and one that nobody answers shows nothing.
+        // A probe is one call, and one without an answer shows nothing.
         for (subject, verdict) in [("c", Verdict::misconfigured("no licence")), ("d", Verdict::unknown("no answer")), ("e", Verdict::retry("busy"))] {
             let _ = app.dispatcher.enqueue(ada(subject)).await.unwrap();
             bad.say(verdict);
@@ -177,7 +177,7 @@ both_databases! {
             app.database.change_deliveries("run_at = {earlier(1)} where state = 'pending' and run_at > {now}").await;
             paused(&app.dispatcher).await.1
         }).await;
-        // One of them is repaired, and finds out with the probe for all; so do the others.
+        // One of them is fixed, and detects it with the global probe; so do the others.
         for process in &all {
             process.say(Verdict::accepted());
         }
@@ -195,9 +195,9 @@ both_databases! {
     async fn an_operators_resume_ends_the_pauses_of_single_processes_too(app: App) {
         let bad = Process::bad(&app);
         let _ = bad.dispatcher.dispatch(ada("a")).await.unwrap();
-        assert_eq!(paused(&app.dispatcher).await, (1, false), "it speaks for itself alone");
+        assert_eq!(paused(&app.dispatcher).await, (1, false), "it pauses the channel only for itself");
         bad.say(Verdict::accepted());
-        // From another process, as the command line is.
+        // From another process, like the command line.
         app.dispatcher.operations().resume_channel("pigeon").await.unwrap();
         assert_eq!(paused(&app.dispatcher).await, (0, false));
         app.database.advance_deliveries().await;
@@ -205,7 +205,7 @@ both_databases! {
     }
 
     async fn a_probe_that_ends_as_unknown_does_not_resume_the_channel(app: App) {
-        // After it the delivery ends, which is not to be taken for an answer.
+        // The delivery ends after it, which must not count as an answer.
         let bad = AtomicBool::new(true);
         let pigeons = PigeonSettings::new(move |_| Flight::Ends(if bad.swap(false, Ordering::SeqCst) {
             Verdict::misconfigured("no licence")

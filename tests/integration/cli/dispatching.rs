@@ -1,4 +1,4 @@
-//! Telling somebody from a shell.
+//! Dispatching from a shell.
 
 use campanile_tests::{App, both_databases};
 use serde_json::json;
@@ -64,7 +64,7 @@ both_databases! {
         let mut app_command = command(&app.database.url);
         let told = given(app_command.args(["dispatch", "-"]), request.as_bytes()).await;
         assert!(told.text().contains("0 recipients: nobody to notify"), "{told:?}");
-        // Nobody is not what is meant by a forgotten option.
+        // A forgotten option does not mean an empty audience.
         let forgotten = run_on(&app.database.url, &role_changed(&[])).await;
         assert!(forgotten.err.contains("--to"), "{forgotten:?}");
     }

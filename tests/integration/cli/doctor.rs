@@ -13,7 +13,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use super::working::Worker;
 use super::{Ended, run, run_on};
 
-/// A database beside the test's own without any table of campanile's.
+/// A second database without campanile's tables.
 pub(crate) async fn unmigrated(database: &TestDatabase) -> String {
     match database.kind {
         Kind::Sqlite => format!("{}.empty", database.url),
@@ -24,7 +24,7 @@ pub(crate) async fn unmigrated(database: &TestDatabase) -> String {
     }
 }
 
-/// The findings of one check, each with its status and with what mends it.
+/// The findings of one check, each with its status and how to fix it.
 fn findings(ended: &Ended, check: &str) -> Vec<(String, String, String)> {
     let all: Vec<Value> = serde_json::from_str(&ended.out).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -48,7 +48,7 @@ fn finding(ended: &Ended, check: &str) -> (String, String, String) {
     found.remove(0)
 }
 
-/// Enqueues a delivery that should have gone out an hour ago.
+/// Enqueues a delivery that should have been sent an hour ago.
 async fn enqueue_overdue(app: &App) {
     let notice = PigeonAlone { text: "x".into() }.to(["u_ada"]);
     let _ = app.dispatcher.enqueue(notice).await.unwrap();
@@ -88,7 +88,7 @@ both_databases! {
 
     async fn with_tables_and_a_worker_there_are_no_problems(app: App) {
         let (worker, _) = Worker::start(&app, &[]).await;
-        // It says that it works a moment before the others can see it.
+        // It prints that it works a moment before the others can see it.
         app.eventually(async || !app.dispatcher.operations().workers().await.unwrap().is_empty()).await;
         let healthy = run(&app.database, "doctor --json").await;
         assert_eq!(healthy.code, 0, "{healthy:?}");

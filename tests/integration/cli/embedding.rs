@@ -1,4 +1,4 @@
-//! How the commands stand in a host's own command line.
+//! The commands in a host's own command line.
 
 use campanile_tests::{TestDatabase, both_databases};
 use serde_json::Value;
@@ -32,7 +32,7 @@ both_databases! {
         let line = table.text().lines().find(|line| line.starts_with("org.billing.past_due"));
         assert!(line.unwrap().contains("inbox, email!"), "{table:?}");
         let json = run(&database, "events --json").await.json();
-        // The stories declare events of their own, which the app does not link.
+        // The tests declare their own events, which the app does not link.
         let linked = campanile::Registry::collect().unwrap().to_json();
         let is_of_the_app = |event: &&Value| {
             let file = event["declaredAt"]["file"].as_str().unwrap();

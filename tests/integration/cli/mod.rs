@@ -1,4 +1,4 @@
-//! The command line of operations, as a host embeds it: the real binary, on SQLite and on Postgres.
+//! The command line for operations, embedded in a host: the real binary, on SQLite and on Postgres.
 
 mod reference;
 mod embedding;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// How a command ended and what it said.
+/// The exit code and output of a command.
 #[derive(Debug)]
 struct Ended {
     code: i32,
@@ -26,7 +26,7 @@ struct Ended {
 }
 
 impl Ended {
-    /// What it said, if it went well.
+    /// The output, if the command succeeded.
     #[track_caller]
     fn text(&self) -> &str {
         assert_eq!(self.code, 0, "{self:?}");
@@ -34,13 +34,13 @@ impl Ended {
         &self.out
     }
 
-    /// What it said as JSON, if it went well.
+    /// The output as JSON, if the command succeeded.
     #[track_caller]
     fn json(&self) -> Value {
         serde_json::from_str(self.text()).unwrap()
     }
 
-    /// Why it ended with this code, having answered nothing.
+    /// The error message, if it exited with this code without an answer.
     #[track_caller]
     fn refusal(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
@@ -67,7 +67,7 @@ async fn run_on(url: &str, arguments: &[impl AsRef<OsStr>]) -> Ended {
     ended(command(url).args(arguments)).await
 }
 
-/// Runs a line of words, with `--json` or whatever else behind it.
+/// Runs a line of words as a command.
 async fn run(database: &TestDatabase, line: &str) -> Ended {
     let words: Vec<_> = line.split(' ').collect();
     run_on(&database.url, &words).await
@@ -81,7 +81,7 @@ async fn ended(command: &mut Command) -> Ended {
 async fn given(command: &mut Command, input: &[u8]) -> Ended {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A command that reads nothing may have ended.
+    // A command that does not read its input may have ended.
     let _ = stdin.write_all(input).await;
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();

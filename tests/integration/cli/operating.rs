@@ -1,4 +1,4 @@
-//! What an operator sees and does: deliveries, the dead, channels, pruning, migrations.
+//! The commands for operators: deliveries, the dead, channels, pruning, migrations.
 
 use campanile::NotifiableEvent as _;
 use campanile::channel::Verdict;
@@ -19,7 +19,7 @@ fn alone(subject: &str) -> campanile::Notice {
     .to(["u_ada"])
 }
 
-/// Deliveries that no pigeon will ever carry.
+/// Deliveries that fail permanently.
 async fn dead(app: &App, subjects: &[&str]) {
     let pigeons =
         PigeonSettings::new(|_| Flight::Ends(Verdict::permanent("no such\u{1b}[31m tower")));
@@ -208,7 +208,7 @@ both_databases! {
         assert_eq!((&json[0]["erased"], &json[0]["reason"]), (&json!(true), &json!("erased")));
         let after = format!("suppressions list --after {}", json[0]["address"].as_str().unwrap());
         assert_eq!(keyed(&after).await.text(), "no address is suppressed\n");
-        // Nobody knows it by name without the key.
+        // Without the key, the address is not recognized.
         let unknown = run(&app.database, "suppressions remove u_ada@example.com").await;
         assert_eq!(unknown.text(), "u_ada@example.com was not suppressed\n");
         let removed = keyed("suppressions remove U_Ada@example.com").await;

@@ -25,14 +25,14 @@ fn sources(folder: &Path, read: &mut impl FnMut(&str)) {
     }
 }
 
-/// The string literals that are names of campanile's own variables.
+/// The string literals that are names of campanile's environment variables.
 fn variables(source: &str) -> impl Iterator<Item = String> + '_ {
     source.split("\"CAMPANILE_").skip(1).filter_map(|rest| {
         let name: String = rest
             .chars()
             .take_while(|c| c.is_ascii_uppercase() || *c == '_')
             .collect();
-        // Not the beginning of a name, and a literal of its own.
+        // A complete literal, and not the beginning of a name.
         (!name.is_empty() && rest[name.len()..].starts_with('"'))
             .then(|| format!("CAMPANILE_{name}"))
     })
@@ -55,7 +55,7 @@ fn the_reference_names_every_environment_variable() {
         });
     }
     assert!(found.len() > 15, "{found:?}");
-    // Between tests and the programs that they start.
+    // Used only between tests and the programs that they start.
     for name in ["CAMPANILE_TEST_OUTSIDE", "CAMPANILE_TEST_PACE"] {
         assert!(found.remove(name), "{name} is not read any more");
     }
@@ -66,7 +66,7 @@ fn the_reference_names_every_environment_variable() {
     assert!(missing.is_empty(), "docs/reference.md lacks {missing:?}");
 }
 
-/// A command with its subcommands and options, as the page writes them.
+/// A command with its subcommands and options, in the form of the page.
 fn named(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
     for sub in command.get_subcommands() {
         let path = format!("{path} {}", sub.get_name());
@@ -93,7 +93,7 @@ fn the_reference_names_every_command_and_option() {
     assert!(missing.is_empty(), "docs/reference.md lacks {missing:?}");
 }
 
-/// The figures that the sources make: a name, its kind and its labels.
+/// The metrics in the sources: each name with its kind and its labels.
 fn figures(source: &str) -> BTreeSet<String> {
     let kinds = ["counter", "gauge", "histogram"];
     let made = kinds.into_iter().flat_map(|kind| {
@@ -102,7 +102,7 @@ fn figures(source: &str) -> BTreeSet<String> {
         let lines = calls.map(move |call| {
             let arguments = call.split(")\n").next().unwrap();
             let quoted: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
-            // A label stands before an arrow, its value behind it.
+            // A label is before an arrow, its value after it.
             let labels = quoted[1..].iter().filter(|text| {
                 let arrow = format!("\"{text}\" =>");
                 arguments.contains(&arrow)
@@ -126,7 +126,7 @@ fn the_reference_names_every_figure_with_its_kind_and_labels() {
         let cells: Vec<_> = row.split(" | ").collect();
         let name = cells[0].trim_matches(['|', ' ', '`']);
         let kind = cells[1].split(',').next().unwrap().trim();
-        // What an outcome may be stands behind a colon.
+        // The values of an outcome are after a colon.
         let labels = cells[2].split(": ").next().unwrap();
         let labels: BTreeSet<_> = labels.split('`').skip(1).step_by(2).collect();
         format!("{name} {kind} {labels:?}")

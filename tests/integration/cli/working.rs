@@ -1,4 +1,4 @@
-//! A worker in a process of its own.
+//! A worker in its own process.
 
 use campanile::NotifiableEvent as _;
 use campanile_tests::events::PigeonAlone;
@@ -15,7 +15,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one, and waits until it works.
+    /// Starts a worker, and waits until it works.
     pub(crate) async fn start(app: &App, more: &[&str]) -> (Self, String) {
         let mut command = command(&app.database.url);
         command
@@ -38,7 +38,7 @@ impl Worker {
         assert!(killed.unwrap().success());
     }
 
-    /// Tells it to stop, and gives the lines it still prints.
+    /// Asks it to stop, and returns the lines that it still prints.
     pub(crate) async fn stop(mut self, signal: &str) -> Vec<String> {
         self.signal(signal).await;
         let mut rest = Vec::new();
@@ -50,7 +50,7 @@ impl Worker {
     }
 }
 
-/// How many deliveries went out.
+/// How many deliveries were sent.
 async fn delivered(app: &App) -> i64 {
     let count = "select count(*) from {campanile}notification_deliveries where state = 'delivered'";
     app.database.number(count).await

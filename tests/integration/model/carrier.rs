@@ -1,5 +1,5 @@
-//! The **carrier**: a mailer, a push service and pigeons in one. It says what it is told to say, hangs when its worker is to
-//! hang, and keeps a ledger of what it took.
+//! The **carrier**: a mailer, a push service and pigeons in one. It answers as configured, hangs when its worker should hang, and
+//! keeps a ledger of what it accepted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use super::command::BRISK;
 use super::delivery::Word;
 use super::event::Channel;
 
-/// What all carriers share.
+/// The state that all carriers share.
 #[derive(Debug, Default)]
 pub(super) struct Office {
     book: Mutex<Book>,
@@ -24,21 +24,21 @@ pub(super) struct Office {
 #[derive(Debug, Default)]
 struct Book {
     says: BTreeMap<Channel, Word>,
-    /// How many calls of each worker that hangs came, on each channel, and how many of them may go on.
+    /// How many calls of each hanging worker arrived, on each channel, and how many of them may continue.
     came: BTreeMap<(usize, Channel), usize>,
     may_go: BTreeMap<(usize, Channel), usize>,
-    /// Whether the story is over, and everybody may go.
+    /// Whether the test is over, and all calls may continue.
     is_over: bool,
-    /// How often each key was taken.
+    /// How often each key was accepted.
     taken: BTreeMap<String, u32>,
-    /// What was first seen under each key.
+    /// The first content under each key.
     bodies: BTreeMap<String, String>,
     /// Keys that came with two bodies.
     changed: Vec<String>,
 }
 
 impl Office {
-    /// Lets everybody go, with a friendly word.
+    /// Lets all calls continue, and accepts them.
     pub(super) fn close(&self) {
         let mut book = self.book();
         book.is_over = true;
@@ -47,7 +47,7 @@ impl Office {
         self.changed.notify_all();
     }
 
-    /// Begins a new book.
+    /// Starts a new ledger.
     pub(super) fn open(&self) {
         *self.book() = Book::default();
     }
@@ -56,19 +56,19 @@ impl Office {
         self.book().says.insert(channel, word);
     }
 
-    /// Lets this many more calls of a worker go on, those first that came first.
+    /// Lets this many more calls of a worker continue, in the order in which they arrived.
     pub(super) fn let_go(&self, worker: usize, channel: Channel, calls: usize) {
         *self.book().may_go.entry((worker, channel)).or_default() += calls;
         self.changed.notify_all();
     }
 
-    /// How many calls of this worker came.
+    /// How many calls of this worker arrived.
     pub(super) fn came(&self, worker: usize, channel: Channel) -> usize {
         let came = self.book().came.get(&(worker, channel)).copied();
         came.unwrap_or_default()
     }
 
-    /// How often each delivery was taken, by its id.
+    /// How often each delivery was accepted, by its id.
     pub(super) fn taken(&self) -> BTreeMap<String, u32> {
         let book = self.book();
         assert!(
@@ -83,7 +83,7 @@ impl Office {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the worker may go on, and says what there is to say then. It may block: a channel has a thread of its own.
+    /// Waits until the worker may continue, and returns the answer for that moment. It may block: a channel has its own thread.
     fn answer(&self, worker: usize, channel: Channel) -> Word {
         let mut book = self.book();
         if worker != BRISK {
@@ -100,7 +100,7 @@ impl Office {
         book.says.get(&channel).copied().unwrap_or(Word::Accepted)
     }
 
-    /// Writes down what was asked under which key, and gives the verdict.
+    /// Records the content and its key, and returns the verdict.
     fn judge(&self, key: &str, body: &str, word: Word) -> Verdict {
         let mut book = self.book();
         let first = book.bodies.entry(key.to_owned());
@@ -126,7 +126,7 @@ impl Office {
     }
 }
 
-/// One worker's way to the office.
+/// One worker's connection to the carrier.
 #[derive(Debug, Clone)]
 pub(super) struct Carrier {
     pub(super) office: Arc<Office>,

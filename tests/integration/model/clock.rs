@@ -1,4 +1,4 @@
-//! The **clock** of the stage: it stands still but for what the story says, although real time goes by.
+//! The **clock** of the stage: it advances only when the test says so, although real time passes.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use super::reference::Model;
 use super::stage::{Stage, shown};
 
 impl Stage {
-    /// Undoes the time that really went by, and replaces the dice: every pause is the longest there is, and nothing is due
-    /// at the same time as another.
+    /// Undoes the real time that has passed, and replaces the randomness: every pause has its maximum length, and no two
+    /// deliveries are due at the same time.
     pub(super) async fn hold_the_clock(&mut self, model: &Model) {
         let database = &self.app.database;
         let elapsed = i64::try_from(self.still_since.elapsed().as_micros()).unwrap();
@@ -42,7 +42,7 @@ impl Stage {
         }
     }
 
-    /// Moves what waits for a time on the other channels by so many seconds.
+    /// Delays the waiting deliveries on the other channels by this many seconds.
     pub(super) async fn set_aside_all_but(&self, channel: Channel, seconds: i64) {
         let (database, channel) = (&self.app.database, channel.name());
         let by = database.span_of(seconds * 1_000_000);

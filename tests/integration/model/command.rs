@@ -1,4 +1,4 @@
-//! A **command**: what a caller, a user, a provider, a worker, an operator or the clock does next.
+//! A **command**: the next action of a caller, a user, a provider, a worker, an operator or the clock.
 
 use campanile::preferences::Choice;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ pub(super) const TICK: i64 = 35;
 /// A worker that answers at once.
 pub(super) const BRISK: usize = 0;
 
-/// How many workers there are: the brisk one, and those whose calls hang until they are let go.
+/// How many workers there are: the brisk one, and those whose calls hang until they are released.
 pub(super) const WORKERS: usize = 3;
 
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(super) enum Command {
         subject: usize,
         recipients: Vec<usize>,
     },
-    /// A user switches a cell.
+    /// A user changes a cell.
     Choose {
         user: usize,
         cell: (&'static str, Channel),
@@ -35,20 +35,21 @@ pub(super) enum Command {
     /// A user's mail address must not be mailed.
     Suppress(usize),
     Unsuppress(usize),
-    /// A user is (again) reached wherever they can be.
+    /// A user can be reached (again) on every channel.
     Move(usize),
     Forget(usize),
-    /// What a provider says from now on.
+    /// How a provider answers from now on.
     Say(Channel, Word),
-    /// A worker does a round.
+    /// A worker runs a round.
     Deliver(usize),
-    /// A worker does a round and hangs in it, perhaps beside others of its own. If it is never let go, it has crashed.
+    /// A worker runs a round and hangs in it, perhaps concurrently with other rounds of its own. If it is never released, it has
+    /// crashed.
     Hang(usize),
-    /// A worker that hangs goes on in the first of its rounds, in time or too late.
+    /// A hanging worker continues in the first of its rounds, in time or too late.
     LetGo(usize),
-    /// So many ticks go by.
+    /// This many ticks pass.
     Advance(i64),
-    /// What an operator does of the delivery of this number.
+    /// An operator's action on the delivery with this number.
     Retry(usize),
     Cancel(usize),
     Redrive(Option<Channel>),
@@ -141,7 +142,7 @@ fn say() -> impl Strategy<Value = Command> {
         Word::Panic,
     ];
     (select(REMOTE.to_vec()), select(words)).prop_map(|(channel, word)| match (channel, word) {
-        // A mailer that panics takes the whole batch along, also the suppressed ones: `faults_of_channels` tells that.
+        // A mailer that panics fails the whole batch, including suppressed ones: `faults_of_channels` tests that.
         (Channel::Email, Word::Panic) => Command::Say(channel, Word::Retry),
         _ => Command::Say(channel, word),
     })

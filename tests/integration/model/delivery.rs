@@ -1,4 +1,4 @@
-//! A **delivery** as it is promised: its states, and what follows from what is said of an attempt.
+//! A **delivery** in the model: its states, and the transitions that follow from the outcomes of attempts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(super) const MAX_ATTEMPTS: u32 = 3;
 /// How long a delivery is tried, in seconds.
 pub(super) const HORIZON: i64 = 3_600;
 
-/// The longest pause between two attempts, in seconds.
+/// The maximum pause between two attempts, in seconds.
 pub(super) const PAUSE: i64 = 10;
 
 /// The lease of a worker that hangs, in seconds.
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Whether nothing more happens by itself.
+    /// Whether nothing more happens without an operator.
     pub(super) const fn is_end(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }
@@ -54,13 +54,13 @@ impl State {
         )
     }
 
-    /// Whether the system failed, and not the person cannot be reached.
+    /// Whether the system failed, rather than the person being unreachable.
     pub(super) const fn is_failure(self) -> bool {
         matches!(self, Self::Cancelled | Self::Dead)
     }
 }
 
-/// What is said of an attempt: the first six by a provider.
+/// The outcome of an attempt: the first six come from a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     Accepted,
@@ -72,12 +72,12 @@ pub(super) enum Word {
     Suppressed,
     Unreachable,
     Muted,
-    /// Its attempts or its time are over, before the channel was asked.
+    /// Its attempts or its time are exhausted, before the channel was called.
     UsedUp,
 }
 
 impl Word {
-    /// What the log says.
+    /// The entry in the log.
     pub(super) const fn in_log(self) -> Option<&'static str> {
         match self {
             Self::Accepted => Some("accepted"),
@@ -92,7 +92,7 @@ impl Word {
         }
     }
 
-    /// What the report says.
+    /// The entry in the report.
     pub(super) const fn in_report(self, then: State) -> &'static str {
         match self {
             Self::Accepted => "sent",
@@ -105,7 +105,7 @@ impl Word {
     }
 }
 
-/// Its place in a queue: the second, and a number that tells it from all others.
+/// Its position in a queue: the second, and a unique number.
 pub(super) type Turn = (i64, u32);
 
 #[derive(Debug, Clone)]
@@ -116,9 +116,9 @@ pub(super) struct Delivery {
     pub(super) attempts: u32,
     pub(super) uncounted: u32,
     pub(super) maybe_sent: bool,
-    /// How many attempts have lost their answer, or their worker.
+    /// How many attempts lost their answer, or their worker.
     pub(super) lost_answers: u32,
-    /// When the first attempt that counts was begun.
+    /// When the first attempt that counts was started.
     pub(super) first_at: Option<i64>,
     pub(super) claimed_at: i64,
     /// When it is due, if it is pending; when its lease ends, if it is running.
@@ -145,7 +145,7 @@ impl Delivery {
         }
     }
 
-    /// A worker takes it: from the queue, or from a worker that was lost.
+    /// A worker claims it: from the queue, or from a lost worker.
     pub(super) fn claim(&mut self, worker: usize, now: i64, turn: Turn) {
         if self.state == State::Running {
             self.maybe_sent = true;
@@ -160,18 +160,18 @@ impl Delivery {
         self.turn = turn;
     }
 
-    /// Whether nothing more may be tried, now that it was claimed.
+    /// Whether it must not be tried any more, now that it was claimed.
     pub(super) fn is_used_up(&self) -> bool {
         self.attempts - self.uncounted > MAX_ATTEMPTS
             || (self.maybe_sent && self.age() > HORIZON)
             || (self.maybe_sent && self.gives_up())
     }
 
-    /// What follows; `turn` is when it comes again, if it does.
+    /// The transition; `turn` is when it is retried, if it is.
     pub(super) fn settle(&mut self, word: Word, turn: Turn) {
         self.maybe_sent |= word == Word::Unknown;
         self.lost_answers += u32::from(word == Word::Unknown);
-        // What may have gone out is not called unsent.
+        // A delivery that may have been sent is not reported as unsent.
         let or_unknown = |state| {
             if self.maybe_sent {
                 State::Unknown
@@ -185,7 +185,7 @@ impl Delivery {
             Word::Misconfigured => State::Pending,
             Word::Unknown if self.gives_up() => State::Unknown,
             Word::Retry | Word::Panic | Word::Unknown if again => State::Pending,
-            // Its provider knows the key, and would have said that it has it.
+            // Its provider recognizes the key, and would have reported it as known.
             Word::Permanent if self.honours_keys() => State::Dead,
             Word::Unknown => State::Unknown,
             Word::Retry | Word::Panic | Word::Permanent | Word::UsedUp => or_unknown(State::Dead),
@@ -209,7 +209,7 @@ impl Delivery {
         }
     }
 
-    /// What a worker says of an attempt that was lost meanwhile: it is noted, and changes nothing.
+    /// The late verdict on an attempt that was lost meanwhile: it is logged, and changes nothing.
     pub(super) fn note(&mut self, attempt: u32, word: Word) {
         let said = self.log.get(&attempt);
         if let (None | Some(&"lost"), Some(word)) = (said, word.in_log()) {
@@ -219,7 +219,7 @@ impl Delivery {
 
     /// An operator gives it a fresh set of attempts.
     pub(super) fn retry(&mut self, turn: Turn) {
-        // One that waits may have gone out under a key that its provider still knows.
+        // A waiting one may have been sent under a key that its provider still knows.
         if self.state != State::Pending {
             self.first_at = None;
             self.lost_answers = 0;
@@ -233,12 +233,12 @@ impl Delivery {
         self.claimed_at - self.first_at.unwrap_or(self.claimed_at)
     }
 
-    /// The mail provider of this story recognizes keys.
+    /// The mail provider of this test recognizes keys.
     fn honours_keys(&self) -> bool {
         self.channel == Channel::Email
     }
 
-    /// One push at the most, and two pigeons.
+    /// At most one push, and at most two pigeons.
     fn gives_up(&self) -> bool {
         match self.channel {
             Channel::Push => self.lost_answers >= 1,

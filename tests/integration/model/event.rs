@@ -1,4 +1,4 @@
-//! An **event** as its author declared it: what the promises need to know of it, and the notice that fires it.
+//! An **event** in the model: the properties that the guarantees depend on, and the notice that fires it.
 
 use campanile::{Notice, NotifiableEvent as _};
 use campanile_tests::App;
@@ -7,7 +7,7 @@ use campanile_tests::events::{MailOrPush, PigeonAlone, PigeonExpected, Role};
 /// The people, by number.
 pub(super) const USERS: [&str; 4] = ["u_ada", "u_bob", "u_cyd", "u_eve"];
 
-/// What the events are about, by number.
+/// The subjects of the events, by number.
 pub(super) const SUBJECTS: [&str; 2] = ["tower", "bell"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +91,7 @@ impl Event {
         matches!(self, Self::PastDue | Self::PasswordChanged) && channel == Channel::Email
     }
 
-    /// In seconds; none, if nothing is a repeat.
+    /// In seconds; `None` if nothing is a repeat.
     pub(super) fn window(self) -> Option<i64> {
         match self {
             Self::PasswordChanged => None,

@@ -1,4 +1,4 @@
-//! A **fire**: who is admitted, who is a repeat, who has muted everything, and the report that adds up.
+//! A **fire**: the admitted recipients, the repeats, those who have muted everything, and the report whose counts add up.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::event::{Channel, Event, USERS};
 use super::reference::{Model, Name, Window};
 use super::round::{Probe, Share};
 
-/// The counts of a report, but for those that follow from its lines.
+/// The counts of a report, except those that follow from its lines.
 #[derive(Debug, Default)]
 struct Recipients {
     distinct: usize,
@@ -18,7 +18,7 @@ struct Recipients {
 }
 
 impl Model {
-    /// Fires, and says what the report says: a line for each recipient and channel, and the counts.
+    /// Fires, and returns the report: a line for each recipient and channel, and the counts.
     pub(super) fn fire(
         &mut self,
         entry: Entry,
@@ -105,7 +105,7 @@ impl Model {
                 delivery.claim(BRISK, now, turn);
             }
         }
-        // Channel by channel: one that is set up wrongly pauses after its batch.
+        // Channel by channel: a misconfigured one pauses after its batch.
         for channel in super::event::REMOTE {
             let names = begun.iter().filter(|name| name.2 == channel);
             let tries = names.map(|name| self.try_of(*name)).collect();

@@ -1,5 +1,5 @@
-//! Whatever callers, users, providers, workers, operators and the clock do, in whatever order: the database agrees with a
-//! small model of what is promised, after every step, and in the end everything has ended.
+//! Whatever callers, users, providers, workers, operators and the clock do, in whatever order: the database agrees with a small
+//! model of the guarantees after every step, and in the end every delivery has ended.
 //!
 //! `CAMPANILE_MODEL_CASES` is how many sequences are tried on each database, `CAMPANILE_MODEL_SEED` repeats those of a run
 //! that failed.
@@ -30,7 +30,7 @@ use stage::Stage;
 
 both_databases! {
     async fn a_worker_that_reclaims_its_own_lost_delivery_cannot_end_it_with_its_first_verdict(database: TestDatabase) {
-        // Chance finds this rarely: only the attempt number tells the two apart.
+        // Random sequences rarely find this: only the attempt number distinguishes the two.
         let stage = &mut Stage::over(database).await;
         let fire = Command::Fire {
             entry: Entry::Enqueue,
@@ -76,7 +76,7 @@ fn uuids(seed: &[u8]) -> impl Iterator<Item = uuid::Uuid> {
     halves.map(|half| uuid::Uuid::from_slice(half).expect("a seed has 32 bytes"))
 }
 
-/// 32 bytes: those that are asked for, in hexadecimal, or random ones.
+/// 32 bytes: the configured ones, in hexadecimal, or random ones.
 fn seed() -> Vec<u8> {
     let Ok(asked) = env::var("CAMPANILE_MODEL_SEED") else {
         let halves = [uuid::Uuid::now_v7(), uuid::Uuid::now_v7()];
@@ -86,7 +86,7 @@ fn seed() -> Vec<u8> {
     bytes.collect::<Result<_, _>>().unwrap()
 }
 
-/// One story: the commands, and then what brings everything to its end.
+/// One sequence: the commands, and then the steps that bring everything to its end.
 async fn tell(stage: &mut Stage, commands: &[Command]) -> Result<(), TestCaseError> {
     stage.empty().await;
     let mut model = Model::new();
@@ -110,7 +110,7 @@ async fn tell(stage: &mut Stage, commands: &[Command]) -> Result<(), TestCaseErr
         .values()
         .filter(|delivery| !delivery.state.is_end());
     same("deliveries that did not end", &open.count(), &0)?;
-    // The dead speak, and nobody listens.
+    // Crashed workers report late, which must change nothing.
     for worker in 1..WORKERS {
         while model
             .held

@@ -1,4 +1,4 @@
-//! A **picture**: all that the database and the providers show, in the words of the model, and what must hold of it alone.
+//! A **picture**: the full state of the database and the providers, in the terms of the model, and its invariants.
 
 use super::delivery::{MAX_ATTEMPTS, PAUSE};
 use super::stage::Stage;
@@ -7,7 +7,7 @@ const NAMES: &str = "\
     select {text(id)} || ' ' || {text(dispatch_id)} || ' ' || user_id || ' ' || channel \
     from {campanile}notification_deliveries";
 
-/// The rest of what is seen; the second word of a delivery and of an attempt is the dispatch.
+/// The rest of the state; the second word of a delivery and of an attempt is the dispatch.
 const ROWS: [&str; 5] = [
     "select 'delivery ' || {text(dispatch_id)} || ' ' || user_id || ' ' || channel || ' ' || state || ' ' || \
         cast(attempt as text) || ' ' || cast(uncounted as text) || case when maybe_sent then ' maybe' else ' -' end \
@@ -23,7 +23,7 @@ const ROWS: [&str; 5] = [
      from {campanile}notification_channel_pauses",
 ];
 
-/// What there is none of, whatever happened.
+/// Violations that must never exist.
 const NEVER: [(&str, &str); 6] = [
     (
         "an open window without its notification",
@@ -37,11 +37,11 @@ const NEVER: [(&str, &str); 6] = [
         "notification_deliveries where attempt - uncounted > {most}",
     ),
     (
-        "a pause longer than the longest",
+        "a pause longer than the maximum",
         "notification_deliveries where state = 'pending' and run_at > {later({pause})}",
     ),
     (
-        "a lease without an attempt under way, or the other way round",
+        "a lease without a running attempt, or the other way round",
         "notification_deliveries \
          where (state = 'running') <> (lease_until is not null) or (state = 'running') <> (worker is not null)",
     ),
@@ -68,7 +68,7 @@ impl Stage {
         }
     }
 
-    /// All there is to see, a line for each thing.
+    /// The full state, one line for each item.
     pub(super) async fn picture(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let rows = self.app.database.lines(&ROWS.join(" union all ")).await;
@@ -81,7 +81,7 @@ impl Stage {
         lines
     }
 
-    /// What there is although it must not be.
+    /// The existing violations.
     pub(super) async fn impossible(&self) -> Vec<String> {
         let questions = NEVER.map(|(what, of)| {
             let of = of
@@ -93,7 +93,7 @@ impl Stage {
         self.app.database.lines(&questions).await
     }
 
-    /// The line with the numbers of dispatches instead of their ids.
+    /// The line, with the numbers of dispatches instead of their ids.
     fn numbered(&self, line: &str) -> String {
         let words = line.split(' ').map(|word| match self.fires.get(word) {
             Some(number) => format!("#{number}"),

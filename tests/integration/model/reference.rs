@@ -1,4 +1,4 @@
-//! The **reference model**: what is promised, as a state machine without a database.
+//! The **reference model**: the guarantees as a state machine without a database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,7 +18,7 @@ pub(super) struct Window {
     pub(super) ends_at: i64,
     /// The number of the dispatch that opened it.
     pub(super) fire: usize,
-    /// Whether its notification is in an inbox, or was left to remote channels alone.
+    /// Whether its notification is in an inbox, or only on remote channels.
     pub(super) has_local: bool,
 }
 
@@ -39,9 +39,9 @@ pub(super) struct Model {
     pub(super) windows: BTreeMap<Key, Window>,
     pub(super) inbox: Vec<(usize, Event, usize)>,
     pub(super) deliveries: BTreeMap<Name, Delivery>,
-    /// What the workers that hang hold, round by round.
+    /// The deliveries that hanging workers hold, round by round.
     pub(super) held: BTreeMap<usize, VecDeque<Vec<Share>>>,
-    /// How often the providers took each.
+    /// How often the providers accepted each.
     pub(super) accepted: BTreeMap<Name, u32>,
 }
 
@@ -54,7 +54,7 @@ impl Model {
         model
     }
 
-    /// What follows from a command, and what it answers.
+    /// Applies a command, and returns its answer.
     pub(super) fn apply(&mut self, command: &Command) -> Vec<String> {
         let mut answer = Vec::new();
         match command {
@@ -109,13 +109,13 @@ impl Model {
         of_channel.map(Share::calls).sum()
     }
 
-    /// The delivery of this number, if there is any.
+    /// The delivery with this number, if there is one.
     pub(super) fn pick(&self, number: usize) -> Option<Name> {
         let names = self.deliveries.keys();
         names.copied().nth(number % self.deliveries.len().max(1))
     }
 
-    /// A turn behind all others of that second.
+    /// A turn after all others of that second.
     pub(super) fn turn(&mut self, at: i64) -> Turn {
         self.turns += 1;
         (at, self.turns)
@@ -125,7 +125,7 @@ impl Model {
         !event.is_critical(channel) && self.off.contains(&(user, event.category(), channel))
     }
 
-    /// What is known of a delivery before its channel is asked.
+    /// The outcome of a delivery that is known before its channel is called.
     pub(super) fn known_before(&self, (_, user, channel): Name) -> Option<Word> {
         if !self.addresses.contains(&(user, channel)) {
             Some(Word::Unreachable)
@@ -161,7 +161,7 @@ impl Model {
     }
 
     fn forget(&mut self, user: usize) {
-        // Only an address that is known to be the user's can be taken off the list.
+        // Only an address that is known to be the user's can be removed from the list.
         if self.addresses.contains(&(user, Channel::Email)) {
             self.suppressed.remove(&user);
         }
@@ -210,7 +210,7 @@ impl Model {
         format!("redriven {}", dead.len())
     }
 
-    /// All there is to see, a line for each thing.
+    /// The full state, one line for each item.
     pub(super) fn picture(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for ((fire, user, channel), delivery) in &self.deliveries {

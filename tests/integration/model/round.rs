@@ -1,21 +1,21 @@
-//! A worker's **round**: what it claims, what it asks the channel, and what it records, in time or too late.
+//! A worker's **round**: what it claims, its calls of the channel, and what it records, in time or too late.
 
 use super::command::BRISK;
 use super::delivery::{Delivery, LEASE, State, Word};
 use super::event::{Channel, REMOTE};
 use super::reference::{Model, Name};
 
-/// How long a channel that is set up wrongly waits before it is probed, in seconds.
+/// How long a misconfigured channel waits before it is probed, in seconds.
 const PROBE_EVERY: i64 = 60;
 
-/// Whether a share is to find out if a paused channel works again.
+/// Whether a share is a probe of a paused channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
     Yes,
     No,
 }
 
-/// What a worker took of one channel and is to conclude.
+/// The deliveries that a worker claimed from one channel and has to conclude.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) channel: Channel,
@@ -29,7 +29,7 @@ pub(super) struct Share {
 pub(super) struct Try {
     name: Name,
     delivery: Delivery,
-    /// What was known before the channel was asked.
+    /// The outcome that was known before the channel was called.
     known: Option<Word>,
 }
 
@@ -45,7 +45,7 @@ impl Share {
 
     /// How many calls of the channel hang in it.
     pub(super) fn calls(&self) -> usize {
-        // Each goes alone; of batches `batches.rs` tells.
+        // Each is sent alone; `batches.rs` tests batches.
         self.tries
             .iter()
             .filter(|attempt| attempt.known.is_none())
@@ -79,7 +79,7 @@ impl Model {
         (claimed, sent)
     }
 
-    /// What is due on a channel: what was lost first, then what waits, each in turn.
+    /// The due deliveries of a channel: lost ones first, then waiting ones, each in turn.
     fn due(&self, channel: Channel, at_most: usize) -> Vec<Name> {
         let of = |state: State| {
             let all = self.deliveries.iter().filter(move |(name, delivery)| {
@@ -134,8 +134,8 @@ impl Model {
         }
     }
 
-    /// The channel answers and the worker records it, as far as it still holds what it took. Gives what each came to in the
-    /// worker's eyes.
+    /// The channel answers and the worker records it, as far as it still holds its claims. Returns the outcomes from the worker's
+    /// point of view.
     pub(super) fn conclude(&mut self, share: &Share) -> Vec<(Name, &'static str)> {
         self.speak_of_one(share);
         let says = self.says.get(&share.channel).copied();
@@ -178,8 +178,8 @@ impl Model {
         outcomes
     }
 
-    /// Which of several calls are begun before the first one says that the channel is misconfigured is a matter of luck: to several
-    /// the provider says something else from now on. Those that hang have all begun.
+    /// Which of several calls start before the first one reports the channel as misconfigured is random: with several calls, the
+    /// provider answers differently from now on. Hanging calls have all started.
     fn speak_of_one(&mut self, share: &Share) {
         let says = self.says.get_mut(&share.channel);
         if let Some(word @ Word::Misconfigured) = says
@@ -190,7 +190,8 @@ impl Model {
         }
     }
 
-    /// A channel that took the probe, or refused it for good, works again; one that was not asked is probed again at once.
+    /// A channel that accepted the probe, or rejected it permanently, works again; one that was not called is probed again at
+    /// once.
     fn judge_probe(&mut self, channel: Channel, words: impl Iterator<Item = Word>) {
         let mut asked = false;
         for word in words {

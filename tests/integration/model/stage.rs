@@ -1,4 +1,5 @@
-//! The **stage**: the real thing on a real database, with a brisk worker, workers that hang, and a carrier that does as told.
+//! The **stage**: the real thing on a real database, with a brisk worker, workers that hang, and a carrier with configurable
+//! answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,16 +24,16 @@ pub(super) struct Stage {
     pub(super) app: App,
     pub(super) office: Arc<Office>,
     workers: Vec<Dispatcher>,
-    /// What each worker has under way.
+    /// The running rounds of each worker.
     rounds: Vec<VecDeque<Round>>,
-    /// The number of each dispatch, by its id.
+    /// The number of each dispatch by its id.
     pub(super) fires: HashMap<String, usize>,
-    /// Every delivery that was ever seen, by its id, also of people who are forgotten.
+    /// Every delivery that was ever seen, by its id, including those of forgotten users.
     pub(super) names: HashMap<String, String>,
     pub(super) still_since: Instant,
 }
 
-/// A round in which calls hang, so many of each channel.
+/// A round in which calls hang, with their number on each channel.
 struct Round {
     calls: [(Channel, usize); 3],
     under_way: Vec<JoinHandle<Attempted>>,
@@ -54,10 +55,10 @@ impl Stage {
         }
     }
 
-    /// Empties the stage, as it was before the first command.
+    /// Resets the stage to its state before the first command.
     pub(super) async fn empty(&mut self) {
         self.sweep().await;
-        // Whoever hangs goes on now, finds nothing, and is told nothing that would pause a channel.
+        // Hanging calls continue now, find nothing, and get no answer that would pause a channel.
         self.office.close();
         for worker in 0..WORKERS {
             while self.join(worker).await {}
@@ -72,7 +73,7 @@ impl Stage {
         self.still_since = Instant::now();
     }
 
-    /// The worker that acts is the only one that is alive: what is misconfigured there pauses a channel for all.
+    /// The acting worker is the only live one: a channel that is misconfigured there is paused for all.
     async fn register(&self, worker: usize) {
         let id = self.workers[worker].worker_id();
         let linked = serde_json::json!(REMOTE.map(Channel::name));
@@ -103,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// Carries out a command that the model has taken in already, and gives its answer.
+    /// Executes a command that the model has already applied, and returns its answer.
     pub(super) async fn perform(&mut self, command: &Command, model: &Model) -> Vec<String> {
         let worker = match command {
             Command::Hang(worker) | Command::LetGo(worker) => *worker,
@@ -143,7 +144,7 @@ impl Stage {
             Command::Forget(user) => {
                 operations.forget_user(USERS[*user]).await.unwrap();
             }
-            // The model knows what is said.
+            // The model decides the answer.
             Command::Say(..) => {}
             Command::Deliver(at_most) => {
                 let (claimed, sent) = self.deliver(*at_most).await;
@@ -162,7 +163,7 @@ impl Stage {
         answer
     }
 
-    /// What an operator does with a channel.
+    /// An operator's action on a channel.
     async fn operate(&self, command: &Command) -> Option<String> {
         let operations = self.workers[BRISK].operations();
         match command {
@@ -198,7 +199,7 @@ impl Stage {
         told(&report)
     }
 
-    /// What an operator does of a delivery.
+    /// An operator's action on a delivery.
     async fn change(&self, command: &Command, model: &Model) -> Option<String> {
         let (Command::Retry(pick) | Command::Cancel(pick)) = command else {
             return None;
@@ -219,8 +220,8 @@ impl Stage {
         })
     }
 
-    /// The brisk worker does a round, channel by channel: they go on side by side else, and the claim of one passes over rows
-    /// that another has locked for a moment.
+    /// The brisk worker runs a round, channel by channel: otherwise the channels run concurrently, and the claim of one skips
+    /// rows that another has locked for a moment.
     async fn deliver(&self, at_most: usize) -> (usize, usize) {
         let (mut claimed, mut sent) = (0, 0);
         for channel in REMOTE {
@@ -232,8 +233,8 @@ impl Stage {
         (claimed, sent)
     }
 
-    /// A worker does a round until all calls hang that hang in the model, and what was decided without a channel is recorded; and to
-    /// its end if none hangs, so that it takes nothing of what comes next.
+    /// A worker runs a round until all calls hang that hang in the model, and deliveries that were decided without a call are
+    /// recorded; or to its end if none hangs, so that it does not claim later deliveries.
     async fn hang(&mut self, worker: usize, model: &Model) {
         let calls = REMOTE.map(|channel| (channel, model.hanging(worker, channel)));
         let all =
@@ -252,7 +253,7 @@ impl Stage {
             if settled(&under_way).await {
                 break;
             }
-            // What was passed over because it was locked for a moment is taken up by the worker's next round.
+            // Deliveries that were skipped because they were locked for a moment are claimed by the worker's next round.
             if look % 200 == 0 && self.app.database.kind == Kind::Postgres {
                 under_way.push(self.begin(worker));
             }
@@ -265,7 +266,7 @@ impl Stage {
         tokio::spawn(async move { dispatcher.deliver_due(1_000).await.unwrap() })
     }
 
-    /// Lets a worker go on in its first round; `false` if it has none.
+    /// Lets a worker continue in its first round; `false` if it has none.
     async fn join(&mut self, worker: usize) -> bool {
         let Some(round) = self.rounds[worker].pop_front() else {
             return false;
@@ -294,12 +295,12 @@ fn mail_address(user: usize) -> String {
     format!("{}@example.com", USERS[user])
 }
 
-/// A delivery's name as pictures show it.
+/// A delivery's name in pictures.
 pub(super) fn shown((fire, user, channel): Name) -> String {
     format!("#{fire} {} {}", USERS[user], channel.name())
 }
 
-/// What a report says, as the model says it.
+/// A report in the terms of the model.
 fn told(report: &DispatchReport) -> Vec<String> {
     let lines = report.outcomes.iter().map(|line| {
         let outcome = match &line.outcome {

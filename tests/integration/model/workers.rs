@@ -1,4 +1,4 @@
-//! The **workers**: dispatchers over one database, with short patience, few attempts and a policy of each kind.
+//! The **workers**: dispatchers over one database, with short timeouts, few attempts and a policy of each kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn short(policy: Policy) -> Policy {
     policy
         .backoff(pause, pause)
         .max_attempts(MAX_ATTEMPTS)
-        // No call waits for one that hangs.
+        // No call waits for a hanging one.
         .concurrency(400)
         .horizon(Duration::from_secs(HORIZON.unsigned_abs()))
 }
