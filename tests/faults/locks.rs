@@ -111,7 +111,7 @@ fn a_key_held_for_too_long_is_an_error_that_says_try_again() {
             .build()
             .unwrap();
         let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let mut transaction = pool.begin_with("begin").await.unwrap();
         let held = stage
@@ -140,7 +140,7 @@ fn callers_at_repeatable_read_are_admitted_once_or_get_an_error_that_says_try_ag
         let stage = Stage::over(database).await;
         stage.people(2).await;
         let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let begin = "begin isolation level repeatable read";
         let mut early = pool.begin_with(begin).await.unwrap();
@@ -179,7 +179,7 @@ impl Host {
     async fn over(stage: &Stage) -> Self {
         let own = stage.database.with_connections(1).await;
         let Pool::Postgres(pool) = own.pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         Self {
             pool: pool.clone(),

@@ -41,7 +41,7 @@ async fn pages_of_a_claim(stage: &Stage) -> i64 {
     let dispatcher = stage.outside.builder(database).build().unwrap();
     assert_eq!(dispatcher.deliver_due(10).await.unwrap().sent, 1);
     let Pool::Postgres(pool) = dispatcher.database().pool() else {
-        unreachable!("the story is told on Postgres")
+        unreachable!("the test runs only on Postgres")
     };
     pool.close().await;
     stage
@@ -91,7 +91,7 @@ fn a_claim_skips_dead_index_entries_while_a_transaction_stays_open_and_is_cheape
         let _ = stage.enqueue(letter("first", 1)).await;
         let fresh = pages_of_a_claim(&stage).await;
         let Pool::Postgres(pool) = stage.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let begin = "begin isolation level repeatable read";
         let mut reader = pool.begin_with(begin).await.unwrap();

@@ -50,11 +50,11 @@ pub(crate) async fn what_is_wrong(stage: &Stage, deliveries: &[Delivery]) -> Vec
     wrong.extend(o2_an_inbox_row_for_each_notification(stage, &told).await);
     wrong.extend(o3_admissions_are_a_window_apart(stage).await);
     wrong.extend(o4_windows_and_notifications_match(stage, &told).await);
-    wrong.extend(o5_what_was_delivered_is_in_a_ledger(stage, deliveries));
+    wrong.extend(o5_delivered_deliveries_are_in_a_ledger(stage, deliveries));
     wrong.extend(o6_no_key_is_taken_twice(stage));
     wrong.extend(o7_no_lease_is_dead(stage).await);
     wrong.extend(o8_attempts_are_within_the_limit(stage).await);
-    wrong.extend(o9_what_was_taken_is_delivered_or_unknown(
+    wrong.extend(o9_accepted_mails_are_delivered_or_unknown(
         stage, &told, deliveries,
     ));
     wrong
@@ -107,7 +107,7 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
 }
 
 /// O5: every delivered delivery has reached the outside world.
-fn o5_what_was_delivered_is_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
+fn o5_delivered_deliveries_are_in_a_ledger(stage: &Stage, deliveries: &[Delivery]) -> Vec<String> {
     let (ledger, scrolls) = (stage.provider.ledger(), scrolls(stage));
     let taken = ledger.taken();
     let arrived = |delivery: &&Delivery| match delivery.channel.as_str() {
@@ -178,7 +178,7 @@ async fn o8_attempts_are_within_the_limit(stage: &Stage) -> Vec<String> {
 }
 
 /// O9: every accepted mail is delivered or unknown, and never reported as failed.
-fn o9_what_was_taken_is_delivered_or_unknown(
+fn o9_accepted_mails_are_delivered_or_unknown(
     stage: &Stage,
     told: &Told,
     deliveries: &[Delivery],

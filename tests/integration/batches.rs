@@ -187,7 +187,7 @@ both_databases! {
         assert_eq!(app.database.deliveries(parked).await, 2);
         // Each poll ends, and claims neither of them.
         let look = tokio::time::timeout(Duration::from_secs(10), first.deliver_due(100)).await;
-        assert_eq!(look.expect("a look ends").unwrap().claimed, 0);
+        assert_eq!(look.expect("a poll ends").unwrap().claimed, 0);
         // A worker with one task delivers the other deliveries.
         let (second, seen) = lofts(&app, &Verdict::accepted());
         let worker = Worker::new(second.clone()).tasks(1).poll_interval(Duration::from_millis(10));

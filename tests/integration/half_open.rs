@@ -336,7 +336,7 @@ fn idle_connections_that_went_half_open_are_replaced() {
         let notice = |n: u32| app.role_changed(Role::Admin).about(n).to(["u_ada"]);
         let _ = dispatcher.enqueue(notice(1)).await.unwrap();
         let Pool::Postgres(pool) = dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         // A connection that is still being returned would not be used.
         app.eventually(async || pool.num_idle() == pool.size() as usize)

@@ -65,7 +65,7 @@ both_databases! {
         assert_eq!((pause.reason.as_str(), pause.worker), ("no licence", loft.dispatcher.worker_id()));
         assert!(pause.probe_at > pause.paused_at);
         assert_eq!(status.iter().filter(|status| !status.worker_pauses.is_empty()).count(), 1);
-        assert!(status.iter().all(|status| status.pause.is_none()), "who runs no worker pauses nobody else");
+        assert!(status.iter().all(|status| status.pause.is_none()), "a process without a worker pauses the channel only for itself");
 
         // While it is paused nothing is tried, inside a dispatch or after it.
         for subject in ["b", "c", "d"] {

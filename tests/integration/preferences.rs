@@ -120,6 +120,6 @@ both_databases! {
         change.enabled = true;
         preferences.set_at(&after.version(), &change).await.unwrap();
         let other = app.dispatcher.preferences_of("u_bob").unwrap();
-        assert_eq!(other.matrix().await.unwrap(), seen, "nobody else's have changed");
+        assert_eq!(other.matrix().await.unwrap(), seen, "other users' preferences are unchanged");
     }
 }

@@ -167,7 +167,7 @@ fn locked_rows_are_skipped_and_not_waited_for() {
                 Duration::from_secs(5),
                 app.dispatcher.operations().prune(all()),
             );
-            pruning.await.expect("it waits for nobody").unwrap();
+            pruning.await.expect("it waits for no lock").unwrap();
             assert_eq!(left(&app).await, kept, "{row}");
             holder.rollback().await.unwrap();
             app.dispatcher.operations().prune(all()).await.unwrap();

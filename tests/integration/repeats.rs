@@ -163,7 +163,7 @@ fn a_connection_that_broke_before_the_commit_has_written_nothing() {
         let dispatcher = app.builder().database(far).build().unwrap();
         // The preferences are locked, so that the dispatch waits where it reads them.
         let campanile::database::Pool::Postgres(pool) = app.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let mut locked = pool.begin_with("begin").await.unwrap();
         sqlx::query("lock table campanile.user_notification_preferences in access exclusive mode")

@@ -334,7 +334,7 @@ fn waiting_for_a_connection_and_waiting_for_an_answer_are_different_errors() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database.clone()).await;
         let Pool::Postgres(pool) = database.database.pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let one = database.with_connections(1).await;
         let one = one.statement_timeout(std::time::Duration::from_secs(2));
@@ -368,7 +368,7 @@ fn several_notices_in_one_call_are_locked_in_a_fixed_order() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         for round in 0..20 {
             let windows: Vec<_> = (0..20).map(|n| format!("{round}_{n}")).collect();
@@ -402,7 +402,7 @@ fn two_transactions_that_lock_crosswise_get_an_error_that_says_try_again() {
     run(Kind::Postgres, async |database| {
         let app = App::over_database(database).await;
         let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         let notice = |subject: u32| app.role_changed(Role::Admin).about(subject).to(["u_ada"]);
         let mut one = transaction_of(pool).await;
@@ -454,7 +454,7 @@ fn serializable_transactions_of_hosts_do_not_fail_because_they_notify() {
             .execute("create table host (id text primary key)")
             .await;
         let Pool::Postgres(pool) = app.dispatcher.database().pool() else {
-            unreachable!("the story is told on Postgres")
+            unreachable!("the test runs only on Postgres")
         };
         for windows in [0, 20_000] {
             app.database

@@ -139,8 +139,8 @@ fn deliveries_queued_elsewhere_wake_one_task_of_each_channel() {
         .await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let asked = asked.get() + proxy.take();
-        let most = 3 * 2 + maintenance_in(begun.elapsed());
-        assert!(asked <= most, "{asked}, at most {most}");
+        let max_queries = 3 * 2 + maintenance_in(begun.elapsed());
+        assert!(asked <= max_queries, "{asked}, at most {max_queries}");
         worker.stop().await;
     });
 }
@@ -165,8 +165,11 @@ fn many_notifications_wake_a_worker_at_most_twice_a_second() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
         let asked = asked.get() + proxy.take();
-        let most = seconds * 2 * 3 * 2 + maintenance_in(begun.elapsed());
-        assert!(asked <= most, "{asked} in {seconds} s, at most {most}");
+        let max_queries = seconds * 2 * 3 * 2 + maintenance_in(begun.elapsed());
+        assert!(
+            asked <= max_queries,
+            "{asked} in {seconds} s, at most {max_queries}"
+        );
         worker.stop().await;
     });
 }

@@ -28,8 +28,8 @@ pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding>
     if checks.iter().all(|check| check.status == Status::Ok) {
         checks.extend(in_time("listen", listen(&options)).await);
     }
-    let longest = arguments.open_transaction;
-    checks.extend(in_time("transactions", transactions(pool, longest)).await);
+    let max_open = arguments.open_transaction;
+    checks.extend(in_time("transactions", transactions(pool, max_open)).await);
     checks.extend(in_time("isolation", isolation(pool, pooler.unwrap_or(Status::Ok))).await);
     checks
 }
@@ -184,9 +184,9 @@ const OLDEST_PREPARED: &str = "\
 const SEES_ALL: &str = "select pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all";
 
 /// A transaction that stays open holds locks and windows, and keeps dead rows from being vacuumed.
-async fn transactions(pool: &PgPool, longest: Duration) -> Result<Vec<Finding>, StoreError> {
+async fn transactions(pool: &PgPool, max_open: Duration) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "transactions";
-    let longest = longest.as_secs_f64();
+    let max_open = max_open.as_secs_f64();
     let mut connection = pool.acquire().await?;
     let mut checks = Vec::new();
     let oldest = sqlx::raw_sql(OLDEST)
@@ -196,7 +196,7 @@ async fn transactions(pool: &PgPool, longest: Duration) -> Result<Vec<Finding>, 
     if let Some(row) = oldest {
         let (pid, seconds): (i32, f64) = (row.try_get("pid")?, row.try_get("seconds")?);
         message = format!("the oldest is open for {seconds:.1} s");
-        if seconds > longest {
+        if seconds > max_open {
             let (application, state): (String, String) =
                 (row.try_get("application")?, row.try_get("state")?);
             checks.push(Finding::warning(
@@ -215,7 +215,7 @@ async fn transactions(pool: &PgPool, longest: Duration) -> Result<Vec<Finding>, 
         .await?;
     if let Some(row) = prepared {
         let (gid, seconds): (String, f64) = (row.try_get("gid")?, row.try_get("seconds")?);
-        if seconds > longest {
+        if seconds > max_open {
             let gid = plain(&gid).replace('\'', "''");
             checks.push(Finding::warning(
                 CHECK,

@@ -36,8 +36,8 @@ pub(crate) fn scrub(text: &str, hidden: &[String]) -> String {
 
 /// How many bytes of a secret's beginning, but not all of it, are at the end of a text.
 fn beginning(text: &str, secret: &str) -> Option<usize> {
-    let longest = secret.len().saturating_sub(1).min(text.len());
-    let mut lengths = (MIN_PIECE..=longest).rev();
+    let max_length = secret.len().saturating_sub(1).min(text.len());
+    let mut lengths = (MIN_PIECE..=max_length).rev();
     lengths.find(|length| secret.is_char_boundary(*length) && text.ends_with(&secret[..*length]))
 }
 

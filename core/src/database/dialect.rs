@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     #[cfg(all(feature = "postgres", feature = "sqlite"))]
-    fn one_statement_reads_well_in_both_dialects() {
+    fn one_statement_is_translated_to_both_dialects() {
         let statement = "select {micros(created_at)} from {campanile}notification_dedup where id = {uuid($1)} and user_id in (select {texts($2)})";
         assert_eq!(
             translate(statement, &POSTGRES, &[]),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     #[cfg(all(feature = "postgres", feature = "sqlite"))]
-    fn a_piece_may_hold_pieces_and_what_one_database_needs() {
+    fn a_piece_may_contain_other_pieces_and_parts_for_one_database() {
         let pieces = [
             ("rows", "{table} where {part}"),
             ("table", "items{sqlite( indexed by part)}"),

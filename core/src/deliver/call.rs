@@ -139,8 +139,8 @@ async fn answer(
     let call = async move { tokio::time::timeout(timeout, channel.deliver(&batch)).await };
     let thread = on_own_thread(permit, call.in_current_span());
     // A little longer than the call's own timeout: the call has ended by then, unless it blocks its thread.
-    let longest = timeout + Duration::from_millis(100);
-    let verdict = match tokio::time::timeout(longest, thread).await {
+    let max_wait = timeout + Duration::from_millis(100);
+    let verdict = match tokio::time::timeout(max_wait, thread).await {
         Ok(Ok(Ok(verdicts))) if verdicts.len() == deliveries => {
             return (verdicts, started.elapsed());
         }

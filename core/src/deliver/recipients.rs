@@ -56,9 +56,9 @@ pub(crate) async fn addresses(
         let ask = async move { tokio::time::timeout(time, book.addresses(channel, &users)).await };
         on_own_thread(place, ask.in_current_span()).await
     };
-    // A little longer than the address book's own timeout, which does not work if it blocks its thread.
-    let longest = time + Duration::from_millis(100);
-    match tokio::time::timeout(longest, looked_up).await {
+    // A little longer than the address book's own timeout: the look-up has ended by then, unless it blocks its thread.
+    let max_wait = time + Duration::from_millis(100);
+    match tokio::time::timeout(max_wait, looked_up).await {
         Ok(Ok(Ok(Ok(book)))) => Ok(book),
         // The cause may hold an address; it stays with the book.
         Ok(Ok(Ok(Err(error)))) => Err(error.to_string()),

@@ -277,9 +277,9 @@ impl<'a> Decision<'a> {
 
     /// Back to pending although it could not be tried, for as long as the policy lets it wait.
     fn wait(self, policy: &Policy, after: Option<Duration>) -> (State, Duration) {
-        let longest = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
-        let longest = longest.min(MAX_OUTAGE_PAUSE);
-        let pause = rand::rng().random_range(longest / 2..=longest);
+        let max_pause = policy.longest_pause(self.delivery.past.outage_rounds.saturating_add(1));
+        let max_pause = max_pause.min(MAX_OUTAGE_PAUSE);
+        let pause = rand::rng().random_range(max_pause / 2..=max_pause);
         let pause = pause.max(after.unwrap_or_default()).min(policy.backoff_cap);
         if self.maybe_sent() {
             return if self.age().saturating_add(pause) < policy.horizon {
@@ -425,8 +425,8 @@ mod tests {
     fn pauses_are_spread() {
         let policy = Policy::new();
         for attempt in 0..40 {
-            let longest = policy.longest_pause(attempt);
-            assert!((0..100).all(|_| jitter(&policy, attempt) <= longest));
+            let max_pause = policy.longest_pause(attempt);
+            assert!((0..100).all(|_| jitter(&policy, attempt) <= max_pause));
         }
         let pauses: std::collections::HashSet<_> = (0..20).map(|_| jitter(&policy, 5)).collect();
         assert!(pauses.len() > 10);

@@ -94,7 +94,7 @@ fn a_provider_that_is_down_is_called_rarely_and_its_recovery_is_found_within_hal
 
 #[test]
 fn a_requested_pause_is_kept_and_nonsense_is_ignored() {
-    for (asked, least, most) in [
+    for (asked, min, max) in [
         (0, 0, 1),
         (60, 60, 61),
         (3_600, 300, 301),
@@ -104,8 +104,8 @@ fn a_requested_pause_is_kept_and_nonsense_is_ignored() {
         let asked = Answer::TooMany(Some(Duration::from_secs(asked)));
         let begun = calls(&mut state, from, Duration::from_mins(10), |_| asked);
         let pause = begun[1].abs_diff(begun[0]);
-        assert!(pause >= Duration::from_secs(least), "{pause:?}");
-        assert!(pause <= Duration::from_secs(most), "{pause:?}");
+        assert!(pause >= Duration::from_secs(min), "{pause:?}");
+        assert!(pause <= Duration::from_secs(max), "{pause:?}");
     }
 }
 
