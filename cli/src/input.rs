@@ -150,8 +150,8 @@ mod tests {
             ("", "`30d`"),
             ("soon", "`30d`"),
             ("1mo", "no fixed length"),
-            ("-1h", "not negative"),
-            ("1h ago", "not negative"),
+            ("-1h", "cannot be negative"),
+            ("1h ago", "cannot be negative"),
             ("40000d", "100 years"),
         ] {
             let refusal = length_of_time(text).unwrap_err();

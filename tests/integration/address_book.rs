@@ -131,7 +131,7 @@ both_databases! {
         app.eventually(async || app.mails().len() == 1).await;
         repaired.store(true, Ordering::SeqCst);
         let arrived = async || {
-            app.database.advance_deliveries().await;
+            app.database.advance_waiting_deliveries().await;
             app.pigeons.arrived().len() == 1
         };
         app.eventually(arrived).await;

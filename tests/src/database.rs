@@ -455,6 +455,12 @@ impl TestDatabase {
         }
     }
 
+    /// Makes every waiting delivery due, as if its pause were over. Beside a worker: whoever moves leases too, lets it send twice.
+    pub async fn advance_waiting_deliveries(&self) {
+        self.execute("update {campanile}notification_deliveries set run_at = {earlier(1)} where state = 'pending'")
+            .await;
+    }
+
     /// Makes every delivery due, as if its pause or lease were over.
     pub async fn advance_deliveries(&self) {
         // The update locks rows in any order, workers by id: the table is locked so that they cannot deadlock.

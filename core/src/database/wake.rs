@@ -141,7 +141,7 @@ impl Signal {
                     target: "campanile",
                     topic = self.topic,
                     error = &error as &dyn std::error::Error,
-                    "cannot listen for notifications of other processes; polling instead, and listening again"
+                    "cannot listen for what other processes write; polling instead, and listening again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

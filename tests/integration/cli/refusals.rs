@@ -20,7 +20,7 @@ both_databases! {
             ("channels pause email", "--reason"),
             ("prune --deliveries 30", "`30d`"),
             ("prune --windows 1mo", "no fixed length"),
-            ("doctor --overdue=-1h", "not negative"),
+            ("doctor --overdue=-1h", "cannot be negative"),
             ("worker --tasks 0", "1..="),
             ("dispatch", "--type"),
             ("dispatch - --to u_ada", "cannot be used"),
