@@ -40,7 +40,7 @@ pub(crate) async fn state(database: &Database) -> Result<State, StoreError> {
 type Row = (i64, String, bool);
 
 statement! {
-    APPLIED = "select version, description, success from {campanile}{table} order by version",
+    APPLIED = "select version, description, success from {postgres(campanile.)}{table} order by version",
     table = campanile_migrations::TABLE
 }
 
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_failed_migration_is_still_pending() {
-        let state = State::new(&[row(1, "x"), (2, "x".to_owned(), false)]);
-        assert_eq!(state.failed(), [2]);
-        assert_eq!(state.pending()[0].version, 2);
+        let state = State::new(&[(1, "x".to_owned(), false)]);
+        assert_eq!(state.failed(), [1]);
+        assert_eq!(state.pending()[0].version, 1);
     }
 }

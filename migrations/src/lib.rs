@@ -48,25 +48,7 @@ macro_rules! step {
 }
 
 /// In the order they are applied. An applied one never changes; a new one is added at the end.
-const STEPS: &[Step] = &[
-    step!(1, "dispatch", "0001_dispatch.sql"),
-    step!(2, "people", "0002_people.sql"),
-    step!(3, "channels", "0003_channels.sql"),
-    step!(4, "pauses", "0004_pauses.sql"),
-    step!(5, "prune", "0005_prune.sql"),
-    step!(6, "durable", "0006_durable.sql"),
-    step!(7, "prune_read", "0007_prune_read.sql"),
-    step!(8, "inbox_views", "0008_inbox_views.sql"),
-    step!(9, "inbox_changes", "0009_inbox_changes.sql"),
-    step!(10, "suppressions", "0010_suppressions.sql"),
-    step!(11, "brake", "0011_brake.sql"),
-    step!(12, "claims", "0012_claims.sql"),
-    step!(13, "chores", "0013_chores.sql"),
-    step!(14, "variants", "0014_variants.sql"),
-    step!(15, "dispatch_ids", "0015_dispatch_ids.sql"),
-    step!(16, "secrets", "0016_secrets.sql"),
-    step!(17, "suppression_users", "0017_suppression_users.sql"),
-];
+const STEPS: &[Step] = &[step!(1, "campanile", "0001_campanile.sql")];
 
 /// The bookkeeping table: a row for each applied migration, as sqlx keeps it. On Postgres it is in the schema `campanile`.
 pub const TABLE: &str = "_campanile_migrations";

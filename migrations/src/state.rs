@@ -23,12 +23,12 @@ pub enum MigrationError {
     },
     /// A migration was begun and did not end well.
     #[error(
-        "migration {0} was begun and did not end well: look into the database's log, restore what is half done, remove its row from `_campanile_migrations`, and migrate again"
+        "migration {0} was started, but failed: read the database's log, undo what it changed, delete its row from `_campanile_migrations`, and migrate again"
     )]
     HalfDone(i64),
     /// A migration that was applied is not the one that this binary knows under its number.
     #[error(
-        "migration {version} `{name}` was applied with other contents than this binary knows: the tables were made by a build that was never released, or the bookkeeping table was changed"
+        "migration {version} `{name}` was applied with other contents than this binary knows: the tables were made by a build that was never released, or the bookkeeping table was changed. If nothing in the tables is needed, drop them and migrate again"
     )]
     Changed {
         /// The migration.

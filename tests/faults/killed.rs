@@ -23,7 +23,7 @@ async fn log_takeovers(database: &TestDatabase) {
                 execute function log_takeover()"
         }
         Kind::Sqlite => {
-            "create trigger log_takeover after update on notification_deliveries \
+            "create trigger log_takeover after update on campanile_notification_deliveries \
                 when old.state = 'running' and new.state = 'running' and old.worker is not new.worker begin \
                 insert into takeovers values ({now} - old.lease_until); end"
         }

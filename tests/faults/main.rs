@@ -5,7 +5,7 @@
 //! and can be repeated: the seed is printed, and can be set.
 //!
 //! ```text
-//! CAMPANILE_FAULT_ROUNDS=20 CAMPANILE_FAULT_ROWS=1000000 CAMPANILE_FAULT_SEED=7 cargo test -p campanile-tests --test faults -- --nocapture
+//! CAMPANILE_FAULT_ROUNDS=20 CAMPANILE_FAULT_SEED=7 cargo test -p campanile-tests --test faults -- --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -35,7 +35,6 @@ mod strangers;
 mod crowd;
 mod locks;
 mod disk;
-mod migrated;
 mod rolling;
 mod clocks;
 mod terminated;

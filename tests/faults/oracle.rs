@@ -92,7 +92,7 @@ async fn o2_an_inbox_row_for_each_notification(stage: &Stage, told: &Told) -> Ve
         stage,
         "O2: notifications whose inbox row is missing, or should not be there",
         "select count(*) from {campanile}notification_deliveries as delivery where delivery.has_local <> \
-         exists (select 1 from {campanile}notifications as item where item.id = delivery.notification_id)",
+         (delivery.notification_id in (select id from {campanile}notifications))",
     )
     .await;
     let lines = told.reports.iter().flat_map(|report| &report.outcomes);

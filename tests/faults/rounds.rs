@@ -57,12 +57,6 @@ pub(crate) fn processes() -> u64 {
     variable("CAMPANILE_FAULT_PROCESSES").unwrap_or(3)
 }
 
-/// How many rows the large tables have in a scenario with large tables: two hundred thousand, unless the longer form requests
-/// more.
-pub(crate) fn rows() -> u64 {
-    variable("CAMPANILE_FAULT_ROWS").unwrap_or(200_000)
-}
-
 /// The seed of this run: the configured one, or else the time.
 fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();

@@ -27,7 +27,7 @@ both_databases! {
         assert_eq!((stage.database.number(POISONED).await, stage.in_state("delivered").await), (2, 10));
         // An operator repairs the row, and retries the delivery.
         stage.database.execute(
-            "update {campanile}notification_dispatches set content = (select content from antidote where antidote.id = notification_dispatches.id) \
+            "update {campanile}notification_dispatches as dispatch set content = (select content from antidote where antidote.id = dispatch.id) \
              where id in (select id from antidote)",
         ).await;
         let blocked = campanile::operate::DeliveryFilter {

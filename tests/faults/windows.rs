@@ -31,14 +31,14 @@ const LOG_ON_SQLITE: &str = "\
     create table window_log (what text not null, event_type text not null, user_id text not null, \
         notification text, fired_at integer, replaced text, ended_at integer, at integer not null); \
     create index window_log_of on window_log (notification); \
-    create trigger log_opened after insert on notification_dedup begin \
+    create trigger log_opened after insert on campanile_notification_dedup begin \
         insert into window_log values \
             ('opened', new.event_type, new.recipient_user_id, new.notification_id, new.fired_at, null, null, {now}); end; \
-    create trigger log_closed after delete on notification_dedup begin \
+    create trigger log_closed after delete on campanile_notification_dedup begin \
         insert into window_log values \
             ('closed', old.event_type, old.recipient_user_id, null, null, old.notification_id, old.window_ends_at, {now}); \
         end; \
-    create trigger log_renewed after update on notification_dedup when new.notification_id <> old.notification_id begin \
+    create trigger log_renewed after update on campanile_notification_dedup when new.notification_id <> old.notification_id begin \
         insert into window_log values \
             ('renewed', new.event_type, new.recipient_user_id, new.notification_id, new.fired_at, \
             old.notification_id, old.window_ends_at, {now}); end";
@@ -122,16 +122,15 @@ const NOTIFICATIONS: &str = "\
     join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id";
 
 const HAS_ROWS: &str = "\
-    (exists (select 1 from {campanile}notifications as item where item.id = {id}) \
-    or exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id}))";
+    ({id} in (select id from {campanile}notifications) \
+    or {id} in (select notification_id from {campanile}notification_deliveries))";
 
 /// The notification has reached its recipient, may have reached it, or may still reach it.
 const REACHED: &str = "\
-    (exists (select 1 from {campanile}notifications as item where item.id = {id}) \
-    or exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id} \
-        and (delivery.has_local or delivery.state in ('pending', 'running', 'delivered', 'unknown', 'blocked'))))";
+    ({id} in (select id from {campanile}notifications) \
+    or {id} in (select notification_id from {campanile}notification_deliveries \
+        where has_local or state in ('pending', 'running', 'delivered', 'unknown', 'blocked')))";
 
 /// The system failed on a channel, so the recipient was not notified.
 const FAILED: &str = "\
-    exists (select 1 from {campanile}notification_deliveries as delivery where delivery.notification_id = {id} \
-        and delivery.state in ('dead', 'expired', 'cancelled'))";
+    {id} in (select notification_id from {campanile}notification_deliveries where state in ('dead', 'expired', 'cancelled'))";

@@ -71,7 +71,7 @@ async fn count_updates(app: &App) {
         }
         Kind::Sqlite => {
             "create table versions (id text); \
-             create trigger note_version after update on notification_deliveries begin \
+             create trigger note_version after update on campanile_notification_deliveries begin \
                 insert into versions values (new.id); end"
         }
     };

@@ -143,8 +143,8 @@ both_databases! {
             }
             Kind::Sqlite => {
                 app.database.execute(
-                    "create trigger dies after update on notification_deliveries when new.state = 'pending' begin \
-                     update notification_deliveries set state = 'dead', finished_at = {now} where id = new.id; end",
+                    "create trigger dies after update on campanile_notification_deliveries when new.state = 'pending' begin \
+                     update campanile_notification_deliveries set state = 'dead', finished_at = {now} where id = new.id; end",
                 ).await;
             }
         }

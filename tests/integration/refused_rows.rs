@@ -58,7 +58,7 @@ impl Refusal {
                  execute function refuse()"
             ),
             Kind::Sqlite => format!(
-                "create trigger {name} before update on notification_deliveries {when} \
+                "create trigger {name} before update on campanile_notification_deliveries {when} \
                  begin select raise(abort, 'refused by the host'); end"
             ),
         };

@@ -75,10 +75,10 @@ fn sent(canary: &str) -> Notice {
 async fn tables_with(app: &App, text: &str) -> Vec<String> {
     let names = match app.database.kind {
         Kind::Postgres => {
-            "select table_name::text from information_schema.tables where table_schema = 'campanile'"
+            "select table_name::text from information_schema.tables where table_schema = 'campanile' and table_name <> '_campanile_migrations'"
         }
         Kind::Sqlite => {
-            "select name from sqlite_master where type = 'table' and name not like 'sqlite%'"
+            "select substr(name, 11) from sqlite_master where type = 'table' and name glob 'campanile_*'"
         }
     };
     let mut found = Vec::new();
@@ -86,8 +86,9 @@ async fn tables_with(app: &App, text: &str) -> Vec<String> {
         let columns = match app.database.kind {
             Kind::Postgres => vec!["t::text".to_owned()],
             Kind::Sqlite => {
-                let columns =
-                    format!("select '\"' || name || '\"' from pragma_table_info('{table}')");
+                let columns = format!(
+                    "select '\"' || name || '\"' from pragma_table_info('campanile_{table}')"
+                );
                 let columns = app.database.texts(&columns).await;
                 columns.into_iter().flatten().collect()
             }

@@ -63,8 +63,8 @@ async fn plan(connection: &mut PgConnection, sql: &str) -> String {
 
 /// Enough rows that a plan without an index would be worse.
 const FILL: &[&str] = &[
-    "insert into campanile.notification_dispatches (id, event_type, category, dedup_key, payload, content, created_at) \
-     select gen_random_uuid(), 'a.b.c', 'billing', n::text, '{}', '{}', now() from generate_series(1, 5000) as n",
+    "insert into campanile.notification_dispatches (id, event_type, category, dedup_key, payload, content, deliveries, created_at) \
+     select gen_random_uuid(), 'a.b.c', 'billing', n::text, '{}', '{}', 4, now() from generate_series(1, 5000) as n",
     "insert into campanile.notification_deliveries \
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, created_at) \
      select gen_random_uuid(), gen_random_uuid(), dispatch.id, 'u_' || n, 'email', false, \
@@ -111,7 +111,7 @@ const HOT: &[(&str, &[&str])] = &[
         "campanile::store::write::READ_CHOICES",
         &["user_notification_preferences_pkey"],
     ),
-    ("campanile_inbox::feed::ALL_HEAD", &["notifications_feed"]),
+    ("campanile_inbox::feed::ALL_HEAD", &["notifications_pkey"]),
     (
         "campanile_inbox::counts::COUNT_UNREAD",
         &["notifications_unread"],

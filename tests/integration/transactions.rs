@@ -80,7 +80,7 @@ both_databases! {
         each_database!(app.dispatcher.database(), |pool| {
             let mut transaction = pool.begin_with(app.begin()).await.unwrap();
             let statement = app.dispatcher.database().sql(
-                "insert into {campanile}user_notification_preferences values ('u_ada', 'team', 'email', {flag('0')}, {now})",
+                "insert into {campanile}user_notification_preferences values ('u_ada', '', 'team', 'email', {flag('0')}, {now})",
             );
             transaction.execute(statement).await.unwrap();
             let report = app.dispatcher.enqueue_in(&mut transaction, notice(&app)).await.unwrap();
@@ -141,7 +141,7 @@ both_databases! {
             connection.execute("begin").await.unwrap();
             connection.execute("create table host_table (id integer)").await.unwrap();
             let rename = |from: &str, to: &str| {
-                let sql = format!("alter table {{campanile}}{from} rename to {to}");
+                let sql = format!("alter table {{campanile}}{from} rename to {{sqlite(campanile_)}}{to}");
                 app.database.database.sql(&sql)
             };
             connection.execute(rename("notification_dedup", "gone")).await.unwrap();
@@ -459,7 +459,7 @@ fn serializable_transactions_of_hosts_do_not_fail_because_they_notify() {
         for windows in [0, 20_000] {
             app.database
                 .execute(&format!(
-                    "insert into campanile.notification_dedup select 'a.b.c', 'k' || n, 'z' || n, now(), now(), gen_random_uuid() \
+                    "insert into campanile.notification_dedup select 'z' || n, 'a.b.c', 'k' || n, now(), now(), gen_random_uuid() \
                      from generate_series(1, {windows}) n; analyze"
                 ))
                 .await;

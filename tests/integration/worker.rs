@@ -97,7 +97,7 @@ both_databases! {
         let back = if app.database.kind == campanile_tests::Kind::Postgres {
             "alter table campanile.elsewhere rename to notification_deliveries"
         } else {
-            "alter table elsewhere rename to notification_deliveries"
+            "alter table elsewhere rename to campanile_notification_deliveries"
         };
         app.database.execute(back).await;
         enqueue(&app, 3).await;

@@ -350,9 +350,9 @@ impl TestDatabase {
         };
         self.execute(&format!(
             "insert into {{campanile}}notifications \
-             (id, user_id, event_type, category, title, body, payload, created_at, archived_at, read_at, seen_at) \
-             select {id}, {user}, 'a.b.c', 'a', n, 'b', {{json('[]')}}, {{now}}, \
-             case when n / 7 % 5 = 0 then {{now}} end, case when n / 7 % 5 = 1 then {{now}} end, \
+             (id, user_id, event_type, category, title, body, payload, created_at, {{sqlite(created_in, changed_in, )}}archived, archived_at, \
+             read_at, seen_at) select {id}, {user}, 'a.b.c', 'a', n, 'b', {{json('[]')}}, {{now}}, {{sqlite(0, 0, )}}\
+             n / 7 % 5 = 0, case when n / 7 % 5 = 0 then {{now}} end, case when n / 7 % 5 = 1 then {{now}} end, \
              case when n / 7 % 5 = 2 then {{now}} end from {series}"
         ))
         .await;

@@ -12,11 +12,34 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use crate::{Kind, TestDatabase};
 
-/// The last commit before the tables' tenth migration.
-const COMMIT: &str = "3dd6d10";
+/// The files of the last migration that the older version knows. Its commit is the last one that changed them.
+const TABLES: [&str; 2] = [
+    "migrations/postgres/0001_campanile.sql",
+    "migrations/sqlite/0001_campanile.sql",
+];
 
 /// The last migration that it knows.
-pub const MIGRATION: i64 = 9;
+pub const MIGRATION: i64 = 1;
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The commit of that version.
+fn commit() -> String {
+    let log = Command::new("git")
+        .args(["log", "-1", "--format=%H", "--"])
+        .args(TABLES)
+        .current_dir(REPOSITORY)
+        .output()
+        .expect("git is there: `sudo apt-get install git`");
+    let commit = String::from_utf8(log.stdout).expect("a commit is ASCII");
+    let commit = commit.trim();
+    assert!(
+        !commit.is_empty(),
+        "the history does not say which commit made the tables, and programs of that version run beside newer ones here: \
+         clone the repository with its history"
+    );
+    commit.to_owned()
+}
 
 /// A program of that version: `campanile-fault-worker` or `campanile-fault-dispatcher`.
 ///
@@ -34,13 +57,14 @@ fn build() -> PathBuf {
     let own = std::env::current_exe().expect("a test has a program");
     // `target/debug/deps/a_test-0123456789abcdef`
     let profile = own.ancestors().nth(2).expect("cargo's folders are deep");
-    let folder = profile.with_file_name("older").join(COMMIT);
+    let commit = commit();
+    let folder = profile.with_file_name("older").join(&commit);
     let (source, target) = (folder.join("source"), folder.join("target"));
     let programs = target.join("debug");
     if folder.join("complete").exists() {
         return programs;
     }
-    unpack(&source);
+    unpack(&commit, &source);
     borrow_dependencies(profile, &programs);
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
@@ -62,7 +86,7 @@ fn build() -> PathBuf {
         .expect("cargo runs");
     assert!(
         built.success(),
-        "commit {COMMIT} does not build in {}",
+        "commit {commit} does not build in {}",
         source.display()
     );
     std::fs::write(folder.join("complete"), "").expect("the target folder can be written");
@@ -70,12 +94,12 @@ fn build() -> PathBuf {
 }
 
 /// Unpacks that version's source.
-fn unpack(source: &Path) {
+fn unpack(commit: &str, source: &Path) {
     let _ = std::fs::remove_dir_all(source);
     std::fs::create_dir_all(source).expect("the target folder can be written");
     let mut archive = Command::new("git")
-        .args(["archive", COMMIT])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(["archive", commit])
+        .current_dir(REPOSITORY)
         .stdout(Stdio::piped())
         .spawn()
         .expect("git is there: `sudo apt-get install git`");
@@ -88,7 +112,7 @@ fn unpack(source: &Path) {
     let archived = archive.wait().expect("git runs");
     assert!(
         archived.success() && unpacked.success(),
-        "this clone has no commit {COMMIT}, whose programs run beside newer ones here: `git fetch --unshallow`, or clone \
+        "this clone has no commit {commit}, whose programs run beside newer ones here: `git fetch --unshallow`, or clone \
          the repository with its history"
     );
 }

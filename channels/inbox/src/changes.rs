@@ -23,8 +23,8 @@ statement! {
     /// and whether that is earlier than `$1`. At most `$3` items of each user, the newest ones, and one more.
     pub(crate) CHANGES = "\
         with changed as (select {columns}, user_id, coalesce({is_new}, {flag(0)}) as is_new, \
-            row_number() over (partition by user_id order by notifications.id desc) as nth \
-            from {campanile}notifications where {since} and user_id in (select {texts($2)})) \
+            row_number() over (partition by user_id order by item.id desc) as nth \
+            from {campanile}notifications as item{sqlite( indexed by campanile_notifications_changed)} where {since} and user_id in (select {texts($2)})) \
         select now.moment, now.is_lost, changed.* from (select {moment} as moment, {earlier} as is_lost) as now \
         left join changed on changed.nth <= {int($3)} + 1 order by changed.id",
     columns = COLUMNS, is_new = IS_NEW, since = SINCE, moment = NOW, earlier = EARLIER

@@ -15,7 +15,7 @@ use crate::statement::{ARCHIVED, CURRENT, SCOPE, UNREAD};
 /// the maximum number of items. `order by id` without the table's name would sort by the id as text, for which there is no index.
 const FEED: &str = "\
     select now.moment, page.* from (select {moment} as moment) as now left join (\
-        select {columns} from {rows} and {after} and {before} order by notifications.id {order} limit {int($6)}) as page on true";
+        select {columns} from {rows} and {after} and {before} order by item.id {order} limit {int($6)}) as page on true";
 
 /// The pages of one filter. Towards the head the nearest items come first, and are reversed afterwards.
 macro_rules! pages {

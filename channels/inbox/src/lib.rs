@@ -42,18 +42,17 @@ statement! {
     /// Deletes items with a `read_at`; an item that was archived unread stays. The sub-query evaluates the clock once, so that the index
     /// on that time can be used; the `with` is evaluated once, so that the limit holds.
     PRUNE_READ = "\
-        with old as (select id from {campanile}notifications \
+        with old as (select user_id, archived, id from {campanile}notifications \
             where read_at <= (select {earlier($1)}) order by read_at limit $2 {skip_locked}) \
-        delete from {campanile}notifications where id in (select id from old)"
+        delete from {campanile}notifications where (user_id, archived, id) in (select user_id, archived, id from old)"
 }
 
 statement! {
-    /// Ids are ordered by time, so the scan ends where the younger items begin.
+    /// On Postgres by the block ranges of `created_at`.
     PRUNE_UNREAD = "\
-        with old as (select id from {campanile}notifications \
-            where id < (select {id_earlier($1)}) and read_at is null and created_at <= (select {earlier($1)}) \
-            order by id limit $2 {skip_locked}) \
-        delete from {campanile}notifications where id in (select id from old)"
+        with old as (select user_id, archived, id from {campanile}notifications \
+            where created_at <= (select {earlier($1)}) and read_at is null limit $2 {skip_locked}) \
+        delete from {campanile}notifications where (user_id, archived, id) in (select user_id, archived, id from old)"
 }
 
 campanile::register_channel!(
@@ -65,7 +64,7 @@ campanile::register_channel!(
             select notification_id, user_id, org_id, event_type, category, subject_id, \
             parts ->> 'title', parts ->> 'body', payload, parts ->> 'action_url', created_at from admitted",
         sqlite: concat!(
-            "insert into notifications \
+            "insert into campanile_notifications \
             (id, user_id, org_id, event_type, category, subject_id, title, body, payload, action_url, created_at, \
             created_in, changed_in) \
             select notification_id, user_id, org_id, event_type, category, subject_id, \

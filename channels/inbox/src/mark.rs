@@ -17,9 +17,10 @@ statement! {
         update {campanile}notifications set \
             seen_at = case {int($5)} when 1 then coalesce(seen_at, {now}) when 0 then null else seen_at end, \
             read_at = case {int($6)} when 1 then coalesce(read_at, {now}) when 0 then null else read_at end, \
+            archived = case {int($7)} when 1 then {flag(1)} when 0 then {flag(0)} else archived end, \
             archived_at = case {int($7)} when 1 then coalesce(archived_at, {now}) when 0 then null else archived_at end, \
             changed_in = {this_write} \
-        where {scope} and id = {uuid($4)} returning {columns}",
+        where {scope} and archived in ({flag(0)}, {flag(1)}) and id = {uuid($4)} returning {columns}",
     scope = SCOPE, columns = COLUMNS, this_write = THIS_WRITE
 }
 
@@ -27,8 +28,8 @@ statement! {
     /// Marks as read the unread items that were visible at the moment `$4`, and those of the ids `$5`, a JSON array.
     pub(crate) READ_ALL = "update {mark}",
     mark = "{table} set read_at = {now}, seen_at = coalesce(seen_at, {now}), changed_in = {this_write} \
-        where {scope} and archived_at is null and read_at is null and {shown}",
-    table = "{campanile}notifications{sqlite( indexed by notifications_unread)}",
+        where {scope} and archived = {flag(0)} and read_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by campanile_notifications_unread)}",
     scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
 }
 
@@ -36,8 +37,8 @@ statement! {
     /// Marks the same items as seen.
     pub(crate) SEE_ALL = "update {mark}",
     mark = "{table} set seen_at = {now}, changed_in = {this_write} \
-        where {scope} and archived_at is null and read_at is null and seen_at is null and {shown}",
-    table = "{campanile}notifications{sqlite( indexed by notifications_unseen)}",
+        where {scope} and archived = {flag(0)} and read_at is null and seen_at is null and {shown}",
+    table = "{campanile}notifications{sqlite( indexed by campanile_notifications_unseen)}",
     scope = SCOPE, this_write = THIS_WRITE, shown = SHOWN, was_there = WAS_THERE
 }
 

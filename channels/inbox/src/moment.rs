@@ -71,7 +71,7 @@ fn number(text: &str) -> Option<i64> {
 /// The number of the last write on SQLite.
 macro_rules! last_number {
     () => {
-        "coalesce((select changed_in from notifications where changed_in is not null order by changed_in desc limit 1), 0)"
+        "coalesce((select max(changed_in) from campanile_notifications), 0)"
     };
 }
 
@@ -128,9 +128,9 @@ pub(crate) const SINCE: &str = "\
 
 /// Whether an item was visible at the moment `$4`.
 pub(crate) const WAS_THERE: &str = "\
-    {postgres((created_in is null or pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
+    {postgres((pg_visible_in_snapshot(created_in, $4::pg_snapshot) \
         or created_in >= pg_snapshot_xmax(pg_current_snapshot())))}\
-    {sqlite((created_in is null or created_in <= cast($4 as integer)))}";
+    {sqlite((created_in <= cast($4 as integer)))}";
 
 #[cfg(test)]
 mod tests {

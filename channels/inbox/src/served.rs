@@ -16,21 +16,24 @@ pub type Served = (
     &'static str,
     &'static str,
     Vec<Option<String>>,
-    &'static [&'static str],
+    Vec<&'static str>,
 );
+
+/// The key of a user's items, archived or not.
+fn view(database: &Database) -> &'static str {
+    match database.kind() {
+        "Postgres" => "notifications_pkey",
+        _ => "PRIMARY KEY (user_id=? AND archived=?",
+    }
+}
 
 /// Not public API: every statement, for the tests that check query plans. `place` and `moment` are the parameters of those that
 /// need one.
 #[must_use]
 pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec<Served> {
-    const FEED: &[&str] = &["notifications_feed"];
     const UNREAD: &[&str] = &["notifications_unread"];
-    const ARCHIVED: &[&str] = &["notifications_archived"];
-    const ALL: &[&str] = &[FEED[0], UNREAD[0], "notifications_unseen"];
-    let of_one: &[&str] = match database.kind() {
-        "Postgres" => &["notifications_pkey"],
-        _ => &["PRIMARY KEY (id=?)"],
-    };
+    let view = view(database);
+    let (feed, all) = (&[view][..], &[view, UNREAD[0], "notifications_unseen"][..]);
     let cursor = Some(Cursor(place));
     let page = |filter, after, before| Page {
         after,
@@ -39,12 +42,12 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
         ..Page::default()
     };
     let pages = [
-        ("all", page(Filter::All, None, None), FEED),
-        ("all, older", page(Filter::All, cursor, None), FEED),
-        ("all, newer", page(Filter::All, None, cursor), FEED),
+        ("all", page(Filter::All, None, None), feed),
+        ("all, older", page(Filter::All, cursor, None), feed),
+        ("all, newer", page(Filter::All, None, cursor), feed),
         ("unread", page(Filter::Unread, None, None), UNREAD),
         ("unread, older", page(Filter::Unread, cursor, None), UNREAD),
-        ("archived", page(Filter::Archived, None, None), ARCHIVED),
+        ("archived", page(Filter::Archived, None, None), feed),
     ];
     let text = |text: &str| Some(text.to_owned());
     let places = |page: &Page| {
@@ -59,15 +62,15 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
         .into_iter()
         .map(|(name, page, indexes)| (name, feed::statement(&page), places(&page), indexes))
         .chain([
-            ("counts", &COUNTS, cap.clone(), ALL),
+            ("counts", &COUNTS, cap.clone(), all),
             ("unread count", &COUNT_UNREAD, cap, UNREAD),
-            ("change", &CHANGE, changed, of_one),
+            ("change", &CHANGE, changed, feed),
             ("read all", &READ_ALL, shown.clone(), UNREAD),
             // Postgres may use the index of the unread items here, because the statement changes the index of the unseen ones.
             ("see all", &SEE_ALL, shown, &["notifications_un"]),
         ])
         .map(|(name, statement, parameters, indexes)| {
-            (name, statement.on(database), parameters, indexes)
+            (name, statement.on(database), parameters, indexes.to_vec())
         })
         .collect()
 }
@@ -76,14 +79,15 @@ pub fn every_statement(database: &Database, place: Uuid, moment: &Moment) -> Vec
 #[must_use]
 pub fn statements_of_many(
     database: &Database,
-) -> [(&'static str, &'static str, &'static [&'static str]); 2] {
-    const INDEXES: &[&str] = &[
-        "notifications_feed",
+) -> [(&'static str, &'static str, Vec<&'static str>); 2] {
+    let changed = vec!["notifications_changed"];
+    let counted = vec![
+        view(database),
         "notifications_unread",
         "notifications_unseen",
     ];
     [
-        ("changes", CHANGES.on(database), &["notifications_changed"]),
-        ("counts", COUNTS_OF_MANY.on(database), INDEXES),
+        ("changes", CHANGES.on(database), changed),
+        ("counts", COUNTS_OF_MANY.on(database), counted),
     ]
 }

@@ -16,16 +16,16 @@ pub(crate) const SCOPE_OF_MANY: &str =
 
 /// Items that are not archived.
 pub(crate) const CURRENT: &str = "\
-    {campanile}notifications{sqlite( indexed by notifications_feed)} where {scope} and archived_at is null";
+    {campanile}notifications as item where {scope} and archived = {flag(0)}";
 
 pub(crate) const UNREAD: &str = "\
-    {campanile}notifications{sqlite( indexed by notifications_unread)} where {scope} \
-    and archived_at is null and read_at is null";
+    {campanile}notifications as item{sqlite( indexed by campanile_notifications_unread)} where {scope} \
+    and archived = {flag(0)} and read_at is null";
 
 /// Items that were not seen. A read item counts as seen.
 pub(crate) const UNSEEN: &str = "\
-    {campanile}notifications{sqlite( indexed by notifications_unseen)} where {scope} \
-    and archived_at is null and read_at is null and seen_at is null";
+    {campanile}notifications as item{sqlite( indexed by campanile_notifications_unseen)} where {scope} \
+    and archived = {flag(0)} and read_at is null and seen_at is null";
 
 pub(crate) const ARCHIVED: &str = "\
-    {campanile}notifications{sqlite( indexed by notifications_archived)} where {scope} and archived_at is not null";
+    {campanile}notifications as item where {scope} and archived = {flag(1)}";

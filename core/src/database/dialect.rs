@@ -7,7 +7,7 @@ pub(crate) struct Dialect {
     /// The placeholder whose argument is kept on this database and dropped on the other.
     own: &'static str,
     /// Placeholder, the text before its argument, the text after it.
-    words: [(&'static str, &'static str, &'static str); 20],
+    words: [(&'static str, &'static str, &'static str); 21],
 }
 
 #[cfg(feature = "postgres")]
@@ -54,6 +54,11 @@ pub(crate) const POSTGRES: Dialect = Dialect {
             "(lpad(to_hex((extract(epoch from clock_timestamp() - (",
             ")::bigint * interval '1 microsecond') * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid",
         ),
+        (
+            "last_delivery",
+            "overlay((",
+            ")::text placing 'ff' from 35)::uuid",
+        ),
     ],
 };
 
@@ -61,7 +66,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
 pub(crate) const SQLITE: Dialect = Dialect {
     own: "sqlite",
     words: [
-        ("campanile", "", ""),
+        ("campanile", "campanile_", ""),
         ("now", "cast(unixepoch('subsec') * 1000000 as integer)", ""),
         (
             "now_micros",
@@ -98,6 +103,7 @@ pub(crate) const SQLITE: Dialect = Dialect {
             (cast(unixepoch('subsec') * 1000000 as integer) - (",
             ")) / 1000) as millis))",
         ),
+        ("last_delivery", "substr(", ", 1, 34) || 'ff'"),
     ],
 };
 
@@ -155,7 +161,7 @@ mod tests {
         );
         assert_eq!(
             translate(statement, &SQLITE, &[]),
-            "select created_at from notification_dedup where id = ($1) and user_id in (select value from json_each($2))"
+            "select created_at from campanile_notification_dedup where id = ($1) and user_id in (select value from json_each($2))"
         );
     }
 

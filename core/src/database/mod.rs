@@ -333,7 +333,7 @@ impl Database {
     ///
     /// | | Postgres | SQLite |
     /// |---|---|---|
-    /// | `{campanile}` | `campanile.` | |
+    /// | `{campanile}` | `campanile.` | `campanile_` |
     /// | `{now}` | `clock_timestamp()` | microseconds since 1970 |
     /// | `{now_micros}` | microseconds since 1970 | the same |
     /// | `{later(x)}`, `{earlier(x)}` | the clock plus, minus microseconds | the same |

@@ -190,14 +190,15 @@ impl Writer {
         for (dispatch, planned) in planned.iter().enumerate() {
             batch.dispatches.push(planned.row());
             for recipient in &planned.plan.recipients {
-                let deliveries: Vec<_> = planned
-                    .rendered(recipient)
-                    .map(|channel| (Uuid::now_v7(), channel))
+                let notification_id = notification_id();
+                let deliveries: Vec<_> = (1..=u8::MAX)
+                    .zip(planned.rendered(recipient))
+                    .map(|(number, channel)| (delivery_id(notification_id, number), channel))
                     .collect();
                 if !deliveries.is_empty() {
                     batch.candidates.push(Candidate {
                         dispatch,
-                        notification_id: Uuid::now_v7(),
+                        notification_id,
                         turn: 0,
                         user_id: recipient.recipient_user_id.clone(),
                         deliveries,
@@ -345,4 +346,17 @@ impl Written {
             .count()
             > leased
     }
+}
+
+/// A new id, ordered by time, that ends with a zero byte.
+fn notification_id() -> Uuid {
+    delivery_id(Uuid::now_v7(), 0)
+}
+
+/// The id of a notification's delivery: its own with a number in the place of the last byte, so that the deliveries of one
+/// notification stand side by side in the index of their ids. An event has at most 255 channels.
+fn delivery_id(notification_id: Uuid, number: u8) -> Uuid {
+    let mut bytes = notification_id.into_bytes();
+    bytes[15] = number;
+    Uuid::from_bytes(bytes)
 }

@@ -96,7 +96,7 @@ impl Batch {
     }
 
     /// Drops consecutive repeats of one window and key: one statement cannot claim a row twice. The same window under another key
-    /// gets a higher turn, and is written by a later statement. The remaining candidates are sorted by turn, then key, then user,
+    /// gets a higher turn, and is written by a later statement. The remaining candidates are sorted by turn, then user, then key,
     /// also across chunks, so that all writers lock in one order; a later turn locks no new row.
     pub(crate) fn settle_repeats(&mut self) {
         let dispatches = &self.dispatches;
@@ -120,12 +120,15 @@ impl Batch {
             last.insert(window, (variant, candidate.turn));
             true
         });
-        let key = |candidate: &Candidate| {
+        let window = |candidate: &Candidate| {
             let dispatch = &dispatches[candidate.dispatch];
-            let key = (dispatch.event_type, dispatch.dedup_key.as_str());
-            (candidate.turn, key)
+            (dispatch.event_type, dispatch.dedup_key.as_str())
         };
-        self.candidates
-            .sort_by(|left, right| (key(left), &left.user_id).cmp(&(key(right), &right.user_id)));
+        self.candidates.sort_by(|left, right| {
+            let order = left.turn.cmp(&right.turn);
+            order
+                .then_with(|| left.user_id.cmp(&right.user_id))
+                .then_with(|| window(left).cmp(&window(right)))
+        });
     }
 }

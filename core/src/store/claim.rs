@@ -229,7 +229,7 @@ of_each_choice! {
 statement! {
     /// Reads the leased deliveries.
     on SQLite; READ_LEASED = READ,
-    taken = "(select * from notification_deliveries where id in (select value from json_each($1)))"
+    taken = "(select * from campanile_notification_deliveries where id in (select value from json_each($1)))"
 }
 
 /// Binds the parameters of a [`Claim`], on either database.

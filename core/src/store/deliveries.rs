@@ -115,9 +115,14 @@ const PAGE: &str = "\
 statement! { FIRST_PAGE = PAGE, summary = SUMMARY, earlier = "$3 is null" }
 statement! { NEXT_PAGE = PAGE, summary = SUMMARY, earlier = "delivery.id < {uuid($3)}" }
 
+/// Those of the notification `$1`.
+const OF_ONE: &str = "\
+    delivery.id > {uuid($1)} and delivery.id <= {last_delivery($1)} and delivery.notification_id = {uuid($1)}";
+
 statement! { BY_ID = "{summary} where delivery.id = {uuid($1)}", summary = SUMMARY }
 statement! {
-    OF_NOTIFICATION = "{summary} where delivery.notification_id = {uuid($1)} order by delivery.channel", summary = SUMMARY
+    OF_NOTIFICATION = "{summary} where {of_notification} order by delivery.channel",
+    summary = SUMMARY, of_notification = OF_ONE
 }
 
 statement! {
@@ -140,7 +145,8 @@ statement! {
         {text(attempt.worker)} as worker \
         from {campanile}notification_attempts as attempt \
         join {campanile}notification_deliveries as delivery on delivery.id = attempt.delivery_id \
-        where delivery.notification_id = {uuid($1)} order by attempt.started_at, attempt.delivery_id, attempt.attempt"
+        where {of_notification} order by attempt.started_at, attempt.delivery_id, attempt.attempt",
+    of_notification = OF_ONE
 }
 
 row! {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sqlx::Connection as _;
 
+use super::removal;
 use crate::channel::erasure::ErasureKey;
 use crate::database::connection::within;
 use crate::database::error::StoreError;
@@ -42,8 +43,12 @@ statement! {
     /// The user's deliveries. A worker that records an attempt at one of them does so before this lock, or finds no row
     /// afterwards. They are locked by ascending id, like everywhere.
     LOCK_DELIVERIES = "\
-        select {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where user_id = $1 \
-        order by id {for_update}"
+        select {text(id)} as id from {campanile}notification_deliveries where user_id = $1 order by id {for_update}"
+}
+
+statement! {
+    DISPATCHES_OF = "\
+        select distinct {text(dispatch_id)} as dispatch_id from {campanile}notification_deliveries where id in (select {uuids($1)})"
 }
 
 statement! {
@@ -58,24 +63,6 @@ statement! {
     on Postgres; LOCK_WINDOWS = "\
         select 1 as held from {campanile}notification_dedup where recipient_user_id = $1 \
         order by event_type collate \"C\", dedup_key collate \"C\" {for_update}"
-}
-
-statement! {
-    ATTEMPTS = "\
-        delete from {campanile}notification_attempts where delivery_id in \
-        (select id from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)}))"
-}
-
-statement! {
-    /// The user's deliveries of the locked dispatches. A dispatch that was created since stays complete.
-    DELIVERIES = "\
-        delete from {campanile}notification_deliveries where user_id = $1 and dispatch_id in (select {uuids($2)})"
-}
-
-statement! {
-    DISPATCHES = "\
-        delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
-        (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)"
 }
 
 statement! {
@@ -95,21 +82,16 @@ statement! { SUPPRESSED = campanile_migrations::ADDRESSES[0] }
 statement! { SUSPECTED = campanile_migrations::ADDRESSES[1] }
 statement! { KEEP_SUPPRESSED = campanile_migrations::KEEP[0] }
 statement! { KEPT_SUPPRESSED = campanile_migrations::KEPT[0] }
-statement! { ERASE_CURRENT = campanile_migrations::ERASE[0] }
-statement! { ERASE_ARCHIVED = campanile_migrations::ERASE[1] }
-statement! { ERASE_SUPPRESSED = campanile_migrations::ERASE[2] }
-statement! { ERASE_SUSPECTED = campanile_migrations::ERASE[3] }
+statement! { ERASE_ITEMS = campanile_migrations::ERASE[0] }
+statement! { ERASE_SUPPRESSED = campanile_migrations::ERASE[1] }
+statement! { ERASE_SUSPECTED = campanile_migrations::ERASE[2] }
 
 static ALL_ADDRESSES: [&Statement; campanile_migrations::ADDRESSES.len() + 1] =
     [&SUPPRESSED, &SUSPECTED, &ADDRESSES];
 static KEEP: [&Statement; campanile_migrations::KEEP.len()] = [&KEEP_SUPPRESSED];
 static KEPT: [&Statement; campanile_migrations::KEPT.len()] = [&KEPT_SUPPRESSED];
-static ERASE: [&Statement; campanile_migrations::ERASE.len()] = [
-    &ERASE_CURRENT,
-    &ERASE_ARCHIVED,
-    &ERASE_SUPPRESSED,
-    &ERASE_SUSPECTED,
-];
+static ERASE: [&Statement; campanile_migrations::ERASE.len()] =
+    [&ERASE_ITEMS, &ERASE_SUPPRESSED, &ERASE_SUSPECTED];
 
 /// What an erasure needs.
 pub(crate) struct Erasure<'a> {
@@ -157,10 +139,14 @@ impl Erasure<'_> {
         addresses: &mut BTreeSet<String>,
     ) -> Result<Forgotten, sqlx::Error> {
         let database = self.database;
-        let locked = transaction
-            .texts(database, &LOCK_DELIVERIES, &[user])
+        // No index leads to them by their user: each would cost every delivery.
+        let deliveries = transaction
+            .texts(&database.for_chores(), &LOCK_DELIVERIES, &[user])
             .await?;
-        let dispatches: BTreeSet<_> = locked.into_iter().collect();
+        let deliveries = serde_json::json!(deliveries).to_string();
+        let dispatches = transaction
+            .texts(database, &DISPATCHES_OF, &[&deliveries])
+            .await?;
         let dispatches = serde_json::json!(dispatches).to_string();
         let locked = transaction
             .texts(database, &LOCK_DISPATCHES, &[&dispatches])
@@ -200,12 +186,13 @@ impl Erasure<'_> {
             };
             forgotten.rows += transaction.rows(database, statement, arguments).await?;
         }
-        let arguments: &[&str] = &[user, &dispatches];
-        transaction.rows(database, &ATTEMPTS, arguments).await?;
-        forgotten.deliveries = transaction.rows(database, &DELIVERIES, arguments).await?;
-        forgotten.dispatches = transaction
-            .rows(database, &DISPATCHES, &[&dispatches])
-            .await?;
+        let mut removed = [0; removal::STEPS.len()];
+        for (statement, count) in removal::STEPS.into_iter().zip(&mut removed) {
+            *count = transaction
+                .rows(database, statement, &[&deliveries])
+                .await?;
+        }
+        [forgotten.dispatches, _, _, forgotten.deliveries] = removed;
         forgotten.shared_dispatches = (locked.len() as u64).saturating_sub(forgotten.dispatches);
         Ok(forgotten)
     }

@@ -31,7 +31,7 @@ statement! {
         from {rows($1)} as mine \
         join {campanile}notification_deliveries as delivery on delivery.id = {uuid(mine.value ->> 'id')} \
         join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
-        left join {campanile}user_notification_preferences as choice on choice.user_id = delivery.user_id \
+        left join {campanile}user_notification_preferences as choice on choice.user_id = delivery.user_id and choice.org_id = '' \
             and choice.category = dispatch.category and choice.channel = delivery.channel \
         where delivery.claim = {uuid(mine.value ->> 'claim')} and delivery.state = {state.running} \
             and delivery.worker = {uuid($2)}"

@@ -17,6 +17,7 @@ pub(crate) mod release;
 pub(crate) mod log;
 pub(crate) mod pauses;
 pub(crate) mod chores;
+pub(crate) mod removal;
 pub(crate) mod prune;
 pub(crate) mod workers;
 pub(crate) mod deliveries;
@@ -48,6 +49,10 @@ const LOCKED: &str = "\
     locked as materialized (\
         select id from {campanile}notification_deliveries \
         where id in (select {uuid(value ->> 'id')} from {rows($1)} as given) order by id {for_update})";
+
+/// That `other` is a delivery of the same notification as `delivery`, or is itself: their ids stand side by side.
+const SIBLING: &str = "\
+    other.id > delivery.notification_id and other.id <= {last_delivery(delivery.notification_id)}";
 
 /// The ids that a statement returned as text.
 fn uuids(texts: &[String]) -> HashSet<Uuid> {

@@ -55,8 +55,8 @@ claimed as (
         clock_timestamp() + c.window_micros * interval '1 microsecond', c.notification_id, c.variant
     from candidate c
     where c.window_micros > 0 and (c.variant is not null or {closed})
-    order by c.event_type collate \"C\", c.dedup_key collate \"C\", c.user_id collate \"C\"
-    on conflict (event_type, dedup_key, recipient_user_id) do update set
+    order by c.user_id collate \"C\", c.event_type collate \"C\", c.dedup_key collate \"C\"
+    on conflict (recipient_user_id, event_type, dedup_key) do update set
         fired_at = clock_timestamp(),
         window_ends_at = clock_timestamp() + (excluded.window_ends_at - excluded.fired_at),
         notification_id = excluded.notification_id,
@@ -75,12 +75,12 @@ admitted_delivery as materialized (
 ),
 dispatched as (
     insert into campanile.notification_dispatches
-        (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, created_at)
+        (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, deliveries, created_at)
     select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content,
-        d.trace_context, clock_timestamp()
-    from dispatch d
-    where (d.n in (select p.n from admitted_delivery p where p.channel not in ({locals}))) is true
-    on conflict (id) do nothing
+        d.trace_context, remote.deliveries, clock_timestamp()
+    from (select p.n, count(*) as deliveries from admitted_delivery p where p.channel not in ({locals}) group by p.n) as remote
+    join dispatch d on d.n = remote.n
+    on conflict (id) do update set deliveries = notification_dispatches.deliveries + excluded.deliveries
 ),
 ";
 

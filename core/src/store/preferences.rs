@@ -16,7 +16,7 @@ row! {
 
 statement! {
     READ = "\
-        select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1"
+        select category, channel, enabled from {campanile}user_notification_preferences where user_id = $1 and org_id = ''"
 }
 
 statement! {
@@ -24,7 +24,7 @@ statement! {
         insert into {campanile}user_notification_preferences (user_id, category, channel, enabled, updated_at) \
         select $1, cell.value ->> 'category', cell.value ->> 'channel', {flag(cell.value ->> 'enabled')}, {now} \
         from {rows($2)} as cell where true \
-        on conflict (user_id, category, channel) \
+        on conflict (user_id, org_id, category, channel) \
         do update set enabled = excluded.enabled, updated_at = excluded.updated_at"
 }
 

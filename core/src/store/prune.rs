@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 
-use super::micros;
+use super::{micros, removal};
 use crate::database::error::StoreError;
 use crate::database::task::run_to_end;
 use crate::database::{Database, Pool, Statement, each_connection, row, statement};
@@ -85,20 +85,6 @@ statement! {
         order by id {skip_locked}"
 }
 
-statement! {
-    ATTEMPTS = "delete from {campanile}notification_attempts where delivery_id in (select {uuids($1)})"
-}
-
-statement! {
-    DELIVERIES = "delete from {campanile}notification_deliveries where id in (select {uuids($1)})"
-}
-
-statement! {
-    DISPATCHES = "\
-        delete from {campanile}notification_dispatches where id in (select {uuids($1)}) and not exists \
-        (select 1 from {campanile}notification_deliveries as other where other.dispatch_id = notification_dispatches.id)"
-}
-
 impl Ended {
     /// Deletes a batch of the deliveries that ended longer ago, beginning with those that ended at `from`.
     pub(crate) async fn prune_batch(
@@ -145,14 +131,12 @@ impl Ended {
                     .fetch_all(&mut *transaction)
                     .await?;
                 let ids = serde_json::json!(ids).to_string();
-                for (statement, rows, count) in [
-                    (&ATTEMPTS, &ids, &mut removed.attempts),
-                    (&DELIVERIES, &ids, &mut removed.deliveries),
-                    (&DISPATCHES, &dispatches, &mut removed.dispatches),
-                ] {
-                    let done = sqlx::query(statement.on(&database)).bind(rows);
+                let mut counts = [0; removal::STEPS.len()];
+                for (statement, count) in removal::STEPS.into_iter().zip(&mut counts) {
+                    let done = sqlx::query(statement.on(&database)).bind(&ids);
                     *count = done.execute(&mut *transaction).await?.rows_affected();
                 }
+                [removed.dispatches, _, removed.attempts, removed.deliveries] = counts;
                 transaction.commit().await?;
                 Ok(removed)
             })
@@ -174,7 +158,7 @@ statement! {
 #[cfg(feature = "sqlite")]
 statement! {
     on SQLite; PLACES_ON_SQLITE = "\
-        select json_group_array(json_object('event_type', event_type, 'dedup_key', dedup_key, 'user', recipient_user_id)) from (select * from notification_dedup \
+        select json_group_array(json_object('event_type', event_type, 'dedup_key', dedup_key, 'user', recipient_user_id)) from (select * from campanile_notification_dedup \
         where window_ends_at <= (select {earlier($1)}) limit $2) as ended"
 }
 
@@ -191,7 +175,7 @@ statement! {
 #[cfg(feature = "sqlite")]
 statement! {
     on SQLite; WINDOWS_ON_SQLITE = "\
-        delete from notification_dedup where (event_type, dedup_key, recipient_user_id) in \
+        delete from campanile_notification_dedup where (event_type, dedup_key, recipient_user_id) in \
             (select value ->> 'event_type', value ->> 'dedup_key', value ->> 'user' from json_each($1)) and window_ends_at <= (select {earlier($2)})"
 }
 

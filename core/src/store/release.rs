@@ -12,9 +12,11 @@ statement! {
     /// transaction sees both. It is called once for everything that is recorded in the same transaction, so that two workers that
     /// record each other's siblings do not deadlock.
     pub(super) LOCK_SIBLINGS = "\
-        select {text(id)} as id from {campanile}notification_deliveries where notification_id in \
-        (select notification_id from {campanile}notification_deliveries where id in (select {uuids($1)})) \
-        order by id {for_update}"
+        select {text(id)} as id from {campanile}notification_deliveries where id in (\
+            select other.id from {campanile}notification_deliveries as delivery \
+            join {campanile}notification_deliveries as other on {sibling} where delivery.id in (select {uuids($1)})) \
+        order by id {for_update}",
+        sibling = super::SIBLING
 }
 
 statement! {
@@ -34,7 +36,7 @@ statement! {
                 join {campanile}notification_dispatches as dispatch on dispatch.id = delivery.dispatch_id \
                 where {failed}) \
             {skip_locked})",
-        failed = FAILED
+        failed = FAILED, sibling = super::SIBLING
 }
 
 /// Those of these deliveries whose notification still has its window, although it should have been released.
@@ -50,17 +52,17 @@ statement! {
     /// Notes the windows that were locked, in the transaction that should have released them.
     NOTE_HELD = "\
         insert into {campanile}notification_held_windows (delivery_id) {held} order by 1 on conflict (delivery_id) do nothing",
-        held = HELD, failed = FAILED
+        held = HELD, failed = FAILED, sibling = super::SIBLING
 }
 
 /// An operator's cancel counts as a failure of the system: the person could have been reached.
 const FAILED: &str = "\
     delivery.id in (select {uuids($1)}) and not delivery.has_local and not exists (\
         select 1 from {campanile}notification_deliveries as other \
-        where other.notification_id = delivery.notification_id and (other.maybe_sent \
+        where {sibling} and (other.maybe_sent \
         or other.state not in {states.unreached})) \
     and exists (select 1 from {campanile}notification_deliveries as other \
-        where other.notification_id = delivery.notification_id and other.state in {states.failed})";
+        where {sibling} and other.state in {states.failed})";
 
 /// Runs, in the same transaction, when deliveries end without having reached anybody.
 pub(super) static STEPS: [&Statement; 2] = [&RELEASE, &NOTE_HELD];
@@ -80,7 +82,7 @@ statement! {
     FORGET_RELEASED = "\
         delete from {campanile}notification_held_windows \
         where delivery_id in (select {uuids($1)}) and delivery_id not in ({held})",
-        held = HELD, failed = FAILED
+        held = HELD, failed = FAILED, sibling = super::SIBLING
 }
 
 /// Releases the windows that were locked when they should have been released, whichever process noted them.

@@ -45,26 +45,27 @@ given as materialized (
 )";
 
 const CLAIM_ROWS: &str = "\
-insert into notification_dedup as held
+insert into campanile_notification_dedup as held
     (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id, variant)
 select d.event_type, d.dedup_key, g.user_id, {now}, {now} + d.window_micros, g.notification_id, d.variant
 from given g join dispatch d on d.n = g.n
 where d.window_micros > 0
-on conflict (event_type, dedup_key, recipient_user_id) do update set
+on conflict (recipient_user_id, event_type, dedup_key) do update set
     fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id,
     variant = excluded.variant
 where held.window_ends_at <= excluded.fired_at or held.variant is not excluded.variant
 returning notification_id";
 
 const DISPATCH_ROWS: &str = "\
-insert into notification_dispatches
-    (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, created_at)
-select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, d.trace_context, {now}
-from dispatch d where d.n in (select n from given)
-on conflict (id) do nothing";
+insert into campanile_notification_dispatches
+    (id, event_type, category, subject_id, org_id, dedup_key, payload, content, trace_context, deliveries, created_at)
+select d.dispatch_id, d.event_type, d.category, d.subject_id, d.org_id, d.dedup_key, d.payload, d.content, d.trace_context,
+    remote.deliveries, {now}
+from (select n, count(*) as deliveries from given group by n) as remote join dispatch d on d.n = remote.n where true
+on conflict (id) do update set deliveries = campanile_notification_dispatches.deliveries + excluded.deliveries";
 
 const DELIVER_ROWS: &str = "\
-insert into notification_deliveries
+insert into campanile_notification_deliveries
     (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, lease_until, worker, claim,
         first_attempt_at, expires_at, secret, created_at)
 select g.delivery_id, g.notification_id, d.dispatch_id, g.user_id, g.channel, g.has_local,

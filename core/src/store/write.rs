@@ -181,7 +181,7 @@ pub(crate) enum End {
 statement! {
     READ_CHOICES = "\
         select user_id, category, channel, enabled from {campanile}user_notification_preferences \
-        where category in (select {texts($1)}) and user_id in (select {texts($2)})"
+        where user_id in (select {texts($2)}) and org_id = '' and category in (select {texts($1)})"
 }
 
 row! {

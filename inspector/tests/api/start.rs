@@ -78,10 +78,12 @@ async fn a_database_that_cannot_be_checked_is_refused_unless_allowed() {
     let campanile::database::Pool::Sqlite(pool) = database.pool() else {
         unreachable!("it is a file");
     };
-    campanile::sqlx::query("create table notification_addresses (id integer primary key)")
-        .execute(pool)
-        .await
-        .unwrap();
+    campanile::sqlx::query(
+        "create table campanile_notification_addresses (id integer primary key)",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
     let settings = Settings::default();
     let refused = Inspector::open(database.clone(), settings)
         .await

@@ -128,7 +128,8 @@ fn placeholders_and_problems_are_announced_once() {
 #[test]
 fn an_id_from_a_fast_clock_does_not_hide_later_notes() {
     play_with(1, async |stage| {
-        let ahead = "update notifications set id = '0fff0000-0000-7000-8000-000000000001'";
+        let ahead =
+            "update campanile_notifications set id = '0fff0000-0000-7000-8000-000000000001'";
         stage.host.app.database.execute(ahead).await;
         stage.go("/").await;
         stage.expect("bell.inbox.state.live", true).await;

@@ -118,9 +118,9 @@ both_databases! {
         assert!(text.out.contains("-> run `migrate`"), "{text:?}");
     }
 
-    async fn pending_and_newer_migrations_are_distinguished(database: TestDatabase) {
+    async fn newer_migrations_are_reported(database: TestDatabase) {
         let newer = async |version: i64, description: &str| {
-            let insert = "insert into {campanile}_campanile_migrations (version, description, success, checksum, execution_time)";
+            let insert = "insert into {postgres(campanile.)}_campanile_migrations (version, description, success, checksum, execution_time)";
             database.execute(&format!("{insert} values ({version}, '{description}', true, 'x', 0)")).await;
         };
         newer(998, "expand").await;
@@ -132,10 +132,6 @@ both_databases! {
         assert_eq!(forbidding.code, 1);
         let (_, message, mend) = finding(&forbidding, "migrations");
         assert!(message.contains("not for this binary: 999") && mend.contains("as new as the tables"), "{message}: {mend}");
-        database.execute("delete from {campanile}_campanile_migrations where version > 7").await;
-        let (_, message, mend) = finding(&run(&database, "doctor --json").await, "migrations");
-        assert!(message.contains("not applied yet: 8 inbox_views"), "{message}");
-        assert_eq!(mend, "run `migrate`");
     }
 
     async fn overdue_deliveries_are_a_problem_until_a_worker_runs(app: App) {

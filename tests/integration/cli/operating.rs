@@ -182,7 +182,7 @@ both_databases! {
     async fn tables_are_created_once(database: TestDatabase) {
         let url = unmigrated(&database).await;
         let first = run_on(&url, &["migrate", "--json"]).await.json();
-        assert_eq!(first["applied"][0], json!({ "version": 1, "name": "dispatch" }));
+        assert_eq!(first["applied"][0], json!({ "version": 1, "name": "campanile" }));
         let second = run_on(&url, &["migrate"]).await;
         assert!(second.text().contains("were up to date"), "{second:?}");
     }

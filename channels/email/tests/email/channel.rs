@@ -184,7 +184,7 @@ async fn without_the_suppression_list_nothing_is_sent() {
     let mailer = accepting();
     let app = App::new(EmailSettings::new(FROM, mailer.clone())).await;
     app.address("ada", "ada@example.com").await;
-    app.execute("alter table email_suppressions rename to elsewhere")
+    app.execute("alter table campanile_email_suppressions rename to elsewhere")
         .await;
 
     let outcome = app.welcome_one("ada").await;
@@ -201,7 +201,7 @@ async fn without_the_suppression_list_nothing_is_sent() {
     );
     assert!(mailer.asked().is_empty());
 
-    app.execute("alter table elsewhere rename to email_suppressions")
+    app.execute("alter table elsewhere rename to campanile_email_suppressions")
         .await;
     app.retry().await;
     assert_eq!(mailer.asked().len(), 1);
