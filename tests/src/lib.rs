@@ -20,7 +20,6 @@ mod pages {
 }
 
 pub mod app;
-pub mod cluster;
 pub mod bouncer;
 pub mod database;
 pub mod ask;
@@ -38,6 +37,7 @@ pub mod viewer;
 use campanile_inbox as _;
 
 pub use campanile_chromium as browser;
+pub use campanile_cluster as cluster;
 
 pub use crate::app::App;
 pub use crate::database::{Kind, TestDatabase};

@@ -35,10 +35,12 @@ struct Server {
 }
 
 /// Fast, but data is lost in a crash.
-const THROW_AWAY: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off";
+const THROW_AWAY: &str =
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400";
 
 /// The durability of a host's server: commits survive a crash.
-const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on";
+const DURABLE: &str =
+    "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c max_connections=400";
 
 /// A server for one test, as durable as a host's. It stops when this is dropped, or with the process.
 pub struct OwnServer {
@@ -72,6 +74,30 @@ impl OwnServer {
             cluster,
             _server: server,
         }
+    }
+
+    /// Starts one with the settings that `initdb` writes, but for these: `fsync=on` for example.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn with_default_settings_but(settings: &[&str]) -> Self {
+        let settings: Vec<_> = settings.iter().map(|set| format!("-c {set}")).collect();
+        let (cluster, server) = Cluster::start(&settings.join(" "), &[]);
+        Self {
+            url: server.url.clone(),
+            cluster,
+            _server: server,
+        }
+    }
+
+    /// The id of the server's first process, whose children are the others. `None` if it is not running.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        let file = self.cluster.data().join("postmaster.pid");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().next()?.trim().parse().ok()
     }
 
     /// Crashes the server, as a power failure would, and restarts it. It answers when this returns.
@@ -113,7 +139,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(durability: &str, environment: &[(&str, OsString)]) -> (Self, Server) {
+    fn start(settings: &str, environment: &[(&str, OsString)]) -> (Self, Server) {
         let folder = tempfile::Builder::new()
             .prefix("campanile-postgres-")
             .tempdir()
@@ -143,7 +169,7 @@ impl Cluster {
         }
         // Another process may take a free port before the server does.
         let port = (0..5)
-            .find_map(|_| cluster.serve(&data, durability))
+            .find_map(|_| cluster.serve(&data, settings))
             .unwrap_or_else(|| {
                 let log = std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
                 panic!("the private PostgreSQL did not start:\n{log}")
@@ -185,14 +211,14 @@ impl Cluster {
         format!("{user} cannot run {}: {error}", program.display())
     }
 
-    fn serve(&self, data: &Path, durability: &str) -> Option<u16> {
+    fn serve(&self, data: &Path, settings: &str) -> Option<u16> {
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
             .expect("a loopback port is free")
             .port();
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
-             {durability} -c max_connections=400"
+             {settings}"
         );
         let status = self
             .command("pg_ctl")
@@ -282,8 +308,31 @@ fn programs() -> PathBuf {
         )
 }
 
+/// Whether the server's installation has this module for `shared_preload_libraries`.
+///
+/// # Panics
+///
+/// When there is no PostgreSQL on this machine; the message says how to get one.
+#[must_use]
+pub fn has_module(name: &str) -> bool {
+    // A link on the path leads to where the libraries are.
+    let program = programs().join("initdb");
+    let program = std::fs::canonicalize(&program).unwrap_or(program);
+    let file = format!("{name}.so");
+    let installation = program.ancestors().nth(2).unwrap_or(&program);
+    let mut folders = ["lib", "lib/postgresql"]
+        .iter()
+        .map(|lib| installation.join(lib));
+    folders.any(|folder| folder.join(&file).exists())
+}
+
 /// `postgres`, else `nobody`, if this process runs as root.
-pub(crate) fn unprivileged_user() -> Option<(u32, u32)> {
+///
+/// # Panics
+///
+/// When the system has no list of users.
+#[must_use]
+pub fn unprivileged_user() -> Option<(u32, u32)> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt as _;
         own.uid() == 0
