@@ -45,7 +45,7 @@ pub(crate) async fn people(database: &Database) -> Result<()> {
         )
         .await?;
     }
-    analyze(database).await
+    execute(database, "analyze").await
 }
 
 /// How many inboxes so many old items are in.
@@ -63,7 +63,7 @@ pub(crate) async fn old_rows(database: &Database, rows: u64) -> Result<()> {
             execute(database, &statement).await?;
         }
     }
-    analyze(database).await
+    Ok(())
 }
 
 fn old(database: &Database, users: u64, first: u64, last: u64) -> [String; 5] {
@@ -142,8 +142,16 @@ pub(crate) async fn number(database: &Database, statement: &str) -> Result<i64> 
     }))
 }
 
-pub(crate) async fn analyze(database: &Database) -> Result<()> {
-    execute(database, "analyze").await
+/// Has the database do now what it would do later, in the middle of a measurement.
+pub(crate) async fn settle(database: &Database) -> Result<()> {
+    let statements: &[&str] = match database.kind() {
+        "Postgres" => &["vacuum (analyze)", "checkpoint"],
+        _ => &["analyze", "pragma wal_checkpoint(truncate)"],
+    };
+    for statement in statements {
+        execute(database, statement).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn execute(database: &Database, statement: &str) -> Result<()> {

@@ -67,7 +67,7 @@ async fn drain(run: &Run<'_>, name: &str, setting: &Setting, deliveries: usize) 
     let place = run.stage.place().await?;
     let database = place.open().await?;
     host::queue(&database, deliveries).await?;
-    seed::analyze(&database).await?;
+    run.settle(&database).await?;
     let Setting {
         batch,
         tasks,

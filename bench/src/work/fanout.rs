@@ -1,11 +1,14 @@
 //! One dispatch to many recipients, of whom one in twenty has muted everything, and one in twenty was told of it before. Each is
 //! measured in a process of its own.
 
+use campanile::database::each_database;
+
 use super::{Field, Run, one};
 use crate::contenders::ALL;
 use crate::host::Job;
 use crate::report::{Case, Samples};
 use crate::seed::{self, MUTED};
+use crate::stage::Place;
 use crate::{Result, child};
 
 /// Every so many recipients one is muted, and one is a repeat.
@@ -40,12 +43,34 @@ pub(crate) async fn case(
                 .filter(|number| number % OF == IS_REPEAT)
                 .map(seed::user)
                 .collect();
-            contender.enqueue(&Job::to(&subject, repeats)).await?;
+            let told = repeats.len() + job(&subject, audience).admitted.len();
+            if !repeats.is_empty() {
+                contender.enqueue(&Job::to(&subject, repeats)).await?;
+            }
             let sample = child::fan_out(run.options, name, place, &subject, audience).await?;
+            // Where there are millions of rows, to count them would empty the caches.
+            if more.is_empty() {
+                check(place, &subject, told).await?;
+            }
             samples.record(name, sample);
         }
     }
     Ok(samples.end())
+}
+
+/// Whether everybody who is not muted has one item and one delivery.
+async fn check(place: &Place, subject: &str, told: usize) -> Result<()> {
+    let database = place.open().await?;
+    let items = format!(
+        "select count(*) from {{campanile}}notifications as item join {{campanile}}notification_deliveries as delivery \
+         on delivery.notification_id = item.id and delivery.user_id = item.user_id where item.subject_id = '{subject}'"
+    );
+    let items = seed::number(&database, &items).await?;
+    each_database!(&database, |pool| pool.close().await);
+    if usize::try_from(items)? == told {
+        return Ok(());
+    }
+    Err(format!("{items} of {told} recipients have an item and a delivery").into())
 }
 
 /// The job, as the process that dispatches it makes it.

@@ -10,13 +10,14 @@ pub(crate) mod compile;
 
 use std::sync::Arc;
 
+use campanile::Database;
 use campanile::database::each_database;
 
 use crate::contenders::{self, Contender};
-use crate::options::{Options, Work};
+use crate::options::{Form, Options, Work};
 use crate::report::{Case, Report, Section};
 use crate::stage::{Place, Stage};
-use crate::{Failure, Result};
+use crate::{Failure, Result, seed};
 
 /// Runs the works, and reports. A work that fails says so in its section, and the others go on.
 ///
@@ -81,6 +82,14 @@ impl Run<'_> {
             Work::Compile => Ok(Vec::new()),
         };
         section(work, Some(self.database.clone()), cases)
+    }
+
+    /// Settles a database that was filled, which takes seconds.
+    pub(crate) async fn settle(&self, database: &Database) -> Result<()> {
+        match self.options.form {
+            Form::Full => seed::settle(database).await,
+            Form::Quick => Ok(()),
+        }
     }
 
     /// The one number in the full form, and the other in the quick one.

@@ -52,15 +52,24 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Vec<Case>> {
         let place = run.stage.place().await?;
         let database = place.open().await?;
         seed::old_rows(&database, *rows).await?;
+        run.settle(&database).await?;
         each_database!(&database, |pool| pool.close().await);
         let field = Field::over(&place, &ALL).await?;
         let more = format!(", {rows} old rows");
         cases.push(one::case(run, &field, one::Way::Enqueue, 8, &more).await?);
         let audience = run.of(1_000, 100);
         cases.push(fanout::case(run, &field, audience, &more).await?);
-        let mut fresh = (0..seed::inboxes(*rows)).cycle();
+        let inboxes = seed::inboxes(*rows);
+        let mut fresh = (0..inboxes).cycle();
+        // No inbox is changed twice: two looks change one, by each contender in each round.
+        let changes = inboxes / (2 * ALL.len() as u64 * u64::from(run.options.rounds));
+        let changes = usize::try_from(changes)?.clamp(1, 5);
         for look in [Look::Feed, Look::Counts, Look::MarkAll, Look::Bell] {
-            let looks = run.of(if look.is_write() { 5 } else { 100 }, 3);
+            let looks = if look.is_write() {
+                changes
+            } else {
+                run.of(100, 3)
+            };
             let mut samples = Samples::of(format!("{}{more}", look.name()), &ALL);
             for _ in 0..run.options.rounds {
                 for name in samples.next_round() {
