@@ -17,8 +17,9 @@ use crate::contenders::Contender;
 use crate::host::{CATEGORY, EVENT, Job, send};
 use crate::stage::{CONNECTIONS, Place};
 
-const BEGIN: &str = "begin";
-const COMMIT: &str = "commit";
+/// As a text, which is how sqlx sends it too: prepared, `pg_stat_statements` counts it only once.
+const BEGIN: Call<'_> = Call::Text("begin");
+const COMMIT: Call<'_> = Call::Text("commit");
 
 const WINDOWS: &str = "\
     insert into campanile.notification_dedup \
@@ -98,8 +99,6 @@ const MARK_ALL_SEEN: &str = "\
 /// A connection with its prepared statements.
 struct Session {
     client: Client,
-    begin: Statement,
-    commit: Statement,
     windows: Statement,
     items: Statement,
     dispatch: Statement,
@@ -116,16 +115,28 @@ struct Session {
     mark_all_seen: Statement,
 }
 
-/// A statement and its parameters.
-type Call<'a> = (&'a Statement, Vec<&'a (dyn ToSql + Sync)>);
+/// What is sent.
+enum Call<'a> {
+    Text(&'static str),
+    Prepared(&'a Statement, Vec<&'a (dyn ToSql + Sync)>),
+}
+
+impl Call<'_> {
+    async fn send(&self, client: &Client) -> std::result::Result<(), tokio_postgres::Error> {
+        match self {
+            Self::Text(text) => client.batch_execute(text).await,
+            Self::Prepared(statement, parameters) => {
+                client.execute(*statement, parameters).await.map(drop)
+            }
+        }
+    }
+}
 
 impl Session {
     async fn connect(url: &str) -> Result<Self> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);
         Ok(Self {
-            begin: client.prepare(BEGIN).await?,
-            commit: client.prepare(COMMIT).await?,
             windows: client.prepare(WINDOWS).await?,
             items: client.prepare(ITEMS).await?,
             dispatch: client.prepare(DISPATCH).await?,
@@ -144,27 +155,21 @@ impl Session {
         })
     }
 
-    /// Sends the statements in this order, and then waits for all of them. How many rows the last one gave or changed.
-    async fn pipeline(&self, calls: Vec<Call<'_>>) -> Result<u64> {
-        let mut sent: Vec<_> = calls
-            .iter()
-            .map(|(statement, parameters)| {
-                let call = self.client.execute(*statement, parameters);
-                Box::pin(maybe_done(call))
-            })
-            .collect();
+    /// Sends the statements in this order, and then waits for all of them.
+    async fn pipeline(&self, calls: Vec<Call<'_>>) -> Result<()> {
+        let calls = calls.iter().map(|call| call.send(&self.client));
+        let mut sent: Vec<_> = calls.map(|call| Box::pin(maybe_done(call))).collect();
         // A statement is sent when its future is first polled.
         for call in &mut sent {
             let _ = poll!(call.as_mut());
         }
-        let mut rows = 0;
         for mut call in sent {
             call.as_mut().await;
             if let Some(answer) = Pin::as_mut(&mut call).take_output() {
-                rows = answer?;
+                answer?;
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// The writes of a job between `begin` and `commit`.
@@ -172,12 +177,12 @@ impl Session {
         let rows = Rows::of(job);
         let content = &rows.content;
         let amount = "1,200 EUR";
-        let mut calls: Vec<Call<'_>> = vec![(&self.begin, vec![])];
+        let mut calls: Vec<Call<'_>> = vec![BEGIN];
         if invoice {
-            calls.push((&self.invoice, vec![&job.subject, &amount]));
+            calls.push(Call::Prepared(&self.invoice, vec![&job.subject, &amount]));
         }
         calls.extend([
-            (
+            Call::Prepared(
                 &self.windows,
                 vec![
                     &EVENT as &(dyn ToSql + Sync),
@@ -186,7 +191,7 @@ impl Session {
                     &rows.notifications,
                 ],
             ),
-            (
+            Call::Prepared(
                 &self.items,
                 vec![
                     &EVENT,
@@ -199,7 +204,7 @@ impl Session {
                     &rows.notifications,
                 ],
             ),
-            (
+            Call::Prepared(
                 &self.dispatch,
                 vec![
                     &rows.dispatch,
@@ -210,7 +215,7 @@ impl Session {
                     &content.parts,
                 ],
             ),
-            (
+            Call::Prepared(
                 deliveries,
                 vec![
                     &rows.dispatch,
@@ -219,7 +224,7 @@ impl Session {
                     &rows.deliveries,
                 ],
             ),
-            (&self.commit, vec![]),
+            COMMIT,
         ]);
         self.pipeline(calls).await?;
         Ok(rows)
@@ -233,13 +238,12 @@ impl Session {
         }
         let ids: Vec<_> = deliveries.iter().map(|(id, _)| *id).collect();
         let calls: Vec<Call<'_>> = vec![
-            (&self.begin, vec![]),
-            (&self.finished, vec![&ids]),
-            (&self.attempts, vec![&ids, &NOBODY]),
-            (&self.commit, vec![]),
+            BEGIN,
+            Call::Prepared(&self.finished, vec![&ids]),
+            Call::Prepared(&self.attempts, vec![&ids, &NOBODY]),
+            COMMIT,
         ];
-        self.pipeline(calls).await?;
-        Ok(())
+        self.pipeline(calls).await
     }
 }
 
@@ -368,12 +372,11 @@ impl Contender for Limit {
     async fn open_bell(&self, user: &str) -> Result<()> {
         let session = self.session().await?;
         let calls: Vec<Call<'_>> = vec![
-            (&session.counts, vec![&user]),
-            (&session.feed, vec![&user]),
-            (&session.mark_all_seen, vec![&user]),
+            Call::Prepared(&session.counts, vec![&user]),
+            Call::Prepared(&session.feed, vec![&user]),
+            Call::Prepared(&session.mark_all_seen, vec![&user]),
         ];
-        session.pipeline(calls).await?;
-        Ok(())
+        session.pipeline(calls).await
     }
 
     async fn close(&self) {
