@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use campanile_bench::{Child, Failure, Form, Kind, Options, Work, run_child, run_works};
+use campanile_bench::{Child, Failure, Form, Kind, Options, Report, Work, run_child, run_works};
 use clap::Parser;
 
 /// Measures campanile beside the raw limit of the database and a loop written by hand. Figures of a debug build mean nothing:
@@ -25,7 +25,7 @@ struct Cli {
     /// Only this database. Default: both
     #[arg(long, value_enum)]
     database: Option<Kind>,
-    /// Writes the report to this file as JSON
+    /// Writes the report to this file as JSON, after each work what there is
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Writes the report to this file as Markdown. Without it, it is printed
@@ -76,13 +76,18 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     if let Some(rounds) = cli.rounds {
         options.rounds = rounds;
     }
-    let report = run_works(&options).await?;
-    if let Some(file) = &cli.json {
-        std::fs::write(file, report.json()?)?;
-    }
-    match &cli.markdown {
-        Some(file) => std::fs::write(file, report.markdown())?,
-        None => print!("{}", report.markdown()),
+    let write = |report: &Report| {
+        if let Some(file) = &cli.json {
+            std::fs::write(file, report.json()?)?;
+        }
+        if let Some(file) = &cli.markdown {
+            std::fs::write(file, report.markdown())?;
+        }
+        Ok(())
+    };
+    let report = run_works(&options, write).await?;
+    if cli.markdown.is_none() {
+        print!("{}", report.markdown());
     }
     report
         .failure()

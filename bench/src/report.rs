@@ -126,8 +126,10 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn of(name: impl Into<String>, contenders: &[&'static str]) -> Self {
+        let name = name.into();
+        eprintln!("  {name}");
         Self {
-            name: name.into(),
+            name,
             contenders: contenders.to_vec(),
             rounds: Vec::new(),
         }

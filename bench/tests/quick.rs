@@ -7,7 +7,7 @@ fn report(works: &[Work], databases: &[Kind]) -> Report {
     options.works.retain(|work| works.contains(work));
     options.databases = databases.to_vec();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
-    let report = runtime.block_on(run_works(&options));
+    let report = runtime.block_on(run_works(&options, |_| Ok(())));
     runtime.shutdown_background();
     report.expect("there is a database")
 }

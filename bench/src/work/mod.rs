@@ -19,12 +19,16 @@ use crate::report::{Case, Report, Section};
 use crate::stage::{Place, Stage};
 use crate::{Failure, Result, seed};
 
-/// Runs the works, and reports. A work that fails says so in its section, and the others go on.
+/// Runs the works, and reports; `so_far` gets what there is after each work. A work that fails says so in its section, and the others
+/// go on.
 ///
 /// # Errors
 ///
-/// When there is no server, or no place for a file.
-pub async fn run_works(options: &Options) -> Result<Report> {
+/// When a database cannot be set up, or `so_far` fails.
+pub async fn run_works(
+    options: &Options,
+    mut so_far: impl FnMut(&Report) -> Result<()>,
+) -> Result<Report> {
     let mut report = Report::begin(options);
     let on_databases = options.works.iter().any(|work| *work != Work::Compile);
     for kind in options.databases.iter().filter(|_| on_databases) {
@@ -36,12 +40,14 @@ pub async fn run_works(options: &Options) -> Result<Report> {
         };
         for work in options.works.iter().filter(|work| **work != Work::Compile) {
             report.sections.push(run.section(*work).await);
+            so_far(&report)?;
         }
     }
     if options.works.contains(&Work::Compile) {
         eprintln!("compile ..");
         let cases = compile::run(options).await;
         report.sections.push(section(Work::Compile, None, cases));
+        so_far(&report)?;
     }
     Ok(report)
 }
