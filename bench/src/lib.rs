@@ -1,7 +1,7 @@
 //! What campanile costs, beside the raw limit of the database and a loop written by hand: `docs/performance.md` says how to run
 //! it and what each work measures.
 //!
-//! A [work](work) is a list of cases. In each case the [contenders](contenders) do the same on tables of the same kind, one after
+//! A work is a list of cases. In each case the contenders do the same on tables of the same kind, one after
 //! the other in rounds, and a case gives figures of each. What is compared is the ratio within a round, so that a machine that
 //! becomes slower while it runs slows all of them.
 

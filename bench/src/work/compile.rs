@@ -1,4 +1,5 @@
-//! How long a host **compiles**: one with many events, and one with as many structs that derive serde's traits and nothing else.
+//! How long a host **compiles**: one with many events, and one with as many structs that derive serde's traits, and are read and
+//! written as JSON.
 //!
 //! The dependencies are built first, and stay in `bench-compile` of the target folder. Cold means without anything of the host's
 //! own; an edit changes one of its structs.
@@ -82,7 +83,10 @@ impl Host {
         let source = host.folder.join("src");
         std::fs::create_dir_all(&source)?;
         let (manifest, code) = if name == PLAIN {
-            (manifest(SERDE), plain(events, edits))
+            (
+                manifest(&format!("{SERDE}\nserde_json = \"1\"")),
+                plain(events, edits),
+            )
         } else {
             // A TOML string is written like one of JSON.
             let core = serde_json::to_string(&root()?.join("core"))?;
@@ -168,8 +172,29 @@ fn edited_field(number: usize, edits: u32) -> String {
 
 const FIELDS: &str = "    pub number: String,\n    pub payer: String,\n    pub amount: i64,\n";
 
+/// What nobody calls has no machine code: without the table, `build` would do no more than `check`.
+const USED: &str = "\
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Result, Value};
+
+fn used<T: Serialize + DeserializeOwned>(value: Value) -> Result<Value> {
+    serde_json::to_value(serde_json::from_value::<T>(value)?)
+}
+
+fn main() {
+    std::hint::black_box(USED);
+}
+
+static USED: &[fn(Value) -> Result<Value>] = &[
+";
+
 fn plain(events: usize, edits: u32) -> String {
-    let mut code = "use serde::{Deserialize, Serialize};\n\nfn main() {}\n".to_owned();
+    let mut code = USED.to_owned();
+    for number in 0..events {
+        let _ = writeln!(code, "    used::<InvoicePaid{number}>,");
+    }
+    code += "];\n";
     for number in 0..events {
         let edited = edited_field(number, edits);
         let _ = write!(
