@@ -89,9 +89,9 @@ fn old(database: &Database, users: u64, first: u64, last: u64) -> [String; 5] {
     [
         format!(
             "insert into {{campanile}}notifications \
-             (id, user_id, event_type, category, subject_id, title, body, payload, created_at, read_at, seen_at) \
+             (id, user_id, event_type, category, subject_id, title, body, payload, created_at, {{sqlite(created_in, changed_in, )}}read_at, seen_at) \
              select {notification}, {user}, 'bench.invoice.paid', 'bench', n, 'Invoice ' || n || ' was paid', \
-             'Ada Lovelace paid 1,200 EUR for invoice ' || n || '.', {payload}, {at}, \
+             'Ada Lovelace paid 1,200 EUR for invoice ' || n || '.', {payload}, {at}, {{sqlite(0, 0, )}}\
              case when n / {users} % 2 = 0 then {at} end, case when n / {users} % 2 = 0 then {at} end from {series}"
         ),
         format!(
@@ -101,8 +101,8 @@ fn old(database: &Database, users: u64, first: u64, last: u64) -> [String; 5] {
         ),
         format!(
             "insert into {{campanile}}notification_dispatches \
-             (id, event_type, category, subject_id, dedup_key, payload, content, created_at) \
-             select {dispatch}, 'bench.invoice.paid', 'bench', n, 'old ' || n, {payload}, {payload}, {at} \
+             (id, event_type, category, subject_id, dedup_key, payload, content, deliveries, created_at) \
+             select {dispatch}, 'bench.invoice.paid', 'bench', n, 'old ' || n, {payload}, {payload}, 10, {at} \
              from {series} where n % 10 = 0"
         ),
         format!(

@@ -71,7 +71,10 @@ fn snapshot(database: &Database) -> &'static [&'static str] {
             "begin isolation level repeatable read",
             "select count(*) from campanile.notification_deliveries",
         ],
-        _ => &["begin", "select count(*) from notification_deliveries"],
+        _ => &[
+            "begin",
+            "select count(*) from campanile_notification_deliveries",
+        ],
     }
 }
 

@@ -16,7 +16,7 @@ const CLAIM_WINDOW: &str = "\
     insert into campanile.notification_dedup as held \
         (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id) \
     values ($1, $2, $3, now(), now() + interval '10 minutes', $4) \
-    on conflict (event_type, dedup_key, recipient_user_id) do update set \
+    on conflict (recipient_user_id, event_type, dedup_key) do update set \
         fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id \
     where held.window_ends_at <= now()";
 
@@ -26,8 +26,8 @@ const INSERT_ITEM: &str = "\
 
 const INSERT_DISPATCH: &str = "\
     insert into campanile.notification_dispatches \
-        (id, event_type, category, subject_id, dedup_key, payload, content, created_at) \
-    values ($1, $2, $3, $4, $4, $5::text::jsonb, $6::text::jsonb, now())";
+        (id, event_type, category, subject_id, dedup_key, payload, content, deliveries, created_at) \
+    values ($1, $2, $3, $4, $4, $5::text::jsonb, $6::text::jsonb, 1, now())";
 
 const INSERT_DELIVERY: &str = "\
     insert into campanile.notification_deliveries \
@@ -61,16 +61,16 @@ const INSERT_INVOICE: &str = "insert into bench_invoices (number, amount) values
 
 const FEED: &str = "\
     select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \
-    from campanile.notifications where user_id = $1 and archived_at is null order by id desc limit 20";
+    from campanile.notifications where user_id = $1 and not archived order by id desc limit 20";
 
 const COUNTS: &str = "\
     select count(*) filter (where read_at is null), count(*) filter (where read_at is null and seen_at is null), count(*) \
-    from campanile.notifications where user_id = $1 and archived_at is null";
+    from campanile.notifications where user_id = $1 and not archived";
 
 const MARK_ALL_READ: &str = "\
     update campanile.notifications set read_at = now(), changed_in = pg_current_xact_id() \
-    where user_id = $1 and archived_at is null and read_at is null";
+    where user_id = $1 and not archived and read_at is null";
 
 const MARK_ALL_SEEN: &str = "\
     update campanile.notifications set seen_at = now(), changed_in = pg_current_xact_id() \
-    where user_id = $1 and archived_at is null and read_at is null and seen_at is null";
+    where user_id = $1 and not archived and read_at is null and seen_at is null";

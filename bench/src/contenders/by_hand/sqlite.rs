@@ -20,31 +20,30 @@ macro_rules! number {
         concat!(
             "max(",
             now!(),
-            ", 1 + coalesce((select changed_in from notifications where changed_in is not null \
-            order by changed_in desc limit 1), 0))"
+            ", 1 + coalesce((select max(changed_in) from campanile_notifications), 0))"
         )
     };
 }
 
 /// The channels that a user (`$1`) muted in a category (`$2`).
-const PREFERENCES: &str = "select channel from user_notification_preferences where user_id = $1 and category = $2 and not enabled";
+const PREFERENCES: &str = "select channel from campanile_user_notification_preferences where user_id = $1 and category = $2 and not enabled";
 
 /// Changes no row where a window is open.
 const CLAIM_WINDOW: &str = concat!(
-    "insert into notification_dedup as held \
+    "insert into campanile_notification_dedup as held \
         (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id) \
     values ($1, $2, $3, ",
     now!(),
     ", ",
     now!(),
     " + 600000000, $4) \
-    on conflict (event_type, dedup_key, recipient_user_id) do update set \
+    on conflict (recipient_user_id, event_type, dedup_key) do update set \
         fired_at = excluded.fired_at, window_ends_at = excluded.window_ends_at, notification_id = excluded.notification_id \
     where held.window_ends_at <= excluded.fired_at"
 );
 
 const INSERT_ITEM: &str = concat!(
-    "insert into notifications (id, user_id, event_type, category, subject_id, title, body, payload, created_at, created_in, changed_in) \
+    "insert into campanile_notifications (id, user_id, event_type, category, subject_id, title, body, payload, created_at, created_in, changed_in) \
     select $1, $2, $3, $4, $5, $6, $7, $8, ",
     now!(),
     ", number, number from (select ",
@@ -53,14 +52,14 @@ const INSERT_ITEM: &str = concat!(
 );
 
 const INSERT_DISPATCH: &str = concat!(
-    "insert into notification_dispatches (id, event_type, category, subject_id, dedup_key, payload, content, created_at) \
-    values ($1, $2, $3, $4, $4, $5, $6, ",
+    "insert into campanile_notification_dispatches (id, event_type, category, subject_id, dedup_key, payload, content, deliveries, created_at) \
+    values ($1, $2, $3, $4, $4, $5, $6, 1, ",
     now!(),
     ")"
 );
 
 const INSERT_DELIVERY: &str = concat!(
-    "insert into notification_deliveries \
+    "insert into campanile_notification_deliveries \
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, created_at) \
     values ($1, $2, $3, $4, 'wire', $5, 'pending', 0, ",
     now!(),
@@ -69,24 +68,24 @@ const INSERT_DELIVERY: &str = concat!(
     ")"
 );
 
-const ADDRESS: &str = "select address from notification_addresses where user_id = $1 and channel = 'wire' order by created_at limit 1";
+const ADDRESS: &str = "select address from campanile_notification_addresses where user_id = $1 and channel = 'wire' order by created_at limit 1";
 
 const CLAIM: &str = concat!(
-    "update notification_deliveries as delivery \
+    "update campanile_notification_deliveries as delivery \
     set state = 'running', lease_until = ",
     now!(),
     " + 30000000, claim = $2, worker = $2 \
     where delivery.id in (\
-        select id from notification_deliveries \
+        select id from campanile_notification_deliveries \
         where channel = 'wire' and state = 'pending' and run_at <= ",
     now!(),
     " order by run_at limit $1) \
     returning id, user_id, \
-        (select content ->> '$.wire.text' from notification_dispatches as dispatch where dispatch.id = dispatch_id)"
+        (select content ->> '$.wire.text' from campanile_notification_dispatches as dispatch where dispatch.id = dispatch_id)"
 );
 
 const FINISH: &str = concat!(
-    "update notification_deliveries \
+    "update campanile_notification_deliveries \
     set state = $2, attempt = 1, first_attempt_at = ",
     now!(),
     ", finished_at = ",
@@ -96,7 +95,7 @@ const FINISH: &str = concat!(
 );
 
 const INSERT_ATTEMPT: &str = concat!(
-    "insert into notification_attempts (delivery_id, attempt, started_at, took_micros, outcome, worker) \
+    "insert into campanile_notification_attempts (delivery_id, attempt, started_at, took_micros, outcome, worker) \
     values ($1, 1, ",
     now!(),
     ", 1, 'accepted', $2)"
@@ -107,26 +106,26 @@ const INSERT_INVOICE: &str = "insert into bench_invoices (number, amount) values
 
 const FEED: &str = "\
     select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \
-    from notifications where user_id = $1 and archived_at is null order by id desc limit 20";
+    from campanile_notifications where user_id = $1 and archived = 0 order by id desc limit 20";
 
 const COUNTS: &str = "\
     select count(*) filter (where read_at is null), count(*) filter (where read_at is null and seen_at is null), count(*) \
-    from notifications where user_id = $1 and archived_at is null";
+    from campanile_notifications where user_id = $1 and archived = 0";
 
 const MARK_ALL_READ: &str = concat!(
-    "update notifications set read_at = ",
+    "update campanile_notifications set read_at = ",
     now!(),
     ", changed_in = ",
     number!(),
     " \
-    where user_id = $1 and archived_at is null and read_at is null"
+    where user_id = $1 and archived = 0 and read_at is null"
 );
 
 const MARK_ALL_SEEN: &str = concat!(
-    "update notifications set seen_at = ",
+    "update campanile_notifications set seen_at = ",
     now!(),
     ", changed_in = ",
     number!(),
     " \
-    where user_id = $1 and archived_at is null and read_at is null and seen_at is null"
+    where user_id = $1 and archived = 0 and read_at is null and seen_at is null"
 );

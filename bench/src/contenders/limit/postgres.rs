@@ -34,8 +34,8 @@ const ITEMS: &str = "\
 
 const DISPATCH: &str = "\
     insert into campanile.notification_dispatches \
-        (id, event_type, category, subject_id, dedup_key, payload, content, created_at) \
-    values ($1, $2, $3, $4, $4, $5::text::jsonb, $6::text::jsonb, now())";
+        (id, event_type, category, subject_id, dedup_key, payload, content, deliveries, created_at) \
+    values ($1, $2, $3, $4, $4, $5::text::jsonb, $6::text::jsonb, 1, now())";
 
 const QUEUED: &str = "\
     insert into campanile.notification_deliveries \
@@ -78,23 +78,23 @@ const INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $
 
 const FEED: &str = "\
     select id, event_type, category, subject_id, title, body, payload::text, action_url, read_at::text, seen_at::text, created_at::text \
-    from campanile.notifications where user_id = $1 and archived_at is null order by id desc limit 20";
+    from campanile.notifications where user_id = $1 and not archived order by id desc limit 20";
 
 const COUNTS: &str = "\
     select (select count(*) from (select 1 from campanile.notifications \
-            where user_id = $1 and archived_at is null and read_at is null limit 100) as unread), \
+            where user_id = $1 and not archived and read_at is null limit 100) as unread), \
         (select count(*) from (select 1 from campanile.notifications \
-            where user_id = $1 and archived_at is null and read_at is null and seen_at is null limit 100) as unseen), \
+            where user_id = $1 and not archived and read_at is null and seen_at is null limit 100) as unseen), \
         (select count(*) from (select 1 from campanile.notifications \
-            where user_id = $1 and archived_at is null limit 100) as total)";
+            where user_id = $1 and not archived limit 100) as total)";
 
 const MARK_ALL_READ: &str = "\
     update campanile.notifications set read_at = now(), changed_in = pg_current_xact_id() \
-    where user_id = $1 and archived_at is null and read_at is null";
+    where user_id = $1 and not archived and read_at is null";
 
 const MARK_ALL_SEEN: &str = "\
     update campanile.notifications set seen_at = now(), changed_in = pg_current_xact_id() \
-    where user_id = $1 and archived_at is null and read_at is null and seen_at is null";
+    where user_id = $1 and not archived and read_at is null and seen_at is null";
 
 /// A connection with its prepared statements.
 struct Session {

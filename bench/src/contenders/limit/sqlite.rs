@@ -27,15 +27,14 @@ macro_rules! number {
         concat!(
             "max(",
             now!(),
-            ", 1 + coalesce((select changed_in from notifications where changed_in is not null \
-            order by changed_in desc limit 1), 0))"
+            ", 1 + coalesce((select max(changed_in) from campanile_notifications), 0))"
         )
     };
 }
 
 /// `$1` of each statement with rows: an array of user, notification and delivery.
 const WINDOWS: &str = concat!(
-    "insert into notification_dedup \
+    "insert into campanile_notification_dedup \
         (event_type, dedup_key, recipient_user_id, fired_at, window_ends_at, notification_id) \
     select $2, $3, value ->> 0, ",
     now!(),
@@ -45,7 +44,7 @@ const WINDOWS: &str = concat!(
 );
 
 const ITEMS: &str = concat!(
-    "insert into notifications \
+    "insert into campanile_notifications \
         (id, user_id, event_type, category, subject_id, title, body, payload, created_at, created_in, changed_in) \
     select value ->> 1, value ->> 0, $2, $3, $4, $5, $6, $7, ",
     now!(),
@@ -56,14 +55,14 @@ const ITEMS: &str = concat!(
 );
 
 const DISPATCH: &str = concat!(
-    "insert into notification_dispatches (id, event_type, category, subject_id, dedup_key, payload, content, created_at) \
-    values ($1, $2, $3, $4, $4, $5, $6, ",
+    "insert into campanile_notification_dispatches (id, event_type, category, subject_id, dedup_key, payload, content, deliveries, created_at) \
+    values ($1, $2, $3, $4, $4, $5, $6, 1, ",
     now!(),
     ")"
 );
 
 const QUEUED: &str = concat!(
-    "insert into notification_deliveries \
+    "insert into campanile_notification_deliveries \
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, created_at) \
     select value ->> 2, value ->> 1, $2, value ->> 0, 'wire', 1, 'pending', 0, ",
     now!(),
@@ -73,7 +72,7 @@ const QUEUED: &str = concat!(
 );
 
 const LEASED: &str = concat!(
-    "insert into notification_deliveries \
+    "insert into campanile_notification_deliveries \
         (id, notification_id, dispatch_id, user_id, channel, has_local, state, attempt, run_at, created_at, \
         first_attempt_at, lease_until, worker, claim) \
     select value ->> 2, value ->> 1, $2, value ->> 0, 'wire', 1, 'running', 1, ",
@@ -88,24 +87,24 @@ const LEASED: &str = concat!(
 );
 
 const ADDRESSES: &str = "\
-    select address from notification_addresses where channel = 'wire' and user_id in (select value from json_each($1))";
+    select address from campanile_notification_addresses where channel = 'wire' and user_id in (select value from json_each($1))";
 
 const CLAIM: &str = concat!(
-    "update notification_deliveries as delivery \
+    "update campanile_notification_deliveries as delivery \
     set state = 'running', lease_until = ",
     now!(),
     " + 30000000, claim = $2, worker = $2 \
     where delivery.id in (\
-        select id from notification_deliveries \
+        select id from campanile_notification_deliveries \
         where channel = 'wire' and state = 'pending' and run_at <= ",
     now!(),
     " order by run_at limit $1) \
     returning id, user_id, \
-        (select content ->> '$.wire.text' from notification_dispatches as dispatch where dispatch.id = dispatch_id)"
+        (select content ->> '$.wire.text' from campanile_notification_dispatches as dispatch where dispatch.id = dispatch_id)"
 );
 
 const FINISHED: &str = concat!(
-    "update notification_deliveries \
+    "update campanile_notification_deliveries \
     set state = 'delivered', attempt = 1, first_attempt_at = ",
     now!(),
     ", finished_at = ",
@@ -116,7 +115,7 @@ const FINISHED: &str = concat!(
 );
 
 const ATTEMPTS: &str = concat!(
-    "insert into notification_attempts (delivery_id, attempt, started_at, took_micros, outcome, worker) \
+    "insert into campanile_notification_attempts (delivery_id, attempt, started_at, took_micros, outcome, worker) \
     select value, 1, ",
     now!(),
     ", 1, 'accepted', $2 from json_each($1)"
@@ -127,31 +126,31 @@ const INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $
 
 const FEED: &str = "\
     select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \
-    from notifications where user_id = $1 and archived_at is null order by id desc limit 20";
+    from campanile_notifications where user_id = $1 and archived = 0 order by id desc limit 20";
 
 const COUNTS: &str = "\
-    select (select count(*) from (select 1 from notifications \
-            where user_id = $1 and archived_at is null and read_at is null limit 100) as unread), \
-        (select count(*) from (select 1 from notifications \
-            where user_id = $1 and archived_at is null and read_at is null and seen_at is null limit 100) as unseen), \
-        (select count(*) from (select 1 from notifications where user_id = $1 and archived_at is null limit 100) as total)";
+    select (select count(*) from (select 1 from campanile_notifications \
+            where user_id = $1 and archived = 0 and read_at is null limit 100) as unread), \
+        (select count(*) from (select 1 from campanile_notifications \
+            where user_id = $1 and archived = 0 and read_at is null and seen_at is null limit 100) as unseen), \
+        (select count(*) from (select 1 from campanile_notifications where user_id = $1 and archived = 0 limit 100) as total)";
 
 const MARK_ALL_READ: &str = concat!(
-    "update notifications set read_at = ",
+    "update campanile_notifications set read_at = ",
     now!(),
     ", changed_in = ",
     number!(),
     " \
-    where user_id = $1 and archived_at is null and read_at is null"
+    where user_id = $1 and archived = 0 and read_at is null"
 );
 
 const MARK_ALL_SEEN: &str = concat!(
-    "update notifications set seen_at = ",
+    "update campanile_notifications set seen_at = ",
     now!(),
     ", changed_in = ",
     number!(),
     " \
-    where user_id = $1 and archived_at is null and read_at is null and seen_at is null"
+    where user_id = $1 and archived = 0 and read_at is null and seen_at is null"
 );
 
 pub(crate) struct Limit {
