@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::dispatch::write::{Writer, Written};
 use crate::observe::telemetry;
 use crate::plan::check::Checked;
+use crate::plan::planner::Planned;
 use crate::report::{DispatchReport, Outcome, RecipientOutcome, Retry};
 use crate::store::Candidate;
 
@@ -19,47 +20,10 @@ impl Writer {
         attempted: &HashMap<Uuid, Outcome>,
     ) -> Vec<DispatchReport> {
         let candidates = written.by_recipient();
-        let reports = written.planned.iter().map(|planned| {
+        let reports = written.planned.iter();
+        let reports = reports.map(|planned| {
+            let report = self.report_of(planned, written, &candidates, attempted);
             let checked = &planned.checked;
-            let mut outcomes = Vec::new();
-            let mut fully_failed = HashSet::new();
-            for recipient in &planned.plan.recipients {
-                let user = recipient.recipient_user_id.as_str();
-                let candidate = candidates.get(&(checked.dispatch_id, user));
-                let candidate = candidate.filter(|candidate| written.has_admitted(candidate));
-                let is_candidate = planned.rendered(recipient).next().is_some();
-                if !is_candidate && recipient.sending().next().is_some() {
-                    fully_failed.insert(user);
-                }
-                for decision in &recipient.channels {
-                    let failure = planned.failures.get(decision.channel);
-                    let outcome = match (decision.sends, candidate, failure) {
-                        (false, ..) => Outcome::SuppressedByPrefs,
-                        (true, None, _) if is_candidate => Outcome::Deduped,
-                        (true, _, Some(reason)) => Outcome::Failed {
-                            reason: reason.clone(),
-                            retry: Retry::Never,
-                        },
-                        (true, None, None) => Outcome::Deduped,
-                        (true, Some(candidate), None) => {
-                            self.outcome(candidate, decision.channel, attempted)
-                        }
-                    };
-                    outcomes.push(RecipientOutcome {
-                        recipient_user_id: user.to_owned(),
-                        channel: decision.channel,
-                        outcome,
-                    });
-                }
-            }
-            let mut report = DispatchReport::from_outcomes(
-                checked.recipients.len(),
-                checked.repeated_ids,
-                checked.dispatch_id,
-                outcomes,
-                &fully_failed,
-            );
-            report.payload_cut = checked.payload.is_cut();
             telemetry::notifications(checked.event.event_type, &report);
             if report.deduped > 0 {
                 tracing::debug!(
@@ -73,6 +37,56 @@ impl Writer {
             report
         });
         reports.collect()
+    }
+
+    fn report_of(
+        &self,
+        planned: &Planned,
+        written: &Written,
+        candidates: &HashMap<(Uuid, &str), &Candidate>,
+        attempted: &HashMap<Uuid, Outcome>,
+    ) -> DispatchReport {
+        let checked = &planned.checked;
+        let mut outcomes = Vec::new();
+        let mut fully_failed = HashSet::new();
+        for recipient in &planned.plan.recipients {
+            let user = recipient.recipient_user_id.as_str();
+            let candidate = candidates.get(&(checked.dispatch_id, user));
+            let candidate = candidate.filter(|candidate| written.has_admitted(candidate));
+            let is_candidate = planned.rendered(recipient).next().is_some();
+            if !is_candidate && recipient.sending().next().is_some() {
+                fully_failed.insert(user);
+            }
+            for decision in &recipient.channels {
+                let failure = planned.failures.get(decision.channel);
+                let outcome = match (decision.sends, candidate, failure) {
+                    (false, ..) => Outcome::SuppressedByPrefs,
+                    (true, None, _) if is_candidate => Outcome::Deduped,
+                    (true, _, Some(reason)) => Outcome::Failed {
+                        reason: reason.clone(),
+                        retry: Retry::Never,
+                    },
+                    (true, None, None) => Outcome::Deduped,
+                    (true, Some(candidate), None) => {
+                        self.outcome(candidate, decision.channel, attempted)
+                    }
+                };
+                outcomes.push(RecipientOutcome {
+                    recipient_user_id: user.to_owned(),
+                    channel: decision.channel,
+                    outcome,
+                });
+            }
+        }
+        let mut report = DispatchReport::from_outcomes(
+            checked.recipients.len(),
+            checked.repeated_ids,
+            checked.dispatch_id,
+            outcomes,
+            &fully_failed,
+        );
+        report.payload_cut = checked.payload.is_cut();
+        report
     }
 
     fn outcome(

@@ -163,19 +163,7 @@ impl Erasure<'_> {
             .collect();
         let mut forgotten = Forgotten::default();
         if let Some(key) = self.key {
-            let hashes: Vec<_> = forms.iter().map(|form| key.erased(form)).collect();
-            let pairs = forms.iter().zip(&hashes);
-            let pairs =
-                pairs.map(|(form, hash)| serde_json::json!({ "address": form, "hash": hash }));
-            let pairs = pairs.collect::<serde_json::Value>().to_string();
-            for statement in KEEP {
-                transaction.rows(database, statement, &[&pairs]).await?;
-            }
-            let hashes = serde_json::json!(hashes).to_string();
-            for statement in KEPT {
-                let kept = transaction.texts(database, statement, &[&hashes]).await?;
-                forgotten.kept_hashes += kept.len() as u64;
-            }
+            forgotten.kept_hashes = keep_hashes(database, transaction, key, &forms).await?;
         }
         let forms = serde_json::json!(forms).to_string();
         for statement in self.erasing() {
@@ -196,6 +184,31 @@ impl Erasure<'_> {
         forgotten.shared_dispatches = (locked.len() as u64).saturating_sub(forgotten.dispatches);
         Ok(forgotten)
     }
+}
+
+/// Keeps the hashes of those addresses that must not be written to any more, and says how many are kept.
+async fn keep_hashes(
+    database: &Database,
+    transaction: &mut impl Erasing,
+    key: &ErasureKey,
+    forms: &BTreeSet<String>,
+) -> Result<u64, sqlx::Error> {
+    let hashes: Vec<_> = forms.iter().map(|form| key.erased(form)).collect();
+    let pairs = forms.iter().zip(&hashes);
+    let pairs = pairs.map(|(form, hash)| serde_json::json!({ "address": form, "hash": hash }));
+    let pairs = pairs.collect::<serde_json::Value>().to_string();
+    for statement in KEEP {
+        transaction.rows(database, statement, &[&pairs]).await?;
+    }
+    let hashes = serde_json::json!(hashes).to_string();
+    let mut kept = 0;
+    for statement in KEPT {
+        kept += transaction
+            .texts(database, statement, &[&hashes])
+            .await?
+            .len() as u64;
+    }
+    Ok(kept)
 }
 
 /// The statements of an erasure, each with its own timeout, on either database. Their arguments are texts.

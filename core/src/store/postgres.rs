@@ -193,6 +193,24 @@ row! {
     }
 }
 
+/// The place of a candidate's dispatch, beginning with one.
+fn ordinal(candidate: &Candidate) -> i64 {
+    i64::try_from(candidate.dispatch + 1).expect("a batch is small")
+}
+
+/// The rows of `planned`: notification, delivery, channel, the dispatch's place, user.
+fn planned(candidates: &[Candidate]) -> Vec<(Uuid, Uuid, &str, i64, &str)> {
+    let rows = candidates.iter().flat_map(|candidate| {
+        let pairs = candidate.deliveries.iter();
+        pairs.map(move |(id, channel)| {
+            let user = candidate.user_id.as_str();
+            let ordinal = ordinal(candidate);
+            (candidate.notification_id, *id, *channel, ordinal, user)
+        })
+    });
+    rows.collect()
+}
+
 pub(crate) async fn write(
     connection: &mut PgConnection,
     statements: &WriteStatements,
@@ -201,19 +219,7 @@ pub(crate) async fn write(
 ) -> Result<Admission, sqlx::Error> {
     let dispatches = &batch.dispatches;
     let candidates = &batch.candidates;
-    let ordinal =
-        |candidate: &Candidate| i64::try_from(candidate.dispatch + 1).expect("a batch is small");
-    let deliveries: Vec<(Uuid, Uuid, &str, i64, &str)> = candidates
-        .iter()
-        .flat_map(|candidate| {
-            let pairs = candidate.deliveries.iter();
-            pairs.map(move |(id, channel)| {
-                let user = candidate.user_id.as_str();
-                let ordinal = ordinal(candidate);
-                (candidate.notification_id, *id, *channel, ordinal, user)
-            })
-        })
-        .collect();
+    let deliveries = planned(candidates);
     let statement = match lease.lock_wait {
         Some(_) => &statements.alone,
         None => &statements.within,
