@@ -19,7 +19,7 @@ use crate::{Result, options::Options};
 #[command(hide = true)]
 #[non_exhaustive]
 pub enum Child {
-    /// A dispatch to many recipients, alone in a process, so that its memory can be told
+    /// A dispatch to many recipients, alone in a process, so that its memory can be measured
     #[command(hide = true)]
     FanOut {
         /// The contender

@@ -96,7 +96,7 @@ pub(crate) struct Job {
     /// The invoice; a window is open for it.
     pub(crate) subject: String,
     pub(crate) recipients: Vec<String>,
-    /// Those who are neither muted nor a repeat. Only the raw limit is told.
+    /// Those who are neither muted nor a repeat. Only the raw limit uses it.
     pub(crate) admitted: Vec<String>,
 }
 

@@ -13,19 +13,19 @@ struct Cli {
     /// Only these works
     #[arg(long, value_enum, num_args = 1.., value_delimiter = ',')]
     only: Vec<Work>,
-    /// The small form: it shows that the bench works, and no figure to rely on
+    /// A short run that only shows that the bench works; its figures mean nothing
     #[arg(long)]
     quick: bool,
     /// How many rounds; in each of them every contender runs once. Default: 5, and 1 with `--quick`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// How many old rows the work `rows` begins with. Default: 100000 10000000
+    /// How many old rows exist when the work `rows` begins. Default: 100000 10000000
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     rows: Vec<u64>,
     /// Only this database. Default: both
     #[arg(long, value_enum)]
     database: Option<Kind>,
-    /// Writes the report to this file as JSON, after each work what there is
+    /// Writes the report to this file as JSON, again after each work
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Writes the report to this file as Markdown. Without it, it is printed

@@ -1,5 +1,5 @@
-//! Builds a [`Dispatcher`]: everything is checked here, all problems at once, so that nothing is found out by the first
-//! notification.
+//! Builds a [`Dispatcher`]. Everything is checked here, and all problems are reported at once, so that none is left for the
+//! first notification to find.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl Builder {
         };
         problems.extend(unlinked(&self.required, &linked));
         let Some(database) = self.database else {
-            // The channels are built over it, so their settings are looked at once it is there.
+            // Channels are built with the database, so their settings are checked only if it is set.
             problems.push(NO_DATABASE.to_owned());
             return Err(RegistryError::from_problems(problems));
         };

@@ -140,8 +140,8 @@ impl Dispatcher {
     ///
     /// As [`Dispatcher::dispatch`], and [`DispatchError::NotInTransaction`] or [`DispatchError::OtherDatabase`] for a
     /// connection that does not fit. After a [`DispatchError::Store`] on Postgres the host's transaction is aborted, as
-    /// after any failed statement of its own: roll it back, and where the error is
-    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) begin the whole of it again. A `commit()` of
+    /// after any failed statement of its own: roll it back, and if the error is
+    /// [transient](DispatchError::is_transient) (a deadlock, a serialization failure) retry the whole transaction. A `commit()` of
     /// an aborted transaction rolls it back, and sqlx returns `Ok` for that. On SQLite begin with `BEGIN IMMEDIATE` if you read before you write; a
     /// transaction that has only just begun waits for its turn here.
     ///

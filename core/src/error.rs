@@ -1,5 +1,5 @@
-//! What can go wrong before anything was tried. `Err` means: nothing was written, nobody was told; but for
-//! [`DispatchError::CommitUnknown`], which says that nobody can know.
+//! Errors from before anything was tried. `Err` means that nothing was written and nobody was notified, except for
+//! [`DispatchError::CommitUnknown`]: there nobody can know.
 //!
 //! What goes wrong afterwards, on one channel, is an [`Outcome`](crate::Outcome) in the report.
 
@@ -16,9 +16,9 @@ pub enum DispatchError {
     /// No event of this type is registered.
     #[error("no event `{event_type}` is registered{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
     RegistryMiss {
-        /// The type that was asked for.
+        /// The requested type.
         event_type: String,
-        /// The registered type most like it.
+        /// The most similar registered type, if one is similar enough.
         suggestion: Option<String>,
     },
     /// The payload does not fit the event.
@@ -32,14 +32,14 @@ pub enum DispatchError {
     /// A recipient, subject or organization cannot be stored.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
-    /// More recipients than one call takes.
+    /// More recipients than one call accepts.
     #[error(
         "{given} recipients, and one dispatch takes at most {most}: split the audience, or raise `max_recipients` on the builder"
     )]
     TooManyRecipients {
         /// How many were named.
         given: usize,
-        /// How many one call takes.
+        /// The maximum number of recipients of one call.
         most: usize,
     },
     /// `enqueue_in` was given a connection without an open transaction.
@@ -52,32 +52,32 @@ pub enum DispatchError {
     OtherDatabase {
         /// What the connection speaks.
         given: &'static str,
-        /// What the dispatcher was built over.
+        /// The kind of database that the dispatcher writes to.
         expected: &'static str,
     },
     /// Two notices of one call have the same [`dispatch_id`](crate::Notice::dispatch_id).
     #[error("two notices of one call have the dispatch id {0}: give each its own")]
     RepeatedDispatchId(Uuid),
     /// The database refused or did not answer. Nothing was written.
-    #[error("the database did not take the dispatch")]
+    #[error("the dispatch was not written")]
     Store(#[from] StoreError),
-    /// The connection broke, or the time was over, while the database was committing: nobody can know whether the dispatch was
-    /// written. It is whole or not there at all. A notice with an id of the caller's own,
-    /// [`Notice::dispatch_id`](crate::Notice::dispatch_id), is dispatched again as it is, and written once. Without one, look
-    /// before you repeat it: the same call could write it twice.
+    /// The connection broke or the statement timed out during the commit: nobody can know whether the dispatch was written. It
+    /// was written completely or not at all. A notice with an id of the caller's own,
+    /// [`Notice::dispatch_id`](crate::Notice::dispatch_id), can be dispatched again, and is written once. Without such an id,
+    /// check before you repeat the call: it could write the dispatch twice.
     #[error(
-        "the database's answer to the commit was lost, and nobody can know whether the dispatch was written: repeat it if it has a `dispatch_id` of your own, under which it is written once; else look first whether it is there"
+        "the database's answer to the commit was lost, and nobody can know whether the dispatch was written: repeat it if it has a `dispatch_id` of your own, under which it is written once; otherwise check first whether it was written"
     )]
     CommitUnknown {
-        /// The ids of the dispatches, those of the caller's and those made here, in the order of the notices.
+        /// The ids of the dispatches, given by the caller or generated, in the order of the notices.
         dispatch_ids: Vec<Uuid>,
-        /// How the answer was lost.
+        /// The error with which the answer was lost.
         source: StoreError,
     },
 }
 
 impl DispatchError {
-    /// Whether the same call may be made again: the database was busy, restarting, or found a conflict, and nothing was written.
+    /// Whether the same call may succeed later: the database was busy, restarting, or found a conflict, and nothing was written.
     /// [`CommitUnknown`](DispatchError::CommitUnknown) is not transient: without an id of the caller's own the same call could
     /// write everything twice.
     #[must_use]

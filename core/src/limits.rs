@@ -20,7 +20,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// How long after its claim a round may begin calls: half of an attempt, and no more than a quarter of a minute.
+    /// How long after its claim a round may begin calls: half of an attempt's time, and at most 15 seconds.
     pub(crate) fn time_to_start(&self) -> Duration {
         (self.attempt_timeout / 2).min(MAX_TIME_TO_START)
     }

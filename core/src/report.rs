@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says who was told: a repeat or a channel that failed is no error"]
+#[must_use = "it says who was notified: a repeat or a failed channel is not an error"]
 pub struct DispatchReport {
     /// Deliveries that were sent: rows written, mails and pushes accepted by their provider.
     pub sent: usize,
@@ -30,7 +30,7 @@ pub struct DispatchReport {
     pub suppressed_addresses: usize,
     /// Distinct recipients.
     pub recipients: usize,
-    /// Recipients for whom there is a notification now.
+    /// Recipients whose notification was admitted.
     pub admitted: usize,
     /// Recipients who muted every channel of the event. No window was opened for them.
     pub fully_suppressed: usize,
@@ -40,7 +40,7 @@ pub struct DispatchReport {
     pub repeated_ids: usize,
     /// Whether the payload was larger than 64 KiB, so that only a part of it is stored. The rendered content is complete.
     pub payload_cut: bool,
-    /// The dispatch, if anybody was admitted.
+    /// The id of the dispatch, if any recipient was admitted.
     pub dispatch_id: Option<Uuid>,
     /// One line for each recipient and channel, in the order of recipient and channel.
     pub outcomes: Vec<RecipientOutcome>,

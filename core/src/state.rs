@@ -17,16 +17,16 @@ pub enum DeliveryState {
     Suppressed,
     /// The recipient has no address on the channel.
     Unreachable,
-    /// It was no longer worth sending.
+    /// It expired before it was sent.
     Expired,
     /// An operator cancelled it.
     Cancelled,
-    /// It will never work, or has used up its attempts.
+    /// It can never succeed, or its attempts are exhausted.
     Dead,
-    /// Nobody knows whether it went out.
+    /// It is not known whether it was sent.
     Unknown,
-    /// Its event or its channel is not known to any running worker, until one knows it; or it cannot be read, or the database
-    /// refuses to record what came of it, and it waits for an operator.
+    /// It waits for a worker that knows its event and its channel; or, if it cannot be read or the database refuses to record its
+    /// outcome, for an operator.
     Blocked,
 }
 
@@ -45,7 +45,7 @@ impl DeliveryState {
         Self::Blocked,
     ];
 
-    /// The state as the database has it.
+    /// The state as the database stores it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl DeliveryState {
         }
     }
 
-    /// Whether a delivery ends with it: nobody tries it again but an operator.
+    /// Whether the state is final: only an operator can retry the delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::Running | Self::Blocked)

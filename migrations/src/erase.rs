@@ -9,8 +9,8 @@ pub const ADDRESSES: &[&str] = &[
 ];
 
 /// Keeps hashes in the place of addresses that `ERASE` is about to erase and that must not be written to any more, because somebody
-/// complained or an operator said so. A bounce is not kept: the address says so again. `$1` is a JSON array of objects, the
-/// `address` and the `hash` of each form. The reason goes with the address: it may name the person.
+/// complained or an operator said so. No hash is kept of an address that bounced, because it will bounce again. `$1` is a JSON
+/// array of objects, the `address` and the `hash` of each form. The reason is erased with the address: it may name the person.
 pub const KEEP: &[&str] = &["\
     insert into {campanile}email_suppressions as kept (address, reason, created_at, kind, expires_at) \
     select form.value ->> 'hash', 'erased', listed.created_at, coalesce(listed.kind, 'manual'), listed.expires_at \

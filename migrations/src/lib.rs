@@ -20,8 +20,8 @@ pub use crate::state::{MigrationError, is_missing_table, may_run_beside, needs};
 struct Step {
     version: i64,
     name: &'static str,
-    /// The oldest binary that may run beside it is one that knows this migration. `None`: every older one may, and that is the
-    /// rule, so that a rolling restart and a rollback work. It is kept in the description of the bookkeeping table, where a
+    /// The migration that a binary must know to run beside this one. Normally `None`: every older binary may, so that a rolling
+    /// restart and a rollback work. It is kept in the description of the bookkeeping table, where a
     /// binary without this step reads it.
     needs: Option<i64>,
     #[cfg(feature = "postgres")]
@@ -82,7 +82,7 @@ fn migrator(table: &'static str, sql: impl Fn(&Step) -> &'static str) -> Migrato
         .collect();
     let mut migrator = Migrator::with_migrations(migrations);
     migrator.dangerous_set_table_name(table);
-    // What a newer binary applied is judged by what it says of itself; see `state`.
+    // Whether this binary may run beside unknown migrations is decided by their descriptions; see `state`.
     migrator.set_ignore_missing(true);
     migrator
 }
@@ -134,7 +134,7 @@ pub async fn postgres(pool: &sqlx::PgPool) -> Result<(), MigrationError> {
         return Ok(());
     }
     if let Err(error) = migrator.run_direct(None, &mut *connection, false).await {
-        // It keeps the migrators' lock where it fails, and in the pool nobody would give that back.
+        // After a failure the connection still holds the migrators' lock; in the pool nobody would release it.
         connection.close_on_drop();
         return Err(state::failed(error, &missing));
     }

@@ -21,7 +21,7 @@ pub enum MigrationError {
         /// The newest migration this binary knows.
         known: i64,
     },
-    /// A migration was begun and did not end well.
+    /// A migration was started and failed.
     #[error(
         "migration {0} was started, but failed: read the database's log, undo what it changed, delete its row from `_campanile_migrations`, and migrate again"
     )]
@@ -41,7 +41,7 @@ pub enum MigrationError {
         "this role may not create or change campanile's tables, which lack {missing}: migrate once as a role that owns them"
     )]
     NoRights {
-        /// The missing migrations, to be read.
+        /// The missing migrations, as a text for people.
         missing: String,
         /// What the database said.
         source: MigrateError,

@@ -115,7 +115,7 @@ fn unknown(name: Name<'_>, env: &Environment<'_>, vocabulary: Vocabulary<'_>) ->
     }
 }
 
-/// The refusal of a construct that would print the payload as markup. Core checks it again at start-up.
+/// The error for a construct that would print the payload as markup. Core checks it again at start-up.
 fn shows_as_text(word: &str) -> String {
     format!(
         "`{word}` is not available: the payload is data and shows as text everywhere; put markup into the template itself"

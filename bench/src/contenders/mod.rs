@@ -1,7 +1,7 @@
 //! The **contenders**: they do the same on the same tables.
 //!
 //! * [`limit`] is the raw limit: the plain statements that write the rows, one for each table, sent without waiting for the one
-//!   before. It reads nothing first: it is told who is admitted.
+//!   before. It reads nothing first: it gets the list of admitted recipients.
 //! * [`by_hand`] is the loop that an application has without a library: for each recipient it reads preferences, claims the window, and
 //!   inserts the item and the delivery.
 //! * [`campanile`] is campanile.

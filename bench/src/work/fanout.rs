@@ -1,4 +1,4 @@
-//! One dispatch to many recipients, of whom one in twenty has muted everything, and one in twenty was told of it before. Each is
+//! One dispatch to many recipients, of whom one in twenty has muted everything, and one in twenty is a repeat. Each is
 //! measured in a process of its own.
 
 use campanile::database::each_database;

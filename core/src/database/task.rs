@@ -1,4 +1,4 @@
-//! A **task** of its own for work that must not stop half-way because its caller was dropped.
+//! Runs work in a **task** of its own, so that it does not stop half-way when its caller is dropped.
 
 use tracing::Instrument as _;
 

@@ -1,7 +1,7 @@
-//! A channel **completes** what was rendered for it, before it is frozen. Otherwise it would derive it anew at each attempt, and a
-//! deploy between two attempts could change what is sent.
+//! A channel **completes** its rendered content before the content is frozen. If it did so in each attempt, a deploy between two
+//! attempts could change what is sent.
 //!
-//! It keeps to the parts that the channel declares. A channel that panics here completes nothing, and the dispatch goes on.
+//! Only parts that the channel declares are kept. If a channel panics here, its content stays as rendered, and the dispatch goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Writer {
             tracing::error!(
                 target: "campanile",
                 channel = channel.name(),
-                "the channel panicked when it completed what was rendered: it is sent as it was rendered"
+                "the channel panicked while it completed the content: the content is sent as it was rendered"
             );
             return;
         };
@@ -57,14 +57,14 @@ impl Writer {
                     channel = channel.name(),
                     part = name,
                     reason,
-                    "a part that the channel completed is left as it was rendered"
+                    "a part from the channel is ignored, and stays as it was rendered"
                 ),
             }
         }
     }
 }
 
-/// What the channel makes of the parts; `None` if it panicked.
+/// The parts that the channel returns; `None` if it panicked.
 async fn completed(channel: Arc<dyn Channel>, parts: &Parts) -> Option<Parts> {
     let bytes: usize = parts.values().map(String::len).sum();
     if bytes <= MAX_INLINE {

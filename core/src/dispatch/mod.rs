@@ -40,18 +40,18 @@ use crate::report::{DispatchReport, Outcome};
 pub struct Explanation {
     /// The event's type; the alias is resolved.
     pub event_type: &'static str,
-    /// What a user mutes to not hear of it.
+    /// The category, which a user mutes as a whole.
     pub category: &'static str,
-    /// What makes two dispatches a repeat, inside the window.
+    /// The dedup key: inside the window, another dispatch with this key is a repeat.
     pub dedup_key: String,
     /// The window; zero means that nothing is a repeat.
     pub window_seconds: f64,
     /// Every recipient, and each channel with the rule that decided.
     #[serde(flatten)]
     pub plan: Plan,
-    /// What would be sent, for each channel that is planned for anybody. Secret fields are masked.
+    /// The content of each channel that is planned for at least one recipient. Secret fields are masked.
     pub content: Content,
-    /// Why nothing would be sent on a channel that is planned: a part that cannot be rendered.
+    /// The planned channels on which nothing would be sent, because a part cannot be rendered, with the reason.
     pub failures: Failures,
 }
 
@@ -74,16 +74,16 @@ impl FirstAttempt {
     }
 }
 
-/// What the steps of a dispatch are made with.
+/// What the steps of a dispatch need.
 pub(crate) struct Steps {
     pub(crate) writer: Writer,
     pub(crate) deliverer: Arc<Deliverer>,
-    /// What tells of commits.
+    /// Signals commits.
     pub(crate) commits: Arc<Signal>,
 }
 
 impl Steps {
-    /// Steps 1 and 2: look up and validate, before any database.
+    /// Steps 1 and 2: look up and validate, before any use of the database.
     pub(crate) fn check(&self, notice: Notice) -> Result<Checked, DispatchError> {
         let trace_context = trace_context::current();
         self.writer.planner.check(notice, trace_context.as_deref())
@@ -100,7 +100,7 @@ impl Steps {
             .check_all(notices, trace_context.as_deref())
     }
 
-    /// Steps 3 to 8, in a task of its own, so that a dropped caller never stops between two of them.
+    /// Steps 3 to 8, in a task of its own: they run to the end even if the caller's future is dropped.
     pub(crate) async fn perform(
         self: &Arc<Self>,
         checked: Vec<Checked>,
@@ -215,7 +215,7 @@ impl Steps {
     }
 }
 
-/// The one of one.
+/// The only element.
 pub(crate) fn only<T>(mut one: Vec<T>) -> T {
     one.pop().expect("one notice gives one report")
 }

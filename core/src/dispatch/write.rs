@@ -31,11 +31,11 @@ pub(crate) struct Written {
     pub(crate) admission: Admission,
     /// Taken before preferences are read and before the leases begin: a lower bound of both.
     pub(crate) leased_at: Instant,
-    /// The claim that the leased deliveries are under.
+    /// The claim of the leased deliveries.
     pub(crate) claim: Uuid,
 }
 
-/// What a dispatch writes with.
+/// Plans and writes dispatches.
 pub(crate) struct Writer {
     pub(crate) planner: Planner,
     pub(crate) database: Database,
@@ -55,7 +55,7 @@ impl Writer {
             worker: self.worker,
             claim: Uuid::now_v7(),
             lock_wait: Some(self.limits.lock_wait),
-            // To wait for a lock does not mean that the database is silent: the bound is that much longer.
+            // A database on which a statement waits for a lock is not silent: the timeout is longer by the time of that wait.
             answer_within: self
                 .database
                 .bound()
@@ -120,7 +120,7 @@ impl Writer {
                 .write_on(held.connection(), checked, lease, Around::Nothing)
                 .await;
             match &written {
-                // It is closed: nobody should wait for what it still has to say.
+                // It is closed, so that nobody waits for the rest of its answer.
                 Err(DispatchError::CommitUnknown { .. }) => drop(held),
                 Err(DispatchError::Store(error)) if error.is_broken() => drop(held),
                 _ => held.give_back(),
@@ -184,7 +184,7 @@ impl Writer {
         })
     }
 
-    /// Who the database has to decide about: every recipient for whom there is content on a channel that is not muted.
+    /// The recipients whose admission the database decides: those with content on at least one channel that they have not muted.
     fn candidates(&self, planned: &[Planned]) -> Vec<Batch> {
         let mut batch = Batch::default();
         for (dispatch, planned) in planned.iter().enumerate() {
@@ -263,7 +263,7 @@ impl Planned {
         secret.map(|used| used.channel.name())
     }
 
-    /// What its deliveries share: their parts by channel, the payload, and what of it is hidden.
+    /// What its deliveries share: their parts by channel, the payload, and the texts of its secret fields.
     fn shared_content(
         &self,
     ) -> (
@@ -353,8 +353,8 @@ fn notification_id() -> Uuid {
     delivery_id(Uuid::now_v7(), 0)
 }
 
-/// The id of a notification's delivery: its own with a number in the place of the last byte, so that the deliveries of one
-/// notification stand side by side in the index of their ids. An event has at most 255 channels.
+/// The id of a delivery: the id of its notification with a number in the last byte, so that the deliveries of one notification
+/// are adjacent in the index. An event has at most 255 channels.
 fn delivery_id(notification_id: Uuid, number: u8) -> Uuid {
     let mut bytes = notification_id.into_bytes();
     bytes[15] = number;

@@ -1,4 +1,4 @@
-//! What is **declared** is checked while it compiles: an event's parts against its channels' consts, its dedup key by type.
+//! Checks a **declaration** at compile time: an event's parts against its channels' consts, its dedup key by type.
 //!
 //! Not public API: [`notifiable_event`](crate::notifiable_event) writes the calls, each at the token it is about. A panic
 //! here is a compile error there, so every message is in the words of the event's author.
@@ -29,11 +29,11 @@ pub const fn part(event: &str, channel: &ChannelDeclaration, part: &str) {
     );
 }
 
-/// Refuses a variable in a tag outside of quotes, where the part is HTML.
+/// Refuses an unquoted variable in an HTML tag.
 ///
 /// # Panics
 ///
-/// While compiling, if it is HTML.
+/// While compiling, if the part is HTML.
 #[track_caller]
 pub const fn quoted(event: &str, channel: &ChannelDeclaration, part: &str, why: &str) {
     let parts = channel.parts();
@@ -46,11 +46,11 @@ pub const fn quoted(event: &str, channel: &ChannelDeclaration, part: &str, why: 
     }
 }
 
-/// Refuses a secret field in a template, where the channel keeps what it shows.
+/// Refuses a secret field in a template of a channel that stores what it shows.
 ///
 /// # Panics
 ///
-/// While compiling, if it keeps it.
+/// While compiling, if the channel stores it.
 #[track_caller]
 pub const fn shows_secrets(event: &str, channel: &ChannelDeclaration, why: &str) {
     if !channel.shows_secrets() {
@@ -58,8 +58,8 @@ pub const fn shows_secrets(event: &str, channel: &ChannelDeclaration, why: &str)
     }
 }
 
-/// Refuses a use of the channel that lacks a part it needs. Where a part is unknown, that is [`part`]'s mistake, and may be the
-/// one that is needed under another name.
+/// Refuses a use of the channel without a required part. If a part is unknown, only [`part`] reports it: it may be the required
+/// part, misspelled.
 ///
 /// # Panics
 ///
@@ -98,11 +98,11 @@ pub const fn needs(event: &str, channel: &ChannelDeclaration, written: &[&str]) 
     }
 }
 
-/// Refuses a channel that an earlier path names already.
+/// Refuses a channel that is named twice.
 ///
 /// # Panics
 ///
-/// While compiling, if it is a repetition.
+/// While compiling, if it is named twice.
 #[track_caller]
 pub const fn distinct(event: &str, channel: &ChannelDeclaration, earlier: &ChannelDeclaration) {
     if same(earlier.name(), channel.name()) {
@@ -115,7 +115,7 @@ pub const fn distinct(event: &str, channel: &ChannelDeclaration, earlier: &Chann
     }
 }
 
-/// Refuses a critical channel to which the event does not go.
+/// Refuses a critical channel that is not among the event's channels.
 ///
 /// # Panics
 ///
@@ -144,7 +144,7 @@ pub const fn critical(
     refuse(&message.text("); add it to `channels(..)` or name one of them"));
 }
 
-/// Refuses a field in the dedup key that can be no part of one; the reason comes from [`Key`].
+/// Refuses a field that cannot be part of a dedup key; the reason comes from [`Key`].
 ///
 /// # Panics
 ///
@@ -164,7 +164,7 @@ pub const fn key(event: &str, field: &str, refused: Option<&str>) {
 
 /// Asks a type whether it can be part of a dedup key: `Key::<T>::REFUSED`.
 ///
-/// For the types below that is an inherent const, which goes before the one of the trait [`Fits`]. An alias is its type.
+/// For the types below it is an inherent const, which takes precedence over that of the trait [`Fits`]. Type aliases work too.
 #[derive(Debug)]
 pub struct Key<T: ?Sized>(PhantomData<T>);
 

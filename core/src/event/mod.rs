@@ -68,7 +68,7 @@ pub trait NotifiableEvent: Serialize + DeserializeOwned + Send + Sync + 'static 
 
     /// Names what the event is about: the id of the member, invoice or invitation.
     ///
-    /// The subject is part of the dedup key unless the event says otherwise. Where it is and none is named, the payload
+    /// The subject is part of the dedup key unless the event says otherwise. If it is and none is named, the payload
     /// takes its place.
     fn about(self, subject_id: impl ToString) -> Draft {
         Draft::of(&self).about(subject_id)
@@ -96,9 +96,9 @@ pub struct EventDeclaration {
     pub event_type: &'static str,
     /// The doc comment: what a user reads on the preferences page.
     pub description: &'static str,
-    /// What a user mutes as one.
+    /// The category, which a user mutes as a whole.
     pub category: &'static str,
-    /// Former event types that the untyped door still accepts.
+    /// Former event types that an [`EventRequest`](crate::EventRequest) may still name.
     pub aliases: &'static [&'static str],
     /// The window within which two dispatches with the same key are one notification.
     pub dedup: Dedup,
@@ -112,7 +112,7 @@ pub struct EventDeclaration {
     pub fields: &'static [&'static str],
     /// The fields that only [channels which show secrets](ChannelDeclaration::showing_secrets) may use, and that are stored only with their deliveries.
     pub secrets: &'static [&'static str],
-    /// One such event, with which the templates are rendered once at start-up.
+    /// An example event, with which the templates are rendered once at start-up.
     pub example: Option<fn() -> Result<Payload, PayloadError>>,
     /// Where it is declared.
     pub location: Location,

@@ -145,7 +145,7 @@ impl Notice {
     }
 }
 
-/// The untyped door: an event by its name, for HTTP, a command line or a test bench.
+/// An untyped notice: an event by the name of its type, for HTTP, a command line or a test.
 ///
 /// An unknown type is [`DispatchError::RegistryMiss`](crate::DispatchError::RegistryMiss), a payload that does not fit the struct
 /// [`DispatchError::InvalidPayload`](crate::DispatchError::InvalidPayload). In JSON its keys are camelCase, the payload's keys are the

@@ -1,7 +1,7 @@
 //! The **payload** of an event: its fields, checked once, before any database sees them.
 //!
-//! It is data, never a template. Templates see all of it; what is stored beside them is cut, so that nobody keeps others from
-//! being told by the length of what he types.
+//! It is data, never a template. Templates see all of it; the stored copy is cut, so that a long text from one user cannot
+//! keep the others from being notified.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::event::suggest::{did_you_mean, shown};
 /// The largest payload, as compact JSON. A larger one is refused.
 pub const MAX_PAYLOAD: usize = 1024 * 1024;
 
-/// The most of a payload that is stored, as compact JSON. Of a larger one the long texts are cut, and end in `…`; if that is
-/// not enough, so are the lists and maps.
+/// The maximum size of a stored payload, as compact JSON. In a larger one, long texts are cut and end in `…`; if that is not
+/// enough, lists and maps are cut too.
 pub const MAX_STORED_PAYLOAD: usize = 64 * 1024;
 
 /// The deepest nesting of lists and objects in a payload.
@@ -35,10 +35,10 @@ pub struct Payload {
     secret: Option<Secret>,
 }
 
-/// What a payload with secret fields holds beside them.
+/// What a payload with secret fields contains in addition.
 #[derive(Clone)]
 struct Secret {
-    /// What templates see that must not show them.
+    /// The value for templates that must not show secrets.
     open: Value,
     hidden: Hidden,
 }
@@ -78,7 +78,7 @@ impl PayloadError {
         }
     }
 
-    /// The same, of a field of this one: its name, or `[2]` in a list.
+    /// The same error with a longer path: `parent` is the enclosing field, or `[2]` in a list.
     fn below(self, parent: &str) -> Self {
         let field = match self.field {
             None => parent.to_owned(),
@@ -144,7 +144,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// Whatever no payload may hold.
+    /// When the example contains something that no payload may contain.
     #[doc(hidden)]
     pub fn example<E: NotifiableEvent>(example: &E) -> Result<Self, PayloadError> {
         Self::of(example, E::DECLARATION.secrets)
@@ -154,7 +154,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// A key that is no field, a field that is missing or does not fit, and whatever [`Payload::of`] refuses.
+    /// A key that is not a field, a field that is missing or has the wrong type, and the errors of [`Payload::of`].
     #[doc(hidden)]
     pub fn read<E: NotifiableEvent>(json: serde_json::Value) -> Result<Self, PayloadError> {
         let fields = E::DECLARATION.fields;
@@ -176,7 +176,7 @@ impl Payload {
             Err(error) => {
                 let path = error.path().to_string();
                 let reason = match top(&path) {
-                    // The reason would quote it.
+                    // serde's reason would quote the secret.
                     Some(field) if E::DECLARATION.secrets.contains(&field) => {
                         "it does not fit its type".to_owned()
                     }
@@ -220,7 +220,7 @@ impl Payload {
         self.secret.as_ref().map(|secret| &secret.hidden)
     }
 
-    /// The same payload for whoever only looks: what is secret is masked.
+    /// The same payload for display: secret fields are masked.
     pub(crate) fn masked(&self, secrets: &[&str]) -> Result<Self, PayloadError> {
         match self.secret {
             Some(_) => Self::of(&secret::replace(&self.json, secrets, secret::mask), secrets),
@@ -229,7 +229,7 @@ impl Payload {
     }
 }
 
-/// The field in which a path begins.
+/// The first field of a path.
 fn top(path: &str) -> Option<&str> {
     path.split(['.', '[']).next()
 }

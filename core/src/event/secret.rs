@@ -1,7 +1,7 @@
-//! A **secret** field of an event is shown by the channels that hand it to its recipient, and kept nowhere else.
+//! A **secret** field of an event is shown only by channels that pass it on to its recipient.
 //!
-//! What was rendered with it waits in the row of the delivery itself, and is erased in the statement that ends the delivery. Every
-//! other channel, and whatever is stored, has null in its place.
+//! Content that contains it is stored in the row of the delivery itself, and erased by the statement that ends the delivery. All
+//! other channels, and everything else that is stored, contain null instead.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::channel::delivery::{Hidden, Parts};
 /// What stands for a secret where people look.
 const MASK: &str = "[secret]";
 
-/// The same for a link, so that a template may go on with it.
+/// The same for a link, so that a part that must be a link can still be rendered.
 const MASKED_LINK: &str = "https://secret.invalid/";
 
-/// A shorter text can be guessed anyway, and may be in anything.
+/// A shorter text is not hidden: it can be guessed anyway, and occurs in unrelated texts.
 const MIN_TEXT: usize = 4;
 
-/// What is kept of one delivery until it ends.
+/// The content that one delivery stores for itself until it ends.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) parts: Arc<Parts>,
@@ -47,7 +47,7 @@ pub(crate) fn replace(
     fields.collect()
 }
 
-/// A value of the same shape that tells nothing.
+/// A value of the same shape that reveals nothing.
 pub(crate) fn mask(value: &Value) -> Value {
     match value {
         Value::String(text) if text.starts_with("https://") => MASKED_LINK.into(),

@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// However much there is to cut, a text keeps this many bytes: ids, times and names of variants stay whole.
 const MIN_TEXT: usize = 64;
 
-/// The most that is kept of one text, in bytes, and of one list or map, in items.
+/// The maximum that is kept: of one text in bytes, of one list or map in items.
 #[derive(Clone, Copy)]
 struct Room {
     text: usize,
@@ -71,7 +71,7 @@ fn cut_value(value: &Value, room: Room) -> Value {
             .collect(),
         Value::Object(entries) => entries
             .iter()
-            // A key that were cut could be another one's.
+            // A cut key could be equal to another key.
             .filter(|(key, _)| key.len() <= room.text)
             .take(room.items)
             .map(|(key, value)| (key.clone(), cut_value(value, room)))
@@ -86,7 +86,7 @@ fn cut_text(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     let within = &text[..text.floor_char_boundary(max)];
-    // The last grapheme may go on behind it.
+    // The last grapheme may continue beyond this.
     let last = within.grapheme_indices(true).next_back();
     format!("{}…", &within[..last.map_or(0, |(at, _)| at)])
 }

@@ -1,6 +1,6 @@
 //! "Did you mean": the nearest name to one that is not known.
 
-/// A name that is longer resembles none of ours, and is not compared.
+/// A longer name is not compared: no known name is that long.
 const MAX_NAME: usize = 256;
 
 /// A name from outside, fit for a message: short, and without control characters.
@@ -12,7 +12,7 @@ pub(crate) fn shown(name: &str) -> String {
     shown.escape_debug().to_string()
 }
 
-/// The candidate most like `name`, if one is near enough to be a slip of the pen.
+/// The candidate most similar to `name`, if it is similar enough for a typo.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_recognized() {
+    fn a_typo_is_recognized() {
         let known = ["org.member.role_changed", "org.invitation.sent"];
         assert_eq!(
             nearest("org.member.role_change", known),

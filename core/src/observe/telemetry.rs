@@ -33,7 +33,7 @@ pub(crate) fn notifications(event_type: &'static str, report: &DispatchReport) {
     let _ = (event_type, report);
 }
 
-/// A delivery went to another state.
+/// Counts a delivery that changed its state.
 pub(crate) fn delivery(channel: &'static str, state: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("campanile.deliveries", "messaging.destination.name" => channel, "state" => state)
@@ -61,7 +61,7 @@ pub(crate) fn attempt(
     let _ = (channel, outcome, error_class);
 }
 
-/// A call of a channel is over.
+/// Records a call of a channel that has ended.
 pub(crate) fn call(channel: &'static str, took: Duration) {
     #[cfg(feature = "metrics")]
     metrics::histogram!(

@@ -31,7 +31,7 @@ pub struct Operations {
     pub(crate) deliverer: Arc<Deliverer>,
     /// The statements that erase a user from the channels' own tables.
     pub(crate) forget_statements: Arc<[&'static Statement]>,
-    /// Under which hashes of erased addresses are kept.
+    /// The key under which hashes of erased addresses are kept.
     pub(crate) erasure_key: Option<ErasureKey>,
 }
 

@@ -11,7 +11,7 @@ const GOING: &str = "\
         where id in (select {uuids($1)}) group by dispatch_id)";
 
 statement! {
-    /// Of the last deliveries of a dispatch.
+    /// Deletes the dispatches whose last deliveries are removed.
     CONTENT = "\
         {going} delete from {campanile}notification_dispatches where id in (\
             select dispatch.id from going join {campanile}notification_dispatches as dispatch on dispatch.id = going.dispatch_id \
@@ -20,7 +20,7 @@ statement! {
 }
 
 statement! {
-    /// The deliveries that stay keep the content of the others.
+    /// Lowers the count of a dispatch that keeps other deliveries.
     SHARED = "\
         {going} update {campanile}notification_dispatches as dispatch set deliveries = dispatch.deliveries - going.deliveries \
         from going where going.dispatch_id = dispatch.id",

@@ -1,6 +1,6 @@
-//! What an operator sees and does of **deliveries**: count, list, history; retry, cancel, redrive the dead.
+//! **Deliveries**, as an operator sees and changes them: count, list, history; retry, cancel, redrive the dead.
 //!
-//! Every change is guarded by the state it starts from: what a worker has under way, or what was delivered, is not touched.
+//! Every change is guarded by the state it starts from: a delivery that is running or was delivered is not changed.
 
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ mod history;
 pub use history::DeliveryHistory;
 pub use redrive::DeadFilter;
 
-/// The most deliveries one list holds.
+/// The maximum number of deliveries in one list.
 pub const MAX_LIST: usize = 1_000;
 
 /// Which deliveries to list.
@@ -32,7 +32,7 @@ pub struct DeliveryFilter<'a> {
     pub channel: Option<&'a str>,
     /// In this state only.
     pub state: Option<DeliveryState>,
-    /// Older than this one: the last of the page before.
+    /// Only deliveries older than this one, the last of the previous page.
     pub before: Option<Uuid>,
     /// At most this many, and never more than [`MAX_LIST`]; 0 means 100.
     pub limit: usize,
@@ -98,8 +98,8 @@ impl Operations {
         Ok(page.await?)
     }
 
-    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered, also if it has expired. It opens no window: if
-    /// its own was released and the event was fired again since, the user hears of it twice.
+    /// Makes a delivery due now, with a fresh set of attempts, whatever kept it from being delivered, also if it has expired. It
+    /// opens no window: if the window was released and the event was dispatched again since, the user is notified twice.
     ///
     /// # Errors
     ///

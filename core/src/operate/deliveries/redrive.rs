@@ -19,9 +19,8 @@ impl Operations {
         Ok(redrive::count(self.database(), filter, until).await?)
     }
 
-    /// Makes dead deliveries due now, each with a fresh set of attempts, and says how many: those that are dead when it begins,
-    /// and not what dies meanwhile. What has expired stays dead, and so
-    /// does what had a secret in it. As [`Operations::retry_delivery`], it opens no window.
+    /// Makes dead deliveries due now, each with a fresh set of attempts, and returns how many. Deliveries that die while it runs,
+    /// that have expired, or whose secret was erased stay dead. Like [`Operations::retry_delivery`], it opens no window.
     ///
     /// # Errors
     ///

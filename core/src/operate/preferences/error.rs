@@ -29,7 +29,7 @@ pub enum PreferenceError {
         /// The channels of the category.
         known: Vec<&'static str>,
     },
-    /// The settings are not those any more that the change was made for.
+    /// The settings have changed since the version that the change was made for.
     #[error("the preferences have changed since they were read; read them again")]
     Changed,
     /// The channel is critical for every event of the category: it cannot be muted.

@@ -19,7 +19,7 @@ pub use self::error::PreferenceError;
 
 /// The settings of one user: read the matrix, switch cells.
 ///
-/// Got from [`Dispatcher::preferences_of`](crate::Dispatcher::preferences_of).
+/// Returned by [`Dispatcher::preferences_of`](crate::Dispatcher::preferences_of).
 #[derive(Debug, Clone)]
 pub struct UserPreferences<'a> {
     pub(super) database: &'a Database,
@@ -41,7 +41,7 @@ pub struct Matrix {
 pub struct CategoryRow {
     /// The category.
     pub category: &'static str,
-    /// What it holds, if [`describe_category!`](crate::describe_category) says so.
+    /// Its title, if [`describe_category!`](crate::describe_category) gives one.
     pub description: Option<&'static str>,
     /// The events it holds.
     pub events: Vec<EventRow>,
@@ -65,13 +65,13 @@ pub struct EventRow {
 pub struct Cell {
     /// The channel.
     pub channel: &'static str,
-    /// What the user chose, or the default. A locked cell keeps the choice, and does not follow it.
+    /// What the user chose, or the default. A locked cell stores the choice and ignores it.
     pub enabled: bool,
     /// Whether the choice changes nothing: the channel is critical for every event of the category that uses it.
     pub locked: bool,
     /// Why it is locked, or to which events a choice does not apply.
     pub reason: Option<String>,
-    /// The events for which the channel is critical: the reason, for those who put it into words of their own.
+    /// The events for which the channel is critical: the reason, for pages that show it in their own words.
     #[serde(skip)]
     pub critical: Vec<EventRow>,
 }

@@ -8,7 +8,7 @@ use crate::database::error::StoreError;
 use crate::store::preferences;
 
 impl Matrix {
-    /// What tells it from another: the same as long as nothing it shows has changed. For an `ETag`.
+    /// A digest of the matrix, for an `ETag`: it stays the same as long as nothing in the matrix changes.
     ///
     /// # Panics
     ///
