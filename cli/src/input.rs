@@ -10,7 +10,7 @@ use url::Host;
 use uuid::Uuid;
 
 /// The maximum duration: no database supports much earlier dates.
-const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// A duration as `30d` or `12h`; a day is 24 hours.
 pub(crate) fn length_of_time(text: &str) -> Result<Duration, String> {
@@ -20,7 +20,7 @@ pub(crate) fn length_of_time(text: &str) -> Result<Duration, String> {
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| format!("a month or a year has no fixed length: {}", refusal()))?;
     let age = Duration::try_from(age).map_err(|_| "a duration cannot be negative".to_owned())?;
-    if age > LONGEST {
+    if age > MAX_DURATION {
         return Err("a duration is at most 100 years".into());
     }
     Ok(age)

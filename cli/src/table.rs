@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use crate::terminal::escaped;
 
 /// The maximum length of a text in a cell of a list.
-const LONGEST: usize = 72;
+const MAX_LENGTH: usize = 72;
 
 /// Rows of cells under a heading.
 pub(crate) struct Table {
@@ -52,7 +52,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// The same, cut to the width of a cell.
 pub(crate) fn short(text: &str) -> String {
-    let mut cut: String = text.chars().take(LONGEST).collect();
+    let mut cut: String = text.chars().take(MAX_LENGTH).collect();
     if cut.len() < text.len() {
         cut.push('…');
     }
@@ -85,6 +85,6 @@ mod tests {
     #[test]
     fn control_sequences_are_escaped_and_a_long_text_is_cut() {
         assert_eq!(plain("a\u{1b}[2Jb\nc\0"), "a\\u{1b}[2Jb c\\u{0}");
-        assert_eq!(short(&"ä".repeat(100)).chars().count(), LONGEST + 1);
+        assert_eq!(short(&"ä".repeat(100)).chars().count(), MAX_LENGTH + 1);
     }
 }

@@ -124,8 +124,8 @@ impl Builder {
     }
 
     /// The maximum number of recipients of one dispatch. Default: 100,000.
-    pub fn max_recipients(mut self, most: usize) -> Self {
-        self.limits.max_recipients = most;
+    pub fn max_recipients(mut self, max: usize) -> Self {
+        self.limits.max_recipients = max;
         self
     }
 
@@ -136,8 +136,8 @@ impl Builder {
     }
 
     /// How many remote deliveries one `dispatch` attempts itself before it leaves the rest to a worker. Default: 100.
-    pub fn inline_deliveries(mut self, most: usize) -> Self {
-        self.limits.inline_deliveries = most;
+    pub fn inline_deliveries(mut self, max: usize) -> Self {
+        self.limits.inline_deliveries = max;
         self
     }
 

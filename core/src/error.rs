@@ -34,13 +34,13 @@ pub enum DispatchError {
     InvalidInput(#[from] InvalidInput),
     /// More recipients than one call accepts.
     #[error(
-        "{given} recipients, and one dispatch takes at most {most}: split the audience, or raise `max_recipients` on the builder"
+        "{given} recipients, and one dispatch takes at most {max}: split the audience, or raise `max_recipients` on the builder"
     )]
     TooManyRecipients {
         /// How many were named.
         given: usize,
         /// The maximum number of recipients of one call.
-        most: usize,
+        max: usize,
     },
     /// `enqueue_in` was given a connection without an open transaction.
     #[error(

@@ -49,7 +49,7 @@ create table campanile.notification_dispatches (
     payload jsonb not null,
     content jsonb not null,
     trace_context text,
-    -- How many deliveries there still are that share it: it is deleted with the last one.
+    -- How many remaining deliveries share it; it is deleted with the last one.
     deliveries integer not null,
     created_at timestamptz not null
 );
@@ -79,10 +79,10 @@ create table campanile.notification_deliveries (
     )),
     -- The lower, the sooner.
     priority smallint not null default 1,
-    -- Why it waits, and since when: null, if for a retry or for nothing.
+    -- Why it waits and since when; null for a retry, or if it does not wait.
     held_as text,
     held_since timestamptz,
-    -- What makes it needless, if its recipient does it first.
+    -- What its recipient may do in the inbox that makes it unnecessary: see, read or archive the item.
     gate text,
     locale text,
     attempt integer not null,

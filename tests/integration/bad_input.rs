@@ -67,7 +67,7 @@ both_databases! {
         assert_eq!((report.admitted, report.sent), (2_500, 2_500));
         assert_eq!(app.database.count("notifications").await, 2_500);
         let error = dispatcher.enqueue(measured(1.0).to(users(3_001))).await.unwrap_err();
-        assert!(matches!(error, DispatchError::TooManyRecipients { given: 3_001, most: 3_000 }));
+        assert!(matches!(error, DispatchError::TooManyRecipients { given: 3_001, max: 3_000 }));
         assert!(error.to_string().contains("split the audience"), "{error}");
         assert_eq!(app.database.count("notifications").await, 2_500);
     }

@@ -59,7 +59,7 @@ fn problem(text: &str) -> Vec<Finding> {
         return settings.collect();
     }
     vec![match text.split_once("; ") {
-        Some((message, mend)) => Finding::problem(CHECK, message, mend),
+        Some((message, fix)) => Finding::problem(CHECK, message, fix),
         None => whole(),
     }]
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_fix_is_separated_from_the_problem() {
-        for (text, message, mend) in [
+        for (text, message, fix) in [
             (
                 "two channels are named `a`: x and y; rename one",
                 "two channels are named `a`: x and y",
@@ -144,8 +144,8 @@ mod tests {
         ] {
             let check = problem(text).remove(0);
             assert_eq!(
-                (check.message.as_str(), check.mend.as_deref()),
-                (message, Some(mend))
+                (check.message.as_str(), check.fix.as_deref()),
+                (message, Some(fix))
             );
         }
     }

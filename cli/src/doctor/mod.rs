@@ -58,7 +58,7 @@ struct Finding {
     check: &'static str,
     status: Status,
     message: String,
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 impl Finding {
@@ -66,20 +66,20 @@ impl Finding {
         Self::new(check, Status::Ok, message.into(), None)
     }
 
-    fn warning(check: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(check, Status::Warning, message.into(), Some(mend.into()))
+    fn warning(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(check, Status::Warning, message.into(), Some(fix.into()))
     }
 
-    fn problem(check: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(check, Status::Problem, message.into(), Some(mend.into()))
+    fn problem(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(check, Status::Problem, message.into(), Some(fix.into()))
     }
 
-    fn new(check: &'static str, status: Status, message: String, mend: Option<String>) -> Self {
+    fn new(check: &'static str, status: Status, message: String, fix: Option<String>) -> Self {
         Self {
             check,
             status,
             message,
-            mend,
+            fix,
         }
     }
 }
@@ -153,24 +153,24 @@ async fn in_time(
     name: &'static str,
     check: impl Future<Output = Result<Vec<Finding>, StoreError>>,
 ) -> Vec<Finding> {
-    const MEND: &str =
+    const FIX: &str =
         "check that the database is up, that its URL is right, and that its user may read";
     const POOLER: &str = "a pooler does not keep prepared statements: see the check `pooler`";
     match tokio::time::timeout(MAX_CHECK_TIME, check).await {
         Ok(Ok(checks)) => checks,
         Ok(Err(error)) => {
             let message = plain(&with_causes(&error));
-            let mend = if message.contains("prepared statement") {
+            let fix = if message.contains("prepared statement") {
                 POOLER
             } else {
-                MEND
+                FIX
             };
-            vec![Finding::problem(name, message, mend)]
+            vec![Finding::problem(name, message, fix)]
         }
         Err(_) => {
             let seconds = MAX_CHECK_TIME.as_secs();
             let message = format!("no answer within {seconds} seconds");
-            vec![Finding::problem(name, message, MEND)]
+            vec![Finding::problem(name, message, FIX)]
         }
     }
 }
@@ -196,8 +196,8 @@ fn answer(checks: &[Finding]) -> Answer {
             finding.check, finding.message
         )
         .expect("a string takes every line");
-        if let Some(mend) = &finding.mend {
-            writeln!(text, "{:<23}-> {mend}", "").expect("a string takes every line");
+        if let Some(fix) = &finding.fix {
+            writeln!(text, "{:<23}-> {fix}", "").expect("a string takes every line");
         }
     }
     let summary = format!(

@@ -38,7 +38,7 @@ pub(super) async fn checks(arguments: &Arguments, pool: &PgPool) -> Vec<Finding>
 /// that assigns backends per transaction it does not work, because the level that it sets stays with the backend.
 async fn isolation(pool: &PgPool, pooler: Status) -> Result<Vec<Finding>, StoreError> {
     const CHECK: &str = "isolation";
-    const MEND: &str = "for the role of campanile's pool: `alter role .. set default_transaction_isolation = 'read committed'`";
+    const FIX: &str = "for the role of campanile's pool: `alter role .. set default_transaction_isolation = 'read committed'`";
     let row = sqlx::raw_sql("select current_setting('default_transaction_isolation')")
         .fetch_one(pool)
         .await?;
@@ -49,13 +49,13 @@ async fn isolation(pool: &PgPool, pooler: Status) -> Result<Vec<Finding>, StoreE
         let message = format!(
             "sessions start at `{level}`: campanile sets each to `read committed` and back, with two more round trips"
         );
-        Finding::warning(CHECK, message, MEND)
+        Finding::warning(CHECK, message, FIX)
     } else {
         let message = format!(
             "sessions start at `{level}`, behind a pooler where the level that campanile sets stays with a backend: calls are refused \
              now and then, and the application's transactions may run at `read committed`"
         );
-        Finding::problem(CHECK, message, MEND)
+        Finding::problem(CHECK, message, FIX)
     }])
 }
 

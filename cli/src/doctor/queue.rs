@@ -144,10 +144,10 @@ pub(super) async fn parked(
         if !is_linked(registry, &group.channel) {
             let channel = plain(&group.channel);
             let text = told(&group, "waiting, and this binary does not link the channel");
-            let mend = format!(
+            let fix = format!(
                 "run a worker that links it: `use campanile_{channel} as _;` in the source of its binary, or the crate that registers `{channel}`"
             );
-            checks.push(Finding::warning(CHECK, text, mend));
+            checks.push(Finding::warning(CHECK, text, fix));
         }
     }
     for group in groups(database, BLOCKED.on(database)).await? {
@@ -158,20 +158,20 @@ pub(super) async fn parked(
             ),
             plain(&group.channel),
         );
-        let mend = format!(
+        let fix = format!(
             "deploy workers that are as new as the binary that dispatched; `deliveries list --channel {channel} --state blocked`"
         );
-        checks.push(Finding::warning(CHECK, text, mend));
+        checks.push(Finding::warning(CHECK, text, fix));
     }
     for group in groups(database, DEAD.on(database)).await? {
         let (text, channel) = (
             told(&group, DeliveryState::Dead.as_str()),
             plain(&group.channel),
         );
-        let mend = format!(
+        let fix = format!(
             "find the cause: `dead list --channel {channel}`; when it is fixed: `dead redrive --channel {channel} --yes`"
         );
-        checks.push(Finding::warning(CHECK, text, mend));
+        checks.push(Finding::warning(CHECK, text, fix));
     }
     if checks.is_empty() {
         checks.push(Finding::ok(

@@ -18,9 +18,9 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         counted(day, "address", "addresses")
     );
     let finding = if day >= MANY && 2 * day > week {
-        let mend = "check whether the reasons are about your sender and not about the addresses: `suppressions list`; \
+        let fix = "check whether the reasons are about your sender and not about the addresses: `suppressions list`; \
                     `suppressions remove ADDRESS` takes one off";
-        Finding::warning(CHECK, text, mend)
+        Finding::warning(CHECK, text, fix)
     } else {
         Finding::ok(CHECK, text)
     };

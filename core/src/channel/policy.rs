@@ -136,13 +136,13 @@ impl Policy {
 
     /// Whether a repeated attempt is recognized by the provider.
     #[must_use]
-    pub const fn honours_keys(&self) -> bool {
+    pub const fn supports_keys(&self) -> bool {
         self.key_lifetime.is_some()
     }
 
     /// Whether this many lost answers are too many to retry.
     pub(crate) const fn gives_up_after(&self, lost_answers: u32) -> bool {
-        !self.honours_keys() && lost_answers >= self.max_lost_answers
+        !self.supports_keys() && lost_answers >= self.max_lost_answers
     }
 
     /// The maximum pause after this many attempts that count.

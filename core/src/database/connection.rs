@@ -310,12 +310,12 @@ impl<DB: sqlx::Database> Drop for Held<DB> {
 /// caller waits in an ordinary queue that moves.
 async fn starved<DB: sqlx::Database>(database: &Database, pool: &sqlx::Pool<DB>) {
     let max_connections = pool.options().get_max_connections();
-    let patience = match max_connections {
+    let max_wait = match max_connections {
         1 => STARVED_AFTER.min(database.timeout() / 2),
         _ => database.timeout() * 3 / 4,
     };
     let mut since = Instant::now();
-    while since.elapsed() < patience {
+    while since.elapsed() < max_wait {
         sleep(STARVED_POLL).await;
         let is_exhausted = pool.size() >= max_connections && pool.num_idle() == 0;
         if !is_exhausted || !database.in_use().is_zero() {

@@ -21,7 +21,7 @@ pub(crate) async fn batches(
 ) -> (Vec<Vec<Delivery>>, Vec<Transition>) {
     let policy = deliverer.policy(channel);
     let size = deliverer.channels[channel].channel.max_batch().max(1);
-    if !policy.honours_keys() {
+    if !policy.supports_keys() {
         let batches = deliveries.chunks(size).map(<[_]>::to_vec);
         return (batches.collect(), Vec::new());
     }

@@ -252,8 +252,8 @@ impl Round {
         }
         let (listener, mut heard) = mpsc::unbounded_channel();
         self.listener = Some(listener);
-        let (deliverer, channel, patience) =
-            (Arc::clone(&self.deliverer), self.channel, self.patience());
+        let (deliverer, channel, max_wait) =
+            (Arc::clone(&self.deliverer), self.channel, self.max_wait());
         let mut work = JoinSet::new();
         let steps = async move { self.resolve().await.batch().await.call().await };
         work.spawn(steps.in_current_span());
@@ -263,7 +263,7 @@ impl Round {
                 outcomes.extend(more);
             }
         };
-        if tokio::time::timeout(patience, listening).await.is_err() {
+        if tokio::time::timeout(max_wait, listening).await.is_err() {
             deliverer.channels[channel].bulkhead.detached.add(work);
         } else if let Some(Err(error)) = work.join_next().await {
             tracing::error!(target: "campanile", %error, "a round of deliveries was aborted; its leases will expire");
@@ -272,7 +272,7 @@ impl Round {
     }
 
     /// How long the caller waits. The result of a probe is always awaited.
-    fn patience(&self) -> Duration {
+    fn max_wait(&self) -> Duration {
         if self.deliverer.has_long_calls(self.channel) && self.terms.probe.is_none() {
             self.deliverer.limits.attempt_timeout
         } else {

@@ -213,7 +213,7 @@ impl<'a> Decision<'a> {
             Verdict::Accepted { .. } => (State::Delivered, Duration::ZERO),
             Verdict::Misconfigured { .. } => (State::Waiting, jitter(policy, 1)),
             Verdict::Permanent { .. } if self.is_conflict() => (State::Unknown, Duration::ZERO),
-            Verdict::Permanent { .. } if policy.honours_keys() => (State::Dead, Duration::ZERO),
+            Verdict::Permanent { .. } if policy.supports_keys() => (State::Dead, Duration::ZERO),
             Verdict::Permanent { .. } => ended(State::Dead),
             Verdict::SuppressedAddress => ended(State::Suppressed),
             Verdict::Unreachable => ended(State::Unreachable),
@@ -302,7 +302,7 @@ impl<'a> Decision<'a> {
             Some(Verdict::Accepted { provider_id }) => provider_id.as_deref(),
             _ => None,
         };
-        let never_sent = policy.honours_keys() && self.is_permanent() && !self.is_conflict();
+        let never_sent = policy.supports_keys() && self.is_permanent() && !self.is_conflict();
         let trace_id = match self.cause {
             Cause::Verdict { trace_id, .. } => trace_id.clone(),
             _ => None,

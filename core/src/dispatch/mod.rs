@@ -180,15 +180,18 @@ impl Steps {
         checked.payload = masked.map_err(|reason| invalid_payload(event.event_type, reason))?;
         let checked = vec![checked];
         let database = &self.writer.database;
-        let planned = each_database!(database, |pool| {
+        let choices = each_database!(database, |pool| {
             let held = Held::of(database, pool);
             let held = within(Some(database.timeout()), held).await;
             let mut held = held.map_err(StoreError::from)?;
-            let bound = database.bound();
-            let planned = self.writer.plan(held.connection(), checked, bound).await?;
+            let read = self
+                .writer
+                .read_preferences(held.connection(), &checked, database.bound());
+            let choices = read.await?;
             held.give_back();
-            planned
+            choices
         });
+        let planned = self.writer.plan_and_render(checked, &choices).await;
         let Planned {
             checked,
             plan,

@@ -63,25 +63,8 @@ impl Writer {
         }
     }
 
-    /// Steps 3 to 5: read preferences once, plan, render once.
-    pub(crate) async fn plan(
-        &self,
-        store: &mut impl Store,
-        checked: Vec<Checked>,
-        bound: Option<Duration>,
-    ) -> Result<Vec<Planned>, DispatchError> {
-        let choices = self.read_choices(store, &checked, bound).await?;
-        let mut planned = Vec::with_capacity(checked.len());
-        for checked in checked {
-            let mut one = self.planner.plan(checked, &choices);
-            one.content = self.complete(one.checked.event, one.content).await;
-            planned.push(one);
-        }
-        Ok(planned)
-    }
-
-    /// One query for each chunk of users.
-    async fn read_choices(
+    /// Step 3: read preferences once, with one query for each chunk of users.
+    pub(crate) async fn read_preferences(
         &self,
         store: &mut impl Store,
         checked: &[Checked],
@@ -104,6 +87,21 @@ impl Writer {
             choices.extend(read);
         }
         Ok(choices)
+    }
+
+    /// Steps 4 and 5: plan, render once.
+    pub(crate) async fn plan_and_render(
+        &self,
+        checked: Vec<Checked>,
+        choices: &Choices,
+    ) -> Vec<Planned> {
+        let mut planned = Vec::with_capacity(checked.len());
+        for checked in checked {
+            let mut one = self.planner.plan(checked, choices);
+            one.content = self.complete(one.checked.event, one.content).await;
+            planned.push(one);
+        }
+        planned
     }
 
     /// Steps 3 to 6 on a connection of the dispatcher's own.
@@ -163,18 +161,20 @@ impl Writer {
     ) -> Result<Written, DispatchError> {
         let leased_at = Instant::now();
         let ids: Vec<_> = checked.iter().map(|checked| checked.dispatch_id).collect();
-        let planned = self.plan(connection, checked, lease.answer_within).await?;
+        let choices = self
+            .read_preferences(connection, &checked, lease.answer_within)
+            .await?;
+        let planned = self.plan_and_render(checked, &choices).await;
         let chunks = self.candidates(&planned);
-        let admission = connection
-            .write(&self.statements, &chunks, lease, around)
-            .await
-            .map_err(|error| match error {
-                WriteError::Nothing(error) => DispatchError::Store(error.into()),
-                WriteError::Unknown(error) => DispatchError::CommitUnknown {
-                    dispatch_ids: ids,
-                    source: error.into(),
-                },
-            })?;
+        // Step 6: write once.
+        let written = connection.write(&self.statements, &chunks, lease, around);
+        let admission = written.await.map_err(|error| match error {
+            WriteError::Nothing(error) => DispatchError::Store(error.into()),
+            WriteError::Unknown(error) => DispatchError::CommitUnknown {
+                dispatch_ids: ids,
+                source: error.into(),
+            },
+        })?;
         Ok(Written {
             planned,
             chunks,

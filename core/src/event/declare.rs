@@ -261,15 +261,15 @@ const fn refuse(message: &Message) {
 /// A message put together in const evaluation, where there is no `format!`. What is too long is cut.
 #[derive(Clone, Copy)]
 struct Message {
-    bytes: [u8; Self::LONGEST],
+    bytes: [u8; Self::MAX_LENGTH],
     length: usize,
 }
 
 impl Message {
-    const LONGEST: usize = 1024;
+    const MAX_LENGTH: usize = 1024;
 
     const EMPTY: Self = Self {
-        bytes: [0; Self::LONGEST],
+        bytes: [0; Self::MAX_LENGTH],
         length: 0,
     };
 
@@ -280,7 +280,7 @@ impl Message {
     const fn text(mut self, text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut i = 0;
-        while i < bytes.len() && self.length < Self::LONGEST {
+        while i < bytes.len() && self.length < Self::MAX_LENGTH {
             self.bytes[self.length] = bytes[i];
             self.length += 1;
             i += 1;
@@ -425,7 +425,7 @@ mod tests {
         let long = "x".repeat(2_000);
         assert_eq!(
             refusal(|| part(&long, &EMAIL, "subjct")).len(),
-            Message::LONGEST
+            Message::MAX_LENGTH
         );
     }
 }

@@ -51,12 +51,12 @@ pub fn check(field: &str, id: &str) -> Result<(), InvalidInput> {
     check_text(field, id, MAX_ID)
 }
 
-pub(crate) fn check_text(field: &str, text: &str, longest: usize) -> Result<(), InvalidInput> {
+pub(crate) fn check_text(field: &str, text: &str, max_length: usize) -> Result<(), InvalidInput> {
     if text.is_empty() {
         return Err(InvalidInput::new(field, "is empty"));
     }
-    if text.len() > longest {
-        let reason = format!("is {} bytes long and may have {longest}", text.len());
+    if text.len() > max_length {
+        let reason = format!("is {} bytes long and may have {max_length}", text.len());
         return Err(InvalidInput::new(field, reason));
     }
     if let Some(character) = text.chars().find(|character| character.is_control()) {

@@ -64,9 +64,9 @@ impl Planner {
                 recipient::check(field, id)?;
             }
         }
-        let (given, most) = (notice.recipients.len(), self.max_recipients);
-        if given > most {
-            return Err(DispatchError::TooManyRecipients { given, most });
+        let (given, max) = (notice.recipients.len(), self.max_recipients);
+        if given > max {
+            return Err(DispatchError::TooManyRecipients { given, max });
         }
         let (recipients, repeated_ids) = recipient::distinct(notice.recipients)?;
         let dedup_key = dedup::key(event, notice.subject_id.as_deref(), &payload);

@@ -109,17 +109,12 @@ impl Ended {
                     .bind(from)
                     .fetch_all(&mut *transaction)
                     .await?;
-                let mut removed = Removed {
-                    seen: rows.len(),
-                    until: from,
-                    ..Removed::default()
-                };
-                let (mut ids, mut dispatches) = (Vec::new(), Vec::new());
-                for row in rows {
-                    ids.push(row.id);
-                    dispatches.push(row.dispatch_id);
-                    removed.until = row.ended;
-                }
+                let seen = rows.len();
+                let until = rows.last().map_or(from, |row| row.ended);
+                let (ids, dispatches): (Vec<_>, Vec<_>) = rows
+                    .into_iter()
+                    .map(|row| (row.id, row.dispatch_id))
+                    .unzip();
                 let dispatches: Vec<String> = sqlx::query_scalar(LOCK_DISPATCHES.on(&database))
                     .bind(serde_json::json!(dispatches).to_string())
                     .fetch_all(&mut *transaction)
@@ -136,9 +131,15 @@ impl Ended {
                     let done = sqlx::query(statement.on(&database)).bind(&ids);
                     *count = done.execute(&mut *transaction).await?.rows_affected();
                 }
-                [removed.dispatches, _, removed.attempts, removed.deliveries] = counts;
                 transaction.commit().await?;
-                Ok(removed)
+                let [dispatches, _, attempts, deliveries] = counts;
+                Ok(Removed {
+                    seen,
+                    until,
+                    deliveries,
+                    attempts,
+                    dispatches,
+                })
             })
         })
         .await?;

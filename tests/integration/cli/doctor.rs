@@ -34,7 +34,7 @@ fn findings(ended: &Ended, check: &str) -> Vec<(String, String, String)> {
             (
                 text(&finding["status"]),
                 text(&finding["message"]),
-                text(&finding["mend"]),
+                text(&finding["fix"]),
             )
         })
         .collect()
@@ -63,10 +63,10 @@ fn a_pooler_that_loses_prepared_statements_is_a_problem_and_one_in_session_mode_
     run_on_own_server(&[], async |_, server| {
         let transactions = Bouncer::before(&server.url, Keeps::Transaction);
         let ended = run_on(&transactions.url, &["doctor", "--json"]).await;
-        let (status, message, mend) = finding(&ended, "pooler");
+        let (status, message, fix) = finding(&ended, "pooler");
         assert_eq!(status, "problem", "{ended:?}");
         assert!(message.contains("loses prepared statements"), "{message}");
-        assert!(mend.contains("pool_mode = session"), "{mend}");
+        assert!(fix.contains("pool_mode = session"), "{fix}");
         let sessions = Bouncer::before(&server.url, Keeps::Session);
         let ended = run_on(&sessions.url, &["doctor", "--json"]).await;
         assert_eq!(finding(&ended, "pooler").0, "ok", "{ended:?}");
@@ -80,10 +80,10 @@ both_databases! {
         for number in 0..20 {
             app.suppress(&format!("u{number}@example.com")).await;
         }
-        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "suppressions");
+        let (status, message, fix) = finding(&run(&app.database, "doctor --json").await, "suppressions");
         assert_eq!(status, "warning");
         assert!(message.starts_with("20 addresses suppressed in the last day, 20 in the last week"), "{message}");
-        assert!(mend.contains("suppressions list"), "{mend}");
+        assert!(fix.contains("suppressions list"), "{fix}");
     }
 
     async fn with_tables_and_a_worker_there_are_no_problems(app: App) {
@@ -94,7 +94,7 @@ both_databases! {
         assert_eq!(healthy.code, 0, "{healthy:?}");
         let all = healthy.json();
         for finding in all.as_array().unwrap() {
-            assert_eq!((&finding["status"], &finding["mend"]), (&"ok".into(), &Value::Null), "{finding}");
+            assert_eq!((&finding["status"], &finding["fix"]), (&"ok".into(), &Value::Null), "{finding}");
         }
         let text = run(&app.database, "doctor").await;
         assert!(text.text().ends_with("\n0 problems, 0 warnings\n"), "{text:?}");
@@ -110,8 +110,8 @@ both_databases! {
         let url = unmigrated(&database).await;
         let ended = run_on(&url, &["doctor", "--json"]).await;
         assert_eq!(ended.code, 1, "{ended:?}");
-        let (status, message, mend) = finding(&ended, "migrations");
-        assert_eq!((status.as_str(), mend.as_str()), ("problem", "run `migrate`"));
+        let (status, message, fix) = finding(&ended, "migrations");
+        assert_eq!((status.as_str(), fix.as_str()), ("problem", "run `migrate`"));
         assert!(message.contains("no tables of campanile yet"), "{message}");
         assert_eq!(finding(&ended, "clock").0, "ok");
         let text = run_on(&url, &["doctor"]).await;
@@ -130,8 +130,8 @@ both_databases! {
         newer(999, "contract (needs 998)").await;
         let forbidding = run(&database, "doctor --json").await;
         assert_eq!(forbidding.code, 1);
-        let (_, message, mend) = finding(&forbidding, "migrations");
-        assert!(message.contains("not for this binary: 999") && mend.contains("as new as the tables"), "{message}: {mend}");
+        let (_, message, fix) = finding(&forbidding, "migrations");
+        assert!(message.contains("not for this binary: 999") && fix.contains("as new as the tables"), "{message}: {fix}");
     }
 
     async fn overdue_deliveries_are_a_problem_until_a_worker_runs(app: App) {
@@ -140,10 +140,10 @@ both_databases! {
         enqueue_overdue(&app).await;
         let ended = run(&app.database, "doctor --json").await;
         assert_eq!(ended.code, 1, "{ended:?}");
-        let (status, message, mend) = finding(&ended, "queue");
+        let (status, message, fix) = finding(&ended, "queue");
         assert_eq!(status, "problem");
         assert!(message.contains("1 delivery over pigeon overdue"), "{message}");
-        assert!(mend.contains("`worker`"), "{mend}");
+        assert!(fix.contains("`worker`"), "{fix}");
         let patient = run(&app.database, "doctor --overdue 2h --json").await;
         assert_eq!(finding(&patient, "queue").0, "ok");
         let (worker, _) = Worker::start(&app, &[]).await;
@@ -159,7 +159,7 @@ both_databases! {
         if let Some(other) = &mut other {
             other.execute("begin").await.unwrap();
         }
-        let (status, message, mend) = finding(&run(&app.database, "doctor --json --open-transaction 0s").await, "transactions");
+        let (status, message, fix) = finding(&run(&app.database, "doctor --json --open-transaction 0s").await, "transactions");
         let Some(mut other) = other else {
             assert_eq!(status, "ok");
             assert!(message.contains("not applicable to SQLite"), "{message}");
@@ -167,7 +167,7 @@ both_databases! {
         };
         assert_eq!(status, "warning", "{message}");
         let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut other).await.unwrap();
-        assert!(mend.contains(&format!("pg_terminate_backend({pid})")), "{mend}");
+        assert!(fix.contains(&format!("pg_terminate_backend({pid})")), "{fix}");
         let young = finding(&run(&app.database, "doctor --json").await, "transactions");
         assert_eq!(young.0, "ok", "{young:?}");
     }
@@ -181,9 +181,9 @@ both_databases! {
         let alter = "do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', \
             current_database()); end $$";
         app.database.execute(alter).await;
-        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "isolation");
+        let (status, message, fix) = finding(&run(&app.database, "doctor --json").await, "isolation");
         assert_eq!(status, "warning", "{message}");
-        assert!(message.contains("`serializable`") && mend.contains("alter role"), "{message} {mend}");
+        assert!(message.contains("`serializable`") && fix.contains("alter role"), "{message} {fix}");
     }
 
     async fn paused_channels_and_parked_deliveries_are_reported(app: App) {
@@ -194,8 +194,8 @@ both_databases! {
         enqueue_overdue(&app).await;
         app.database.execute("update {campanile}notification_deliveries set channel = 'fax' where state = 'pending'").await;
         let ended = run(&app.database, "doctor --json").await;
-        let (status, message, mend) = finding(&ended, "channels");
-        assert_eq!((status.as_str(), mend.as_str()), ("warning", "to resume it: `channels resume email`"));
+        let (status, message, fix) = finding(&ended, "channels");
+        assert_eq!((status.as_str(), fix.as_str()), ("warning", "to resume it: `channels resume email`"));
         assert!(message.contains("the provider is down"), "{message}");
         assert_eq!(finding(&ended, "queue").0, "ok");
         let parked = findings(&ended, "parked");
@@ -211,9 +211,9 @@ both_databases! {
         assert_eq!(status, "ok");
         assert!(message.contains("ended less than a day ago"), "{message}");
         app.database.change_deliveries("finished_at = {earlier(5184060000000)}").await;
-        let (status, message, mend) = finding(&run(&app.database, "doctor --json").await, "finished");
+        let (status, message, fix) = finding(&run(&app.database, "doctor --json").await, "finished");
         assert_eq!(status, "warning");
-        assert!(message.contains("ended 60 days ago") && mend.contains("`prune`"), "{message}: {mend}");
+        assert!(message.contains("ended 60 days ago") && fix.contains("`prune`"), "{message}: {fix}");
         let (status, ..) = finding(&run(&app.database, "doctor --json --kept 90d").await, "finished");
         assert_eq!(status, "ok");
     }

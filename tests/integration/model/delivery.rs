@@ -186,14 +186,14 @@ impl Delivery {
             Word::Unknown if self.gives_up() => State::Unknown,
             Word::Retry | Word::Panic | Word::Unknown if again => State::Pending,
             // Its provider recognizes the key, and would have reported it as known.
-            Word::Permanent if self.honours_keys() => State::Dead,
+            Word::Permanent if self.supports_keys() => State::Dead,
             Word::Unknown => State::Unknown,
             Word::Retry | Word::Panic | Word::Permanent | Word::UsedUp => or_unknown(State::Dead),
             Word::Suppressed | Word::Muted => or_unknown(State::Suppressed),
             Word::Unreachable => or_unknown(State::Unreachable),
         };
         self.state = state;
-        if word == Word::Permanent && self.honours_keys() {
+        if word == Word::Permanent && self.supports_keys() {
             self.maybe_sent = false;
         }
         match word.in_log() {
@@ -234,7 +234,7 @@ impl Delivery {
     }
 
     /// The mail provider of this test recognizes keys.
-    fn honours_keys(&self) -> bool {
+    fn supports_keys(&self) -> bool {
         self.channel == Channel::Email
     }
 
