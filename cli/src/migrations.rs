@@ -25,6 +25,8 @@ pub(crate) struct State {
     forbidding: Vec<i64>,
     /// Versions that were started but failed.
     failed: Vec<i64>,
+    /// Versions that are applied under another name than this binary knows.
+    renamed: Vec<i64>,
 }
 
 /// Reads the bookkeeping table; if there is none, no migration is applied.
@@ -71,10 +73,15 @@ impl State {
         let forbidding = rows.iter().filter(|(version, description, _)| {
             !is_known(*version) && !campanile_migrations::may_run_beside(description, latest)
         });
+        let renamed = rows.iter().filter(|(version, description, _)| {
+            campanile_migrations::known()
+                .any(|(known, name)| known == *version && !description.starts_with(name))
+        });
         Self {
             applied: of(true),
             forbidding: forbidding.map(|(version, ..)| *version).collect(),
             failed: of(false),
+            renamed: renamed.map(|(version, ..)| *version).collect(),
         }
     }
 
@@ -108,11 +115,22 @@ impl State {
         &self.failed
     }
 
+    /// Applied migrations of a build that was never released: their names are not those that this binary knows.
+    pub(crate) fn renamed(&self) -> &[i64] {
+        &self.renamed
+    }
+
     /// What to do first, if the tables do not match this binary.
     pub(crate) fn advice(&self) -> Option<String> {
         let pending = self.pending();
         if self.applied.is_empty() {
             return Some("the database has no tables of campanile yet: run `migrate`".into());
+        }
+        if !self.renamed.is_empty() {
+            return Some(
+                "the tables were made by a build that was never released: if nothing in them is needed, drop them and run `migrate`"
+                    .into(),
+            );
         }
         if !self.forbidding.is_empty() {
             return Some(format!(
@@ -210,8 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn tables_of_an_unreleased_build_are_recognized_by_their_names() {
+        let state = State::new(&[row(1, "dispatch"), row(2, "people")]);
+        assert_eq!(state.renamed(), [1]);
+        assert!(state.advice().unwrap().contains("never released"));
+    }
+
+    #[test]
     fn a_failed_migration_is_still_pending() {
-        let state = State::new(&[(1, "x".to_owned(), false)]);
+        let state = State::new(&[(1, "campanile".to_owned(), false)]);
         assert_eq!(state.failed(), [1]);
         assert_eq!(state.pending()[0].version, 1);
     }

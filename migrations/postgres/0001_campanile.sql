@@ -237,9 +237,9 @@ create index notifications_changed
 -- To prune what was read long ago. A new item is not in it, so that a dispatch does not write to it.
 create index notifications_read
     on campanile.notifications (read_at) where read_at is not null;
--- To prune what was never read. Nearly nothing to write: rows stand in the order of their time.
+-- To prune what was never read. A new item is at its end.
 create index notifications_created
-    on campanile.notifications using brin (created_at);
+    on campanile.notifications (created_at) where read_at is null;
 create index notifications_retract
     on campanile.notifications (user_id, retract_key) where retract_key is not null;
 

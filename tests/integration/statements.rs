@@ -188,6 +188,24 @@ fn the_hot_statements_use_their_indexes() {
                 assert!(!plan.contains(&scan), "{name}: {plan}");
             }
         }
+        // What looks for the deliveries of one notification reads few of them, without being forced.
+        let unforced = sqlx::raw_sql("set enable_seqscan = on").execute(&mut *connection);
+        unforced.await.unwrap();
+        for name in [
+            "SIBLINGS_ON_POSTGRES",
+            "RELEASE",
+            "NOTE_HELD",
+            "FORGET_RELEASED",
+        ] {
+            let name = format!("campanile::store::release::{name}");
+            let found = statements.iter().find(|(listed, _)| *listed == name);
+            let (_, sql) = found.unwrap_or_else(|| panic!("{name}"));
+            let plan = plan(&mut connection, sql).await;
+            assert!(
+                !plan.contains("Seq Scan on notification_deliveries"),
+                "{name}: {plan}"
+            );
+        }
         connection.close().await.unwrap();
     });
 }

@@ -12,7 +12,7 @@ use crate::moment::{Moment, NOW};
 use crate::statement::{ARCHIVED, CURRENT, SCOPE, UNREAD};
 
 /// A page, with the moment at which it is read; `$4` is the item after which it begins, `$5` the one before which it ends, `$6`
-/// the maximum number of items. `order by id` without the table's name would sort by the id as text, for which there is no index.
+/// the maximum number of items. `order by id` without the name `item` would sort by the id as text, for which there is no index.
 const FEED: &str = "\
     select now.moment, page.* from (select {moment} as moment) as now left join (\
         select {columns} from {rows} and {after} and {before} order by item.id {order} limit {int($6)}) as page on true";

@@ -48,10 +48,9 @@ statement! {
 }
 
 statement! {
-    /// On Postgres by the block ranges of `created_at`.
     PRUNE_UNREAD = "\
         with old as (select user_id, archived, id from {campanile}notifications \
-            where created_at <= (select {earlier($1)}) and read_at is null limit $2 {skip_locked}) \
+            where created_at <= (select {earlier($1)}) and read_at is null order by created_at limit $2 {skip_locked}) \
         delete from {campanile}notifications where (user_id, archived, id) in (select user_id, archived, id from old)"
 }
 

@@ -11,8 +11,8 @@ pub(crate) const SCOPE: &str =
 pub(crate) const SCOPE_OF_MANY: &str =
     "user_id = whose and (org is null or org_id = org) and (kind is null or category = kind)";
 
-// The parts of a user's rows that have an index. On SQLite the index is named: the planner only knows how many rows a user has on
-// average, and where two indexes are possible it may scan the read items to find the unread ones.
+// The parts of a user's rows that have an index. On SQLite the index of the unread items is named: the planner only knows how many
+// rows a user has on average, and might scan the read items to find the unread ones.
 
 /// Items that are not archived.
 pub(crate) const CURRENT: &str = "\

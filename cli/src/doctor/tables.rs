@@ -26,6 +26,16 @@ pub(super) async fn check(database: &Database) -> Result<Vec<Finding>, StoreErro
         let text = format!("not applied yet: {}", names(&pending));
         checks.push(Finding::problem(CHECK, text, "run `migrate`"));
     }
+    if !state.renamed().is_empty() {
+        checks.push(Finding::problem(
+            CHECK,
+            format!(
+                "made by a build that was never released: {}",
+                versions(state.renamed())
+            ),
+            "if nothing in the tables is needed, drop them and run `migrate`",
+        ));
+    }
     let forbidding = state.forbidding();
     if !forbidding.is_empty() {
         checks.push(Finding::problem(

@@ -7,7 +7,7 @@ pub(crate) struct Dialect {
     /// The placeholder whose argument is kept on this database and dropped on the other.
     own: &'static str,
     /// Placeholder, the text before its argument, the text after it.
-    words: [(&'static str, &'static str, &'static str); 21],
+    words: [(&'static str, &'static str, &'static str); 20],
 }
 
 #[cfg(feature = "postgres")]
@@ -48,11 +48,6 @@ pub(crate) const POSTGRES: Dialect = Dialect {
             "moment",
             "timestamptz 'epoch' + (",
             ")::bigint * interval '1 microsecond'",
-        ),
-        (
-            "id_earlier",
-            "(lpad(to_hex((extract(epoch from clock_timestamp() - (",
-            ")::bigint * interval '1 microsecond') * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid",
         ),
         (
             "last_delivery",
@@ -97,12 +92,6 @@ pub(crate) const SQLITE: Dialect = Dialect {
         ("key_share", "", ""),
         ("json", "(", ")"),
         ("moment", "(", ")"),
-        (
-            "id_earlier",
-            "(select substr(millis, 1, 8) || '-' || substr(millis, 9) from (select printf('%012x', \
-            (cast(unixepoch('subsec') * 1000000 as integer) - (",
-            ")) / 1000) as millis))",
-        ),
         ("last_delivery", "substr(", ", 1, 34) || 'ff'"),
     ],
 };

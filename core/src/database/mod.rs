@@ -234,7 +234,8 @@ impl Database {
     /// campanile runs, in dispatches, inboxes, preferences, workers, and operators' queries, and it bounds the wait for a
     /// connection too. Default: 10 seconds. Set it before the database is cloned or passed to a builder.
     ///
-    /// [`prune`](crate::operate::Operations::prune) has thirty times as long for each statement, and
+    /// [`prune`](crate::operate::Operations::prune) has thirty times as long for each statement, so has the one of
+    /// [`forget_user`](crate::operate::Operations::forget_user) that finds a user's deliveries on Postgres, and
     /// [`migrate`](Database::migrate) has no bound: a step may legitimately take long on a large table.
     ///
     /// This timeout ends the wait on a half-open connection, whose other end has vanished without closing it. A dispatch that was
@@ -338,7 +339,7 @@ impl Database {
     /// | `{now_micros}` | microseconds since 1970 | the same |
     /// | `{later(x)}`, `{earlier(x)}` | the clock plus, minus microseconds | the same |
     /// | `{moment(x)}` | a `timestamptz` of microseconds since 1970 | `x` |
-    /// | `{id_earlier(x)}` | a version 7 id with the timestamp of that many microseconds ago | the same |
+    /// | `{last_delivery(x)}` | the largest id that a delivery of the notification `x` can have | the same |
     /// | `{after(x)}` | the microsecond after `x` | the same |
     /// | `{micros(x)}` | microseconds of a `timestamptz` | `x` |
     /// | `{uuid(x)}`, `{text(x)}`, `{int(x)}`, `{flag(x)}`, `{json(x)}` | a cast | `x` |

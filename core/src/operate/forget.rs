@@ -55,7 +55,7 @@ impl Operations {
     /// [`ForgetError::InvalidInput`], [`ForgetError::AddressBook`], or [`ForgetError::Store`] when the database does not answer.
     /// Nothing was erased then, unless the answer to the commit was lost; forgetting a user again is harmless. Each statement is
     /// bounded by [`Database::statement_timeout`](crate::Database::statement_timeout), and a conflict is retried five times. The one that
-    /// finds the user's deliveries reads the whole table, and may take thirty times as long.
+    /// finds the user's deliveries reads the whole table on Postgres, and may take thirty times as long.
     ///
     /// # Cancel safety
     ///

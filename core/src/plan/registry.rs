@@ -294,6 +294,9 @@ fn check_event(
     };
     check_identity(event, &mut problem);
     let mut seen = BTreeSet::new();
+    if event.channels.len() > usize::from(u8::MAX) {
+        problem("it has more than 255 channels".to_owned());
+    }
     for used in event.channels {
         let name = used.channel.name();
         if !seen.insert(name) {

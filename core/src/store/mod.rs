@@ -50,7 +50,7 @@ const LOCKED: &str = "\
         select id from {campanile}notification_deliveries \
         where id in (select {uuid(value ->> 'id')} from {rows($1)} as given) order by id {for_update})";
 
-/// That `other` is a delivery of the same notification as `delivery`, or is itself: their ids stand side by side.
+/// That `other` is a delivery of the same notification as `delivery`, or `delivery` itself: their ids are adjacent.
 const SIBLING: &str = "\
     other.id > delivery.notification_id and other.id <= {last_delivery(delivery.notification_id)}";
 

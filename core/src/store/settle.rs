@@ -413,7 +413,7 @@ async fn record_and_release(
         each_connection!(&database, |connection| {
             let mut transaction = connection.begin_with(database.begin()).await?;
             if releases {
-                sqlx::query(release::LOCK_SIBLINGS.on(&database))
+                sqlx::query(release::lock_siblings(&database).on(&database))
                     .bind(&ids)
                     .fetch_all(&mut *transaction)
                     .await?;
@@ -457,7 +457,7 @@ pub(crate) async fn cancel(database: &Database, id: Uuid) -> Result<bool, sqlx::
     each_connection!(database, |connection| {
         let ids = serde_json::json!([id]).to_string();
         let mut transaction = connection.begin_with(database.begin()).await?;
-        sqlx::query(release::LOCK_SIBLINGS.on(database))
+        sqlx::query(release::lock_siblings(database).on(database))
             .bind(&ids)
             .fetch_all(&mut *transaction)
             .await?;
