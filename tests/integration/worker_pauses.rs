@@ -75,7 +75,7 @@ async fn advance_probes(app: &App) {
         let due = format!("update {{campanile}}{table} set probe_at = {{earlier(1)}}");
         app.database.execute(&due).await;
     }
-    app.database.advance_deliveries().await;
+    app.database.advance_waiting_deliveries().await;
 }
 
 /// How many processes have paused pigeons for themselves, and whether they are paused for all.
@@ -181,9 +181,9 @@ both_databases! {
         for process in &all {
             process.say(Verdict::accepted());
         }
-        advance_probes(&app).await;
+        // A call from before may still report the old fault, and pause its process for another minute.
         app.eventually(async || {
-            app.database.change_deliveries("run_at = {earlier(1)} where state = 'pending' and run_at > {now}").await;
+            advance_probes(&app).await;
             app.database.deliveries("state = 'delivered'").await == 40
         }).await;
         assert_eq!(paused(&app.dispatcher).await, (0, false));
