@@ -239,6 +239,10 @@ both_databases! {
         let outcomes: Vec<_> = log.iter().map(|entry| (entry.attempt, entry.outcome.as_str(), entry.worker)).collect();
         assert_eq!(outcomes, [(1, "permanent", first.worker), (2, "accepted", second.worker)]);
         assert_eq!(log[0].error.as_deref(), Some("no such tower"));
+        // Recorded much later, it seems to have begun after the second.
+        app.database.execute("update {campanile}notification_attempts set started_at = {later(1000000)} where attempt = 1").await;
+        let log = history(&app).await.attempts;
+        assert_eq!(log.iter().map(|entry| entry.attempt).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(app.database.deliveries("state = 'delivered' and attempt = 2 and last_error is null").await, 1);
     }
 

@@ -139,13 +139,17 @@ statement! {
 }
 
 statement! {
+    /// In the order in which they began. An attempt that is recorded late seems to have begun later than it did, perhaps after the one
+    /// that followed it; of one delivery the numbers decide.
     ATTEMPTS = "\
         select {text(attempt.delivery_id)} as delivery_id, attempt.attempt, {micros(attempt.started_at)} as started_at, \
         attempt.took_micros, attempt.outcome, attempt.status, attempt.provider_id, attempt.error, attempt.error_class, attempt.trace_id, \
         {text(attempt.worker)} as worker \
         from {campanile}notification_attempts as attempt \
         join {campanile}notification_deliveries as delivery on delivery.id = attempt.delivery_id \
-        where {of_notification} order by attempt.started_at, attempt.delivery_id, attempt.attempt",
+        where {of_notification} \
+        order by max(attempt.started_at) over (partition by attempt.delivery_id order by attempt.attempt), \
+            attempt.delivery_id, attempt.attempt",
     of_notification = OF_ONE
 }
 
