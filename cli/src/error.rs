@@ -31,7 +31,7 @@ pub enum CommandError {
     /// The delivery was not changed.
     #[error(transparent)]
     Change(DeliveryChangeError),
-    /// There is no such channel, or it was not paused or resumed.
+    /// The channel does not exist, or could not be paused or resumed.
     #[error(transparent)]
     Channel(#[from] PauseError),
     /// The user was not forgotten.

@@ -6,11 +6,12 @@
 //!   inserts the item and the delivery.
 //! * [`campanile`] is campanile.
 //!
-//! All SQL of a contender on one database stands in one file.
+//! All SQL of a contender on one database stands in one file, but for what two of them have in common in [`sqlite`].
 
 pub(crate) mod limit;
 pub(crate) mod by_hand;
 pub(crate) mod campanile;
+pub(crate) mod sqlite;
 
 use ::campanile::Database;
 use ::campanile::database::each_database;
@@ -49,7 +50,13 @@ pub(crate) trait Contender: Send + Sync {
     async fn deliver(&self, batch: usize) -> Result<usize>;
 
     /// Delivers until nothing is left, with so many tasks.
-    async fn drain(&self, tasks: usize, batch: usize) -> Result<()>;
+    async fn drain(&self, tasks: usize, batch: usize) -> Result<()> {
+        let tasks = (0..tasks).map(async |_| {
+            while self.deliver(batch).await? > 0 {}
+            Ok(())
+        });
+        futures_util::future::try_join_all(tasks).await.map(drop)
+    }
 
     /// The first page of an inbox; how many items are on it.
     async fn feed(&self, user: &str) -> Result<usize>;

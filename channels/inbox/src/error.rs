@@ -22,7 +22,7 @@ pub enum InboxError {
     /// The text is not a moment at which this inbox was read.
     #[error("the moment is not one of this inbox; use the one that came with the page")]
     InvalidMoment,
-    /// There is no such item in this inbox. Another user's item gives the same error.
+    /// This inbox does not contain the item. An item of another user gives the same error.
     #[error("there is no such notification in this inbox")]
     NotFound,
     /// The database refused or did not answer.

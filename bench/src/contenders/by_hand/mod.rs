@@ -168,7 +168,7 @@ macro_rules! by_hand {
 
             async fn enqueue_in(&self, job: &Job) -> Result<()> {
                 let mut transaction = self.pool.begin_with($begin).await?;
-                sqlx::query(INSERT_INVOICE)
+                sqlx::query(INVOICE)
                     .bind(&job.subject)
                     .bind("1,200 EUR")
                     .execute(&mut *transaction)
@@ -190,14 +190,6 @@ macro_rules! by_hand {
                     self.attempt(delivery, &user, &text).await?;
                 }
                 Ok(claimed.len())
-            }
-
-            async fn drain(&self, tasks: usize, batch: usize) -> Result<()> {
-                let tasks = (0..tasks).map(async |_| {
-                    while self.deliver(batch).await? > 0 {}
-                    Ok(())
-                });
-                futures_util::future::try_join_all(tasks).await.map(drop)
             }
 
             async fn feed(&self, user: &str) -> Result<usize> {

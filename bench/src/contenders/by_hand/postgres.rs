@@ -57,7 +57,7 @@ const INSERT_ATTEMPT: &str = "\
     values ($1, 1, now(), 1, 'accepted', $2)";
 
 /// The row of the host's own.
-const INSERT_INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $2)";
+const INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $2)";
 
 const FEED: &str = "\
     select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \

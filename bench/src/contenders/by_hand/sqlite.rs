@@ -1,28 +1,12 @@
 //! The statements of the loop by hand on SQLite.
 
+use crate::contenders::sqlite::{CLAIM, FEED, INVOICE, MARK_ALL_READ, MARK_ALL_SEEN, now, number};
+
 super::by_hand!(Sqlite, "BEGIN IMMEDIATE");
 
 /// How an id is bound.
 fn id(id: Uuid) -> String {
     id.to_string()
-}
-
-/// Now, in microseconds.
-macro_rules! now {
-    () => {
-        "cast(unixepoch('subsec') * 1000000 as integer)"
-    };
-}
-
-/// The number of this write, as the inbox counts them.
-macro_rules! number {
-    () => {
-        concat!(
-            "max(",
-            now!(),
-            ", 1 + coalesce((select max(changed_in) from campanile_notifications), 0))"
-        )
-    };
 }
 
 /// The channels that a user (`$1`) muted in a category (`$2`).
@@ -70,20 +54,6 @@ const INSERT_DELIVERY: &str = concat!(
 
 const ADDRESS: &str = "select address from campanile_notification_addresses where user_id = $1 and channel = 'wire' order by created_at limit 1";
 
-const CLAIM: &str = concat!(
-    "update campanile_notification_deliveries as delivery \
-    set state = 'running', lease_until = ",
-    now!(),
-    " + 30000000, claim = $2, worker = $2 \
-    where delivery.id in (\
-        select id from campanile_notification_deliveries \
-        where channel = 'wire' and state = 'pending' and run_at <= ",
-    now!(),
-    " order by run_at limit $1) \
-    returning id, user_id, \
-        (select content ->> '$.wire.text' from campanile_notification_dispatches as dispatch where dispatch.id = dispatch_id)"
-);
-
 const FINISH: &str = concat!(
     "update campanile_notification_deliveries \
     set state = $2, attempt = 1, first_attempt_at = ",
@@ -101,31 +71,6 @@ const INSERT_ATTEMPT: &str = concat!(
     ", 1, 'accepted', $2)"
 );
 
-/// The row of the host's own.
-const INSERT_INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $2)";
-
-const FEED: &str = "\
-    select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \
-    from campanile_notifications where user_id = $1 and archived = 0 order by id desc limit 20";
-
 const COUNTS: &str = "\
     select count(*) filter (where read_at is null), count(*) filter (where read_at is null and seen_at is null), count(*) \
     from campanile_notifications where user_id = $1 and archived = 0";
-
-const MARK_ALL_READ: &str = concat!(
-    "update campanile_notifications set read_at = ",
-    now!(),
-    ", changed_in = ",
-    number!(),
-    " \
-    where user_id = $1 and archived = 0 and read_at is null"
-);
-
-const MARK_ALL_SEEN: &str = concat!(
-    "update campanile_notifications set seen_at = ",
-    now!(),
-    ", changed_in = ",
-    number!(),
-    " \
-    where user_id = $1 and archived = 0 and read_at is null and seen_at is null"
-);

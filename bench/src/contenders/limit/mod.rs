@@ -1,5 +1,5 @@
 //! The raw **limit**: one plain `insert` for each table, with all rows of it, sent without waiting for the answer to the one before.
-//! It checks nothing and reads nothing that it does not need, so it is no way to write an application.
+//! It checks nothing and reads nothing that it does not need, so no application could be written like this.
 //!
 //! On Postgres it uses tokio-postgres, because sqlx sends one statement at a time. On SQLite there is nothing to wait for but the
 //! file, and it is the same statements one after the other, on one connection, so that nobody polls for the lock.

@@ -342,14 +342,6 @@ impl Contender for Limit {
         Ok(deliveries.len())
     }
 
-    async fn drain(&self, tasks: usize, batch: usize) -> Result<()> {
-        let tasks = (0..tasks).map(async |_| {
-            while self.deliver(batch).await? > 0 {}
-            Ok(())
-        });
-        futures_util::future::try_join_all(tasks).await.map(drop)
-    }
-
     async fn feed(&self, user: &str) -> Result<usize> {
         let session = self.session().await?;
         let rows = session.client.query(&session.feed, &[&user]).await?;

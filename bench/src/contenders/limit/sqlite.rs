@@ -9,28 +9,11 @@ use uuid::Uuid;
 use super::Rows;
 use crate::Result;
 use crate::contenders::Contender;
+use crate::contenders::sqlite::{CLAIM, FEED, INVOICE, MARK_ALL_READ, MARK_ALL_SEEN, now, number};
 use crate::host::{CATEGORY, EVENT, Job, send};
 use crate::stage::Place;
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// Now, in microseconds.
-macro_rules! now {
-    () => {
-        "cast(unixepoch('subsec') * 1000000 as integer)"
-    };
-}
-
-/// The number of this write, as the inbox counts them.
-macro_rules! number {
-    () => {
-        concat!(
-            "max(",
-            now!(),
-            ", 1 + coalesce((select max(changed_in) from campanile_notifications), 0))"
-        )
-    };
-}
 
 /// `$1` of each statement with rows: an array of user, notification and delivery.
 const WINDOWS: &str = concat!(
@@ -89,20 +72,6 @@ const LEASED: &str = concat!(
 const ADDRESSES: &str = "\
     select address from campanile_notification_addresses where channel = 'wire' and user_id in (select value from json_each($1))";
 
-const CLAIM: &str = concat!(
-    "update campanile_notification_deliveries as delivery \
-    set state = 'running', lease_until = ",
-    now!(),
-    " + 30000000, claim = $2, worker = $2 \
-    where delivery.id in (\
-        select id from campanile_notification_deliveries \
-        where channel = 'wire' and state = 'pending' and run_at <= ",
-    now!(),
-    " order by run_at limit $1) \
-    returning id, user_id, \
-        (select content ->> '$.wire.text' from campanile_notification_dispatches as dispatch where dispatch.id = dispatch_id)"
-);
-
 const FINISHED: &str = concat!(
     "update campanile_notification_deliveries \
     set state = 'delivered', attempt = 1, first_attempt_at = ",
@@ -121,37 +90,12 @@ const ATTEMPTS: &str = concat!(
     ", 1, 'accepted', $2 from json_each($1)"
 );
 
-/// The row of the host's own.
-const INVOICE: &str = "insert into bench_invoices (number, amount) values ($1, $2)";
-
-const FEED: &str = "\
-    select id, event_type, category, subject_id, title, body, payload, action_url, read_at, seen_at, created_at \
-    from campanile_notifications where user_id = $1 and archived = 0 order by id desc limit 20";
-
 const COUNTS: &str = "\
     select (select count(*) from (select 1 from campanile_notifications \
             where user_id = $1 and archived = 0 and read_at is null limit 100) as unread), \
         (select count(*) from (select 1 from campanile_notifications \
             where user_id = $1 and archived = 0 and read_at is null and seen_at is null limit 100) as unseen), \
         (select count(*) from (select 1 from campanile_notifications where user_id = $1 and archived = 0 limit 100) as total)";
-
-const MARK_ALL_READ: &str = concat!(
-    "update campanile_notifications set read_at = ",
-    now!(),
-    ", changed_in = ",
-    number!(),
-    " \
-    where user_id = $1 and archived = 0 and read_at is null"
-);
-
-const MARK_ALL_SEEN: &str = concat!(
-    "update campanile_notifications set seen_at = ",
-    now!(),
-    ", changed_in = ",
-    number!(),
-    " \
-    where user_id = $1 and archived = 0 and read_at is null and seen_at is null"
-);
 
 pub(crate) struct Limit {
     /// Of one connection, which the turn is for; and as many as the others have, to read.
@@ -293,14 +237,6 @@ impl Contender for Limit {
             transaction.commit().await?;
         }
         Ok(ids.len())
-    }
-
-    async fn drain(&self, tasks: usize, batch: usize) -> Result<()> {
-        let tasks = (0..tasks).map(async |_| {
-            while self.deliver(batch).await? > 0 {}
-            Ok(())
-        });
-        futures_util::future::try_join_all(tasks).await.map(drop)
     }
 
     async fn feed(&self, user: &str) -> Result<usize> {
